@@ -1,0 +1,124 @@
+"""Profiles: one YAML file per model in `configs/`, with everything that a take's sound depends on, frozen."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import yaml
+
+
+class ProfileError(Exception):
+    """A profile is unknown or its file is wrong; the message names the file, the value and what is allowed."""
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Setting(Strict):
+    """A generation parameter: the frozen value, and the range that a script may ask for."""
+
+    golden: float
+    min: float
+    max: float
+
+
+class Generation(Strict):
+    cfg_scale: Setting
+    steps: Setting
+    temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
+
+
+class Model(Strict):
+    repo: str
+    revision: str
+    tokenizer_repo: str | None = None
+    tokenizer_revision: str | None = None
+
+
+class TextLimits(Strict):
+    max_chars: int
+    max_speakers: int = 4
+
+
+class QcLimits(Strict):
+    """Limits of the checks in `vvbatch.qc`; levels in dBFS, times in seconds."""
+
+    dc_offset: float = 0.01
+    clipped_share: float = 0.001
+    silence_dbfs: float = -45.0
+    leading_silence_s: float = 1.5
+    trailing_silence_s: float = 2.5
+    inner_silence_s: float = 3.0
+    speech_share: float = 0.2
+    min_s_per_char: float = 0.025
+    max_s_per_char: float = 0.25
+
+
+class Retries(Strict):
+    """How often a line may be tried again, by what went wrong."""
+
+    qc: int = 2
+    engine: int = 1
+    crash: int = 2
+
+
+class Profile(Strict):
+    name: str
+    title: str
+    engine: str
+    model: Model
+    device: str
+    dtype: str
+    fallback: list[str] = []  # devices to try in turn when `device` cannot be had
+    threads: int | None = None  # None: as many as the machine has
+    slots: int = 16
+    generation: Generation
+    text: TextLimits
+    qc: QcLimits = QcLimits()
+    retries: Retries = Retries()
+
+
+def bundled(folder: str) -> Path:
+    """`configs` or `voices`: inside the package when installed from a wheel, else at the top of the repository."""
+    package = Path(__file__).parent
+    inside = package / "bundled" / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def folders() -> list[Path]:
+    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones."""
+    own = os.environ.get("VVBATCH_CONFIGS")
+    return ([Path(own)] if own else []) + [bundled("configs")]
+
+
+def names() -> list[str]:
+    """Every profile's name, sorted."""
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+
+
+@cache
+def load(name: str) -> Profile:
+    """The profile `name`, validated strictly. Raises ProfileError."""
+    for folder in folders():
+        file = folder / f"{name}.yaml"
+        if name in names() and file.is_file():
+            return read(file)
+    raise ProfileError(f"unknown model {name!r}: there is {', '.join(names())}")
+
+
+def read(file: Path) -> Profile:
+    """Parse one profile file; its name is the file's. Raises ProfileError."""
+    try:
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        profile = msgspec.convert({"name": file.stem, **data}, Profile)
+    except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
+        raise ProfileError(f"{file}: {error}") from error
+    for setting in ("cfg_scale", "steps", "temperature"):
+        value: Setting = getattr(profile.generation, setting)
+        if not value.min <= value.golden <= value.max:
+            raise ProfileError(f"{file}: {setting}: golden {value.golden} is not within {value.min} to {value.max}")
+    return profile

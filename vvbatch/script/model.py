@@ -1,0 +1,78 @@
+"""A script after strict parsing: chapters of lines, each part knowing the place it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a script file something stands; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a script: what was found at a place, and what is allowed there."""
+
+    place: Place
+    found: str
+    allowed: str
+
+
+class ScriptError(Exception):
+    """All problems of one script at once; `str()` shows each as file:line:column with a caret under the place."""
+
+    def __init__(self, path: Path, problems: list[Problem], source: str = "") -> None:
+        self.path = path
+        self.problems = sorted(problems, key=lambda problem: (problem.place.line, problem.place.column))
+        self.source = source
+        super().__init__(self.path, self.problems)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One speaker's words. `voice` is a name still to be looked up in the voice library."""
+
+    speaker: str
+    voice: str
+    text: str
+    place: Place
+    voice_place: Place
+
+
+@dataclass(frozen=True)
+class Line:
+    """One unit of speech: one turn, or a dialogue of several turns rendered in one take."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    place: Place
+    model: str | None = None
+    seed: int | None = None
+    cfg_scale: float | None = None
+    steps: int | None = None
+    takes: int = 1
+    max_duration_s: float | None = None
+    pause_after_s: float = 0.0
+    places: Mapping[str, Place] = field(default_factory=dict)  # of each key given for this line or inherited
+
+
+@dataclass(frozen=True)
+class Chapter:
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Script:
+    path: Path
+    source: str  # the decoded text, for showing the place of a later problem
+    title: str
+    model: str | None
+    model_place: Place | None
+    chapters: tuple[Chapter, ...]
