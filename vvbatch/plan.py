@@ -203,6 +203,7 @@ def request_of(data: Mapping[str, Any], request_id: str, seed: int) -> Request:
         steps=params["steps"],
         temperature=params["temperature"],
         max_duration_s=params["max_duration_s"],
+        stream=data.get("stream", False),
     )
 
 

@@ -1,0 +1,48 @@
+"""Chunks of a line on their way to somebody who listens while it is rendered: a short-lived list in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+KEPT_S = 600  # a listener that went away must not fill Redis
+
+
+def key_of(line_id: str) -> str:
+    return f"vvbatch:stream:{line_id}"
+
+
+class Stream:
+    """The worker's end: PCM16 mono at 24 kHz, one list item a chunk, an empty one at the end."""
+
+    def __init__(self, connection: redis.Redis, line_id: str) -> None:
+        self.connection = connection
+        self.key = key_of(line_id)
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        # Heard before it is judged: what is not a number is silence here; the take fails its check.
+        heard = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        self.send((np.clip(heard, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())
+
+    def end(self) -> None:
+        self.send(b"")
+
+    def send(self, data: bytes) -> None:
+        with self.connection.pipeline() as pipeline:
+            pipeline.rpush(self.key, data)
+            pipeline.expire(self.key, KEPT_S)
+            pipeline.execute()
+
+
+def listen(connection: redis.Redis, line_id: str, timeout_s: float) -> Iterator[bytes]:
+    """PCM16 chunks as they come, until the line's end. Raises TimeoutError after `timeout_s` of silence."""
+    while True:
+        item = connection.blpop([key_of(line_id)], timeout=timeout_s)
+        if item is None:
+            raise TimeoutError(f"no audio of {line_id} for {timeout_s:g} s")
+        if not item[1]:
+            return
+        yield item[1]
