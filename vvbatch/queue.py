@@ -80,6 +80,13 @@ def alive(connection: redis.Redis, names: Iterable[str]) -> set[str]:
     return {name for name, here, dead in zip(asked, answers[::2], answers[1::2], strict=True) if here and not dead}
 
 
+def has_worker(connection: redis.Redis, model: str) -> bool:
+    """Whether a live worker answers the model's queue."""
+    prefix = WORKER_KEY.format("")
+    names = [key.decode().removeprefix(prefix) for key in connection.smembers(f"rq:workers:{model}")]
+    return bool(alive(connection, names))
+
+
 class Reconciler:
     """Puts back what died with a worker or was lost by Redis. Only what two looks in a row show is believed:
     between a submit's ledger row and its job, or after an outage, a single look would see ghosts.
@@ -104,8 +111,7 @@ class Reconciler:
         for worker in dead:
             lines = self.ledger.abandon(worker, limits)
             log.warning("worker %s died with %d lines in its hands", worker, len(lines))
-            wanted = {line_id for line_id, _ in lines}
-            again = [row for row in self.ledger.waiting_lines() if row[0] in wanted]
+            again = self.ledger.waiting_lines(ids=[line_id for line_id, _ in lines])
             enqueue(self.connection, again, at_front=True)
             put_back += len(again)
             for batch_id in {batch_id for _, batch_id in lines}:
@@ -118,7 +124,7 @@ class Reconciler:
         there: set[str] = set()
         for queue in queues_of(model, self.connection):
             there.update(queue.get_job_ids())
-        lost = {row[0]: row for row in self.ledger.waiting_lines(model) if row[0] not in there}
+        lost = {row[0]: row for row in self.ledger.waiting_lines(model=model) if row[0] not in there}
         confirmed = [row for line_id, row in lost.items() if line_id in self.missing]
         self.missing = lost.keys() - {row[0] for row in confirmed}
         # Every worker looks; one of them puts back.

@@ -147,7 +147,8 @@ class RenderWorker(BaseWorker):
             if flight.stream:
                 flight.stream.push(event.samples)
         elif isinstance(event, Finished):
-            audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, event.metrics)
+            metrics = {**event.metrics, "lines_at_once": len(self.flights)}
+            audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
             self.resume(flight, lambda: flight.rendering.send(audio))
         else:
             assert isinstance(event, Failed)
@@ -236,10 +237,7 @@ class RenderWorker(BaseWorker):
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):
             self.throw(flight, PutBack())
-            transport.enqueue(self.connection, self.waiting_again(flight.line_id), at_front=True)
-
-    def waiting_again(self, line_id: str) -> list[tuple[str, str, str]]:
-        return [row for row in self.ledger.waiting_lines(self.profile.name) if row[0] == line_id]
+            transport.enqueue(self.connection, self.ledger.waiting_lines(ids=[flight.line_id]), at_front=True)
 
     # Signals, heartbeats, and what dead workers left
 

@@ -7,14 +7,23 @@ import os
 import secrets
 import socket
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vvbatch.engine import Engine
+    from vvbatch.profiles import Profile
 
 EXIT_UNAVAILABLE = 3
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def serve(profile_name: str, *, burst: bool = False) -> int:
-    """Run the worker of one profile in this process. Returns the exit code: 0 ended well, 3 could not start."""
+def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | None = None) -> int:
+    """Run the worker of one profile in this process. Returns the exit code: 0 ended well, 3 could not start.
+
+    `open_engine` is given by benchmarks and tests that measure everything but the engine.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     from vvbatch import profiles
 
@@ -28,7 +37,8 @@ def serve(profile_name: str, *, burst: bool = False) -> int:
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
     from vvbatch import server
-    from vvbatch.engine import EngineUnavailable, open_engine
+    from vvbatch.engine import EngineUnavailable
+    from vvbatch.engine import open_engine as open_profiles_engine
     from vvbatch.home import Home, HomeError
     from vvbatch.ledger import Ledger, LedgerError
     from workers.render_worker import RenderWorker
@@ -38,13 +48,13 @@ def serve(profile_name: str, *, burst: bool = False) -> int:
         home = Home.from_environment()
         connection = server.connect(home)
         ledger = Ledger(home.ledger_url)
-        engine = open_engine(profile, home.cache)
+        engine = (open_engine or open_profiles_engine)(profile, home.cache)
     except (HomeError, server.ServerUnreachable, LedgerError, EngineUnavailable) as error:
         return unavailable(error)
     facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
     ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
     try:
-        RenderWorker(profile, engine, ledger, connection, name).work(burst=burst)
+        RenderWorker(profile, engine, ledger, connection, name).work()
     finally:
         ledger.worker_stopped(name)
         engine.close()

@@ -423,7 +423,9 @@ class Ledger:
             self.note(connection, "worker died", worker=worker, detail={"lines": [row.id for row in rows]})
         return [(row.id, row.batch_id) for row in rows]
 
-    def waiting_lines(self, model: str | None = None) -> list[tuple[str, str, str]]:
+    def waiting_lines(
+        self, *, model: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
+    ) -> list[tuple[str, str, str]]:
         """(line id, model, priority) of queued lines of open batches, oldest batch first."""
         query = (
             select(lines.c.id, lines.c.model, batches.c.priority)
@@ -433,8 +435,12 @@ class Ledger:
         )
         if model is not None:
             query = query.where(lines.c.model == model)
+        if batch_id is not None:
+            query = query.where(lines.c.batch_id == batch_id)
+        if ids is not None:
+            query = query.where(lines.c.id.in_(ids))
         with self.engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(query)]
+            return [(row.id, row.model, row.priority) for row in connection.execute(query)]
 
     def waiting_count(self, model: str) -> int:
         query = (
