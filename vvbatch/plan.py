@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +62,12 @@ class Plan:
     def fingerprint(self, out: str) -> str:
         """Equal for the same work into the same folder."""
         return digest([self.title, out, [[line.line, line.key, line.takes] for line in self.lines]])
+
+    def streamed(self) -> Plan:
+        """The same plan for somebody who listens while it is rendered."""
+        return replace(
+            self, lines=tuple(replace(line, request={**line.request, "stream": True}) for line in self.lines)
+        )
 
     @property
     def models(self) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
+from rq.utils import as_text
 
 from vvbatch import profiles
 from vvbatch.batches import end_if_complete
@@ -83,7 +84,7 @@ def alive(connection: redis.Redis, names: Iterable[str]) -> set[str]:
 def has_worker(connection: redis.Redis, model: str) -> bool:
     """Whether a live worker answers the model's queue."""
     prefix = WORKER_KEY.format("")
-    names = [key.decode().removeprefix(prefix) for key in connection.smembers(f"rq:workers:{model}")]
+    names = [as_text(key).removeprefix(prefix) for key in connection.smembers(f"rq:workers:{model}")]
     return bool(alive(connection, names))
 
 

@@ -1,4 +1,4 @@
-"""From a plan to a batch: space asked first, equal takes linked, the ledger written, the queue filled, in that order."""
+"""From a plan to a batch: ask for space, link equal takes, write the ledger, fill the queue, in that order."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def submit(
     batch = NewBatch(batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out))
     found_id, created = ledger.add_batch(batch, plan.lines, cached)
     if created:
-        waiting = [(f"{batch_id}-{line.number:05d}", line.model, priority) for line in plan.lines if line.line not in cached]
+        waiting = [
+            (f"{batch_id}-{line.number:05d}", line.model, priority) for line in plan.lines if line.line not in cached
+        ]
         queue.enqueue(connection, waiting, at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:

@@ -1,6 +1,6 @@
 """An rq worker that keeps one engine warm in its own process and has as many jobs in hand as the engine has slots.
 
-The policy is `work`: admit what fits, advance the engine by a step, hand each line its events. A job is a generator
+The policy is `run`: admit what fits, advance the engine by a step, hand each line its events. A job is a generator
 (see jobs.render): it yields a request, gets the audio, and ends when its line does.
 """
 
@@ -88,8 +88,8 @@ class RenderWorker(BaseWorker):
 
     # The policy
 
-    def work(self, burst: bool = False, **_: Any) -> bool:
-        """Render until asked to stop (or, with `burst`, until the queues are empty)."""
+    def run(self) -> None:
+        """Render until asked to stop. Takes the place of rq's `work`, which has one job at a time."""
         self.bootstrap(logging_level="WARNING")
         self.set_state(WorkerStatus.IDLE)
         self._install_signal_handlers()
@@ -103,8 +103,6 @@ class RenderWorker(BaseWorker):
                     self.put_everything_back()
                 elif self.flights:
                     self.advance()
-                elif burst:
-                    break
                 else:
                     time.sleep(REST_S)
                 self.look_around()
@@ -115,7 +113,6 @@ class RenderWorker(BaseWorker):
                 self.teardown()
             except redis.exceptions.ConnectionError:
                 log.warning("the queue's server is gone: leaving without saying goodbye")
-        return True
 
     def admit_waiting(self) -> None:
         """Fill the engine's free slots from the queues, most urgent first."""
@@ -192,8 +189,10 @@ class RenderWorker(BaseWorker):
             name, args, kwargs = job.func_name, job.args, job.kwargs
         except DeserializationError as error:
             raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
-        if name not in ALLOWED or len(args) != 1 or kwargs or not isinstance(args[0], str):
-            raise NotAllowed(f"job {job.id} asks for {name}{tuple(args)!r}: only {transport.RENDER_LINE}(line_id) is allowed")
+        if name is None or name not in ALLOWED or len(args) != 1 or kwargs or not isinstance(args[0], str):
+            raise NotAllowed(
+                f"job {job.id} asks for {name}{tuple(args)!r}: only {transport.RENDER_LINE}(line_id) is allowed"
+            )
         return args[0], ALLOWED[name](args[0], self.context)
 
     def throw(self, flight: Flight, error: Exception) -> None:

@@ -36,10 +36,11 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
+    from vvbatch.home import Home, HomeError
+
     from vvbatch import server
     from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
-    from vvbatch.home import Home, HomeError
     from vvbatch.ledger import Ledger, LedgerError
     from workers.render_worker import RenderWorker
 
@@ -54,7 +55,7 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
     ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
     try:
-        RenderWorker(profile, engine, ledger, connection, name).work()
+        RenderWorker(profile, engine, ledger, connection, name).run()
     finally:
         ledger.worker_stopped(name)
         engine.close()

@@ -121,7 +121,10 @@ def test_a_failed_check_is_tried_with_another_seed_and_then_the_line_fails_witho
     path = tmp_path / "bad.yaml"
     lines = [{"text": "This one is once-bad only.", "seed": 7, "id": "second-try"}]
     lines += [{"text": "This one is silent always.", "id": "silent"}, {"text": "Here is a nan inside.", "id": "nan"}]
-    lines += [{"text": "This is broken for good.", "id": "broken"}, {"text": "This is refused at once.", "id": "refused"}]
+    lines += [
+        {"text": "This is broken for good.", "id": "broken"},
+        {"text": "This is refused at once.", "id": "refused"},
+    ]
     path.write_text(json.dumps({"version": 1, "model": "ready", "lines": lines}))
     batch = shell.json("submit", str(path), "--out", str(tmp_path / "out"))["batch"]
     view = wait_until(lambda: ended(shell, batch))
@@ -146,7 +149,9 @@ def test_a_failed_check_is_tried_with_another_seed_and_then_the_line_fails_witho
 def test_several_takes_are_rendered_with_their_own_seeds_and_one_is_kept(shell, home, tmp_path):
     up(shell, "ready")
     path = tmp_path / "takes.yaml"
-    path.write_text(json.dumps({"version": 1, "model": "ready", "lines": [{"text": "Say it three times.", "takes": 3}]}))
+    path.write_text(
+        json.dumps({"version": 1, "model": "ready", "lines": [{"text": "Say it three times.", "takes": 3}]})
+    )
     batch = shell.json("submit", str(path))["batch"]
     wait_until(lambda: ended(shell, batch))
     takes = shell.json("ledger", "takes", "--batch", batch)
@@ -193,7 +198,10 @@ def test_the_lines_of_a_killed_worker_are_rendered_again_by_another(shell, scrip
     shell.start("tests.ready", "ready")
     view = wait_until(lambda: ended(shell, batch), timeout=45)
     assert view["counts"]["done"] == 12
-    assert Counter((state, attempt) for _, state, attempt in takes_in_ledger(home)) == {("crashed", 1): 12, ("done", 2): 12}
+    assert Counter((state, attempt) for _, state, attempt in takes_in_ledger(home)) == {
+        ("crashed", 1): 12,
+        ("done", 2): 12,
+    }
 
 
 def test_a_line_that_kills_its_worker_every_time_fails_with_that_reason(shell, script, home):
@@ -244,7 +252,9 @@ def test_high_priority_goes_before_normal_and_low(shell, script, home):
     order = []
     for priority in ("low", "normal", "high"):
         lines = [f"A line of {priority} priority, number {n}." for n in range(20)]
-        order.append(shell.json("submit", str(script(*lines, name=f"{priority}.yaml")), "--priority", priority)["batch"])
+        order.append(
+            shell.json("submit", str(script(*lines, name=f"{priority}.yaml")), "--priority", priority)["batch"]
+        )
     shell.start("tests.ready", "ready")
     wait_until(lambda: all(ended(shell, batch) for batch in order))
     takes = sorted(shell.json("ledger", "takes", "--limit", "60"), key=lambda take: take["created_at"])

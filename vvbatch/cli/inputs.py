@@ -12,9 +12,13 @@ from vvbatch.cli.common import BAD_SCRIPT, Fault
 from vvbatch.home import Home
 from vvbatch.plan import Plan, make_plan
 
-scripts_argument = click.argument("scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…")
+scripts_argument = click.argument(
+    "scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…"
+)
 out_option = click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the audio [default: out in the home folder]."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the audio [default: out in the home folder].",
 )
 priority_option = click.option(
     "--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True
@@ -29,7 +33,11 @@ def complete_model(_context: click.Context, _parameter: click.Parameter, start: 
 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
-        "--model", "model", metavar="PROFILE", shell_complete=complete_model, help="Render every line with this profile."
+        "--model",
+        "model",
+        metavar="PROFILE",
+        shell_complete=complete_model,
+        help="Render every line with this profile.",
     )(command)
 
 

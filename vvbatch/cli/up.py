@@ -9,7 +9,12 @@ from vvbatch.cli.common import faults
 
 @click.command()
 @click.option(
-    "--workers", "models", default="draft", show_default=True, metavar="PROFILE,…", help="One worker each; twice is two."
+    "--workers",
+    "models",
+    default="draft",
+    show_default=True,
+    metavar="PROFILE,…",
+    help="One worker each; twice is two.",
 )
 @faults
 def up(models: str) -> None:
@@ -29,5 +34,8 @@ def up(models: str) -> None:
     if not names:
         raise click.UsageError("--workers names no profile")
     home = Home.from_environment()
-    with server.own_server(home) as own, Supervisor(home, [worker_program(name) for name in names], server=own) as supervisor:
+    with (
+        server.own_server(home) as own,
+        Supervisor(home, [worker_program(name) for name in names], server=own) as supervisor,
+    ):
         sys.exit(supervisor.run())

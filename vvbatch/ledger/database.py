@@ -16,7 +16,19 @@ from vvbatch.ledger import schema
 from vvbatch.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_S = 20
-NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smbfs", "smb3", "afpfs", "webdav", "fuse.sshfs", "9p", "ceph", "glusterfs"}
+NETWORK_FILE_SYSTEMS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smbfs",
+    "smb3",
+    "afpfs",
+    "webdav",
+    "fuse.sshfs",
+    "9p",
+    "ceph",
+    "glusterfs",
+}
 
 
 class LedgerError(Exception):

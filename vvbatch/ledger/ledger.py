@@ -17,7 +17,6 @@ from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
 from vvbatch.plan import PlannedLine
 
-
 Item = TypeVar("Item")
 
 
@@ -162,7 +161,9 @@ class Ledger:
         """Open batches with no open line: their last worker died before it could end them."""
         has_open = exists().where(lines.c.batch_id == batches.c.id, lines.c.state.in_(LINE_OPEN))
         with self.engine.connect() as connection:
-            return list(connection.execute(select(batches.c.id).where(batches.c.ended_at.is_(None), ~has_open)).scalars())
+            return list(
+                connection.execute(select(batches.c.id).where(batches.c.ended_at.is_(None), ~has_open)).scalars()
+            )
 
     def cancel(self, batch_id: str, line: str | None = None) -> list[str]:
         """Cancel a batch's open lines, or one of them. Returns the ids of the lines that were open."""
@@ -189,9 +190,7 @@ class Ledger:
                 .values(state="queued", crashes=0, error=None, worker=None, updated_at=self.now())
             ).rowcount
             if count:
-                connection.execute(
-                    batches.update().where(batches.c.id == batch_id).values(state="open", ended_at=None)
-                )
+                connection.execute(batches.update().where(batches.c.id == batch_id).values(state="open", ended_at=None))
                 self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": count, "line": line})
         return count
 
@@ -338,9 +337,7 @@ class Ledger:
             connection.execute(
                 lines.update()
                 .where(lines.c.id == claim.line_id)
-                .values(
-                    state="cached", take_id=cached.take_id, path=path, sha256=cached.sha256, updated_at=self.now()
-                )
+                .values(state="cached", take_id=cached.take_id, path=path, sha256=cached.sha256, updated_at=self.now())
             )
         return True
 
@@ -417,9 +414,7 @@ class Ledger:
                 .where(takes.c.worker == worker, takes.c.state == "rendering")
                 .values(state="crashed", error="the worker died", ended_at=now)
             )
-            connection.execute(
-                workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now)
-            )
+            connection.execute(workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now))
             self.note(connection, "worker died", worker=worker, detail={"lines": [row.id for row in rows]})
         return [(row.id, row.batch_id) for row in rows]
 

@@ -83,4 +83,7 @@ def first_tables(connection: Connection) -> None:
 
 @migration
 def paused_queues(connection: Connection) -> None:
-    run(connection, "CREATE TABLE queues (name TEXT NOT NULL PRIMARY KEY, paused_at TEXT NOT NULL, reason TEXT NOT NULL)")
+    run(
+        connection,
+        "CREATE TABLE queues (name TEXT NOT NULL PRIMARY KEY, paused_at TEXT NOT NULL, reason TEXT NOT NULL)",
+    )

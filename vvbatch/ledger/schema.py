@@ -5,7 +5,20 @@ Portable to PostgreSQL: text ids, UTC timestamps as ISO 8601 text that sorts by 
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 Json = JSON().with_variant(JSONB(), "postgresql")
@@ -110,9 +123,7 @@ takes = Table(
         sqlite_where=text("state = 'done'"),
         postgresql_where=text("state = 'done'"),
     ),
-    Index(
-        "ix_takes_done_key", "key", sqlite_where=text("state = 'done'"), postgresql_where=text("state = 'done'")
-    ),
+    Index("ix_takes_done_key", "key", sqlite_where=text("state = 'done'"), postgresql_where=text("state = 'done'")),
     Index("ix_takes_batch", "batch_id", "created_at"),
     Index("ix_takes_created", "created_at"),
     Index("ix_takes_profile_ended", "profile", "ended_at"),
