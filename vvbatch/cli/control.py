@@ -71,7 +71,8 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
     with opened() as (_, ledger):
         if model:
             ledger.pause_queue(known_model(model), "paused by hand")
-            return answer(as_json, f"queue {model} is paused", queue=model, state="paused")
+            answer(as_json, f"queue {model} is paused", queue=model, state="paused")
+            return
         batch_id = full_id(ledger, batch)
         if not ledger.set_batch_state(batch_id, "paused", only_from=("open", "paused")):
             raise Fault(f"{batch_id} has ended: there is nothing to pause", FAILED)
@@ -93,7 +94,8 @@ def resume(batch: str | None, model: str | None, as_json: bool) -> None:
         if model:
             was_paused = ledger.resume_queue(known_model(model))
             text = f"queue {model} goes on" if was_paused else f"queue {model} was not paused"
-            return answer(as_json, text, queue=model, state="open")
+            answer(as_json, text, queue=model, state="open")
+            return
         batch_id = full_id(ledger, batch)
         if not ledger.set_batch_state(batch_id, "open", only_from=("paused", "open")):
             raise Fault(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again", FAILED)
