@@ -36,6 +36,6 @@ def up(models: str) -> None:
     home = Home.from_environment()
     with (
         server.own_server(home) as own,
-        Supervisor(home, [worker_program(name) for name in names], server=own) as supervisor,
+        Supervisor(home, programs, server=own, to_terminal=True) as supervisor,
     ):
         sys.exit(supervisor.run())
