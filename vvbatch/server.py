@@ -145,8 +145,9 @@ class EmbeddedServer:
             if self.answers():
                 return
             if process.poll() is not None:
+                code = process.returncode
                 raise ServerUnreachable(
-                    f"the queue's server ended at its start with exit code {process.returncode}:\n{last_words(self.home)}"
+                    f"the queue's server ended at its start (exit {code}):\n{last_words(self.home)}"
                 )
             time.sleep(0.02)
         process.kill()

@@ -176,13 +176,14 @@ class Supervisor:
         self.write_state()
 
     def run(self) -> int:
-        """Supervise in the foreground until a signal; the exit code is 0. A second supervisor of the home is refused."""
+        """Supervise in the foreground until a signal; returns 0. A second supervisor of the home is a HomeError."""
         lock = open_lock(self.home.path / "supervisor.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise HomeError(f"vvbatch up already runs for {self.home.path}: end it, or set another VVBATCH_HOME") from None
+            message = f"vvbatch up already runs for {self.home.path}: end it, or set another VVBATCH_HOME"
+            raise HomeError(message) from None
 
         def pass_on(_number: int, _frame: FrameType | None) -> None:
             self.signal(signal.SIGTERM)
