@@ -66,7 +66,7 @@ class Retries(Strict):
     crash: int = 2
 
 
-class Profile(Strict):
+class Profile(Strict, kw_only=True):
     name: str
     title: str
     engine: str
