@@ -66,11 +66,7 @@ class Retries(Strict, frozen=True, kw_only=True):
     crash: int = 2
 
 
-<<<<<<< HEAD
 class Profile(Strict, frozen=True, kw_only=True):
-=======
-class Profile(Strict, kw_only=True):
->>>>>>> reading
     name: str
     title: str
     engine: str
