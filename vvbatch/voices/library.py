@@ -27,7 +27,10 @@ class VoiceError(LookupError):
 
 
 class UnknownVoice(VoiceError):
-    """No voice of that name; the message names near ones and all there are."""
+    """No voice of that name: what was asked for, and what there is instead."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 class MannerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,7 +87,8 @@ class Library:
         return self._found
 
     def names(self) -> list[str]:
-        return [DEFAULT, *(found.entry.name for found in self.found.values())]
+        """Every voice, the default first."""
+        return [*([DEFAULT] if self.default() else []), *(found.entry.name for found in self.found.values())]
 
     def resolve(self, name: str) -> Voice:
         """The voice of that name, in any case and Unicode form; its file is there and has its hash.
@@ -104,7 +108,7 @@ class Library:
             from vvbatch.script.fields import did_you_mean  # only for an error
 
             known = self.names()
-            raise UnknownVoice(f"unknown voice {name!r}{did_you_mean(name, known)}; there is {', '.join(known)}")
+            raise UnknownVoice(f"unknown voice {name!r}{did_you_mean(name, known)}", f"there is {', '.join(known)}")
         entry = found.entry
         path = inside(found.folder, entry.file)
         if file_sha256(path) != entry.sha256:
