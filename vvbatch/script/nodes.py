@@ -139,12 +139,12 @@ class _Tree:
 _REMEDIES = (
     ("mapping values are not allowed", "put a text with a colon in quotes, and check the indentation"),
     ("cannot start any token", "indent with spaces, not tabs; put a text beginning with % @ or ` in quotes"),
-    ("expected alphabetic or numeric", "put a text beginning with * or & in quotes"),
+    ("alphabetic or numeric", "put a text beginning with * or & in quotes"),
     ("unexpected end of stream", "close the quotes; put a text beginning with ' in double quotes"),
     ("unknown escape character", "a \\ in double quotes is written \\\\"),
-    ("did not find expected <document start>", "a script is one YAML document: a mapping with version, title, lines …"),
-    ("did not find expected", "check the indentation; put a whole text that has quotes or brackets in it in quotes"),
+    ("expected <document start>", "a script is one YAML document: a mapping with version, title, lines …"),
     ("could not find expected ':'", "a key is followed by a colon; check the indentation"),
+    ("expected", "check the indentation; put a whole text that has quotes or brackets in it in quotes"),
 )
 
 

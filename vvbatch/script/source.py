@@ -126,7 +126,9 @@ def _decode(path: Path, data: bytes) -> str:
 
 
 def _with_newlines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """A newline is `\\n` only; Unicode's line separators, which YAML takes for newlines and no editor counts, are spaces."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\u2028", " ").replace("\u2029", " ")
 
 
 def _refuse(path: Path, found: str, allowed: str) -> NoReturn:
