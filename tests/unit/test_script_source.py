@@ -20,15 +20,15 @@ def refusal(path: Path) -> str:
         parse(path)
     [problem] = caught.value.problems
     assert (problem.place.line, problem.place.column) == (1, 1)
-    assert str(caught.value).startswith(f"{path}:1:1: ")
+    assert str(caught.value).startswith(f"{path}:1:1: ".replace("\0", "\ufffd"))
     return f"{problem.found}; {problem.allowed}"
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").mkdir()
-    descriptors = len(os.listdir("/dev/fd"))
+    descriptors = len(list(Path("/dev/fd").iterdir()))
     assert "a folder" in refusal(tmp_path / "s.yaml")
-    assert len(os.listdir("/dev/fd")) == descriptors
+    assert len(list(Path("/dev/fd").iterdir())) == descriptors
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_every_format_is_read_in_utf_8_and_utf_16(name: str, content: str, encod
 
 def test_every_unspeakable_character_is_told_with_its_place() -> None:
     found = problems("s.txt", "a\x07b\n\x1b[31m c \u202e\n\ufeffd \uffff\x85\n")
-    assert [(line, column) for line, column, _ in found] == [(1, 2), (2, 1), (2, 8), (3, 1), (3, 4), (3, 5)]
+    assert [(line, column) for line, column, _ in found] == [(1, 2), (2, 1), (2, 9), (3, 1), (3, 4), (3, 5)]
 
 
 def test_a_text_is_spoken_in_one_unicode_form_and_with_single_spaces() -> None:
@@ -170,7 +170,7 @@ def test_a_value_of_any_length_is_shown_short() -> None:
 @given(st.text(st.sampled_from("ab\n\t é😀")), st.integers(0, 60))
 def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) -> None:
     place = Source(Path("s.txt"), text).place(index)
-    index = min(index, len(text.rstrip()))
+    index = min(index, len(text))
     assert place.line == text.count("\n", 0, index) + 1
     assert place.column == index - (text.rfind("\n", 0, index) + 1) + 1
 

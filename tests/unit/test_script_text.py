@@ -57,7 +57,7 @@ def test_the_examples_parse() -> None:
 
 def test_every_script_in_the_documentation_parses() -> None:
     blocks = DOCS.read_text(encoding="utf-8").split("```")[1::2]
-    scripts = {kind: 0 for kind in ("yaml", "csv", "txt")}
+    scripts = dict.fromkeys(("yaml", "csv", "txt"), 0)
     for block in blocks:
         kind, _, content = block.partition("\n")
         if kind in scripts:
