@@ -1,6 +1,6 @@
 """From a parsed script to the lines to render: voices and models looked up, limits held, keys and seeds made.
 
-A line's key covers all that its audio depends on. Two lines with one key sound the same, so a finished take serves both.
+A line's key covers all that its audio depends on. Lines with one key sound the same, so a finished take serves both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A render from start to end in the caller's own time: workers where none run, until the batches end or it is stopped."""
+"""A render from start to end in the caller's own time: workers where none run, until the batches end."""
 
 from __future__ import annotations
 
@@ -42,12 +42,17 @@ def wait_for(
 ) -> None:
     """Return when every batch has ended. Raises EngineUnavailable when a worker cannot start."""
     while open_batches(ledger, batch_ids):
-        supervisor.poll()
-        if supervisor.unavailable:
-            raise EngineUnavailable(supervisor.unavailable)
+        look_after(supervisor)
         show()
         time.sleep(LOOK_S)
     show()
+
+
+def look_after(supervisor: Supervisor) -> None:
+    """Restart what died. Raises EngineUnavailable when a worker cannot start."""
+    supervisor.poll()
+    if supervisor.unavailable:
+        raise EngineUnavailable(supervisor.unavailable)
 
 
 @contextmanager

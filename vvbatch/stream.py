@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from typing import cast
 
 import numpy as np
 import redis
 from numpy.typing import NDArray
+
+from vvbatch.engine import SAMPLE_RATE
 
 KEPT_S = 600  # a listener that went away must not fill Redis
 
@@ -37,12 +40,14 @@ class Stream:
             pipeline.execute()
 
 
-def listen(connection: redis.Redis, line_id: str, timeout_s: float) -> Iterator[bytes]:
-    """PCM16 chunks as they come, until the line's end. Raises TimeoutError after `timeout_s` of silence."""
-    while True:
-        item = connection.blpop([key_of(line_id)], timeout=timeout_s)
-        if item is None:
-            raise TimeoutError(f"no audio of {line_id} for {timeout_s:g} s")
-        if not item[1]:
-            return
-        yield item[1]
+def receive(connection: redis.Redis, line_id: str, timeout_s: float) -> bytes | None:
+    """The next chunk as PCM16, empty at the line's end; None when nothing came in `timeout_s`."""
+    item = connection.blpop([key_of(line_id)], timeout=timeout_s)
+    return cast(bytes, item[1]) if item else None
+
+
+def wav_header() -> bytes:
+    """A RIFF header for a stream whose length nobody knows yet; players read on to the end."""
+    unknown, byte_rate, block, bits = 0xFFFF_FFFF, SAMPLE_RATE * 2, 2, 16
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE, byte_rate, block, bits)
+    return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + form + struct.pack("<4sI", b"data", unknown)

@@ -13,6 +13,7 @@ import redis
 from vvbatch import queue, store
 from vvbatch.batches import end_if_complete
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.ledger import line_key
 from vvbatch.plan import Plan
 
 SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
@@ -43,7 +44,7 @@ def submit(
     found_id, created = ledger.add_batch(batch, plan.lines, cached)
     if created:
         waiting = [
-            (f"{batch_id}-{line.number:05d}", line.model, priority) for line in plan.lines if line.line not in cached
+            (line_key(batch_id, line.number), line.model, priority) for line in plan.lines if line.line not in cached
         ]
         queue.enqueue(connection, waiting, at_front=at_front)
         end_if_complete(ledger, batch_id)

@@ -32,6 +32,7 @@ from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request, Requ
 from vvbatch.ledger import Ledger
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
+from vvbatch.supervisor import supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
 
 ALLOWED: Mapping[str, Callable[[str, Context], Rendering]] = {transport.RENDER_LINE: render_line}
@@ -278,6 +279,8 @@ class RenderWorker(BaseWorker):
         if moment - self.last_look < LOOK_S:
             return
         self.last_look = moment
+        if supervisor_is_gone():
+            self._stop_requested = True
         try:
             self.reconciler.look([self.profile.name])
             if self.should_run_maintenance_tasks:

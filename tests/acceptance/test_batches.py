@@ -97,13 +97,14 @@ def test_a_second_submit_is_served_from_the_cache_and_an_edited_line_renders_onl
 def test_a_cached_file_that_was_changed_or_removed_is_rendered_again(shell, script, home):
     up(shell, "ready")
     path = script("First of two lines.", "Second of two lines.")
-    view = wait_until(lambda batch=shell.json("submit", str(path))["batch"]: ended(shell, batch))
+    batch = shell.json("submit", str(path))["batch"]
+    view = wait_until(lambda: ended(shell, batch))
     Path(view["lines"][0]["path"]).unlink()
     second = Path(view["lines"][1]["path"])
     second.write_bytes(second.read_bytes()[:-2])
     assert shell("verify", view["batch"], code=1)
-    again = wait_until(lambda batch=shell.json("submit", str(path))["batch"]: ended(shell, batch))
-    assert again["counts"]["done"] == 2
+    second_batch = shell.json("submit", str(path))["batch"]
+    assert wait_until(lambda: ended(shell, second_batch))["counts"]["done"] == 2
 
 
 def test_the_same_script_while_it_is_in_work_is_taken_up_and_not_queued_twice(shell, script, home):

@@ -14,19 +14,29 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-FAILED, BAD_SCRIPT, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
+FAILED, BAD_INPUT, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
-class Fault(click.ClickException):
-    """An error for the person at the terminal, with the exit code that a script can trust."""
+class Failed(click.ClickException):
+    """Something was not done, or a check is off."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = FAILED
+
+
+class BadInput(click.ClickException):
+    """A bad script or a name that is not known: nothing was queued."""
+
+    exit_code = BAD_INPUT
+
+
+class Unavailable(click.ClickException):
+    """A service, a model or the ledger cannot be had."""
+
+    exit_code = UNAVAILABLE
 
 
 def faults(command: Command) -> Command:
@@ -45,9 +55,9 @@ def faults(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except (ScriptError, ProfileError, StoreError) as error:
-            raise Fault(str(error), BAD_SCRIPT) from error
+            raise BadInput(str(error)) from error
         except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable) as error:
-            raise Fault(str(error), UNAVAILABLE) from error
+            raise Unavailable(str(error)) from error
 
     return wrapped  # type: ignore[return-value]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import BAD_SCRIPT, FAILED, Fault, faults, json_option, print_json
+from vvbatch.cli.common import BadInput, Failed, faults, json_option, print_json
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
@@ -40,7 +40,7 @@ def full_id(ledger: Ledger, batch: str | None) -> str:
     try:
         return find_batch(ledger, batch)
     except UnknownBatch as error:
-        raise Fault(error.args[0], BAD_SCRIPT) from error
+        raise BadInput(error.args[0]) from error
 
 
 def known_model(model: str) -> str:
@@ -71,10 +71,11 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
     with opened() as (_, ledger):
         if model:
             ledger.pause_queue(known_model(model), "paused by hand")
-            return answer(as_json, f"queue {model} is paused", queue=model, state="paused")
+            answer(as_json, f"queue {model} is paused", queue=model, state="paused")
+            return
         batch_id = full_id(ledger, batch)
         if not ledger.set_batch_state(batch_id, "paused", only_from=("open", "paused")):
-            raise Fault(f"{batch_id} has ended: there is nothing to pause", FAILED)
+            raise Failed(f"{batch_id} has ended: there is nothing to pause")
         answer(as_json, f"{batch_id} is paused", batch=batch_id, state="paused")
 
 
@@ -93,10 +94,11 @@ def resume(batch: str | None, model: str | None, as_json: bool) -> None:
         if model:
             was_paused = ledger.resume_queue(known_model(model))
             text = f"queue {model} goes on" if was_paused else f"queue {model} was not paused"
-            return answer(as_json, text, queue=model, state="open")
+            answer(as_json, text, queue=model, state="open")
+            return
         batch_id = full_id(ledger, batch)
         if not ledger.set_batch_state(batch_id, "open", only_from=("paused", "open")):
-            raise Fault(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again", FAILED)
+            raise Failed(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again")
         count = queue_again(home, ledger, batch_id)
         answer(as_json, f"{batch_id} goes on: {count} lines wait", batch=batch_id, state="open", queued=count)
 
@@ -148,7 +150,7 @@ def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:
     from vvbatch.script import did_you_mean
 
     if line is not None and line not in (known := line_ids(ledger, batch_id)):
-        raise Fault(f"{batch_id} has no line {line!r}{did_you_mean(line, known)}", BAD_SCRIPT)
+        raise BadInput(f"{batch_id} has no line {line!r}{did_you_mean(line, known)}")
 
 
 def queue_again(home: Home, ledger: Ledger, batch_id: str) -> int:

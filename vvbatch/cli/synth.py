@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
 from vvbatch.cli.inputs import model_option
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from vvbatch.ledger import Ledger
+    from vvbatch.supervisor import Supervisor
 
 
 @click.command()
@@ -52,7 +59,7 @@ def synth(
         try:
             with workers_for(home, connection, plan.models) as own:
                 if stream:
-                    play(connection, ledger, batch_id, own)
+                    pass_on(connection, ledger, batch_id, own)
                 wait_for(ledger, [batch_id], own)
         except KeyboardInterrupt:
             ledger.cancel(batch_id)
@@ -60,7 +67,7 @@ def synth(
     view = batch_view(ledger, batch_id)
     line = view["lines"][0]
     if out is not None and line["path"]:
-        store.link_or_copy(Path(line["path"]), out.absolute(), line["sha256"])
+        store.write_atomically(out.absolute(), Path(line["path"]).read_bytes())
     if as_json:
         print_json({**view, "lines": [line]})
     elif line["path"]:
@@ -69,3 +76,23 @@ def synth(
         click.echo(f"failed: {line['error']}", err=True)
     if not line["path"]:
         sys.exit(FAILED)
+
+
+def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Supervisor) -> None:
+    """Write the line's chunks to stdout as they come, until it has ended."""
+    from vvbatch import stream
+    from vvbatch.ledger.ledger import line_key
+    from vvbatch.ledger.queries import open_batches
+    from vvbatch.session import look_after
+
+    output = sys.stdout.buffer
+    output.write(stream.wav_header())
+    while True:
+        chunk = stream.receive(connection, line_key(batch_id, 1), timeout_s=1)
+        if chunk:
+            output.write(chunk)
+            output.flush()
+        elif chunk == b"" or not open_batches(ledger, [batch_id]):
+            return
+        else:
+            look_after(own)

@@ -34,8 +34,6 @@ def up(models: str) -> None:
     if not names:
         raise click.UsageError("--workers names no profile")
     home = Home.from_environment()
-    with (
-        server.own_server(home) as own,
-        Supervisor(home, [worker_program(name) for name in names], server=own) as supervisor,
-    ):
-        sys.exit(supervisor.run())
+    programs = [worker_program(name) for name in names]
+    with server.own_server(home) as own:
+        sys.exit(Supervisor(home, programs, server=own, to_terminal=True).run())

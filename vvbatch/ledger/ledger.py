@@ -519,11 +519,16 @@ def still_claimed(claim: Claim) -> Any:
     )
 
 
+def line_key(batch_id: str, number: int) -> str:
+    """The ledger's id of a line, which is also its job's: letters, digits and dashes are all that rq allows."""
+    return f"{batch_id}-{number:05d}"
+
+
 def line_row(batch_id: str, line: PlannedLine, cached: tuple[CachedTake, str] | None, now: str) -> dict[str, Any]:
     take, path = cached if cached else (None, None)
     return {
         **vars(line),
-        "id": f"{batch_id}-{line.number:05d}",
+        "id": line_key(batch_id, line.number),
         "batch_id": batch_id,
         "state": "cached" if take else "queued",
         "attempt": 0,
