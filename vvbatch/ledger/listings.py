@@ -245,14 +245,14 @@ def moment(text: str, now: str) -> str:
 
     Raises BadFilter.
     """
-    if age := re.fullmatch(r"(\d{1,4})([smhdw])", text.strip()):
-        at = datetime.fromisoformat(now) - timedelta(**{UNITS[age[2]]: int(age[1])})
-    else:
-        try:
+    try:
+        if age := re.fullmatch(r"(\d{1,9})([smhdw])", text.strip()):
+            at = datetime.fromisoformat(now) - timedelta(**{UNITS[age[2]]: int(age[1])})
+        else:
             at = datetime.fromisoformat(text.strip())
-        except ValueError as error:
-            raise BadFilter(
-                f"not a time: {text!r}; give a date (2026-03-01), a time (2026-03-01T22:00) or an age (90m, 12h, 2d)"
-            ) from error
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadFilter(
+            f"not a time: {text!r}; give a date (2026-03-01), a time (2026-03-01T22:00) or an age (90m, 12h, 2d)"
+        ) from error
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
