@@ -11,7 +11,6 @@ import os
 import stat
 import struct
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -24,17 +23,7 @@ MAX_DURATION_S = 4 * 3600.0
 MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
 UNKNOWN_LENGTH = 0xFFFFFFFF  # what a writer that cannot seek back leaves in a WAV header
 SAMPLE_CHUNK = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
-MAGIC = (
-    b"RIFF",
-    b"RF64",
-    b"FORM",
-    b"fLaC",
-    b"OggS",
-    b"ID3",
-    b"\xff\xfb",
-    b"\xff\xf3",
-    b"\xff\xf2",
-)  # the last three: MP3 without tags
+MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 
 
 class AudioError(Exception):
@@ -106,14 +95,14 @@ def read(
     """
     try:
         # O_NONBLOCK: opening a named pipe must not wait for its other end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
             _refuse_unfit(path, file, max_bytes)
             return _decode(path, file, max_duration_s)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         raise AudioError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _decode(path: Path, file: BinaryIO, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
+def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
     file.seek(0)
     try:
         # By descriptor: libsndfile then reads the file itself, and its name's ending means nothing.
@@ -131,7 +120,7 @@ def _decode(path: Path, file: BinaryIO, max_duration_s: float) -> tuple[NDArray[
     return samples, rate
 
 
-def _refuse_unfit(path: Path, file: BinaryIO, max_bytes: int) -> None:
+def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
     """Raise for what is no audio file, is too large, or is a WAV or AIFF file shorter than its header says.
 
     libsndfile would shorten such a file's length without a word.
@@ -172,10 +161,10 @@ def _lufs(energy: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
 
 
 def _weighted_energies(samples: NDArray[np.float32], sample_rate: int, hop: int) -> NDArray[np.float64]:
-    """Mean square of the K-weighted samples in each whole hop. The filters are applied to the spectrum, by overlap-save.
+    """Mean square of the K-weighted samples in each whole hop; the filters work on the spectrum, by overlap-save.
 
-    Two seconds at a time: a length that is quick to transform. The quarter second before is more than the filters remember (their
-    slowest pole decays by e^-59 in it).
+    Two seconds at a time: a length that is quick to transform. The quarter second before is more than the filters
+    remember (their slowest pole decays by e^-59 in it).
     """
     segment, memory = 20 * hop, sample_rate // 4
     response = _k_weighting(sample_rate, segment + memory)

@@ -27,11 +27,11 @@ class Activity:
 
 
 def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float) -> Activity:
-    """Levels of 10 ms frames, each without its DC, against `silence_dbfs`, or against 25 dB under the loud parts if that is less."""
+    """10 ms frames' levels, each without its DC, against the lower of `silence_dbfs` and 25 dB under the loud parts."""
     size = round(FRAME_S * sample_rate)
     count = max(len(samples) // size, 1)
     frames = np.resize(samples, size) if len(samples) < size else samples[: count * size]
-    frames = frames.reshape(count, size)
+    frames = frames.reshape(count, size).astype(np.float64)  # squares of samples that ran wild overflow float32
     frames = frames - frames.mean(axis=1, keepdims=True)
     levels = 10 * np.log10(np.einsum("ij,ij->i", frames, frames) / size + 1e-12)
     loud = float(np.percentile(levels, LOUD_PERCENTILE))
