@@ -18,7 +18,7 @@ LONE_LETTER = 6.0  # in "a, b, c"
 ABBREVIATED_LETTER = 3.5  # in "Dr", "St", "Mrs"
 SYLLABLE = 4.0  # scripts that write one syllable a character
 
-WORDS = re.compile(r"\d+|[^\W\d_]+|[%&@#*/\\]|(?<=\w)\.(?=\w)")
+WORDS = re.compile(r"\d+|[^\W\d_]+|[%&@#*/\\]|(?<=\d)\.(?=\d)|(?<=\w\w)\.(?=\w\w)")
 PAUSES = re.compile(r"[,;:.!?—–…،。、！？；：।]+(?=\s|[\"”’')\]]|[^\W\d_])")
 VOWEL = re.compile("[aeiouy]|^[hms]{1,3}$", re.IGNORECASE)  # "Hmm" and "Shh" are no abbreviations
 
