@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from script_files import all_lines, parsed, problems, texts
+from tests.unit.script_files import all_lines, parsed, problems, texts
 
 from vvbatch.script import Place
 from vvbatch.script.csv_cells import rows

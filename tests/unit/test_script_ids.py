@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from script_files import all_lines, parsed, problems, refused, texts
+from tests.unit.script_files import all_lines, parsed, problems, refused, texts
 
 from vvbatch.script import Script, ScriptError, did_you_mean, ids
 

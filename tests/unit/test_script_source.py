@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from script_files import parsed, problems, refused, texts, write
+from tests.unit.script_files import parsed, problems, refused, texts, write
 
 from vvbatch.script import ScriptError, parse
 from vvbatch.script.source import MAX_BYTES, Source

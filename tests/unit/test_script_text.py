@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from script_files import all_lines, parsed, problems, texts
+from tests.unit.script_files import all_lines, parsed, problems, texts
 
 from vvbatch.script import Place, parse
 
