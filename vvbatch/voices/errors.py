@@ -1,0 +1,13 @@
+"""What can be wrong with a voice."""
+
+
+class VoiceError(LookupError):
+    """A voice cannot be used; the message names it, what is wrong and the remedy."""
+
+
+class UnknownVoice(VoiceError):
+    """No voice of that name; the message names near ones and all there are."""
+
+
+class UnusableVoice(VoiceError):
+    """A file is no fit voice: gone, changed, cut short, not audio, silent, too short."""
