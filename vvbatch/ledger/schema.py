@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-Json = JSON().with_variant(JSONB(), "postgresql")
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 metadata = MetaData()
 
 LINE_OPEN = ("queued", "rendering")
@@ -127,6 +127,13 @@ takes = Table(
     Index("ix_takes_batch", "batch_id", "created_at"),
     Index("ix_takes_created", "created_at"),
     Index("ix_takes_profile_ended", "profile", "ended_at"),
+    Index("ix_takes_ended", "ended_at"),
+    Index(
+        "ix_takes_rendering",
+        "worker",
+        sqlite_where=text("state = 'rendering'"),
+        postgresql_where=text("state = 'rendering'"),
+    ),
 )
 
 qc_results = Table(

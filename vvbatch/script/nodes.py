@@ -139,12 +139,13 @@ class _Tree:
 _REMEDIES = (
     ("mapping values are not allowed", "put a text with a colon in quotes, and check the indentation"),
     ("cannot start any token", "indent with spaces, not tabs; put a text beginning with % @ or ` in quotes"),
-    ("expected alphabetic or numeric", "put a text beginning with * or & in quotes"),
+    ("alphabetic or numeric", "put a text beginning with * or & in quotes"),
     ("unexpected end of stream", "close the quotes; put a text beginning with ' in double quotes"),
     ("unknown escape character", "a \\ in double quotes is written \\\\"),
-    ("did not find expected <document start>", "a script is one YAML document: a mapping with version, title, lines …"),
-    ("did not find expected", "check the indentation; put a whole text that has quotes or brackets in it in quotes"),
+    ("expected <document start>", "a script is one YAML document: a mapping with version, title, lines …"),
+    ("character escape code", "write the character itself (in JSON: ensure_ascii=False)"),
     ("could not find expected ':'", "a key is followed by a colon; check the indentation"),
+    ("expected", "check the indentation; put a whole text that has quotes or brackets in it in quotes"),
 )
 
 
@@ -155,8 +156,8 @@ def _syntax_problem(source: Source, error: Exception) -> Problem:
     index = mark.index if mark else getattr(error, "position", None) or 0
     # An error at the end of the file says nothing: what was left open before is the place to look at.
     opened = getattr(error, "context_mark", None)
-    if opened and index >= len(source.text.rstrip()):
-        index = opened.index
+    if index >= len(source.text.rstrip()):
+        index = opened.index if opened else len(source.text.rstrip())
     found = f"no valid YAML: {context + ', ' if context else ''}{what}"
     allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
     return Problem(source.place(index), found, allowed)

@@ -34,13 +34,9 @@ class Source:
     def _starts(self) -> list[int]:
         return [0, *(newline.end() for newline in re.finditer("\n", self.text))]
 
-    @cached_property
-    def _end(self) -> int:
-        return len(self.text.rstrip())
-
     def place(self, index: int) -> Place:
-        """The line and column of the character at `index`; what lies behind the text is its end."""
-        index = min(index, self._end)
+        """The line and column of the character at `index`; behind the last one is the text's end."""
+        index = min(index, len(self.text))
         line = bisect_right(self._starts, index)
         return Place(line, index - self._starts[line - 1] + 1)
 
@@ -126,7 +122,9 @@ def _decode(path: Path, data: bytes) -> str:
 
 
 def _with_newlines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """Newlines as `\\n`. Unicode's line separators are spaces: YAML takes them for newlines, but no editor counts them."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\u2028", " ").replace("\u2029", " ")
 
 
 def _refuse(path: Path, found: str, allowed: str) -> NoReturn:

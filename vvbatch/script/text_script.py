@@ -11,7 +11,7 @@ from vvbatch.script.source import Source
 VOICES = ("carter", "alice", "frank", "maya")
 """The voices of Speaker 1 to 4; with Speaker 5 they begin again."""
 
-_LABEL = re.compile(r"^[^\S\n]*speaker[^\S\n]*([0-9]+)[^\S\n]*[:：]", re.IGNORECASE | re.MULTILINE)
+_LABEL = re.compile(r"^[^\S\n]*(speaker[^\S\n]*([0-9]+)[^\S\n]*[:：])", re.IGNORECASE | re.MULTILINE)
 _NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 _PARAGRAPH = re.compile(r"\S.*(?:\n[^\S\n]*\S.*)*")
 
@@ -32,11 +32,11 @@ def _turns(source: Source, labels: list[re.Match[str]], problems: list[Problem])
         problems.append(Problem(place, "text before the first speaker label", "begin with `Speaker 1:`"))
     lines = []
     for label, end in zip(labels, [*(label.start() for label in labels[1:]), len(source.text)], strict=True):
-        place = source.place(label.start())
-        number = label[1]
+        place = source.place(label.start(1))
+        number = label[2]
         if not _NUMBER.fullmatch(number):
             problems.append(
-                Problem(source.place(label.start(1)), f"Speaker {number[:20]}", "allowed: Speaker 1 to 999")
+                Problem(source.place(label.start(2)), f"Speaker {number[:20]}", "allowed: Speaker 1 to 999")
             )
             continue
         voice = VOICES[(int(number) - 1) % len(VOICES)]

@@ -123,7 +123,8 @@ class _Reader:
             turns = self.dialogue(pairs["dialogue"])
             return line(turns, node.place, given) if turns else None
         if "text" not in pairs:
-            self.problem(node.place, "a line without text", "a line has text or dialogue")
+            if len(pairs) == len(node.pairs):  # else a wrong key has been told already
+                self.problem(node.place, "a line without text", "a line has text or dialogue")
             return None
         speaker, at = own.get("speaker", (NARRATOR, node.place))
         if "speaker" in own and not self.known(speaker, at):

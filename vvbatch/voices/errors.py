@@ -6,7 +6,10 @@ class VoiceError(LookupError):
 
 
 class UnknownVoice(VoiceError):
-    """No voice of that name; the message names near ones and all there are."""
+    """No voice of that name: what was asked for, and what there is instead."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 class UnusableVoice(VoiceError):

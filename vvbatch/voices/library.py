@@ -28,8 +28,9 @@ class Found:
 
 
 class Library:
-    """One command's view of the voices of several folders: each manifest and each voice's file is read at most once, and
-    only when a name is looked up.
+    """One command's view of the voices of several folders.
+
+    Each manifest and each voice's file is read at most once, and only when a name is looked up.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -53,7 +54,8 @@ class Library:
         return self._found
 
     def names(self) -> list[str]:
-        return [DEFAULT, *(found.name for found in self.found.values())]
+        """Every voice, the default first."""
+        return [*([DEFAULT] if self.default() else []), *(found.name for found in self.found.values())]
 
     def find(self, name: str) -> Found:
         """The voice of that name, in any case and Unicode form, its file not looked at. Raises UnknownVoice."""
@@ -62,7 +64,7 @@ class Library:
             from vvbatch.script.fields import did_you_mean  # only for an error
 
             known = self.names()
-            raise UnknownVoice(f"unknown voice {name!r}{did_you_mean(name, known)}; there is {', '.join(known)}")
+            raise UnknownVoice(f"unknown voice {name!r}{did_you_mean(name, known)}", f"there is {', '.join(known)}")
         return found
 
     def resolve(self, name: str) -> Voice:
@@ -105,8 +107,8 @@ def voice_of(found: Found) -> Voice:
 def verified(path: Path, expected: str | None) -> str:
     """The sha256 of a voice's file.
 
-    Raises UnusableVoice when it is gone, links out of its folder, has another hash than expected, or is not a whole mono
-    24 kHz WAV.
+    Raises UnusableVoice when it is gone, links out of its folder, has another hash than expected, or is not a whole
+    mono 24 kHz WAV.
     """
     if not path.resolve().is_relative_to(path.parent.resolve()):
         raise UnusableVoice(f"{path} links out of its voice folder: copy the file itself into it")

@@ -37,7 +37,7 @@ def mono(samples: NDArray[np.floating]) -> NDArray[np.float64]:
     """The mean of all channels, (n,). Raises UnusableVoice."""
     if samples.size == 0:
         raise UnusableVoice("it holds no samples")
-    heard = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
+    heard: NDArray[np.float64] = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
     if not np.isfinite(heard).all():
         raise UnusableVoice("it holds samples that are not numbers (NaN or infinite)")
     return heard
@@ -78,4 +78,5 @@ def level(heard: NDArray[np.float64]) -> Samples:
     centred = heard - heard.mean()
     wanted = 10 ** (LEVEL_DBFS / 20) / np.sqrt(np.mean(centred**2))
     allowed = 10 ** ((PEAK_DBFS - 0.01) / 20) / np.abs(centred).max()
-    return (centred * min(wanted, allowed)).astype(np.float32)
+    levelled: Samples = (centred * min(wanted, allowed)).astype(np.float32)
+    return levelled
