@@ -15,10 +15,10 @@ class ProfileError(Exception):
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
+    """Unknown fields are refused."""
 
 
-class Setting(Strict):
+class Setting(Strict, frozen=True, kw_only=True):
     """A generation parameter: the frozen value, and the range that a script may ask for."""
 
     golden: float
@@ -26,25 +26,25 @@ class Setting(Strict):
     max: float
 
 
-class Generation(Strict):
+class Generation(Strict, frozen=True, kw_only=True):
     cfg_scale: Setting
     steps: Setting
     temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
 
 
-class Model(Strict):
+class Model(Strict, frozen=True, kw_only=True):
     repo: str
     revision: str
     tokenizer_repo: str | None = None
     tokenizer_revision: str | None = None
 
 
-class TextLimits(Strict):
+class TextLimits(Strict, frozen=True, kw_only=True):
     max_chars: int
     max_speakers: int = 4
 
 
-class QcLimits(Strict):
+class QcLimits(Strict, frozen=True, kw_only=True):
     """Limits of the checks in `vvbatch.qc`; levels in dBFS, times in seconds."""
 
     dc_offset: float = 0.01
@@ -58,7 +58,7 @@ class QcLimits(Strict):
     max_s_per_char: float = 0.25
 
 
-class Retries(Strict):
+class Retries(Strict, frozen=True, kw_only=True):
     """How often a line may be tried again, by what went wrong."""
 
     qc: int = 2
@@ -66,7 +66,7 @@ class Retries(Strict):
     crash: int = 2
 
 
-class Profile(Strict):
+class Profile(Strict, frozen=True, kw_only=True):
     name: str
     title: str
     engine: str
