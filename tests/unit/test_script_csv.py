@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.script_files import all_lines, parsed, problems, texts
 
-from vvbatch.script import Place
+from vvbatch.script import Place, Problems
 from vvbatch.script.csv_cells import rows
 from vvbatch.script.source import Source
 
@@ -131,13 +131,13 @@ def test_a_very_long_cell_is_no_trouble() -> None:
 def test_what_the_csv_module_writes_is_read_back(table: list[list[str]], delimiter: str) -> None:
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
-    found = list(rows(Source(Path("s.csv"), out.getvalue()), 0, delimiter, []))
+    found = list(rows(Source(Path("s.csv"), out.getvalue()), 0, delimiter, Problems()))
     assert [[cell.raw for cell in row] for row in found] == [row for row in table if any(cell.strip() for cell in row)]
 
 
 @given(st.text(st.sampled_from('ab ,"\n'), max_size=40))
 def test_what_is_no_problem_is_read_as_the_csv_module_reads_it(text: str) -> None:
-    problems = []
+    problems = Problems()
     found = [[cell.raw for cell in row] for row in rows(Source(Path("s.csv"), text), 0, ",", problems)]
     if not problems:
         expected = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.script_files import parsed, problems, refused, texts, write
 
-from vvbatch.script import ScriptError, parse
+from vvbatch.script import ScriptError, csv_script, parse, text_script, yaml_script
 from vvbatch.script.source import MAX_BYTES, Source
 
 
@@ -178,3 +178,43 @@ def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) 
 def test_importing_the_parser_imports_no_parser_library() -> None:
     code = "import sys, vvbatch.script; sys.exit(bool({'yaml', 'numpy', 'torch', 'msgspec'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.txt", "…\n\n" * 5000),
+        ("s.yaml", "version: 1\nlines:\n" + "- ''\n" * 5000),
+        ("s.csv", "x," * 5000 + "\na\n"),
+    ],
+)
+def test_reading_ends_after_a_thousand_problems(name: str, content: str) -> None:
+    error = refused(name, content)
+    assert len(error.problems) == 1001
+    assert error.problems[-1].found == "more than 1000 problems"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.txt", "a\n\n" * 51),
+        ("s.txt", "Speaker 1: a\n" * 51),
+        ("s.yaml", "version: 1\nlines:\n" + "- a\n" * 51),
+        ("s.csv", "text\n" + "a\n" * 51),
+    ],
+)
+def test_too_many_lines_are_refused_at_the_first_beyond(
+    name: str, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (csv_script, text_script, yaml_script):
+        monkeypatch.setattr(module, "MAX_LINES", 50)
+    [(line, _, message)] = problems(name, content)
+    shown = content.split("\n")
+    assert shown[line - 1].endswith("a")
+    assert sum(one.endswith("a") for one in shown[: line - 1]) == 50
+    assert "more than 50 lines; split the script" in message
+
+
+def test_a_row_of_endless_cells_is_refused() -> None:
+    [(_, _, message)] = problems("s.csv", "text\na" + "," * 100_000 + "\n")
+    assert "more than 16384 cells" in message
