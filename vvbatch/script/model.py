@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vvbatch.script.excerpt import excerpt, visible
+
+SHOWN = 50
+"""Problems that the text of a ScriptError shows; the rest is counted."""
+
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a script file something stands; both count from 1."""
+    """Where in a script file something stands; both count from 1, columns in characters."""
 
     line: int
     column: int
@@ -32,6 +37,18 @@ class ScriptError(Exception):
         self.problems = sorted(problems, key=lambda problem: (problem.place.line, problem.place.column))
         self.source = source
         super().__init__(self.path, self.problems)
+
+    def __str__(self) -> str:
+        lines = self.source.split("\n")
+        shown: list[str] = []
+        for problem in self.problems[:SHOWN]:
+            line, column = problem.place.line, problem.place.column
+            shown.append(f"{visible(str(self.path))}:{line}:{column}: {problem.found}; {problem.allowed}")
+            if self.source and line <= len(lines):
+                shown += excerpt(lines[line - 1], column)
+        if len(self.problems) > SHOWN:
+            shown.append(f"… and {len(self.problems) - SHOWN} more problems")
+        return "\n".join(shown)
 
 
 @dataclass(frozen=True)
@@ -64,14 +81,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Chapter:
-    title: str
+    title: str  # empty for lines that stand in no chapter
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class Script:
     path: Path
-    source: str  # the decoded text, for showing the place of a later problem
+    source: str  # the decoded text with \n newlines, for showing the place of a later problem
     title: str
     model: str | None
     model_place: Place | None

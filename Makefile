@@ -1,0 +1,46 @@
+# Each target does its own set-up on a machine that has Python 3.11 to 3.13 and make. Nothing needs sudo.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint types bench clean
+
+demo: $(VENV)/.draft
+	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench.main_job
+
+$(VENV)/.made:
+	@python=; for each in python3.13 python3.12 python3.11 python3; do \
+	  if $$each -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then python=$$each; break; fi; done; \
+	if [ -z "$$python" ]; then echo "vvbatch needs Python 3.11, 3.12 or 3.13 (with venv) on the PATH" >&2; exit 1; fi; \
+	echo "making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.draft: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing vvbatch and the draft voice"
+	@$(PIP) --editable '.[draft]'
+	@touch $@
+
+# torch first and alone: asked for together with others, pip may take a build with gigabytes of CUDA libraries.
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing vvbatch and what its tests need"
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) --editable '.[draft,vibevoice,qc,dev]'
+	@touch $@ $(VENV)/.draft
+
+clean:
+	rm -rf $(VENV) build dist out

@@ -1,0 +1,125 @@
+"""A private home folder for each test, and real processes that are ended with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+READY_PROFILE = """
+title: Ready audio, for tests
+engine: draft
+model: {repo: none, revision: "1"}
+device: cpu
+dtype: float32
+threads: 1
+slots: 16
+generation:
+  cfg_scale: {golden: 1.3, min: 1.0, max: 3.0}
+  steps: {golden: 10, min: 1, max: 50}
+text: {max_chars: 2000}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """VVBATCH_HOME for this test and the processes it starts; profiles `ready` and `ready2` are known there."""
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    for name in ("ready", "ready2"):
+        (configs / f"{name}.yaml").write_text(READY_PROFILE)
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VVBATCH_CONFIGS", str(configs))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("VVBATCH_REDIS_URL", "VVBATCH_LEDGER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "home"
+
+
+class Shell:
+    """Runs vvbatch as a person would, and keeps what runs in the background until the test ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *words: str, code: int | None = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "vvbatch", *words],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=timeout,
+            check=False,
+        )
+        if code is not None:
+            assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *words: str, code: int | None = 0) -> Any:
+        return json.loads(self(*words, "--json", code=code).stdout)
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            start_new_session=True,
+        )
+        self.running.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+@pytest.fixture
+def shell(home: Path, tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path)
+    yield shell
+    shell.end()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Path]:
+    """Write a script of plain lines: script("One.", "Two.", title="t")."""
+
+    def write(*texts: str, title: str = "Test", name: str = "script.yaml", model: str = "ready") -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps({"version": 1, "title": title, "model": model, "lines": list(texts)}))
+        return path
+
+    return write
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 30.0, pause: float = 0.1) -> Any:
+    """The condition's first true value. Fails the test after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(pause)
+    raise AssertionError(f"not within {timeout} s: {condition}")

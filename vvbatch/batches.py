@@ -1,0 +1,68 @@
+"""The end of a batch: its final state in the ledger, then its manifest beside the audio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from vvbatch import store
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.schema import batches, lines, takes
+
+
+def end_if_complete(ledger: Ledger, batch_id: str) -> bool:
+    """End the batch when no line of it is open. Returns whether this call ended it."""
+    state = ledger.settle(batch_id)
+    if state is None:
+        return False
+    write_manifest(ledger, batch_id)
+    return True
+
+
+def write_manifest(ledger: Ledger, batch_id: str) -> None:
+    """`OUT/<batch>/manifest.json`: what each file is, for whoever has the folder without the ledger."""
+    folder, document = manifest(ledger, batch_id)
+    store.write_manifest(folder / "manifest.json", document)
+
+
+def manifest(ledger: Ledger, batch_id: str) -> tuple[Path, dict[str, Any]]:
+    """The batch's folder and what its manifest says; paths are relative to the folder."""
+    with ledger.engine.connect() as connection:
+        batch = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().one()
+        rows = connection.execute(
+            select(lines, takes.c.duration_s, takes.c.seed, takes.c.loudness_lufs, takes.c.voices)
+            .join_from(lines, takes, takes.c.id == lines.c.take_id, isouter=True)
+            .where(lines.c.batch_id == batch_id)
+            .order_by(lines.c.number)
+        ).mappings()
+        folder = Path(batch["out"]) / batch_id
+        return folder, {
+            "batch": batch_id,
+            "title": batch["title"],
+            "script": batch["script"],
+            "state": batch["state"],
+            "created_at": batch["created_at"],
+            "ended_at": batch["ended_at"],
+            "lines": [
+                {
+                    "id": row["line"],
+                    "chapter": row["chapter"],
+                    "chapter_title": row["chapter_title"],
+                    "state": row["state"],
+                    "path": str(Path(row["path"]).relative_to(folder)) if row["path"] else None,
+                    "sha256": row["sha256"],
+                    "duration_s": row["duration_s"],
+                    "loudness_lufs": row["loudness_lufs"],
+                    "pause_after_s": row["pause_after_s"],
+                    "model": row["model"],
+                    "voices": [voice["name"] for voice in row["request"]["voices"]],
+                    "seed": row["seed"],
+                    "take": row["take_id"],
+                    "text": row["text"],
+                    "error": row["error"],
+                }
+                for row in rows
+            ],
+        }

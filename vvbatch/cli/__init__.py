@@ -1,0 +1,57 @@
+"""The command line. Commands are imported only when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from vvbatch import __version__
+
+COMMANDS = {
+    "run": ("run", "Render scripts from start to end: queue, workers, progress, summary"),
+    "up": ("up", "Run the queue and the workers in the foreground"),
+    "check": ("check", "Parse and plan scripts; say what would be rendered"),
+    "submit": ("submit", "Put scripts into the queue"),
+    "synth": ("synth", "Speak one line, at the front of the queue"),
+    "status": ("status", "Show the queue, the workers and the batches"),
+    "pause": ("control", "Hold a batch, or a model's queue"),
+    "resume": ("control", "Let a paused batch or queue go on"),
+    "cancel": ("control", "Cancel a batch or one of its lines"),
+    "retry": ("control", "Queue failed and cancelled lines again"),
+    "ledger": ("ledger", "Ask what was rendered: batches, lines, takes, metrics, SQL"),
+    "verify": ("verify", "Hash every output file again and compare with the ledger"),
+    "qc": ("qc", "Judge any audio file with the checks of a render"),
+    "voices": ("voices", "List, import and check voices"),
+    "bench": ("bench", "Measure the engine"),
+    "redis": ("redis", "Run the home folder's own Redis in the foreground"),
+    "completion": ("completion", "Print the shell completion script"),
+}
+"""Command name: (module in vvbatch.cli, short help). The module holds a click command of that name."""
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vvbatch.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vvbatch")
+def main() -> None:
+    """Render narration scripts to speech in batch with VibeVoice, and keep a ledger of every take.
+
+    \b
+    Try it:    vvbatch run examples/lighthouse.yaml
+    Leave it:  vvbatch up --workers draft   and then   vvbatch submit book.yaml
+    """

@@ -1,0 +1,56 @@
+"""What every command shares: opening things, JSON or tables, exit codes, and errors as one clear line.
+
+Exit codes: 0 good, 1 something failed or was not rendered, 2 bad usage or a bad script, 3 a service or model is
+missing, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+FAILED, BAD_SCRIPT, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+class Fault(click.ClickException):
+    """An error for the person at the terminal, with the exit code that a script can trust."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def faults(command: Command) -> Command:
+    """Turn the errors that vvbatch knows into one clear message and the right exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from vvbatch.engine import EngineUnavailable
+        from vvbatch.home import HomeError
+        from vvbatch.ledger import LedgerError
+        from vvbatch.profiles import ProfileError
+        from vvbatch.script.model import ScriptError
+        from vvbatch.server import ServerUnreachable
+        from vvbatch.store import StoreError
+
+        try:
+            return command(*args, **kwargs)
+        except (ScriptError, ProfileError, StoreError) as error:
+            raise Fault(str(error), BAD_SCRIPT) from error
+        except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable) as error:
+            raise Fault(str(error), UNAVAILABLE) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def print_json(document: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")

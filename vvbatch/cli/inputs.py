@@ -1,0 +1,60 @@
+"""Options and steps that the commands which take scripts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vvbatch.cli.common import BAD_SCRIPT, Fault
+from vvbatch.home import Home
+from vvbatch.plan import Plan, make_plan
+
+scripts_argument = click.argument(
+    "scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…"
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the audio [default: out in the home folder].",
+)
+priority_option = click.option(
+    "--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True
+)
+
+
+def complete_model(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    from vvbatch import profiles
+
+    return [name for name in profiles.names() if name.startswith(start)]
+
+
+def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--model",
+        "model",
+        metavar="PROFILE",
+        shell_complete=complete_model,
+        help="Render every line with this profile.",
+    )(command)
+
+
+def plan_scripts(paths: tuple[Path, ...], model: str | None, home: Home) -> list[Plan]:
+    """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good."""
+    from vvbatch.script import parse
+    from vvbatch.script.model import ScriptError
+    from vvbatch.voices import Library
+
+    library = Library.of(home)
+    plans: list[Plan] = []
+    errors: list[str] = []
+    for path in paths:
+        try:
+            plans.append(make_plan(parse(path), library, model))
+        except ScriptError as error:
+            errors.append(str(error))
+    if errors:
+        raise Fault("\n".join(errors), BAD_SCRIPT)
+    return plans

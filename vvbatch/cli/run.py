@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
+from vvbatch.cli.inputs import model_option, out_option, plan_scripts, priority_option, scripts_argument
+
+
+@click.command()
+@scripts_argument
+@model_option
+@out_option
+@priority_option
+@json_option
+@faults
+def run(scripts: tuple[Path, ...], model: str | None, out: Path | None, priority: str, as_json: bool) -> None:
+    """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
+
+    Ctrl-C finishes the lines in flight and stops; the same command again goes on where it was.
+
+    \b
+    Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
+    """
+    from vvbatch import report, server
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+    from vvbatch.ledger.queries import batch_view
+    from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.submit import submit
+
+    home = Home.from_environment()
+    plans = plan_scripts(scripts, model, home)
+    interrupted = False
+    with sigterm_as_interrupt(), server.own_server(home):
+        connection = server.connect(home)
+        ledger = Ledger(home.ledger_url)
+        ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
+        open_models = sorted({model for plan in plans for model in plan.models})
+        try:
+            with report.progress(ledger, ids, quiet=as_json) as show, workers_for(home, connection, open_models) as own:
+                wait_for(ledger, ids, own, show)
+        except KeyboardInterrupt:
+            interrupted = True
+    views = [batch_view(ledger, batch_id) for batch_id in ids]
+    if as_json:
+        print_json(views[0] if len(views) == 1 else views)
+    else:
+        for view in views:
+            report.print_summary(ledger, view["batch"])
+    if interrupted:
+        click.echo("interrupted: what is done is kept; the same command again goes on", err=True)
+        sys.exit(INTERRUPTED)
+    if any(view["counts"]["done"] + view["counts"]["cached"] < view["counts"]["total"] for view in views):
+        sys.exit(FAILED)

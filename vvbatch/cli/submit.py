@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vvbatch.cli.common import faults, json_option, print_json
+from vvbatch.cli.inputs import model_option, out_option, plan_scripts, priority_option, scripts_argument
+
+
+@click.command()
+@scripts_argument
+@model_option
+@out_option
+@priority_option
+@click.option("--watch", is_flag=True, help="Follow the batch until it ends.")
+@json_option
+@faults
+def submit(
+    scripts: tuple[Path, ...], model: str | None, out: Path | None, priority: str, watch: bool, as_json: bool
+) -> None:
+    """Put scripts into the queue and print the batch ids.
+
+    Workers that run already (`vvbatch up`) begin at once; without one the lines wait. The same script that is still in
+    work is taken up again, not queued twice.
+
+    \b
+    Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
+    """
+    from vvbatch import queue, report, server
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+    from vvbatch.ledger.queries import batch_view
+    from vvbatch.submit import submit as submit_plan
+
+    home = Home.from_environment()
+    plans = plan_scripts(scripts, model, home)
+    with server.own_server(home):
+        connection = server.connect(home)
+        ledger = Ledger(home.ledger_url)
+        ids = [submit_plan(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
+        idle = [name for name in sorted({m for p in plans for m in p.models}) if not queue.has_worker(connection, name)]
+        if watch:
+            for batch_id in ids:
+                report.watch(ledger, batch_id)
+    views = [batch_view(ledger, batch_id) for batch_id in ids]
+    if as_json:
+        print_json(views[0] if len(views) == 1 else views)
+        return
+    for view in views:
+        click.echo(view["batch"])
+        counts = view["counts"]
+        click.echo(f"{counts['total']} lines: {counts['cached']} cached, {counts['queued']} queued", err=True)
+    for name in idle:
+        click.echo(f"no worker is running for model {name}: start one with  vvbatch up --workers {name}", err=True)

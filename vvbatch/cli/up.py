@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vvbatch.cli.common import faults
+
+
+@click.command()
+@click.option(
+    "--workers",
+    "models",
+    default="draft",
+    show_default=True,
+    metavar="PROFILE,…",
+    help="One worker each; twice is two.",
+)
+@faults
+def up(models: str) -> None:
+    """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
+
+    Ctrl-C lets the workers finish what is in flight; a second one puts it back into the queue.
+
+    \b
+    Example:  vvbatch up --workers 1.5b,draft
+    """
+    from vvbatch import profiles, server
+    from vvbatch.home import Home
+    from vvbatch.session import worker_program
+    from vvbatch.supervisor import Supervisor
+
+    names = [profiles.load(name.strip()).name for name in models.split(",") if name.strip()]
+    if not names:
+        raise click.UsageError("--workers names no profile")
+    home = Home.from_environment()
+    programs = [worker_program(name) for name in names]
+    with server.own_server(home) as own:
+        sys.exit(Supervisor(home, programs, server=own, to_terminal=True).run())

@@ -1,0 +1,78 @@
+"""What a plan will cost: lines to render, lines already there, audio and wall time from the ledger's own history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from vvbatch import profiles
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.schema import takes
+from vvbatch.plan import Plan
+
+SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
+
+
+def estimate(plan: Plan, ledger: Ledger) -> dict[str, Any]:
+    """A plan's lines, cached lines, warnings, expected audio and wall seconds (None where nothing is known)."""
+    cached = {
+        key: take for key, take in ledger.cached_takes(line.key for line in plan.lines).items() if there(take.path)
+    }
+    fresh = [line for line in plan.lines if line.key not in cached]
+    models: list[dict[str, Any]] = []
+    for model, characters in Counter(dict.fromkeys(plan.models, 0)).items():
+        wanted = [line for line in fresh if line.model == model]
+        characters = sum(len(line.text) * line.takes for line in wanted)
+        pace, speed = history(ledger, model)
+        audio_s = characters * (pace or SECONDS_PER_CHARACTER)
+        models.append(
+            {
+                "model": model,
+                "title": profiles.load(model).title,
+                "lines": len(wanted),
+                "audio_s": round(audio_s, 1),
+                "speed": speed,
+                "wall_s": round(audio_s / speed, 1) if speed else None,
+            }
+        )
+    return {
+        "script": plan.script,
+        "title": plan.title,
+        "lines": len(plan.lines),
+        "cached": len(plan.lines) - len(fresh),
+        "to_render": len(fresh),
+        "chapters": max((line.chapter for line in plan.lines), default=0),
+        "characters": sum(len(line.text) for line in plan.lines),
+        "voices": dict(Counter(voice["name"] for line in plan.lines for voice in line.request["voices"])),
+        "not_golden": [line.line for line in plan.lines if not line.request["params"]["golden"]],
+        "models": models,
+    }
+
+
+def there(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def history(ledger: Ledger, model: str) -> tuple[float | None, float | None]:
+    """Seconds of audio per character, and speed (x real time) of the model's last 500 good takes.
+
+    The speed counts what the worker did at the same time: audio made over the wall time in which anything was made.
+    """
+    recent = (
+        select(takes.c.duration_s, takes.c.wall_s, func.length(takes.c.text).label("characters"), takes.c.metrics)
+        .where(takes.c.profile == model, takes.c.state == "done")
+        .order_by(takes.c.ended_at.desc())
+        .limit(500)
+    )
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(recent).all()
+    audio_s = sum(row.duration_s for row in rows)
+    characters = sum(row.characters for row in rows)
+    # A take shares its wall time with the lines beside it: what it took alone is its share.
+    alone_s = sum(row.wall_s / max((row.metrics or {}).get("lines_at_once", 1), 1) for row in rows)
+    if not rows or not characters or not alone_s:
+        return None, None
+    return audio_s / characters, round(audio_s / alone_s, 3)

@@ -1,0 +1,6 @@
+"""The ledger: the durable truth about batches, lines and takes. Redis only carries what it says."""
+
+from vvbatch.ledger.database import LedgerError
+from vvbatch.ledger.ledger import CachedTake, Claim, Ledger, NewBatch, Outcome
+
+__all__ = ["CachedTake", "Claim", "Ledger", "LedgerError", "NewBatch", "Outcome"]

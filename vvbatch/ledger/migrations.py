@@ -1,0 +1,89 @@
+"""The ledger's schema, version by version. A migration is a function that brings the one before it one further.
+
+Never edit a migration that was released: add one. Each is written out in SQL, so that later changes of `schema` cannot
+change what an old version looked like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+MIGRATIONS: list[Callable[[Connection], None]] = []
+
+
+def migration(function: Callable[[Connection], None]) -> Callable[[Connection], None]:
+    MIGRATIONS.append(function)
+    return function
+
+
+def run(connection: Connection, statements: str) -> None:
+    """Execute `;`-separated statements; JSON columns are JSONB on PostgreSQL."""
+    json_type = "JSONB" if connection.dialect.name == "postgresql" else "JSON"
+    for statement in statements.split(";"):
+        if statement.strip():
+            connection.exec_driver_sql(statement.replace("JSON_TYPE", json_type))
+
+
+@migration
+def first_tables(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        CREATE TABLE batches (
+            id TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL, script TEXT NOT NULL, fingerprint TEXT NOT NULL,
+            model TEXT, priority TEXT NOT NULL, "out" TEXT NOT NULL, state TEXT NOT NULL,
+            created_at TEXT NOT NULL, ended_at TEXT);
+        CREATE INDEX ix_batches_fingerprint ON batches (fingerprint, state);
+        CREATE INDEX ix_batches_created ON batches (created_at);
+        CREATE INDEX ix_batches_state ON batches (state);
+        CREATE TABLE lines (
+            id TEXT NOT NULL PRIMARY KEY, batch_id TEXT NOT NULL REFERENCES batches (id), line TEXT NOT NULL,
+            number INTEGER NOT NULL, chapter INTEGER NOT NULL, chapter_title TEXT NOT NULL, model TEXT NOT NULL,
+            state TEXT NOT NULL, attempt INTEGER NOT NULL, crashes INTEGER NOT NULL, key TEXT NOT NULL,
+            control_hash TEXT NOT NULL, text TEXT NOT NULL, request JSON_TYPE NOT NULL, takes INTEGER NOT NULL,
+            pause_after_s DOUBLE PRECISION NOT NULL, take_id TEXT, path TEXT, sha256 TEXT, error TEXT, worker TEXT,
+            created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
+        CREATE UNIQUE INDEX ux_lines_batch_line ON lines (batch_id, line);
+        CREATE INDEX ix_lines_batch_state ON lines (batch_id, state);
+        CREATE INDEX ix_lines_batch_number ON lines (batch_id, number);
+        CREATE INDEX ix_lines_state_model ON lines (state, model);
+        CREATE TABLE takes (
+            id TEXT NOT NULL PRIMARY KEY, batch_id TEXT NOT NULL REFERENCES batches (id),
+            line_id TEXT NOT NULL REFERENCES lines (id), attempt INTEGER NOT NULL, state TEXT NOT NULL,
+            key TEXT NOT NULL, profile TEXT NOT NULL, engine TEXT NOT NULL, model TEXT NOT NULL,
+            revision TEXT NOT NULL, device TEXT NOT NULL, dtype TEXT NOT NULL, voices JSON_TYPE NOT NULL,
+            seed BIGINT NOT NULL, params JSON_TYPE NOT NULL, control_hash TEXT NOT NULL, text TEXT NOT NULL,
+            path TEXT, sha256 TEXT, size_bytes INTEGER, duration_s DOUBLE PRECISION, wall_s DOUBLE PRECISION,
+            rtf DOUBLE PRECISION, first_chunk_s DOUBLE PRECISION, peak_dbfs DOUBLE PRECISION,
+            loudness_lufs DOUBLE PRECISION, metrics JSON_TYPE, error TEXT, worker TEXT NOT NULL,
+            created_at TEXT NOT NULL, ended_at TEXT);
+        CREATE UNIQUE INDEX ux_takes_line_attempt ON takes (line_id, attempt);
+        CREATE UNIQUE INDEX ux_takes_one_done_a_line ON takes (line_id) WHERE state = 'done';
+        CREATE INDEX ix_takes_done_key ON takes (key) WHERE state = 'done';
+        CREATE INDEX ix_takes_batch ON takes (batch_id, created_at);
+        CREATE INDEX ix_takes_created ON takes (created_at);
+        CREATE INDEX ix_takes_profile_ended ON takes (profile, ended_at);
+        CREATE TABLE qc_results (
+            take_id TEXT NOT NULL REFERENCES takes (id), position INTEGER NOT NULL, name TEXT NOT NULL,
+            value JSON_TYPE, "limit" JSON_TYPE, ok BOOLEAN NOT NULL, PRIMARY KEY (take_id, position));
+        CREATE TABLE workers (
+            id TEXT NOT NULL PRIMARY KEY, profile TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+            state TEXT NOT NULL, facts JSON_TYPE NOT NULL, started_at TEXT NOT NULL, ended_at TEXT);
+        CREATE INDEX ix_workers_started ON workers (started_at);
+        CREATE TABLE events (
+            id TEXT NOT NULL PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, batch_id TEXT, line_id TEXT,
+            worker TEXT, detail JSON_TYPE);
+        CREATE INDEX ix_events_at ON events (at);
+        CREATE INDEX ix_events_batch ON events (batch_id, at);
+        """,
+    )
+
+
+@migration
+def paused_queues(connection: Connection) -> None:
+    run(
+        connection,
+        "CREATE TABLE queues (name TEXT NOT NULL PRIMARY KEY, paused_at TEXT NOT NULL, reason TEXT NOT NULL)",
+    )

@@ -1,0 +1,177 @@
+"""The ledger's tables as SQLAlchemy Core sees them. `migrations` makes them; a test holds that the two agree.
+
+Portable to PostgreSQL: text ids, UTC timestamps as ISO 8601 text that sorts by time, JSON with a variant.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+metadata = MetaData()
+
+LINE_OPEN = ("queued", "rendering")
+LINE_ENDED = ("done", "cached", "failed", "cancelled")
+LINE_STATES = LINE_OPEN + LINE_ENDED
+TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("script", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),  # script content, model and output folder: what makes it the same work
+    Column("model", Text),  # of --model or the script; lines may have their own
+    Column("priority", Text, nullable=False),
+    Column("out", Text, nullable=False),
+    Column("state", Text, nullable=False),  # open, paused, done, failed, cancelled
+    Column("created_at", Text, nullable=False),
+    Column("ended_at", Text),
+    Index("ix_batches_fingerprint", "fingerprint", "state"),
+    Index("ix_batches_created", "created_at"),
+    Index("ix_batches_state", "state"),
+)
+
+lines = Table(
+    "lines",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("batch_id", Text, ForeignKey("batches.id"), nullable=False),
+    Column("line", Text, nullable=False),  # the id in the script
+    Column("number", Integer, nullable=False),  # place in the batch, from 1
+    Column("chapter", Integer, nullable=False),  # from 1
+    Column("chapter_title", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),  # the newest take's number; fences late finishers
+    Column("crashes", Integer, nullable=False),  # since the last submit or retry
+    Column("key", Text, nullable=False),
+    Column("control_hash", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("request", Json, nullable=False),
+    Column("takes", Integer, nullable=False),
+    Column("pause_after_s", Double, nullable=False),
+    Column("take_id", Text),  # the take that is kept; of another batch when cached
+    Column("path", Text),
+    Column("sha256", Text),
+    Column("error", Text),
+    Column("worker", Text),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    Index("ux_lines_batch_line", "batch_id", "line", unique=True),
+    Index("ix_lines_batch_state", "batch_id", "state"),
+    Index("ix_lines_batch_number", "batch_id", "number"),
+    Index("ix_lines_state_model", "state", "model"),
+)
+
+takes = Table(
+    "takes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("batch_id", Text, ForeignKey("batches.id"), nullable=False),
+    Column("line_id", Text, ForeignKey("lines.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("dtype", Text, nullable=False),
+    Column("voices", Json, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("control_hash", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("path", Text),
+    Column("sha256", Text),
+    Column("size_bytes", Integer),
+    Column("duration_s", Double),
+    Column("wall_s", Double),
+    Column("rtf", Double),
+    Column("first_chunk_s", Double),
+    Column("peak_dbfs", Double),
+    Column("loudness_lufs", Double),
+    Column("metrics", Json),
+    Column("error", Text),
+    Column("worker", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("ended_at", Text),
+    Index("ux_takes_line_attempt", "line_id", "attempt", unique=True),
+    Index(
+        "ux_takes_one_done_a_line",
+        "line_id",
+        unique=True,
+        sqlite_where=text("state = 'done'"),
+        postgresql_where=text("state = 'done'"),
+    ),
+    Index("ix_takes_done_key", "key", sqlite_where=text("state = 'done'"), postgresql_where=text("state = 'done'")),
+    Index("ix_takes_batch", "batch_id", "created_at"),
+    Index("ix_takes_created", "created_at"),
+    Index("ix_takes_profile_ended", "profile", "ended_at"),
+)
+
+qc_results = Table(
+    "qc_results",
+    metadata,
+    Column("take_id", Text, ForeignKey("takes.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("value", Json),
+    Column("limit", Json),
+    Column("ok", Boolean, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("profile", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # running, stopped
+    Column("facts", Json, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("ended_at", Text),
+    Index("ix_workers_started", "started_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("batch_id", Text),
+    Column("line_id", Text),
+    Column("worker", Text),
+    Column("detail", Json),
+    Index("ix_events_at", "at"),
+    Index("ix_events_batch", "batch_id", "at"),
+)
+
+queues = Table(
+    "queues",  # only queues that are paused have a row
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("paused_at", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)

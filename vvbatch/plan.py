@@ -1,0 +1,227 @@
+"""From a parsed script to the lines to render: voices and models looked up, limits held, keys and seeds made.
+
+A line's key covers all that its audio depends on. Lines with one key sound the same, so a finished take serves both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from vvbatch import profiles
+from vvbatch.engine import VERSIONS, Manner, Request, Turn, Voice
+from vvbatch.profiles import Profile, ProfileError
+from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
+
+AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
+"""Part of every key: raise the number when what is made of an engine's samples changes."""
+
+
+class LineProblems(Exception):
+    """What is wrong with one line, gathered into the script's ScriptError."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class Voices(Protocol):
+    def resolve(self, name: str) -> Voice:
+        """Raises an exception (LookupError) whose text says what there is instead."""
+
+
+@dataclass(frozen=True)
+class PlannedLine:
+    """A line ready to be rendered; `request` is plain data, read back by `request_of`."""
+
+    line: str  # the id in the script
+    number: int  # place in the batch, from 1
+    chapter: int  # from 1
+    chapter_title: str
+    model: str  # profile
+    key: str
+    control_hash: str
+    text: str
+    request: Mapping[str, Any]
+    takes: int = 1
+    pause_after_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    title: str
+    script: str
+    model: str | None
+    lines: tuple[PlannedLine, ...]
+
+    def fingerprint(self, out: str) -> str:
+        """Equal for the same work into the same folder."""
+        return digest([self.title, out, [[line.line, line.key, line.takes] for line in self.lines]])
+
+    def streamed(self) -> Plan:
+        """The same plan for somebody who listens while it is rendered."""
+        return replace(
+            self, lines=tuple(replace(line, request={**line.request, "stream": True}) for line in self.lines)
+        )
+
+    @property
+    def models(self) -> list[str]:
+        return sorted({line.model for line in self.lines})
+
+
+def make_plan(script: Script, voices: Voices, model: str | None = None) -> Plan:
+    """Plan every line of a script; `model` overrides the script's. Raises ScriptError with all problems at once."""
+    problems: list[Problem] = []
+    planned: list[PlannedLine] = []
+    for chapter_number, chapter in enumerate(script.chapters, start=1):
+        for line in chapter.lines:
+            try:
+                profile = profile_of(line, script, model)
+                requested = request_data(line, profile, voices)
+            except LineProblems as error:
+                problems += error.problems
+                continue
+            key = line_key(requested, profile, line.takes)
+            if line.seed is None:
+                # The same line always gets the same seed, so that what was rendered once is found again.
+                requested["seed"] = int(digest([key, "seed"])[:8], 16)
+                key = line_key(requested, profile, line.takes)
+            planned.append(
+                PlannedLine(
+                    line=line.id,
+                    number=len(planned) + 1,
+                    chapter=chapter_number,
+                    chapter_title=chapter.title,
+                    model=profile.name,
+                    key=key,
+                    control_hash=control_hash(profile, requested["params"]),
+                    text=" ".join(turn.text for turn in line.turns),
+                    request=requested,
+                    takes=line.takes,
+                    pause_after_s=line.pause_after_s,
+                )
+            )
+    if problems:
+        raise ScriptError(script.path, problems, script.source)
+    return Plan(script.title, str(script.path), model or script.model, tuple(planned))
+
+
+def profile_of(line: Line, script: Script, override: str | None) -> Profile:
+    name = override or line.model or script.model or "draft"
+    place = line.places.get("model") or script.model_place or line.place
+    try:
+        return profiles.load(name)
+    except ProfileError as error:
+        raise LineProblems([Problem(place, str(error), "")]) from error
+
+
+def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]:
+    """A request without its id, as plain data. Raises LineProblems."""
+    problems: list[Problem] = []
+    speakers: list[str] = []
+    cast: list[Voice] = []
+    for turn in line.turns:
+        if turn.speaker in speakers:
+            continue
+        try:
+            voice = voices.resolve(turn.voice)
+        except LookupError as error:
+            problems.append(Problem(turn.voice_place, error.args[0], ""))
+            continue
+        speakers.append(turn.speaker)
+        cast.append(voice)
+    characters = sum(len(turn.text) for turn in line.turns)
+    if characters > profile.text.max_chars:
+        problems.append(
+            Problem(
+                line.turns[0].place,
+                f"a text of {characters:,} characters",
+                f"at most {profile.text.max_chars:,} with model {profile.name}: split it into several lines",
+            )
+        )
+    if len(speakers) > profile.text.max_speakers:
+        problems.append(
+            Problem(line.place, f"{len(speakers)} speakers", f"at most {profile.text.max_speakers} in one dialogue")
+        )
+    settings: dict[str, float] = {}
+    golden = True
+    for name in ("cfg_scale", "steps", "temperature"):
+        setting = getattr(profile.generation, name)
+        asked = getattr(line, name, None)
+        value = setting.golden if asked is None else asked
+        golden &= value == setting.golden
+        settings[name] = int(value) if name == "steps" else float(value)
+        if not setting.min <= value <= setting.max:
+            place: Place = line.places.get(name, line.place)
+            allowed = f"{setting.min:g} to {setting.max:g} with model {profile.name} (golden: {setting.golden:g})"
+            problems.append(Problem(place, f"{name} {value:g}", allowed))
+    if problems:
+        raise LineProblems(problems)
+    return {
+        "turns": [[speakers.index(turn.speaker), turn.text] for turn in line.turns],
+        "speakers": speakers,
+        "voices": [
+            {"name": voice.name, "sha256": voice.sha256, "path": str(voice.path)}
+            | {"rate": voice.manner.rate, "pitch": voice.manner.pitch}
+            for voice in cast
+        ],
+        "seed": line.seed,
+        "params": {**settings, "max_duration_s": line.max_duration_s, "golden": golden},
+    }
+
+
+def line_key(request: Mapping[str, Any], profile: Profile, takes: int) -> str:
+    """sha256 over all that the line's audio depends on."""
+    manner = ("sha256", "rate", "pitch") if profile.engine == "draft" else ("sha256",)
+    return digest(
+        [
+            AUDIO_FORMAT,
+            request["turns"],
+            [[voice[name] for name in manner] for voice in request["voices"]],
+            request["seed"],
+            takes,
+            control_hash(profile, request["params"]),
+        ]
+    )
+
+
+def control_hash(profile: Profile, params: Mapping[str, Any]) -> str:
+    """sha256 over the whole parameter surface: engine, model, device, dtype and every generation parameter."""
+    values = {name: value for name, value in params.items() if name != "golden"}
+    surface = [profile.engine, VERSIONS[profile.engine], msgspec.to_builtins(profile.model), profile.device]
+    return digest([*surface, profile.dtype, sorted(values.items())])
+
+
+def request_of(data: Mapping[str, Any], request_id: str, seed: int) -> Request:
+    """The engine's request from a planned line's plain data."""
+    params = data["params"]
+    return Request(
+        id=request_id,
+        turns=tuple(Turn(speaker, text) for speaker, text in data["turns"]),
+        voices=tuple(voice_of(voice) for voice in data["voices"]),
+        seed=seed,
+        cfg_scale=params["cfg_scale"],
+        steps=params["steps"],
+        temperature=params["temperature"],
+        max_duration_s=params["max_duration_s"],
+        stream=data.get("stream", False),
+    )
+
+
+def voice_of(data: Mapping[str, Any]) -> Voice:
+    manner = Manner(rate=data["rate"], pitch=data["pitch"])
+    return Voice(name=data["name"], path=Path(data["path"]), sha256=data["sha256"], manner=manner)
+
+
+def seed_of_take(seed: int, number: int) -> int:
+    """The seed of a line's take: the line's own first, then ones derived from it."""
+    return seed if number == 0 else int(digest([seed, number])[:8], 16)
+
+
+def digest(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()

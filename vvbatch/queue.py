@@ -1,0 +1,145 @@
+"""The transport: which rq queues there are, what is put in, and how what Redis lost comes back from the ledger.
+
+Each model has one queue per priority. A worker takes from one of them at a time, because only rq's single-queue pop
+keeps a job that its worker dies with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.utils import as_text
+
+from vvbatch import profiles
+from vvbatch.batches import end_if_complete
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.ledger import chunks
+
+PRIORITIES = ("high", "normal", "low")
+RENDER_LINE = "jobs.render.render_line"
+WORKER_KEY = "rq:worker:{}"
+
+log = logging.getLogger("vvbatch.queue")
+
+
+def queue_name(model: str, priority: str = "normal") -> str:
+    return model if priority == "normal" else f"{model}.{priority}"
+
+
+def queues_of(model: str, connection: redis.Redis) -> list[Queue]:
+    """The model's queues, most urgent first."""
+    return [
+        Queue(queue_name(model, priority), connection=connection, serializer=JSONSerializer) for priority in PRIORITIES
+    ]
+
+
+def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *, at_front: bool = False) -> None:
+    """Put (line id, model, priority) into the queues, in order. A line that is there twice is rendered once."""
+    by_queue: dict[str, list[str]] = {}
+    for line_id, model, priority in waiting:
+        by_queue.setdefault(queue_name(model, priority), []).append(line_id)
+    for name, line_ids in by_queue.items():
+        queue = Queue(name, connection=connection, serializer=JSONSerializer)
+        for chunk in chunks(line_ids, 1000):
+            # No time limit of rq's: it would wait for C calls to return. No result: the ledger has it.
+            queue.enqueue_many(
+                [
+                    Queue.prepare_data(
+                        RENDER_LINE,
+                        args=(line_id,),
+                        job_id=line_id,
+                        timeout=-1,
+                        result_ttl=0,
+                        failure_ttl=86_400,
+                        at_front=at_front,
+                    )
+                    for line_id in chunk
+                ]
+            )
+
+
+def waiting(connection: redis.Redis, model: str) -> int:
+    """How many jobs wait in Redis for a model."""
+    with connection.pipeline(transaction=False) as pipeline:
+        for queue in queues_of(model, connection):
+            pipeline.llen(queue.key)
+        return sum(pipeline.execute())
+
+
+def alive(connection: redis.Redis, names: Iterable[str]) -> set[str]:
+    """Which of these workers have a heartbeat that is not over, and have not said goodbye."""
+    asked = list(names)
+    with connection.pipeline(transaction=False) as pipeline:
+        for name in asked:
+            pipeline.exists(WORKER_KEY.format(name))
+            pipeline.hexists(WORKER_KEY.format(name), "death")
+        answers = pipeline.execute()
+    return {name for name, here, dead in zip(asked, answers[::2], answers[1::2], strict=True) if here and not dead}
+
+
+def has_worker(connection: redis.Redis, model: str) -> bool:
+    """Whether a live worker answers the model's queue."""
+    prefix = WORKER_KEY.format("")
+    names = [as_text(key).removeprefix(prefix) for key in connection.smembers(f"rq:workers:{model}")]
+    return bool(alive(connection, names))
+
+
+class Reconciler:
+    """Puts back what died with a worker or was lost by Redis. Only what two looks in a row show is believed:
+    between a submit's ledger row and its job, or after an outage, a single look would see ghosts.
+    """
+
+    def __init__(self, ledger: Ledger, connection: redis.Redis) -> None:
+        self.ledger = ledger
+        self.connection = connection
+        self.silent: set[str] = set()
+        self.missing: set[str] = set()
+
+    def look(self, models: Iterable[str]) -> int:
+        """One look; returns how many lines it put back into the queues."""
+        return self.bury_the_dead() + sum(self.restore_missing(model) for model in models) + self.end_batches()
+
+    def bury_the_dead(self) -> int:
+        working = set(self.ledger.rendering_by())
+        silent = working - alive(self.connection, working)
+        dead, self.silent = silent & self.silent, silent - self.silent
+        limits = crash_limits() if dead else {}
+        put_back = 0
+        for worker in dead:
+            lines = self.ledger.abandon(worker, limits)
+            log.warning("worker %s died with %d lines in its hands", worker, len(lines))
+            again = self.ledger.waiting_lines(ids=[line_id for line_id, _ in lines])
+            enqueue(self.connection, again, at_front=True)
+            put_back += len(again)
+            for batch_id in {batch_id for _, batch_id in lines}:
+                end_if_complete(self.ledger, batch_id)
+        return put_back
+
+    def restore_missing(self, model: str) -> int:
+        if self.ledger.waiting_count(model) <= waiting(self.connection, model):
+            return 0
+        there: set[str] = set()
+        for queue in queues_of(model, self.connection):
+            there.update(queue.get_job_ids())
+        lost = {row[0]: row for row in self.ledger.waiting_lines(model=model) if row[0] not in there}
+        confirmed = [row for line_id, row in lost.items() if line_id in self.missing]
+        self.missing = lost.keys() - {row[0] for row in confirmed}
+        # Every worker looks; one of them puts back.
+        if confirmed and self.connection.set(f"vvbatch:restoring:{model}", 1, nx=True, ex=10):
+            log.warning("putting %d lines back that the queue of %s had lost", len(confirmed), model)
+            enqueue(self.connection, confirmed)
+            return len(confirmed)
+        return 0
+
+    def end_batches(self) -> int:
+        for batch_id in self.ledger.unsettled():
+            end_if_complete(self.ledger, batch_id)
+        return 0
+
+
+def crash_limits() -> Mapping[str, int]:
+    return {name: profiles.load(name).retries.crash for name in profiles.names()}

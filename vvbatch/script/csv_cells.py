@@ -1,0 +1,54 @@
+"""The rows of a CSV text, each cell with its place in the text, which Python's csv module does not tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+from vvbatch.script.model import Problem
+from vvbatch.script.source import Source
+
+
+class Cell(NamedTuple):
+    raw: str
+    start: int  # index of its first character in the text
+
+
+@cache
+def _pattern(delimiter: str) -> re.Pattern[str]:
+    """One cell and what ends it: quoted (1, 2), where spaces around the quotes do not count, or bare (3, 4)."""
+    return re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *({delimiter}|\n|\Z)|([^{delimiter}\n]*)({delimiter}|\n|\Z)')
+
+
+def rows(source: Source, start: int, delimiter: str, problems: list[Problem]) -> Iterator[list[Cell]]:
+    """Every row from `start` on that has anything in it. A quote that is not closed ends the rows with a problem."""
+    row: list[Cell] = []
+    for cell in _pattern(delimiter).finditer(source.text, start):
+        quoted, end, bare, bare_end = cell.groups()
+        if quoted is not None:
+            row.append(Cell(quoted.replace('""', '"'), cell.start(1)))
+        elif bare.lstrip(" ").startswith('"'):
+            problems.append(_quote_problem(source, cell.start(3) + bare.index('"')))
+            return
+        else:
+            row.append(Cell(bare, cell.start(3) + len(bare) - len(bare.lstrip())))
+        if (end or bare_end) != delimiter:
+            if any(not raw.isspace() for raw, _ in row if raw):
+                yield row
+            row = []
+
+
+_CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
+
+
+def _quote_problem(source: Source, opened: int) -> Problem:
+    closing = _CLOSING.match(source.text, opened)
+    allowed = 'a cell in quotes ends with the quote, and a " in it is written ""'
+    if closing is None:
+        return Problem(source.place(opened), "a quote that is never closed", allowed)
+    at = source.place(opened)
+    return Problem(
+        source.place(closing.end()), f"text after the closing quote of the cell at {at.line}:{at.column}", allowed
+    )

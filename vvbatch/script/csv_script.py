@@ -1,0 +1,190 @@
+"""Scripts in CSV: one line a row, as spreadsheets write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from vvbatch.script.csv_cells import Cell, rows
+from vvbatch.script.fields import (
+    DEFAULT_VOICE,
+    MAX_LINES,
+    NARRATOR,
+    RANGES,
+    READERS,
+    Given,
+    Refused,
+    choices,
+    did_you_mean,
+    line,
+    quoted,
+    text,
+    title,
+)
+from vvbatch.script.model import Chapter, Line, Place, Problem, Script, Turn
+from vvbatch.script.source import START, Source
+
+READ = {"text": text, "chapter": title, **READERS}
+COLUMNS = ("text", "id", "chapter", "speaker", "voice", "model", *RANGES)
+
+_SEPARATOR = re.compile(r'"?sep=(.)"?[ ,;\t]*(?:\n|\Z)', re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
+_ZERO_DECIMALS = re.compile(r"([0-9]+)[.,]0+")
+
+
+@dataclass
+class Row:
+    """One row's values, before speakers have their voices."""
+
+    place: Place
+    text_place: Place
+    text: str
+    chapter: str
+    given: Given
+
+
+def read(source: Source, problems: list[Problem]) -> Script:
+    """The script as far as it can be read; lines without an id have an empty one."""
+    found = _read_rows(source, problems)
+    _check_case("speaker", (row.given["speaker"] for row in found if "speaker" in row.given), problems)
+    _check_case("chapter", ((row.chapter, row.place) for row in found), problems)
+    voices = _first_voices(found)
+    chapters: dict[str, list[Line]] = {}
+    for row in found:
+        speaker, _ = row.given.get("speaker", (None, START))
+        if "voice" in row.given and speaker:
+            voices[speaker] = row.given["voice"]
+        voice, voice_place = row.given.get("voice") or voices.get(speaker, (DEFAULT_VOICE, row.text_place))
+        turn = Turn(speaker or NARRATOR, voice, row.text, row.text_place, voice_place)
+        chapters.setdefault(row.chapter, []).append(line([turn], row.place, row.given))
+    made = tuple(Chapter(chapter, tuple(lines)) for chapter, lines in chapters.items())
+    return Script(source.path, source.text, "", None, None, made)
+
+
+def _check_case(kind: str, names: Iterable[tuple[str, Place]], problems: list[Problem]) -> None:
+    """A name that differs from an earlier one in case only is a slip: it would lose its voice or open a chapter."""
+    first: dict[str, str] = {}
+    told: set[str] = set()
+    for name, place in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name and name not in told:
+            told.add(name)
+            problems.append(Problem(place, f"{kind} {name!r} beside {other!r}", "names differ in more than case"))
+
+
+def _first_voices(found: list[Row]) -> dict[str | None, tuple[str, Place]]:
+    """Each speaker's first voice in the file: rows before it that give none speak with it too."""
+    voices: dict[str | None, tuple[str, Place]] = {}
+    for row in found:
+        if "speaker" in row.given and "voice" in row.given:
+            voices.setdefault(row.given["speaker"][0], row.given["voice"])
+    return voices
+
+
+def _read_rows(source: Source, problems: list[Problem]) -> list[Row]:
+    separator = _SEPARATOR.match(source.text)
+    start = separator.end() if separator else 0
+    delimiter = separator[1] if separator else _delimiter(source)
+    if delimiter not in ",;\t":
+        problems.append(Problem(START, f"the separator {quoted(delimiter)}", "allowed: comma, semicolon or tab"))
+        return []
+    table = rows(source, start, delimiter, problems)
+    columns = _columns(source, next(table, []), problems)
+    if "text" not in columns:
+        return []
+    reader = _RowReader(source, columns, delimiter, problems)
+    found: list[Row] = []
+    for count, cells in enumerate(table):
+        if count == MAX_LINES:
+            problems.append(Problem(source.place(cells[0].start), f"more than {MAX_LINES} lines", "split the script"))
+            break
+        row = reader.row(cells)
+        if row:
+            found.append(row)
+    return found
+
+
+def _delimiter(source: Source) -> str:
+    """The one that splits the header row into the most known columns."""
+    header = source.text.lstrip().partition("\n")[0]
+
+    def known(delimiter: str) -> int:
+        return sum(_column(cell.strip(' "')) in COLUMNS for cell in header.split(delimiter))
+
+    return max(",;\t", key=known)
+
+
+def _column(raw: str) -> str:
+    return raw.strip().casefold()
+
+
+def _columns(source: Source, header: list[Cell], problems: list[Problem]) -> list[str]:
+    """The name of each column, empty for one without a known name. Unknown and repeated names are problems."""
+    columns: list[str] = []
+    for cell in header:
+        column = _column(cell.raw)
+        if column in COLUMNS and column in columns:
+            problems.append(Problem(source.place(cell.start), f"the column {column!r} again", "each column once"))
+        if column and column not in COLUMNS:
+            found = f"unknown column {quoted(cell.raw.strip())}{did_you_mean(column, COLUMNS)}"
+            problems.append(Problem(source.place(cell.start), found, choices(COLUMNS)))
+        columns.append(column)
+    if "text" not in columns and not problems:
+        place = source.place(header[0].start if header else 0)
+        problems.append(Problem(place, "no column named text", f"the first row names the columns, {choices(COLUMNS)}"))
+    return columns
+
+
+@dataclass
+class _RowReader:
+    source: Source
+    columns: list[str]
+    delimiter: str
+    problems: list[Problem]
+    chapter: str = ""
+
+    def row(self, cells: list[Cell]) -> Row | None:
+        """The row's values; None when it cannot be spoken. An empty chapter cell means that of the row above."""
+        given: Given = {}
+        for column, cell in zip(self.columns, cells, strict=False):
+            raw = cell.raw.strip()
+            if column == "" and raw:
+                self.problem(cell, f"{quoted(raw)} in a column without a name", "name the column or empty the cell")
+            if column in READ and (raw or column == "text") and column not in given:
+                value = self.value(column, raw, cell)
+                if value is not None:
+                    given[column] = value, self.source.place(cell.start)
+        beyond = next((cell for cell in cells[len(self.columns) :] if cell.raw.strip()), None)
+        if beyond:
+            found = f"{quoted(beyond.raw.strip())} beyond the last of {len(self.columns)} columns"
+            self.problem(beyond, found, "put a text with the separator in it in quotes")
+        if "chapter" in given:
+            self.chapter, _ = given.pop("chapter")
+        if len(cells) <= self.columns.index("text"):
+            self.problem(cells[-1], "a row without text", "a text has a letter or a digit")
+        if "text" not in given:
+            return None
+        words, place = given.pop("text")
+        return Row(self.source.place(cells[0].start), place, words, self.chapter, given)
+
+    def value(self, column: str, raw: str, cell: Cell) -> Any:
+        if column in RANGES:
+            raw = self.plain_number(column, raw)
+        try:
+            return READ[column](raw)
+        except Refused as refused:
+            self.problem(cell, refused.found, refused.allowed)
+            return None
+
+    def plain_number(self, column: str, raw: str) -> str:
+        """Spreadsheets write 1,5 where the separator is no comma, and 11.00 for a whole number."""
+        if RANGES[column].whole and (zeros := _ZERO_DECIMALS.fullmatch(raw)):
+            return zeros[1]
+        if self.delimiter != "," and _DECIMAL_COMMA.fullmatch(raw):
+            return raw.replace(",", ".")
+        return raw
+
+    def problem(self, cell: Cell, found: str, allowed: str) -> None:
+        self.problems.append(Problem(self.source.place(cell.start), found, allowed))

@@ -1,0 +1,161 @@
+"""What each field of a script may hold: strict readers from the text an author wrote to a value."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vvbatch.script.model import Line, Place, Turn
+from vvbatch.script.source import UNSPEAKABLE, unspeakable
+
+MAX_LINES = 100_000
+MAX_SPEAKERS = 4  # different ones in a dialogue
+NARRATOR = "narrator"
+DEFAULT_VOICE = "default"
+
+_SPEAKABLE = re.compile(r"[^\W_]")
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """A field's value is not allowed: what was found, and what is allowed instead."""
+
+    def __init__(self, found: str, allowed: str) -> None:
+        super().__init__(found, allowed)
+        self.found, self.allowed = found, allowed
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number may be: `low` to `high`, both allowed."""
+
+    low: float
+    high: float
+    whole: bool = False
+    low_allowed: bool = True
+
+    def __str__(self) -> str:
+        low = f"{self.low:g}" if self.low_allowed else f"more than {self.low:g}"
+        return f"{'a whole number' if self.whole else 'a number'}, {low} to {int(self.high)}"
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high and (self.low_allowed or value != self.low)
+
+
+RANGES: Mapping[str, Range] = {
+    "seed": Range(0, 2**63 - 1, whole=True),
+    "cfg_scale": Range(0, 20),
+    "steps": Range(1, 100, whole=True),
+    "takes": Range(1, 20, whole=True),
+    "max_duration_s": Range(0, 7200, low_allowed=False),
+    "pause_after_s": Range(0, 60),
+}
+
+
+def number(key: str, raw: str) -> int | float:
+    """The number that `raw` writes in plain decimal form, within the range of `key`. Raises Refused."""
+    limit = RANGES[key]
+    match = _NUMBER.fullmatch(raw)
+    if not match:
+        zero = " with a leading zero" if re.fullmatch("0[0-9]+", raw) else ""
+        raise Refused(f"{key} is {quoted(raw)}{zero}", f"allowed: {limit}")
+    if limit.whole and (match[1] or match[2]):
+        rounded = " (a spreadsheet may have rounded it: format the cell as text)" if match[2] else ""
+        raise Refused(f"{key} is {raw[:40]}", f"allowed: {limit}{rounded}")
+    # A number this long is out of range; int() refuses thousands of digits with an error of its own.
+    value = int(raw) if limit.whole and len(raw) < 40 else float(raw)
+    if value not in limit:
+        raise Refused(f"{key} is {raw[:40]}", f"allowed: {limit}")
+    return value
+
+
+def text(raw: str) -> str:
+    """Words to speak: whitespace collapsed, Unicode form NFC. Raises Refused, also where there is nothing to speak."""
+    words = _clean(raw)
+    if not _SPEAKABLE.search(words):
+        raise Refused(f"{quoted(words)}, nothing to speak" if words else "empty text", "a text has a letter or a digit")
+    return words
+
+
+def title(raw: str) -> str:
+    return _short(raw, "title", 200)
+
+
+def name(kind: str) -> Callable[[str], str]:
+    """A reader of names of this kind: speakers, voices, models."""
+    return lambda raw: _short(raw, kind, 64)
+
+
+def given_id(raw: str) -> str:
+    if not _ID.fullmatch(raw) or raw.endswith("."):
+        allowed = "allowed: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit, not ending with a dot"
+        raise Refused(f"id {quoted(raw)}", allowed)
+    if _RESERVED.fullmatch(raw):
+        raise Refused(f"id {quoted(raw)}, a name that Windows reserves", f"allowed: any other, such as line-{raw}")
+    return raw
+
+
+def _number(key: str) -> Callable[[str], int | float]:
+    return lambda raw: number(key, raw)
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "id": given_id,
+    "speaker": name("speaker"),
+    "voice": name("voice"),
+    "model": name("model"),
+    **{key: _number(key) for key in RANGES},
+}
+"""The fields of a line besides its text, in YAML and in CSV."""
+
+Given = dict[str, tuple[Any, Place]]
+"""Fields given for a line or inherited by it: the value that READERS gave, and its place."""
+
+
+def line(turns: Iterable[Turn], place: Place, given: Given) -> Line:
+    """A line of these turns; its id stays empty if none is given."""
+    own = {key: found for key, found in given.items() if key not in ("speaker", "voice")}
+    values: dict[str, Any] = {"id": "", **{key: value for key, (value, _) in own.items()}}
+    return Line(turns=tuple(turns), place=place, places={key: at for key, (_, at) in given.items()}, **values)
+
+
+def quoted(raw: str) -> str:
+    """A value as a message shows it: in quotes, escaped, not longer than 60 characters."""
+    return repr(raw) if len(raw) <= 60 else repr(raw[:59] + "…")
+
+
+def choices(names: Iterable[str]) -> str:
+    """`allowed: a, b, c`, cut to what a reader takes in."""
+    known = list(names)
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return f"allowed: {', '.join(known[:20])}{more}"
+
+
+def did_you_mean(unknown: str, known: Iterable[str]) -> str:
+    """`, did you mean 'alice'?` for the known name nearest to an unknown one, ignoring case; empty if none is near."""
+    from difflib import get_close_matches  # only for an error
+
+    by_folded = {one.casefold(): one for one in known}
+    near = get_close_matches(unknown[:64].casefold(), by_folded, n=1)
+    return f", did you mean {by_folded[near[0]]!r}?" if near else ""
+
+
+def _clean(raw: str) -> str:
+    bad = UNSPEAKABLE.search(raw)
+    if bad:
+        raise Refused(unspeakable(bad[0]), "remove it")
+    return " ".join(unicodedata.normalize("NFC", raw).split())
+
+
+def _short(raw: str, kind: str, longest: int) -> str:
+    value = _clean(raw)
+    if not value:
+        raise Refused(f"an empty {kind}", f"a {kind} has 1 to {longest} characters")
+    if len(value) > longest:
+        raise Refused(f"a {kind} of {len(value)} characters", f"a {kind} has at most {longest}")
+    return value

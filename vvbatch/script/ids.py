@@ -1,0 +1,50 @@
+"""Ids of lines: given ones are unique in any case, generated ones depend on nothing but the line's own content."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vvbatch.script.model import Chapter, Line, Place, Problem
+
+
+def with_ids(chapters: Iterable[Chapter], problems: list[Problem]) -> tuple[Chapter, ...]:
+    """The same chapters with an id for every line. A given id that comes twice is a problem.
+
+    A generated id is made from the chapter's title, the turns' speakers and texts, and how many lines of that same
+    content without an id came before in the chapter: inserting or editing a line renames no other.
+    """
+    chapters = tuple(chapters)
+    taken: dict[str, Place] = {}
+    for line in (line for chapter in chapters for line in chapter.lines if line.id):
+        place = line.places["id"]
+        first = taken.setdefault(line.id.casefold(), place)
+        if first is not place:
+            found = f"id {line.id!r} is the same as the one at {first.line}:{first.column}"
+            problems.append(Problem(place, found, "each id comes once; A and a count as the same"))
+    seen: Counter[str] = Counter()
+
+    def named(title: str, line: Line) -> Line:
+        if line.id:
+            return line
+        content = json.dumps([title, [[turn.speaker, turn.text] for turn in line.turns]])
+        seen[content] += 1
+        salt = seen[content], 0
+        while (new := _digest(content, salt)) in taken:
+            salt = salt[0], salt[1] + 1
+        taken[new] = line.place
+        return replace(line, id=new)
+
+    return tuple(
+        replace(chapter, lines=tuple(named(chapter.title, line) for line in chapter.lines)) for chapter in chapters
+    )
+
+
+def _digest(content: str, salt: tuple[int, int]) -> str:
+    """Ten characters of a-z and 2-7: 50 bits."""
+    digest = hashlib.sha256(f"{content} {salt[0]} {salt[1]}".encode()).digest()
+    return base64.b32encode(digest)[:10].decode().lower()

@@ -1,0 +1,162 @@
+"""YAML as three kinds of node that know their places; scalars stay the text that the author wrote.
+
+Nothing is resolved: `no`, `010` and `2024-01-01` are text until a field reads them. Anchors, aliases, tags, duplicate
+keys, a second document and what is nested too deep are problems. Built from PyYAML's events, without recursion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import yaml
+
+from vvbatch.script.model import Place, Problem
+from vvbatch.script.source import Source
+
+MAX_DEPTH = 12  # a word in a dialogue stands 7 deep
+MAX_NODES = 1_000_000  # bounds the memory that 16 MiB of `- a` would take
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is about 8 times as fast
+
+
+@dataclass(slots=True)
+class Scalar:
+    raw: str
+    plain: bool  # without quotes and not a block
+    place: Place
+
+    @property
+    def nothing(self) -> bool:
+        return self.plain and self.raw in ("", "~", "null", "Null", "NULL")
+
+
+@dataclass(slots=True)
+class Items:
+    place: Place
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Fields:
+    place: Place
+    pairs: list[tuple[Scalar, Node]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Broken:
+    """Stands where a problem has already been told."""
+
+    place: Place
+
+
+Node = Scalar | Items | Fields | Broken
+
+
+def read(source: Source, problems: list[Problem]) -> Node:
+    """The document's root node; Broken when there is none."""
+    tree = _Tree(source, problems)
+    try:
+        for event in yaml.parse(source.text, Loader=LOADER):
+            if not tree.take(event):
+                return Broken(source.place(0))
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the two: \U99999999 in the loader without C
+        problems.append(_syntax_problem(source, error))
+        return Broken(source.place(0))
+    return tree.root or Broken(source.place(0))
+
+
+class _Tree:
+    """The node under construction: `open` holds the containers that have begun, each with its key in waiting."""
+
+    def __init__(self, source: Source, problems: list[Problem]) -> None:
+        self.source, self.problems = source, problems
+        self.root: Node | None = None
+        self.open: list[Items | Fields] = []
+        self.keys: list[Node | None] = []
+        self.count = 0
+
+    def take(self, event: yaml.Event) -> bool:
+        """False when nothing more of the document is worth reading."""
+        if isinstance(event, yaml.ScalarEvent):
+            place = self.begin(event)
+            self.add(Scalar(event.value, not event.style, place))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            place = self.begin(event)
+            node = Items(place) if isinstance(event, yaml.SequenceStartEvent) else Fields(place)
+            self.add(node)
+            self.open.append(node)
+            self.keys.append(None)
+            if len(self.open) > MAX_DEPTH:
+                return self.problem(place, f"nesting of more than {MAX_DEPTH} levels", "a script is nested 7 deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self.open.pop()
+            self.keys.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            place = self.at(event)
+            self.problem(place, f"the YAML alias *{event.anchor}", "write it out; put a text with * in quotes")
+            self.add(Broken(place))
+        elif isinstance(event, yaml.DocumentStartEvent) and self.root:
+            return self.problem(self.at(event), "a second YAML document", "one in a file")
+        if self.count > MAX_NODES:
+            return self.problem(place, f"more than {MAX_NODES} values", "split the script")
+        return True
+
+    def at(self, event: yaml.Event) -> Place:
+        return self.source.place(event.start_mark.index if event.start_mark else 0)
+
+    def begin(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> Place:
+        self.count += 1
+        place = self.at(event)
+        if event.anchor is not None:
+            self.problem(place, f"the YAML anchor &{event.anchor}", "write it out; put a text with & in quotes")
+        if event.tag is not None:
+            self.problem(place, f"the YAML tag {event.tag}", "no tags; put a text with ! in quotes")
+        return place
+
+    def add(self, node: Node) -> None:
+        if not self.open:
+            self.root = node
+            return
+        parent, key = self.open[-1], self.keys[-1]
+        if isinstance(parent, Items):
+            parent.items.append(node)
+        elif key is None:
+            self.keys[-1] = node
+        else:
+            self.keys[-1] = None
+            self.pair(parent, key, node)
+
+    def pair(self, parent: Fields, key: Node, value: Node) -> None:
+        if isinstance(key, Scalar):
+            parent.pairs.append((key, value))
+        elif not isinstance(key, Broken):
+            self.problem(key.place, "a list or mapping as a key", "a key is a word; put a text with [ or { in quotes")
+
+    def problem(self, place: Place, found: str, allowed: str) -> bool:
+        self.problems.append(Problem(place, found, allowed))
+        return False
+
+
+_REMEDIES = (
+    ("mapping values are not allowed", "put a text with a colon in quotes, and check the indentation"),
+    ("cannot start any token", "indent with spaces, not tabs; put a text beginning with % @ or ` in quotes"),
+    ("expected alphabetic or numeric", "put a text beginning with * or & in quotes"),
+    ("unexpected end of stream", "close the quotes; put a text beginning with ' in double quotes"),
+    ("unknown escape character", "a \\ in double quotes is written \\\\"),
+    ("did not find expected <document start>", "a script is one YAML document: a mapping with version, title, lines …"),
+    ("did not find expected", "check the indentation; put a whole text that has quotes or brackets in it in quotes"),
+    ("could not find expected ':'", "a key is followed by a colon; check the indentation"),
+)
+
+
+def _syntax_problem(source: Source, error: Exception) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
+    context = getattr(error, "context", None)
+    index = mark.index if mark else getattr(error, "position", None) or 0
+    # An error at the end of the file says nothing: what was left open before is the place to look at.
+    opened = getattr(error, "context_mark", None)
+    if opened and index >= len(source.text.rstrip()):
+        index = opened.index
+    found = f"no valid YAML: {context + ', ' if context else ''}{what}"
+    allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
+    return Problem(source.place(index), found, allowed)

@@ -1,0 +1,133 @@
+"""A script file's bytes as text, refused where they are no readable text, with the place of every character."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import stat
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
+
+from vvbatch.script.model import Place, Problem, ScriptError
+
+MAX_BYTES = 16 * 1024 * 1024
+SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
+START = Place(1, 1)
+
+# Control characters but tab and newline, surrogates, the bidirectional controls that make a text look like another one,
+# byte order marks inside the text, and two code points that are no characters.
+UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A script's text: newlines are `\\n`, a byte order mark is gone, unspeakable characters are spaces."""
+
+    path: Path
+    text: str
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(newline.end() for newline in re.finditer("\n", self.text))]
+
+    @cached_property
+    def _end(self) -> int:
+        return len(self.text.rstrip())
+
+    def place(self, index: int) -> Place:
+        """The line and column of the character at `index`; what lies behind the text is its end."""
+        index = min(index, self._end)
+        line = bisect_right(self._starts, index)
+        return Place(line, index - self._starts[line - 1] + 1)
+
+
+def read(path: Path) -> tuple[Source, list[Problem]]:
+    """The text of a regular file of at most MAX_BYTES, and a problem for each unspeakable character in it.
+
+    Raises ScriptError for a file that is no text at all.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        found = f"a script ending in {path.suffix!r}" if path.suffix else "a script without a file type"
+        _refuse(path, found, f"allowed: {', '.join(SUFFIXES)}")
+    text = _decode(path, _bytes(path))
+    source = Source(path, UNSPEAKABLE.sub(" ", text))
+    problems = [
+        Problem(source.place(match.start()), unspeakable(match[0]), "remove it") for match in UNSPEAKABLE.finditer(text)
+    ]
+    if not problems and not source.text.strip():
+        _refuse(path, "an empty file", "a script has at least one line to speak")
+    return source, problems
+
+
+def title_from(path: Path) -> str:
+    """The title of a script that gives none: its file's name, as far as it can be shown."""
+    return " ".join(UNSPEAKABLE.sub(" ", path.stem).split())[:200] or "script"
+
+
+def unspeakable(char: str) -> str:
+    """How a message names a character that UNSPEAKABLE matches."""
+    code = ord(char)
+    if code < 0x20 or 0x7F <= code < 0xA0:
+        return f"the control character U+{code:04X}"
+    if 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
+        return f"the invisible character U+{code:04X}, which changes the direction of text"
+    return "a byte order mark inside the text" if code == 0xFEFF else f"U+{code:04X}, which is no character"
+
+
+def _bytes(path: Path) -> bytes:
+    """The file's content. Never waits for a pipe's writer and never reads more than MAX_BYTES."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                _refuse(path, "a pipe, socket or device", "a script is a regular file")
+            size = status.st_size
+            if size <= MAX_BYTES:
+                data = file.read(MAX_BYTES + 1)
+                size = len(data)
+    except IsADirectoryError:
+        _refuse(path, "a folder", "a script is a file")
+    except FileNotFoundError:
+        _refuse(path, "no such file", "give the path of a script")
+    except PermissionError:
+        _refuse(path, "a file that may not be read", "check its permissions")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        _refuse(path, f"a file that cannot be read ({error})", "give the path of a script")
+    if size > MAX_BYTES:
+        _refuse(path, f"a file of {size / 2**20:.1f} MiB", "a script has at most 16 MiB: split it")
+    return data
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _decode(path: Path, data: bytes) -> str:
+    encoding, mark = "utf-8", codecs.BOM_UTF8
+    if data.startswith(codecs.BOM_UTF16_LE):
+        encoding, mark = "utf-16-le", codecs.BOM_UTF16_LE
+    elif data.startswith(codecs.BOM_UTF16_BE):
+        encoding, mark = "utf-16-be", codecs.BOM_UTF16_BE
+    elif b"\0" in data:
+        _refuse(path, "a binary file (it has zero bytes)", "a script is text; export a spreadsheet as CSV UTF-8")
+    data = data.removeprefix(mark)
+    try:
+        return _with_newlines(data.decode(encoding))
+    except UnicodeDecodeError as error:
+        text = _with_newlines(data.decode(encoding, "replace"))
+        place = Source(path, text).place(len(_with_newlines(data[: error.start].decode(encoding))))
+        found = f"the byte 0x{data[error.start]:02X}, which is not {encoding.upper()} text"
+        allowed = "save the file as UTF-8 (in a spreadsheet: CSV UTF-8)"
+        raise ScriptError(path, [Problem(place, found, allowed)], text) from error
+
+
+def _with_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _refuse(path: Path, found: str, allowed: str) -> NoReturn:
+    raise ScriptError(path, [Problem(START, found, allowed)])

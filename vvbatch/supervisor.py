@@ -1,0 +1,247 @@
+"""Keeps worker processes running: restarts what ends, passes signals on, ends what it started and nothing else.
+
+Process managers were looked at: honcho ends everything when one process ends, circus and supervisor bring a daemon, an
+ini file and a control socket of their own. What is needed here is a restart with a pause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import IO, Any
+
+from vvbatch.home import Home, HomeError
+from vvbatch.server import EmbeddedServer, open_lock
+
+CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S = 0.5, 30.0, 30.0
+GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
+LOG_BYTES = 10 << 20
+SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
+
+log = logging.getLogger("vvbatch.supervisor")
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    argv: Sequence[str]
+
+
+@dataclass
+class Child:
+    program: Program
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    restarts: int = -1
+    last_exit: int | None = None
+    pause_s: float = 0.0
+    due: float = 0.0
+    output: IO[bytes] | None = field(default=None, repr=False)
+
+
+class Supervisor:
+    """Use as a context: programs run within the block. Call `poll` often; it never waits."""
+
+    def __init__(
+        self,
+        home: Home,
+        programs: Sequence[Program],
+        *,
+        server: EmbeddedServer | None = None,
+        fail_fast: bool = False,
+        to_terminal: bool = False,
+    ) -> None:
+        self.home = home
+        self.children = [Child(program) for program in programs]
+        self.server = server
+        self.fail_fast = fail_fast
+        self.to_terminal = to_terminal
+        self.unavailable: str | None = None  # why a program cannot start, when fail_fast
+        self.signals = 0
+
+    def __enter__(self) -> Supervisor:
+        self.poll()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop(0.0)
+
+    def poll(self) -> None:
+        """See who has ended, and start what is due."""
+        now = time.monotonic()
+        changed = False
+        for child in self.children:
+            if child.process is not None and child.process.poll() is not None:
+                self.note_end(child, now)
+                changed = True
+            if child.process is None and now >= child.due and self.unavailable is None:
+                self.launch(child, now)
+                changed = True
+        if changed:
+            self.write_state()
+
+    def launch(self, child: Child, now: float) -> None:
+        if not self.to_terminal:
+            child.output = open_log(self.home.logs / f"worker-{child.program.name}.log")
+        child.process = subprocess.Popen(
+            list(child.program.argv),
+            stdin=subprocess.DEVNULL,
+            stdout=child.output,
+            stderr=subprocess.STDOUT if child.output else None,
+            env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
+            start_new_session=True,  # Ctrl-C in the terminal is for us: we pass on what is meant
+        )
+        child.started = now
+        child.restarts += 1
+
+    def note_end(self, child: Child, now: float) -> None:
+        assert child.process is not None
+        code = child.last_exit = child.process.returncode
+        child.process = None
+        if child.output:
+            child.output.close()
+            child.output = None
+        if self.signals:
+            child.due = float("inf")
+            return
+        if now - child.started > GOOD_RUN_S:
+            child.pause_s = 0.0
+        if code == CANNOT_START:
+            child.pause_s = SLOW_PAUSE_S
+            if self.fail_fast:
+                self.unavailable = self.last_words(child)
+        else:
+            child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+        child.due = now + child.pause_s
+        log.warning("%s ended (exit code %s); starting it again in %g s", child.program.name, code, child.pause_s)
+
+    def last_words(self, child: Child) -> str:
+        name = f"worker-{child.program.name}.log"
+        words = (self.home.logs / name).read_text(errors="replace").strip().splitlines()
+        return words[-1].partition("cannot start: ")[2] or f"worker {child.program.name} cannot start: see logs/{name}"
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on: the first asks the workers to finish what is in flight, the second to put it back."""
+        self.signals += 1
+        for child in self.children:
+            child.due = float("inf")
+            if child.process is not None and child.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.send_signal(number)
+
+    def running(self) -> bool:
+        return any(child.process is not None and child.process.poll() is None for child in self.children)
+
+    def stop(self, grace_s: float) -> None:
+        """Ask everything to finish, wait as long as `grace_s`, then put back what is in flight, then kill."""
+        if not self.running():
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            if not self.wait(grace_s):
+                time.sleep(1.1)  # a worker takes two signals within a second for one
+                self.signal(signal.SIGTERM)
+                self.wait(10.0)
+        except KeyboardInterrupt:
+            self.signal(signal.SIGTERM)
+            self.wait(10.0)
+        finally:
+            self.kill()
+
+    def wait(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while self.running() and time.monotonic() < until:
+            time.sleep(0.05)
+        return not self.running()
+
+    def kill(self) -> None:
+        for child in self.children:
+            if child.process is not None and child.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.process.pid, signal.SIGKILL)
+                child.process.wait()
+            if child.output:
+                child.output.close()
+        self.write_state()
+
+    def run(self) -> int:
+        """Supervise in the foreground until a signal; the exit code is 0. A second supervisor of the home is refused."""
+        lock = open_lock(self.home.path / "supervisor.lock")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise HomeError(f"vvbatch up already runs for {self.home.path}: end it, or set another VVBATCH_HOME") from None
+
+        def pass_on(_number: int, _frame: FrameType | None) -> None:
+            self.signal(signal.SIGTERM)
+
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not self.signals:
+                self.poll()
+                if self.server:
+                    self.server.ensure()
+                time.sleep(0.25)
+            while self.running():
+                time.sleep(0.05)
+            return 0
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.kill()
+            (self.home.path / "supervisor.json").unlink(missing_ok=True)
+            os.close(lock)
+
+    def write_state(self) -> None:
+        """`supervisor.json` in the home folder, for `status`."""
+        state = {
+            "pid": os.getpid(),
+            "programs": [
+                {
+                    "name": child.program.name,
+                    "pid": child.process.pid if child.process else None,
+                    "restarts": max(child.restarts, 0),
+                    "last_exit": child.last_exit,
+                }
+                for child in self.children
+            ],
+        }
+        file = self.home.path / "supervisor.json"
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(state))
+        temporary.replace(file)
+
+
+def supervisor_state(home: Home) -> dict[str, Any] | None:
+    """What a running supervisor wrote; None when none runs."""
+    try:
+        state: dict[str, Any] = json.loads((home.path / "supervisor.json").read_text())
+        os.kill(state["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return state
+
+
+def supervisor_is_gone() -> bool:
+    """In a worker: whether the supervisor that started it has died, so that nobody would ever end it."""
+    started_by = os.environ.get(SUPERVISOR_VARIABLE)
+    return started_by is not None and os.getppid() != int(started_by)
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """Append; a file that has grown large is kept once as `.1`."""
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("ab")

@@ -1,0 +1,68 @@
+"""Start a worker: pin its threads, open the ledger and Redis, load the engine once, then work until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vvbatch.engine import Engine
+    from vvbatch.profiles import Profile
+
+EXIT_UNAVAILABLE = 3
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | None = None) -> int:
+    """Run the worker of one profile in this process. Returns the exit code: 0 ended well, 3 could not start.
+
+    `open_engine` is given by benchmarks and tests that measure everything but the engine.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    from vvbatch import profiles
+
+    try:
+        profile = profiles.load(profile_name)
+    except profiles.ProfileError as error:
+        return unavailable(error)
+    # Before anything imports a library that reads them; and no model library may reach for the network.
+    threads = str(profile.threads or os.cpu_count() or 1)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+    from vvbatch.home import Home, HomeError
+
+    from vvbatch import server
+    from vvbatch.engine import EngineUnavailable
+    from vvbatch.engine import open_engine as open_profiles_engine
+    from vvbatch.ledger import Ledger, LedgerError
+    from workers.render_worker import RenderWorker
+
+    name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        home = Home.from_environment()
+        connection = server.connect(home)
+        ledger = Ledger(home.ledger_url)
+        engine = (open_engine or open_profiles_engine)(profile, home.cache)
+    except (HomeError, server.ServerUnreachable, LedgerError, EngineUnavailable) as error:
+        return unavailable(error)
+    facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+    ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
+    try:
+        RenderWorker(profile, engine, ledger, connection, name).run()
+    finally:
+        ledger.worker_stopped(name)
+        engine.close()
+        ledger.close()
+    return 0
+
+
+def unavailable(error: Exception) -> int:
+    logging.getLogger("vvbatch.worker").error("cannot start: %s", error)
+    return EXIT_UNAVAILABLE
