@@ -69,7 +69,7 @@ class Retries(Strict):
     crash: int = 2
 
 
-class Profile(Strict):
+class Profile(Strict, kw_only=True):  # msgspec does not inherit kw_only
     name: str
     title: str
     engine: str
