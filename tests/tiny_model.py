@@ -154,12 +154,17 @@ def tensors(seed: int) -> dict[str, Tensor]:
                 parameter.normal_(std=0.05)
         inner = model.model
         inner.language_model.embed_tokens.weight[:, 0] = 2.0
+        for layer in inner.language_model.layers:
+            layer.self_attn.o_proj.weight[0] = 0
+            layer.mlp.down_proj.weight[0] = 0
         for connector in (inner.multi_modal_projector, inner.semantic_connector):
+            connector.linear_2.weight[0] = 0
             connector.linear_2.bias[0] = 1.0
-        inner.audio_tower.decoder.head.conv.weight.mul_(0.2)
+        for part in inner.audio_tower.decoder.head.conv.parameters():
+            part.mul_(0.05)
         inner.latent_scaling_factor.fill_(0.2)
         inner.latent_bias_factor.fill_(-0.05)
-        model.lm_head.weight[256:260, 0] = torch.tensor([-0.3, -0.6, -0.6, 1.0])
+        model.lm_head.weight[256:260, 0] = torch.tensor([-0.05, -0.6, -0.6, 1.0])
     return {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
 
 
@@ -173,7 +178,7 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def make(folder: Path, layout: str = "original", shards: int = 1, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
+def make(folder: Path, layout: str = "original", shards: int = 1, seed: int = 1, dtype: torch.dtype = torch.float32) -> Path:
     """Write a snapshot; `layout` is original or transformers. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.to(dtype) for name, tensor in tensors(seed).items()}

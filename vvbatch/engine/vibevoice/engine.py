@@ -128,7 +128,7 @@ class VibeVoiceEngine:
             engine="vibevoice",
             version=VERSIONS["vibevoice"],
             model=profile.model.repo,
-            revision=profile.model.revision,
+            revision=folder.name if folder.parent.name == "snapshots" else profile.model.revision,
             device=str(where.device),
             dtype=where.dtype,
             details={
@@ -144,7 +144,7 @@ class VibeVoiceEngine:
         voices = VoiceLatents(cache / "voices", checkpoint, identity)
         return cls(model, tokens, voices, facts, profile.generation.voice_seed)
 
-    def admit(self, request: Request, max_tokens: int | None = None) -> None:
+    def admit(self, request: Request, max_tokens: int | None = None) -> Line:
         """Occupy a free slot; `max_tokens` lowers the budget of generated tokens. Raises RequestRefused."""
         slot = self._lines.index(None)
         turns, voices = cast(request)
@@ -158,7 +158,7 @@ class VibeVoiceEngine:
             longest = int(self.model.config.text_config.max_position_embeddings)
             if len(prompt) >= longest:
                 raise RequestRefused(f"the prompt has {len(prompt)} tokens, the model reads at most {longest}")
-            self._lines[slot] = Line(
+            line = Line(
                 request=request,
                 generator=generator,
                 prompt=prompt,
@@ -170,8 +170,10 @@ class VibeVoiceEngine:
                 negative=self.model.language.cache(),
                 admitted=time.perf_counter(),
             )
+            self._lines[slot] = line
             self._reading.append(slot)
             self.model.forget(slot)
+        return line
 
     def step(self) -> list[Event]:
         """Read some prompt, then give every line that is ready its next token, and its frame if it speaks."""

@@ -56,6 +56,9 @@ class Tokens:
     def encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False))
+
     def prompt(self, turns: Sequence[Turn], frames: Sequence[int]) -> Prompt:
         """`frames`: how many frames each speaker's voice has, speakers numbered from 0."""
         prefix = self.encode(SYSTEM) + self.encode(" Voice input:\n")
