@@ -97,10 +97,11 @@ class VibeVoiceEngine:
         self.voice_seed = voice_seed
         self.slots = model.slots
         self.keep_latents = False
+        self.synchronised = False  # wait for the device after each part, so that `seconds` are the parts' own
         self.seconds: Counter[str] = Counter()  # spent in each part since the beginning
         self._choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
         self._lines: list[Line | None] = [None] * self.slots
-        self._reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
+        self.reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
         self._prefixes = Prefixes()
         size, place = model.language.size, model.place
         self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
@@ -171,7 +172,7 @@ class VibeVoiceEngine:
                 admitted=time.perf_counter(),
             )
             self._lines[slot] = line
-            self._reading.append(slot)
+            self.reading.append(slot)
             self.model.forget(slot)
         return line
 
@@ -180,7 +181,7 @@ class VibeVoiceEngine:
         with torch.inference_mode():
             with self._timed("prompt"):
                 self._read_prompts()
-            ready = [(slot, line) for slot, line in enumerate(self._lines) if line and slot not in self._reading]
+            ready = [(slot, line) for slot, line in enumerate(self._lines) if line and slot not in self.reading]
             if not ready:
                 return []
             events: list[Event] = []
@@ -195,14 +196,15 @@ class VibeVoiceEngine:
             return events
 
     def cancel(self, request_id: str) -> None:
-        for slot, line in enumerate(self._lines):
-            if line and line.request.id == request_id:
-                self._free(slot)
+        with torch.inference_mode():
+            for slot, line in enumerate(self._lines):
+                if line and line.request.id == request_id:
+                    self._free(slot)
 
     def close(self) -> None:
         """Give the memory back; the engine cannot be used afterwards."""
         self._lines = [None] * self.slots
-        self._reading.clear()
+        self.reading.clear()
         self._prefixes = Prefixes()
         del self.model, self.voices
         if self.facts.device.startswith("cuda"):
@@ -231,8 +233,8 @@ class VibeVoiceEngine:
 
     def _read_prompts(self) -> None:
         left = PROMPT_TOKENS_A_STEP
-        while self._reading and left > 0:
-            slot = self._reading[0]
+        while self.reading and left > 0:
+            slot = self.reading[0]
             line = self._lines[slot]
             assert line is not None
             if line.pieces is None:
@@ -244,7 +246,7 @@ class VibeVoiceEngine:
             if line.cache.length == len(line.prompt.prefix):
                 self._prefixes.put(line.prefix_key, line.cache.data[:, :, :, : line.cache.length].clone())
             if not line.pieces:
-                self._reading.popleft()
+                self.reading.popleft()
                 self._hidden[self.slots + slot] = self.model.first_negative
                 line.negative.load(self.model.first_negative_cache)
                 line.negative.length = 0  # it stays only if the first token is a frame
@@ -369,8 +371,8 @@ class VibeVoiceEngine:
 
     def _free(self, slot: int) -> None:
         self._lines[slot] = None
-        if slot in self._reading:
-            self._reading.remove(slot)
+        if slot in self.reading:
+            self.reading.remove(slot)
         self._hidden[slot] = 0
         self._hidden[self.slots + slot] = 0
         self._inputs[slot] = 0
@@ -379,6 +381,8 @@ class VibeVoiceEngine:
     def _timed(self, part: str) -> Iterator[None]:
         begun = time.perf_counter()
         yield
+        if self.synchronised and self.facts.device.startswith("cuda"):
+            torch.cuda.synchronize()
         self.seconds[part] += time.perf_counter() - begun
 
 
