@@ -21,7 +21,7 @@ from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
 
 from vvbatch.engine import EngineUnavailable
 
-REOPEN_BYTES = 256 << 20
+REOPEN_BYTES = 16 << 20
 """Mapped pages count as this process's memory until the file is closed, so it is reopened after so many bytes."""
 
 # Original name to transformers' name, applied in this order.
