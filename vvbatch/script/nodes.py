@@ -92,7 +92,7 @@ class _Tree:
             self.keys.pop()
         elif isinstance(event, yaml.AliasEvent):
             place = self.at(event)
-            self.problem(place, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put a text with * in quotes")
+            self.problem(place, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put text with * in quotes")
             self.add(Broken(place))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
             return self.problem(self.at(event), "a second YAML document", "one in a file")
