@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.script_files import parsed, problems, refused, texts, write
 
+from tests.unit.script_files import parsed, problems, refused, texts, write
 from vvbatch.script import ScriptError, csv_script, parse, text_script, yaml_script
 from vvbatch.script.source import MAX_BYTES, Source
 
@@ -162,12 +162,14 @@ def test_at_most_fifty_problems_are_shown_and_the_rest_counted() -> None:
     assert str(error).endswith("… and 70 more problems")
 
 
-def test_a_value_of_any_length_is_shown_short() -> None:
-    [(_, _, message)] = problems("s.yaml", f"version: 1\nlines:\n- {{text: a, id: {'x' * 900}}}\n")
+@pytest.mark.parametrize("line", ["{text: a, id: %s}", "&%s a", "*%s", "!%s a", "%s: a"])
+def test_a_value_of_any_length_is_shown_short(line: str) -> None:
+    [(_, _, message)] = problems("s.yaml", "version: 1\nlines:\n- " + line % ("x" * 900) + "\n")
     assert len(message) < 250
 
 
 @given(st.text(st.sampled_from("ab\n\t é😀")), st.integers(0, 60))
+@settings(deadline=None)
 def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) -> None:
     place = Source(Path("s.txt"), text).place(index)
     index = min(index, len(text))
