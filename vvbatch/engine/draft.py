@@ -2,7 +2,7 @@
 
 It has one voice. A library voice becomes a manner of speaking, a rate and a pitch, so that different voices of a script
 stay tellable apart. Both of Piper's noise scales are 0, so the same request gives the same bits, alone or among others;
-a seed shows as a slightly other pace, so that another take of a line is another take.
+a seed shows as a slightly other pace and pitch, so that another take of a line is another take.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,14 @@ REMEDY = "install it with  pip install 'vvbatch[draft]'"
 SENTENCE_PAUSE_S = 0.15
 TURN_PAUSE_S = 0.3
 LONGEST_PIECE = 250  # phonemes (about 17 s) spoken in one step: its memory and its time grow with them
-PACE_OF_SEED = 0.02  # a seed changes the pace by up to this share
+PACE_OF_SEED = 0.02  # a seed changes the rate by up to this share …
+PITCH_OF_SEED = 0.2  # … and the pitch by up to these semitones: the rate alone is rounded to whole frames a phoneme
 CLAUSE_ENDS = frozenset(",;:")
+
+# Joe rounds each phoneme up to whole frames, so that speech gets less longer than its length scale says. Measured over
+# 375 phonemes of 8 sentences; single sentences lie within 4 % of it.
+SCALES = (0.25, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
+LENGTHS = (0.46, 0.50, 0.60, 0.66, 0.74, 0.85, 0.95, 1.0, 1.03, 1.11, 1.19, 1.28, 1.37, 1.58, 1.75, 2.16, 2.55)
 
 Samples = NDArray[np.float32]
 Phonemes = list[str]
@@ -91,14 +98,14 @@ class DraftEngine:
         except Unspeakable as error:
             yield Failed(request.id, str(error))
             return
-        pace = pace_of(request.seed)
+        nudge = nudge_of(request.seed)
         left = None if request.max_duration_s is None else round(request.max_duration_s * SAMPLE_RATE)
         cut = False
         for phonemes, manner, pause_s in pieces:
             if left == 0:
                 cut = True
                 break
-            samples = self._piper.speak(phonemes, Manner(manner.rate * pace, manner.pitch))
+            samples = self._piper.speak(phonemes, Manner(manner.rate * nudge.rate, manner.pitch + nudge.pitch))
             samples = np.concatenate([np.zeros(round(pause_s * SAMPLE_RATE), np.float32), samples])
             if left is not None:
                 cut = len(samples) > left
@@ -107,7 +114,7 @@ class DraftEngine:
             yield Chunk(request.id, samples)
             if cut:
                 break
-        yield Finished(request.id, runaway=cut, metrics={"pieces": len(pieces), "pace": round(pace, 4)})
+        yield Finished(request.id, runaway=cut, metrics={"pieces": len(pieces), "nudge": asdict(nudge)})
 
     def _pieces(self, request: Request) -> Iterator[tuple[Phonemes, Manner, float]]:
         """What to speak, how, and the pause in seconds before it. Raises Unspeakable."""
@@ -162,9 +169,13 @@ class Piper:
         return [sentence for sentence in sentences if any(one.isalpha() for one in sentence)]
 
     def speak(self, phonemes: Phonemes, manner: Manner) -> Samples:
-        """(samples,) at 24 kHz. Resampling makes the pitch; the length is set so that the rate stays as asked."""
+        """(samples,) at 24 kHz. Resampling makes the pitch; the length is set so that the rate stays as asked.
+
+        A rate and a pitch that together ask for more than Joe can are kept in pitch and nearest in rate.
+        """
         higher = 2.0 ** (manner.pitch / 12.0)
-        settings = self._settings(length_scale=higher / manner.rate, noise_scale=0.0, noise_w_scale=0.0)
+        scale = float(np.interp(higher / manner.rate, LENGTHS, SCALES))
+        settings = self._settings(length_scale=scale, noise_scale=0.0, noise_w_scale=0.0)
         spoken = self._voice.phoneme_ids_to_audio(self._voice.phonemes_to_ids(phonemes), settings)
         rate = self._voice.config.sample_rate * higher
         heard = self._resample(np.atleast_1d(spoken).astype(np.float32), rate, SAMPLE_RATE, "HQ")
@@ -172,10 +183,11 @@ class Piper:
         return samples
 
 
-def pace_of(seed: int) -> float:
-    """A seed's share of the speaking rate, within 1 ± PACE_OF_SEED."""
-    drawn = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4]) / 0xFFFF_FFFF
-    return 1.0 + PACE_OF_SEED * (2.0 * drawn - 1.0)
+def nudge_of(seed: int) -> Manner:
+    """What a seed does to the manner: a factor of the rate, and semitones added to the pitch."""
+    drawn = hashlib.sha256(str(seed).encode()).digest()
+    pace, pitch = (2.0 * int.from_bytes(part) / 0xFFFF_FFFF - 1.0 for part in (drawn[:4], drawn[4:8]))
+    return Manner(rate=1.0 + PACE_OF_SEED * pace, pitch=PITCH_OF_SEED * pitch)
 
 
 def bounded(sentence: Phonemes) -> Iterator[Phonemes]:
