@@ -30,6 +30,9 @@ class Generation(Strict, frozen=True, kw_only=True):
     cfg_scale: Setting
     steps: Setting
     temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
+    voice_seed: int | None = None
+    """Seed of the noise that voice prompts are heard with. None: each line's own seed, as the original does it. With a number
+    every line hears the same voice, and reads it once a batch instead of once a line."""
 
 
 class Model(Strict, frozen=True, kw_only=True):
@@ -47,15 +50,17 @@ class TextLimits(Strict, frozen=True, kw_only=True):
 class QcLimits(Strict, frozen=True, kw_only=True):
     """Limits of the checks in `vvbatch.qc`; levels in dBFS, times in seconds."""
 
-    dc_offset: float = 0.01
-    clipped_share: float = 0.001
-    silence_dbfs: float = -45.0
+    dc_offset: float = 0.01  # mean of the samples, full scale is 1
+    clipped_share: float = 0.001  # of the samples, 0 to 1
+    silence_dbfs: float = -45.0  # what is quieter in a 10 ms frame is silence
     leading_silence_s: float = 1.5
     trailing_silence_s: float = 2.5
     inner_silence_s: float = 3.0
-    speech_share: float = 0.2
-    min_s_per_char: float = 0.025
+    speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
+    end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
+    min_s_per_char: float = 0.025  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
     max_s_per_char: float = 0.25
+    duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
 
 
 class Retries(Strict, frozen=True, kw_only=True):

@@ -47,6 +47,7 @@ def faults(command: Command) -> Command:
         from vvbatch.engine import EngineUnavailable
         from vvbatch.home import HomeError
         from vvbatch.ledger import LedgerError
+        from vvbatch.ledger.queries import UnknownBatch
         from vvbatch.profiles import ProfileError
         from vvbatch.script.model import ScriptError
         from vvbatch.server import ServerUnreachable
@@ -54,7 +55,7 @@ def faults(command: Command) -> Command:
 
         try:
             return command(*args, **kwargs)
-        except (ScriptError, ProfileError, StoreError) as error:
+        except (ScriptError, ProfileError, StoreError, UnknownBatch) as error:
             raise BadInput(str(error)) from error
         except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable) as error:
             raise Unavailable(str(error)) from error

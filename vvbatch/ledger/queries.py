@@ -52,9 +52,11 @@ def batch_row(connection: Connection, word: str) -> RowMapping:
     raise UnknownBatch(f"unknown batch {word!r}{meant}; the newest are {', '.join(ids[:3])}")
 
 
-def open_batches(ledger: Ledger, batch_ids: Sequence[str]) -> list[str]:
-    """Those of the batches that have not ended."""
-    query = select(batches.c.id).where(batches.c.id.in_(batch_ids), batches.c.ended_at.is_(None))
+def open_batches(ledger: Ledger, among: Sequence[str] | None = None) -> list[str]:
+    """The batches that have not ended, oldest first; of those given, if any are."""
+    query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.created_at)
+    if among is not None:
+        query = query.where(batches.c.id.in_(among))
     with ledger.engine.connect() as connection:
         return list(connection.execute(query).scalars())
 
