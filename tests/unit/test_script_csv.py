@@ -5,11 +5,11 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from script_files import all_lines, parsed, problems, texts
 
-from vvbatch.script import Place
+from tests.unit.script_files import all_lines, parsed, problems, texts
+from vvbatch.script import Place, Problems
 from vvbatch.script.csv_cells import rows
 from vvbatch.script.source import Source
 
@@ -128,16 +128,18 @@ def test_a_very_long_cell_is_no_trouble() -> None:
     st.lists(st.lists(st.text(st.sampled_from('ab ,;"\n\u2028\x0b'), max_size=6), min_size=1, max_size=4), max_size=5),
     st.sampled_from(",;\t"),
 )
+@settings(deadline=None)
 def test_what_the_csv_module_writes_is_read_back(table: list[list[str]], delimiter: str) -> None:
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
-    found = list(rows(Source(Path("s.csv"), out.getvalue()), 0, delimiter, []))
+    found = list(rows(Source(Path("s.csv"), out.getvalue()), 0, delimiter, Problems()))
     assert [[cell.raw for cell in row] for row in found] == [row for row in table if any(cell.strip() for cell in row)]
 
 
 @given(st.text(st.sampled_from('ab ,"\n'), max_size=40))
+@settings(deadline=None)
 def test_what_is_no_problem_is_read_as_the_csv_module_reads_it(text: str) -> None:
-    problems = []
+    problems = Problems()
     found = [[cell.raw for cell in row] for row in rows(Source(Path("s.csv"), text), 0, ",", problems)]
     if not problems:
         expected = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)

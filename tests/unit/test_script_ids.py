@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from script_files import all_lines, parsed, problems, refused, texts
 
+from tests.unit.script_files import all_lines, parsed, problems, refused, texts
 from vvbatch.script import Script, ScriptError, did_you_mean, ids
 
 WORDS = st.text(st.sampled_from("abcdé ,;:\"'#-[]{}&*!|>%@`\n日1"), max_size=20).filter(
@@ -37,6 +37,7 @@ def ids_of(script: Script) -> list[str]:
 
 
 @given(LINES)
+@settings(deadline=None)
 def test_what_is_written_as_yaml_or_csv_is_read_back_with_the_same_ids(lines: list[tuple[str, str]]) -> None:
     expected = [(speaker, " ".join(text.split())) for speaker, text in lines]
     scripts = [parsed("s.csv", csv_of(lines, delimiter)) for delimiter in ",;\t"]
@@ -47,6 +48,7 @@ def test_what_is_written_as_yaml_or_csv_is_read_back_with_the_same_ids(lines: li
 
 
 @given(LINES, st.data())
+@settings(deadline=None)
 def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: st.DataObject) -> None:
     before = ids_of(parsed("s.csv", csv_of(lines)))
     at = data.draw(st.integers(0, len(lines)))
@@ -57,6 +59,7 @@ def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: s
 
 
 @given(LINES, st.data())
+@settings(deadline=None)
 def test_editing_a_line_renames_no_line_of_other_words(lines: list[tuple[str, str]], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(lines) - 1))
     edited = [*lines[:at], (lines[at][0], "Other words."), *lines[at + 1 :]]
@@ -192,18 +195,19 @@ PIECES = [
 @given(NAMES, st.binary(max_size=200))
 @example("s.yaml", b"\xff\xfe")
 @example("s.csv", b"\xef\xbb\xbf\xef\xbb\xbf")
+@settings(deadline=None)
 def test_any_bytes_are_a_script_or_a_script_error(name: str, content: bytes) -> None:
     check_anything(name, content)
 
 
 @given(NAMES, st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.sampled_from(["utf-8", "utf-16"]))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_anything_like_a_script_is_a_script_or_a_script_error(name: str, content: str, encoding: str) -> None:
     check_anything(name, content.encode(encoding))
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_the_loader_without_c_raises_nothing_else_either(content: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vvbatch.script.nodes.LOADER", yaml.SafeLoader)

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from script_files import parsed, problems, refused, texts, write
 
-from vvbatch.script import ScriptError, parse
+from tests.unit.script_files import parsed, problems, refused, texts, write
+from vvbatch.script import ScriptError, csv_script, parse, text_script, yaml_script
 from vvbatch.script.source import MAX_BYTES, Source
 
 
@@ -162,12 +162,14 @@ def test_at_most_fifty_problems_are_shown_and_the_rest_counted() -> None:
     assert str(error).endswith("… and 70 more problems")
 
 
-def test_a_value_of_any_length_is_shown_short() -> None:
-    [(_, _, message)] = problems("s.yaml", f"version: 1\nlines:\n- {{text: a, id: {'x' * 900}}}\n")
+@pytest.mark.parametrize("line", ["{text: a, id: %s}", "&%s a", "*%s", "!%s a", "%s: a"])
+def test_a_value_of_any_length_is_shown_short(line: str) -> None:
+    [(_, _, message)] = problems("s.yaml", "version: 1\nlines:\n- " + line % ("x" * 900) + "\n")
     assert len(message) < 250
 
 
 @given(st.text(st.sampled_from("ab\n\t é😀")), st.integers(0, 60))
+@settings(deadline=None)
 def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) -> None:
     place = Source(Path("s.txt"), text).place(index)
     index = min(index, len(text))
@@ -178,3 +180,43 @@ def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) 
 def test_importing_the_parser_imports_no_parser_library() -> None:
     code = "import sys, vvbatch.script; sys.exit(bool({'yaml', 'numpy', 'torch', 'msgspec'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.txt", "…\n\n" * 5000),
+        ("s.yaml", "version: 1\nlines:\n" + "- ''\n" * 5000),
+        ("s.csv", "x," * 5000 + "\na\n"),
+    ],
+)
+def test_reading_ends_after_a_thousand_problems(name: str, content: str) -> None:
+    error = refused(name, content)
+    assert len(error.problems) == 1001
+    assert error.problems[-1].found == "more than 1000 problems"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.txt", "a\n\n" * 51),
+        ("s.txt", "Speaker 1: a\n" * 51),
+        ("s.yaml", "version: 1\nlines:\n" + "- a\n" * 51),
+        ("s.csv", "text\n" + "a\n" * 51),
+    ],
+)
+def test_too_many_lines_are_refused_at_the_first_beyond(
+    name: str, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (csv_script, text_script, yaml_script):
+        monkeypatch.setattr(module, "MAX_LINES", 50)
+    [(line, _, message)] = problems(name, content)
+    shown = content.split("\n")
+    assert shown[line - 1].endswith("a")
+    assert sum(one.endswith("a") for one in shown[: line - 1]) == 50
+    assert "more than 50 lines; split the script" in message
+
+
+def test_a_row_of_endless_cells_is_refused() -> None:
+    [(_, _, message)] = problems("s.csv", "text\na" + "," * 100_000 + "\n")
+    assert "more than 16384 cells" in message

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from script_files import all_lines, parsed, problems, texts
 
+from tests.unit.script_files import all_lines, parsed, problems, texts
 from vvbatch.script import Place, parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

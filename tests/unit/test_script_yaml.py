@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from script_files import YAML_LINES, all_lines, parsed, problems, texts
 
+from tests.unit.script_files import YAML_LINES, all_lines, parsed, problems, texts
 from vvbatch.script import Place, nodes
 
 DESIGN = """\

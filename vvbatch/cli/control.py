@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vvbatch.cli.batch_ids import complete_batch
 from vvbatch.cli.common import BadInput, Failed, faults, json_option, print_json
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
 
-batch_argument = click.argument("batch", required=False)
+batch_argument = click.argument("batch", required=False, shell_complete=complete_batch)
 queue_option = click.option("--queue", "model", metavar="PROFILE", help="A model's whole queue instead of a batch.")
 line_option = click.option("--line", metavar="ID", help="Only this line of the batch.")
 

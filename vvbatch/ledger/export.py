@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import os
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 from sqlalchemy import Row, select
 
+from vvbatch import store
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import metadata
 
@@ -30,6 +34,22 @@ def export(ledger: Ledger, table: str, form: str, file: IO[str]) -> int:
             writer.writerow([as_cell(value) for value in row])
         else:
             file.write(msgspec.json.encode(dict(zip(columns, row, strict=True))).decode() + "\n")
+    return count
+
+
+def export_file(ledger: Ledger, table: str, form: str, path: Path) -> int:
+    """`export` into a file that is there completely or not at all. Raises OSError."""
+    path = path.absolute()
+    temp = path.with_name(f"{store.TEMP_PREFIX}{secrets.token_hex(8)}")
+    try:
+        with temp.open("x", encoding="utf-8", newline="") as file:
+            count = export(ledger, table, form, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temp.replace(path)
+        store.sync_folder(path.parent)
+    finally:
+        temp.unlink(missing_ok=True)
     return count
 
 

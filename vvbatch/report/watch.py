@@ -14,12 +14,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import batch_heads, failures, find_batch
+from vvbatch.ledger.queries import batch_heads, failures, find_batch, open_batches
 from vvbatch.report.tables import console, duration, printable
 
 LOOK_S = 0.5
 RATE_WINDOW_S = 60.0
 FAILURES_SHOWN = 20
+LINE_EVERY_S = 10.0
 BUSY_SHARE = 20  # looking takes at most a twentieth of the time, however large the batch
 
 
@@ -115,13 +116,41 @@ def progress(
 
 
 def watch(
-    ledger: Ledger, batch_id: str, file: TextIO | None = None, sleep: Callable[[float], None] = time.sleep
+    ledger: Ledger,
+    batch: str | None = None,
+    file: TextIO | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Show a batch on stderr until it ends. Raises UnknownBatch."""
-    follower = Follower(ledger, [find_batch(ledger, batch_id)], console(file or sys.stderr), time.monotonic)
+    """Show a batch, or all that are open now, on stderr until they end. Raises UnknownBatch."""
+    ids = [find_batch(ledger, batch)] if batch else open_batches(ledger)
+    follower = Follower(ledger, ids, console(file or sys.stderr), time.monotonic)
     with follower.bars if follower.console.is_terminal else nullcontext():
         while True:
             follower.look(now=True)
             if follower.ended:
                 return
             sleep(max(1.0, follower.next_look - time.monotonic()))
+
+
+@contextmanager
+def counting(what: str, *, quiet: bool = False, file: TextIO | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function that shows on stderr how many of a total are done: a bar, or a line every ten seconds."""
+    target = console(file or sys.stderr)
+    bar = Progress(
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + what),
+        BarColumn(bar_width=None),
+        console=target,
+        disable=quiet or not target.is_terminal,
+    )
+    task = bar.add_task(what)
+    said = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal said
+        bar.update(task, completed=done, total=total)
+        if bar.disable and not quiet and time.monotonic() - said >= LINE_EVERY_S:
+            said = time.monotonic()
+            target.print(f"{done:,}/{total:,} {what}")
+
+    with bar:
+        yield show

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from vvbatch.script.model import Place, Problem
+from vvbatch.script.model import Place, Problems
 from vvbatch.script.source import Source
 
 MAX_DEPTH = 12  # a word in a dialogue stands 7 deep
 MAX_NODES = 1_000_000  # bounds the memory that 16 MiB of `- a` would take
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is about 8 times as fast
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with the C one a script is read about 4 times as fast
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Broken:
 Node = Scalar | Items | Fields | Broken
 
 
-def read(source: Source, problems: list[Problem]) -> Node:
+def read(source: Source, problems: Problems) -> Node:
     """The document's root node; Broken when there is none."""
     tree = _Tree(source, problems)
     try:
@@ -59,7 +59,7 @@ def read(source: Source, problems: list[Problem]) -> Node:
             if not tree.take(event):
                 return Broken(source.place(0))
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the two: \U99999999 in the loader without C
-        problems.append(_syntax_problem(source, error))
+        _add_syntax_problem(source, error, problems)
         return Broken(source.place(0))
     return tree.root or Broken(source.place(0))
 
@@ -67,7 +67,7 @@ def read(source: Source, problems: list[Problem]) -> Node:
 class _Tree:
     """The node under construction: `open` holds the containers that have begun, each with its key in waiting."""
 
-    def __init__(self, source: Source, problems: list[Problem]) -> None:
+    def __init__(self, source: Source, problems: Problems) -> None:
         self.source, self.problems = source, problems
         self.root: Node | None = None
         self.open: list[Items | Fields] = []
@@ -92,7 +92,7 @@ class _Tree:
             self.keys.pop()
         elif isinstance(event, yaml.AliasEvent):
             place = self.at(event)
-            self.problem(place, f"the YAML alias *{event.anchor}", "write it out; put a text with * in quotes")
+            self.problem(place, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put text with * in quotes")
             self.add(Broken(place))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
             return self.problem(self.at(event), "a second YAML document", "one in a file")
@@ -107,9 +107,9 @@ class _Tree:
         self.count += 1
         place = self.at(event)
         if event.anchor is not None:
-            self.problem(place, f"the YAML anchor &{event.anchor}", "write it out; put a text with & in quotes")
+            self.problem(place, f"the YAML anchor &{event.anchor[:40]}", "write it out; put a text with & in quotes")
         if event.tag is not None:
-            self.problem(place, f"the YAML tag {event.tag}", "no tags; put a text with ! in quotes")
+            self.problem(place, f"the YAML tag {event.tag[:40]}", "no tags; put a text with ! in quotes")
         return place
 
     def add(self, node: Node) -> None:
@@ -132,7 +132,7 @@ class _Tree:
             self.problem(key.place, "a list or mapping as a key", "a key is a word; put a text with [ or { in quotes")
 
     def problem(self, place: Place, found: str, allowed: str) -> bool:
-        self.problems.append(Problem(place, found, allowed))
+        self.problems.add(place, found, allowed)
         return False
 
 
@@ -149,7 +149,7 @@ _REMEDIES = (
 )
 
 
-def _syntax_problem(source: Source, error: Exception) -> Problem:
+def _add_syntax_problem(source: Source, error: Exception, problems: Problems) -> None:
     mark = getattr(error, "problem_mark", None)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     context = getattr(error, "context", None)
@@ -158,6 +158,6 @@ def _syntax_problem(source: Source, error: Exception) -> Problem:
     opened = getattr(error, "context_mark", None)
     if index >= len(source.text.rstrip()):
         index = opened.index if opened else len(source.text.rstrip())
-    found = f"no valid YAML: {context + ', ' if context else ''}{what}"
+    found = f"no valid YAML: {context + ', ' if context else ''}{what[:200]}"
     allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
-    return Problem(source.place(index), found, allowed)
+    problems.add(source.place(index), found, allowed)

@@ -16,10 +16,11 @@ from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines,
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.queries import UnknownBatch, batch_view
 
-TAKE_KEYS = (
-    "take batch line state attempt model revision device dtype voices seed params control_hash text path sha256 "
-    "duration_s wall_s rtf first_chunk_s peak_dbfs loudness_lufs qc error worker created_at"
-).split()
+TAKE_KEYS = [
+    "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
+    "control_hash", "text", "path", "sha256", "duration_s", "wall_s", "rtf", "first_chunk_s", "peak_dbfs",
+    "loudness_lufs", "qc", "error", "worker", "created_at",
+]  # fmt: skip
 
 
 @pytest.fixture

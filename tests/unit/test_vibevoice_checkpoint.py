@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests import tiny_model
+from tests.vibevoice import profile, render, request, voice
+from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.vibevoice import VibeVoiceEngine
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes, snapshot, transformers_name
+
+
+def test_every_original_name_is_found_under_its_transformers_name() -> None:
+    for name in expected_shapes(tiny_model.config()):
+        assert transformers_name(tiny_model.original_name(name)) == name
+
+
+def test_both_layouts_sharded_or_not_render_the_same_bits(tmp_path: Path) -> None:
+    alice = voice(tmp_path)
+    audio = []
+    for number, (layout, shards) in enumerate(
+        [("original", 1), ("original", 3), ("transformers", 1), ("transformers", 2)]
+    ):
+        folder = tiny_model.make(tmp_path / str(number), layout, shards)
+        engine = VibeVoiceEngine.open(profile(folder), tmp_path / "cache")
+        audio.append(render(engine, [request("a", [alice])])["a"].audio)
+    assert len(audio[0]) > 0
+    assert all((other == audio[0]).all() for other in audio[1:])
+
+
+def test_missing_extra_and_misshaped_tensors_are_all_listed(tmp_path: Path) -> None:
+    folder = tiny_model.make(tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.language_model.norm.weight"]
+    weights["model.surprise"] = torch.zeros(2)
+    weights["model.semantic_connector.fc1.weight"] = torch.zeros(3, 3)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(EngineUnavailable) as error:
+        Checkpoint(folder)
+    message = str(error.value)
+    assert "missing model.language_model.norm.weight [32]" in message
+    assert "unexpected model.surprise [2]" in message
+    assert "model.semantic_connector.linear_1.weight is [3, 3], should be [32, 12]" in message
+
+
+def test_a_pickled_checkpoint_is_not_read(tmp_path: Path) -> None:
+    folder = tiny_model.make(tmp_path / "pickled")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(EngineUnavailable, match=r"no model\.safetensors"):
+        Checkpoint(folder)
+
+
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
+    folder = tiny_model.make(tmp_path / "cut")
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(EngineUnavailable, match=r"model\.safetensors cannot be read"):
+        Checkpoint(folder)
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    folder = tiny_model.make(tmp_path / "shards", shards=2)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(EngineUnavailable, match="model-00002-of-00002.safetensors is missing"):
+        Checkpoint(folder)
+
+
+def test_an_index_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
+    folder = tiny_model.make(tmp_path / "index", shards=2)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
+    with pytest.raises(EngineUnavailable, match="not in this folder"):
+        Checkpoint(folder)
+
+
+def test_a_snapshot_is_found_in_the_cache_by_repo_and_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    commit = "a" * 40
+    folder = tiny_model.make(tmp_path / "models--owner--name" / "snapshots" / commit)
+    (folder.parent.parent / "refs").mkdir()
+    (folder.parent.parent / "refs" / "main").write_text(commit)
+    assert snapshot("owner/name", commit).samefile(folder)
+    assert snapshot("owner/name", "main").samefile(folder)
+    with pytest.raises(EngineUnavailable, match="owner/other at revision main is not on this machine"):
+        snapshot("owner/other", "main")
+
+
+def test_a_tokenizer_may_live_in_a_repo_of_its_own(tmp_path: Path) -> None:
+    model, tokenizer = tiny_model.make(tmp_path / "model"), tmp_path / "tokenizer"
+    tokenizer.mkdir()
+    (model / "tokenizer.json").rename(tokenizer / "tokenizer.json")
+    asked = profile(model)
+    with pytest.raises(EngineUnavailable, match=r"tokenizer\.json is missing"):
+        VibeVoiceEngine.open(asked, tmp_path)
+    import msgspec
+
+    elsewhere = msgspec.structs.replace(asked.model, tokenizer_repo=str(tokenizer), tokenizer_revision="main")
+    VibeVoiceEngine.open(msgspec.structs.replace(asked, model=elsewhere), tmp_path).close()

@@ -1,0 +1,127 @@
+"""Each part against transformers' module of the same weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import diffusers
+import pytest
+import torch
+from transformers import VibeVoiceForConditionalGeneration
+from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acoustic_tokenizer import (
+    VibeVoiceAcousticTokenizerConv1dPaddingCache as PaddingCache,
+)
+
+from tests import tiny_model
+from vvbatch.engine.vibevoice.device import Place
+from vvbatch.engine.vibevoice.diffusion import advance, schedule
+from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.model import VibeVoice
+
+SLOTS = 3
+
+
+@cache
+def modules() -> VibeVoiceForConditionalGeneration:
+    model = VibeVoiceForConditionalGeneration(tiny_model.config()).eval()
+    model.load_state_dict(tiny_model.tensors(1))
+    return model
+
+
+@pytest.fixture
+def model() -> VibeVoice:
+    place = Place(torch.device("cpu"), torch.float32, torch.float32)
+    with torch.inference_mode():
+        return VibeVoice(
+            tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, place
+        )
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 14, 15, 20, 50])
+def test_the_solver_is_diffusers_bit_for_bit(steps: int) -> None:
+    scheduler = diffusers.DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    scheduler.set_timesteps(steps)
+    torch.manual_seed(0)
+    theirs = ours = torch.randn(4, 8)
+    before = None
+    for stage, timestep in zip(schedule(steps), scheduler.timesteps, strict=True):
+        velocity = torch.randn(4, 8)
+        theirs = scheduler.step(velocity, timestep, theirs).prev_sample
+        estimate = stage.alpha * ours - stage.sigma * velocity
+        ours, before = advance(stage, ours, estimate, before), estimate
+        assert torch.equal(ours, theirs)
+
+
+@torch.inference_mode()
+def test_the_diffusion_head_gives_what_the_module_gives(model: VibeVoice) -> None:
+    torch.manual_seed(1)
+    hidden, noise = torch.randn(2 * SLOTS, tiny_model.SIZE), torch.randn(SLOTS, tiny_model.LATENT)
+    scale = torch.tensor([[1.3], [2.0], [1.0]])
+    found = model.head.sample(hidden, noise, scale, 5)
+    head, x, before = modules().model.diffusion_head, noise, None
+    for stage in schedule(5):
+        velocity = head(x.repeat(2, 1), torch.full((2 * SLOTS,), float(stage.timestep)), condition=hidden)
+        conditional, unconditional = velocity.split(SLOTS)
+        estimate = stage.alpha * x - stage.sigma * (unconditional + scale * (conditional - unconditional))
+        x, before = advance(stage, x, estimate, before), estimate
+    torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_the_tokenizers_stream_like_the_modules_and_silent_slots_stand_still(model: VibeVoice) -> None:
+    inner, acoustic, semantic = modules().model, PaddingCache(), PaddingCache()
+    torch.manual_seed(2)
+    for frame in range(5):
+        latents = torch.randn(SLOTS, tiny_model.LATENT)
+        # Slot 1 pauses at frames 1 and 3: what it is shown then must leave no trace.
+        rows = None if frame % 2 == 0 else torch.tensor([0, 2])
+        audio = model.decode(latents, rows)
+        features = model.encoder(audio, rows)
+        scaled = latents / model.scaling - model.bias
+        kept = [{key: layer.cache[1].clone() for key, layer in cache.layers.items()} for cache in (acoustic, semantic)]
+        their_audio = inner.audio_tower.decode(scaled[:, None], padding_cache=acoustic, use_cache=True).audio
+        their_features = inner.semantic_tokenizer_encoder(their_audio, padding_cache=semantic, use_cache=True).latents
+        torch.testing.assert_close(audio, their_audio[:, 0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(features, their_features[:, 0], atol=1e-4, rtol=1e-4)
+        if rows is not None:
+            for cache, old in zip((acoustic, semantic), kept, strict=True):
+                for key, layer in cache.layers.items():
+                    layer.cache[1] = old[key]
+
+
+@torch.inference_mode()
+def test_a_cleared_slot_begins_anew(model: VibeVoice) -> None:
+    latents = torch.randn(SLOTS, tiny_model.LATENT, generator=torch.Generator().manual_seed(3))
+    first = model.decode(latents, None)
+    model.decode(latents, None)
+    model.forget(1)
+    again = model.decode(latents, None)
+    assert torch.equal(again[1], first[1])
+    assert not torch.equal(again[0], first[0])
+
+
+@torch.inference_mode()
+def test_the_language_model_in_pieces_and_steps_gives_what_the_module_gives_at_once(model: VibeVoice) -> None:
+    language = model.language
+    torch.manual_seed(4)
+    x = torch.randn(40, tiny_model.SIZE)
+    expected = modules().model.language_model(inputs_embeds=x[None]).last_hidden_state[0]
+    cache = language.cache()
+    language.extend(x[:17], cache)
+    torch.testing.assert_close(language.extend(x[17:30], cache), expected[29], atol=1e-4, rtol=1e-4)
+    for position in range(30, 40):
+        batch = torch.randn(2 * SLOTS, tiny_model.SIZE)
+        batch[4] = x[position]
+        found = language.step(batch, [(4, cache)])
+        cache.length += 1
+        torch.testing.assert_close(found[4], expected[position], atol=1e-4, rtol=1e-4)
+
+
+def test_a_cache_grows_with_its_context_and_keeps_what_it_holds() -> None:
+    cache = KeyValues(torch.empty(2, 2, 1, 0, 4))
+    for position in range(1500):
+        cache.reserve(position + 1)
+        cache.data[:, :, :, position] = position
+        cache.length = position + 1
+    assert cache.data.shape[3] < 1.5 * 1500 + 256
+    assert (cache.data[1, 1, 0, :1500, 2] == torch.arange(1500)).all()

@@ -1,0 +1,1 @@
+"""Measurements of the engine: how true it is to the original, and how fast."""

@@ -1,0 +1,89 @@
+"""`vvbatch bench`: how true the engine is to the original, and how fast it is here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+EXIT_FAILED, EXIT_UNAVAILABLE = 1, 3
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@click.group()
+def bench() -> None:
+    """Measure the VibeVoice engine."""
+
+
+@bench.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout")
+def parity(folder: Path, dtype: str, as_json: bool) -> None:
+    """Compare with what the original made: FOLDER holds a model, v1.wav … and expected.npz."""
+    from vvbatch.engine import EngineUnavailable
+
+    try:
+        from vvbatch.bench import parity as measured
+
+        cases = measured.parity(folder, dtype)
+    except EngineUnavailable as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_UNAVAILABLE)
+    if as_json:
+        click.echo(json.dumps(measured.as_json(folder, dtype, cases), indent=2))
+    else:
+        click.echo(f"{'case':12} {'slots':>5} {'together':>8} {'tokens':>7} {'latents':>9} {'audio':>9}")
+        for case in cases:
+            errors = ["lengths" if error is None else f"{error:.1e}" for error in (case.latents_max_err, case.audio_max_err)]
+            equal = "equal" if case.tokens_equal else "differ"
+            click.echo(f"{case.case:12} {case.slots:5} {case.together:8} {equal:>7} {errors[0]:>9} {errors[1]:>9}")
+    if not all(case.tokens_equal for case in cases):
+        sys.exit(EXIT_FAILED)
+
+
+def whole_numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in value.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: give numbers with commas between, as in 1,4,16") from error
+    if not numbers or min(numbers) < 1:
+        raise click.BadParameter("slots must be at least 1")
+    return numbers
+
+
+@bench.command()
+@click.option("--shape", default="1.5b", show_default=True, help="1.5b, 7b, or the folder of a model")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--slots", callback=whole_numbers, default="1,4,8,16", show_default=True)
+@click.option("--vs", type=click.Choice(["transformers"]), help="Do the same work with transformers' generate, interleaved")
+@click.option("--frames", type=click.IntRange(2), default=12, show_default=True, help="Frames of each line in a round")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="As many as the machine has, if not given")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout")
+def engine(
+    shape: str,
+    dtype: str,
+    device: str,
+    slots: list[int],
+    vs: str | None,
+    frames: int,
+    rounds: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Speed with every slot busy. Weights are random unless --shape is a folder; every token is a frame."""
+    from vvbatch.engine import EngineUnavailable
+
+    try:
+        from vvbatch.bench import speed
+
+        setup = speed.Setup(shape, dtype, device, frames, rounds, threads)
+        report = speed.measure(setup, slots, versus=vs is not None, tell=lambda line: click.echo(line, err=True))
+    except EngineUnavailable as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_UNAVAILABLE)
+    click.echo(json.dumps(report, indent=2) if as_json else speed.table(report))

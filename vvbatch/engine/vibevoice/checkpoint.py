@@ -1,0 +1,234 @@
+"""A model snapshot on this disk: where it is, what it holds, and its tensors one at a time, memory-mapped.
+
+Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside, tensors go by
+transformers' names and in transformers' shapes, which are the same numbers under other names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
+
+from vvbatch.engine import EngineUnavailable
+
+REOPEN_BYTES = 16 << 20
+"""Mapped pages count as this process's memory until the file is closed, so it is reopened after so many bytes."""
+
+# Original name to transformers' name, applied in this order.
+RENAMES: tuple[tuple[str, str], ...] = (
+    (r"^model\.acoustic_tokenizer\.", "model.audio_tower."),
+    (r"^model\.semantic_tokenizer\.encoder\.", "model.semantic_tokenizer_encoder."),
+    (r"^model\.acoustic_connector\.", "model.multi_modal_projector."),
+    (r"(multi_modal_projector|semantic_connector)\.fc(\d)\.", r"\1.linear_\2."),
+    (r"(multi_modal_projector|semantic_connector)\.norm\.", r"\1.act."),
+    (r"^model\.speech_(scaling|bias)_factor$", r"model.latent_\1_factor"),
+    (r"^model\.prediction_head\.", "model.diffusion_head."),
+    (r"diffusion_head\.t_embedder\.mlp\.0\.", "diffusion_head.timestep_proj.fc1."),
+    (r"diffusion_head\.t_embedder\.mlp\.2\.", "diffusion_head.timestep_proj.fc2."),
+    (r"(diffusion_head\.layers\.\d+)\.adaLN_modulation\.1\.", r"\1.linear."),
+    (r"diffusion_head\.final_layer\.linear\.", "diffusion_head.final_layer.linear_2."),
+    (r"diffusion_head\.final_layer\.adaLN_modulation\.1\.", "diffusion_head.final_layer.linear_1."),
+    (r"\.(?:down|up)sample_layers\.0\.0\.conv\.conv\.", ".stem.conv.conv."),
+    (r"\.downsample_layers\.(\d+)\.0\.conv\.conv\.", r".conv_layers.\1.conv.conv."),
+    (r"\.upsample_layers\.(\d+)\.0\.convtr\.convtr\.", r".conv_layers.\1.convtr.convtr."),
+    (r"\.stages\.0\.", ".stem.stage."),
+    (r"\.stages\.(\d+)\.", r".conv_layers.\1.stage."),
+    (r"\.mixer\.conv\.conv\.conv\.", ".mixer.conv."),
+    (r"\.head\.conv\.conv\.", ".head.conv."),
+)
+
+
+def transformers_name(original: str) -> str:
+    """The name in transformers' layout of a tensor of the original layout."""
+    name = original
+    for pattern, replacement in RENAMES:
+        name = re.sub(pattern, replacement, name)
+    if name == original:
+        return name
+    # The original counts the stem as layer 0, transformers counts on after it.
+    return re.sub(r"\.conv_layers\.(\d+)\.", lambda found: f".conv_layers.{int(found[1]) - 1}.", name)
+
+
+def snapshot(repo: str, revision: str) -> Path:
+    """The folder of `repo` at `revision` in the Hugging Face cache, or `repo` itself when it is a folder. Never downloads."""
+    folder = Path(repo).expanduser()
+    if folder.is_dir():
+        return folder
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise EngineUnavailable(
+            f"model {repo} at revision {revision} is not on this machine: run `vvbatch models pull`"
+        ) from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EngineUnavailable(f"{file} is missing: the snapshot is incomplete, pull the model again") from error
+    except ValueError as error:
+        raise EngineUnavailable(f"{file} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise EngineUnavailable(f"{file} does not hold a JSON object")
+    return data
+
+
+def is_original(config: Mapping[str, Any]) -> bool:
+    return "decoder_config" in config
+
+
+def read_config(folder: Path) -> VibeVoiceConfig:
+    """The snapshot's configuration, in transformers' terms whichever layout it has. Raises EngineUnavailable."""
+    file = folder / "config.json"
+    data = read_json(file)
+    try:
+        return _from_original(data) if is_original(data) else VibeVoiceConfig(**data)
+    except KeyError as error:
+        raise EngineUnavailable(f"{file} lacks {error.args[0]!r}: not a VibeVoice model that vvbatch knows") from error
+    except (ValueError, TypeError) as error:
+        raise EngineUnavailable(f"{file}: {error}") from error
+
+
+def _from_original(data: Mapping[str, Any]) -> VibeVoiceConfig:
+    acoustic, semantic = data["acoustic_tokenizer_config"], data["semantic_tokenizer_config"]
+    head = data["diffusion_head_config"]
+    text = {name: value for name, value in data["decoder_config"].items() if name != "torch_dtype"}
+    text["tie_word_embeddings"] = text.get("tie_word_embeddings", data.get("tie_word_embeddings", False))
+    for name, expected in (("prediction_type", "v_prediction"), ("ddpm_beta_schedule", "cosine")):
+        if head.get(name, expected) != expected:
+            raise ValueError(f"diffusion_head_config.{name} is {head[name]!r}: only {expected!r} is known")
+    return VibeVoiceConfig(
+        text_config=text,
+        audio_config=_tokenizer(acoustic, "vibevoice_acoustic_tokenizer", vae_std=acoustic["fix_std"] / 0.8),
+        semantic_model_config=_tokenizer(semantic, "vibevoice_acoustic_tokenizer_encoder"),
+        diffusion_head_config={
+            "num_hidden_layers": head["head_layers"],
+            "intermediate_size": int(head["head_ffn_ratio"] * head["hidden_size"]),
+            "rms_norm_eps": head["rms_norm_eps"],
+        },
+    )
+
+
+def _tokenizer(data: Mapping[str, Any], model_type: str, **more: Any) -> dict[str, Any]:
+    for name, expected in (
+        ("mixer_layer", "depthwise_conv"),
+        ("conv_norm", "none"),
+        ("pad_mode", "constant"),
+        ("layernorm", "RMSNorm"),
+        ("causal", True),
+        ("disable_last_norm", True),
+        ("decoder_depths", None),
+        ("decoder_ratios", data["encoder_ratios"]),
+        ("decoder_n_filters", data["encoder_n_filters"]),
+    ):
+        if data.get(name, expected) not in (expected, None):
+            raise ValueError(f"{data.get('model_type')}: {name} is {data[name]!r}: only {expected!r} is known")
+    return {
+        "model_type": model_type,
+        "channels": data["channels"],
+        "depths": [int(depth) for depth in data["encoder_depths"].split("-")],
+        "downsampling_ratios": list(reversed(data["encoder_ratios"])),
+        "num_filters": data["encoder_n_filters"],
+        "hidden_size": data["vae_dim"],
+        "rms_norm_eps": data["layernorm_eps"],
+        "layer_scale_init_value": data["layer_scale_init_value"],
+        **more,
+    }
+
+
+def expected_shapes(config: VibeVoiceConfig) -> dict[str, tuple[int, ...]]:
+    """Every tensor that a model of this configuration has, by transformers' names."""
+    with torch.device("meta"):
+        model = VibeVoiceForConditionalGeneration(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if config.text_config.tie_word_embeddings:
+        shapes.pop("lm_head.weight", None)
+    return shapes
+
+
+class Checkpoint:
+    """The tensors of a snapshot by transformers' names, checked for completeness when it is opened.
+
+    Raises EngineUnavailable, listing every missing, unexpected and wrongly shaped tensor.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = read_config(folder)
+        self.original = is_original(read_json(folder / "config.json"))
+        self._where: dict[str, tuple[Path, str]] = {}
+        self._open: tuple[Path, Any] | None = None
+        self._bytes = 0
+        self.weight_files = list(_weight_files(folder))
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for file in self.weight_files:
+            self._index(file)
+        self._check(expected_shapes(self.config))
+
+    def _index(self, file: Path) -> None:
+        try:
+            with safe_open(file, "pt") as tensors:
+                for stored in tensors.keys():  # noqa: SIM118 - not a dictionary
+                    name = transformers_name(stored) if self.original else stored
+                    self._where[name] = (file, stored)
+                    self.shapes[name] = tuple(tensors.get_slice(stored).get_shape())
+        except (OSError, SafetensorError) as error:
+            raise EngineUnavailable(f"{file} cannot be read: {error}; pull the model again") from error
+
+    def _check(self, expected: Mapping[str, tuple[int, ...]]) -> None:
+        allowed = {"lm_head.weight"} if self.config.text_config.tie_word_embeddings else set()
+        missing = sorted(expected.keys() - self.shapes.keys())
+        extra = sorted(self.shapes.keys() - expected.keys() - allowed)
+        wrong = sorted(name for name in expected.keys() & self.shapes.keys() if expected[name] != self.shapes[name])
+        if not (missing or extra or wrong):
+            return
+        lines = [f"{self.folder} does not fit its config.json:"]
+        lines += [f"  missing {name} {list(expected[name])}" for name in missing]
+        lines += [f"  unexpected {name} {list(self.shapes[name])}" for name in extra]
+        lines += [f"  {name} is {list(self.shapes[name])}, should be {list(expected[name])}" for name in wrong]
+        raise EngineUnavailable("\n".join(lines))
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor as stored; it may be a view of the file, so convert or copy it before keeping it."""
+        file, stored = self._where[name]
+        if self._open is None or self._open[0] != file or self._bytes > REOPEN_BYTES:
+            self._open, self._bytes = (file, safe_open(file, "pt")), 0
+        tensor: Tensor = self._open[1].get_tensor(stored)
+        self._bytes += tensor.numel() * tensor.element_size()
+        return tensor
+
+    def close(self) -> None:
+        """Let go of the mapped file."""
+        self._open = None
+
+    def identity(self) -> str:
+        """What tells this snapshot from another in the same folder: names, sizes and times of its weight files."""
+        stats = [(file.name, file.stat()) for file in self.weight_files]
+        return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        for name in names:
+            if not isinstance(name, str) or Path(name).name != name:
+                raise EngineUnavailable(f"{index} names the file {name!r}, which is not in this folder")
+            if not (folder / name).is_file():
+                raise EngineUnavailable(f"{folder / name} is missing: pull the model again")
+            yield folder / name
+    elif (folder / "model.safetensors").is_file():
+        yield folder / "model.safetensors"
+    else:
+        raise EngineUnavailable(f"{folder} holds no model.safetensors (other formats are not read); pull the model again")

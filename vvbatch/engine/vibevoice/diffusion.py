@@ -1,0 +1,135 @@
+"""The diffusion head: from the language model's two hidden states of a frame to its acoustic latent.
+
+Everything that the ten steps share is computed once: the embedded time steps when a step count is first used, and all steps'
+adaLN modulations in one product a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from torch import Tensor
+from torch.nn import functional
+from transformers import VibeVoiceConfig
+
+from vvbatch.engine.vibevoice.ops import Linear, rms
+
+Weights = Callable[[str], Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One solver step from sigma_s to sigma_t: x ← ratio x - gain D0 - half (1 / r0) (D0 - D0 before)."""
+
+    timestep: int
+    alpha: float  # of the sample that comes in; its denoised estimate is D0 = alpha x - sigma v
+    sigma: float
+    ratio: float
+    gain: float
+    slope: float | None  # 1 / r0; None: a first-order step
+
+
+def schedule(steps: int) -> list[Stage]:
+    """DPM-Solver++(2M) on the cosine schedule with v-prediction, as `DPMSolverMultistepScheduler` takes it.
+
+    Source: Lu et al. 2022, https://arxiv.org/abs/2211.01095, algorithm 2; the last step is of first order and lands on the
+    denoised estimate. The numbers are the scheduler's own float32, so that a step is the same bits as its.
+    """
+    scheduler = DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    scheduler.set_timesteps(steps)
+    sigmas = scheduler.sigmas
+    alphas = 1 / ((sigmas**2 + 1) ** 0.5)
+    scaled = sigmas * alphas
+    lambdas = torch.log(alphas) - torch.log(scaled)
+    stages = []
+    for index, timestep in enumerate(scheduler.timesteps.tolist()):
+        step = lambdas[index + 1] - lambdas[index]
+        slope = None
+        if 0 < index < steps - 1:
+            slope = float(1.0 / ((lambdas[index] - lambdas[index - 1]) / step))
+        ratio = scaled[index + 1] / scaled[index]
+        gain = alphas[index + 1] * (torch.exp(-step) - 1.0)
+        stages.append(
+            Stage(int(timestep), float(alphas[index]), float(scaled[index]), float(ratio), float(gain), slope)
+        )
+    return stages
+
+
+def advance(stage: Stage, x: Tensor, estimate: Tensor, before: Tensor | None) -> Tensor:
+    """One solver step of x (…, latent) float32, given its denoised estimate and the one of the step before."""
+    x = stage.ratio * x - stage.gain * estimate
+    if stage.slope is not None and before is not None:
+        x = x - 0.5 * stage.gain * (stage.slope * (estimate - before))
+    return x
+
+
+class DiffusionHead:
+    """v-prediction for conditional and unconditional rows, and the loop that makes a latent of it."""
+
+    def __init__(self, weights: Weights, config: VibeVoiceConfig, slots: int, like: Tensor) -> None:
+        """`like` gives dtype and device."""
+        head, name = config.diffusion_head_config, "model.diffusion_head"
+        dtype, device = like.dtype, like.device
+        self.slots, self.size, self.eps, self.layers = slots, head.hidden_size, head.rms_norm_eps, head.num_hidden_layers
+        self.dtype, self.device = dtype, device
+        self.frequencies = head.frequency_embedding_size
+        self.period = head.diffusion_max_period
+
+        def linear(part: str, rows: int = 2 * slots) -> Linear:
+            return Linear(weights(f"{name}.{part}.weight"), None, dtype, device, rows)
+
+        self.time = (linear("timestep_proj.fc1"), linear("timestep_proj.fc2"))
+        self.condition, self.enter = linear("cond_proj"), linear("noisy_images_proj", slots)
+        self.norms = [weights(f"{name}.layers.{index}.norm.weight").to(device, dtype) for index in range(self.layers)]
+        self.modulate = [linear(f"layers.{index}.linear") for index in range(self.layers)]
+        self.gate = [linear(f"layers.{index}.ffn.gate_proj") for index in range(self.layers)]
+        self.up = [linear(f"layers.{index}.ffn.up_proj") for index in range(self.layers)]
+        self.down = [linear(f"layers.{index}.ffn.down_proj") for index in range(self.layers)]
+        self.modulate_last, self.leave = linear("final_layer.linear_1"), linear("final_layer.linear_2")
+        self._schedules: dict[int, tuple[list[Stage], Tensor]] = {}
+
+    def _prepared(self, steps: int) -> tuple[list[Stage], Tensor]:
+        """The schedule of so many steps and its embedded time steps (steps, size)."""
+        if steps not in self._schedules:
+            stages = schedule(steps)
+            half = self.frequencies // 2
+            exponents = -torch.log(torch.tensor(float(self.period))) * torch.arange(half, dtype=torch.float32) / half
+            times = torch.tensor([stage.timestep for stage in stages], dtype=torch.float32)
+            angles = times[:, None] * torch.exp(exponents)[None]
+            waves = torch.cat([angles.cos(), angles.sin()], -1).to(self.device, self.dtype)
+            self._schedules[steps] = (stages, self.time[1](self.time[0].silu(waves)))
+        return self._schedules[steps]
+
+    def sample(self, hidden: Tensor, noise: Tensor, scale: Tensor, steps: int) -> Tensor:
+        """Latents (slots, latent) float32 from `hidden` (2 * slots, size), conditional rows first.
+
+        `noise` is (slots, latent) float32, `scale` (slots, 1) the classifier-free guidance of each slot.
+        """
+        stages, times = self._prepared(steps)
+        count = 2 * self.slots
+        condition = self.condition(hidden.to(self.dtype))
+        conditions = functional.silu(condition[None] + times[:, None]).view(steps * count, -1)
+        modulations = [linear(conditions).view(steps, count, -1) for linear in self.modulate]
+        last = self.modulate_last(conditions).view(steps, count, -1)
+        x, before = noise, None
+        for index, stage in enumerate(stages):
+            velocity = self._velocity(x, [modulation[index] for modulation in modulations], last[index])
+            conditional, unconditional = velocity.split(self.slots)
+            guided = unconditional + scale * (conditional - unconditional)
+            estimate = stage.alpha * x - stage.sigma * guided
+            x, before = advance(stage, x, estimate, before), estimate
+        return x
+
+    def _velocity(self, x: Tensor, modulations: list[Tensor], last: Tensor) -> Tensor:
+        """(2 * slots, latent) float32."""
+        h = self.enter(x.to(self.dtype)).repeat(2, 1)
+        for layer, modulation in enumerate(modulations):
+            shift, scale, gate = modulation.chunk(3, -1)
+            inner = torch.addcmul(shift, rms(h, self.eps) * self.norms[layer], 1 + scale)
+            inner = self.up[layer].times(inner, self.gate[layer].silu(inner))
+            h = torch.addcmul(h, gate, self.down[layer](inner))
+        shift, scale = last.chunk(2, -1)
+        return self.leave(torch.addcmul(shift, rms(h, self.eps), 1 + scale)).float()

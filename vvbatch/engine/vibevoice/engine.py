@@ -1,0 +1,414 @@
+"""Continuous batching: every step gives each line that speaks its next frame; a line that ends makes room for another."""
+
+from __future__ import annotations
+
+import math
+import platform
+import resource
+import sys
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import transformers
+from torch import Tensor
+
+from vvbatch.engine import (
+    SAMPLE_RATE,
+    VERSIONS,
+    Chunk,
+    EngineFacts,
+    Event,
+    Failed,
+    Finished,
+    Request,
+    RequestRefused,
+    Voice,
+)
+from vvbatch.engine.vibevoice import device as devices
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint, snapshot
+from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.model import VibeVoice
+from vvbatch.engine.vibevoice.prompt import Prompt, Tokens, cast
+from vvbatch.engine.vibevoice.voices import VoiceLatents
+from vvbatch.profiles import Profile
+
+PIECE = 256
+"""Prompt tokens that go through the language model at once. Pieces begin where prefix and text begin, so a line's bits do
+not depend on what was cached."""
+PROMPT_TOKENS_A_STEP = 512
+"""So much prompt is read between two frames of the lines that speak already."""
+PREFIX_CACHE_BYTES = 1 << 30
+BUDGET_TIMES = 2
+"""A line ends as a runaway after so many tokens for each token of its prompt, as in the original."""
+
+
+@dataclass
+class Line:
+    """What a slot holds."""
+
+    request: Request
+    generator: torch.Generator
+    prompt: Prompt
+    voices: list[Tensor]  # latents with their noise, (frames, latent)
+    prefix_key: tuple[object, ...]
+    tokens_left: int
+    frames_left: float
+    cache: KeyValues
+    negative: KeyValues
+    admitted: float  # time.perf_counter()
+    pieces: deque[Tensor] | None = None  # of the prompt, still to be read; None: not begun
+    prefix_cached: bool = False
+    tokens: list[int] = field(default_factory=list)
+    frames: int = 0
+    first_chunk_s: float | None = None
+    latents: list[Tensor] = field(default_factory=list)
+
+
+class Prefixes:
+    """Keys and values of prompt prefixes, the least recently used thrown away first."""
+
+    def __init__(self, limit: int = PREFIX_CACHE_BYTES) -> None:
+        self.limit = limit
+        self._kept: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
+
+    def get(self, key: tuple[object, ...]) -> Tensor | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: tuple[object, ...], prefix: Tensor) -> None:
+        self._kept[key] = prefix
+        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.limit:
+            self._kept.popitem(last=False)
+
+
+class VibeVoiceEngine:
+    """`vvbatch.engine.Engine` for VibeVoice models."""
+
+    def __init__(
+        self, model: VibeVoice, tokens: Tokens, voices: VoiceLatents, facts: EngineFacts, voice_seed: int | None = None
+    ) -> None:
+        self.model, self.tokens, self.voices, self.facts = model, tokens, voices, facts
+        self.voice_seed = voice_seed
+        self.slots = model.slots
+        self.keep_latents = False
+        self.synchronised = False  # wait for the device after each part, so that `seconds` are the parts' own
+        self.seconds: Counter[str] = Counter()  # spent in each part since the beginning
+        self._choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
+        self._lines: list[Line | None] = [None] * self.slots
+        self.reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
+        self._prefixes = Prefixes()
+        size, place = model.language.size, model.place
+        self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
+        self._inputs = torch.zeros_like(self._hidden)
+        self._control = {
+            token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)
+        }
+
+    @classmethod
+    def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
+        """Load the profile's model. Raises EngineUnavailable."""
+        where = devices.place(profile)
+        folder = snapshot(profile.model.repo, profile.model.revision)
+        tokens = Tokens(tokenizer_folder(profile, folder))
+        checkpoint = Checkpoint(folder)
+        devices.check_fits(profile, needed_bytes(checkpoint, where, profile.slots), where.device)
+        if profile.threads is not None:
+            torch.set_num_threads(profile.threads)
+        with torch.inference_mode():
+            choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
+            model = VibeVoice(checkpoint.tensor, checkpoint.config, choices, tokens.start, profile.slots, where)
+        checkpoint.close()
+        identity = f"{profile.model.repo}@{profile.model.revision};{checkpoint.identity()}"
+        facts = EngineFacts(
+            engine="vibevoice",
+            version=VERSIONS["vibevoice"],
+            model=profile.model.repo,
+            revision=folder.name if folder.parent.name == "snapshots" else profile.model.revision,
+            device=str(where.device),
+            dtype=where.dtype,
+            details={
+                "audio_dtype": str(where.audio).removeprefix("torch."),
+                "requested": f"{profile.device}/{profile.dtype}",
+                "slots": profile.slots,
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "machine": platform.machine(),
+            },
+        )
+        voices = VoiceLatents(cache / "voices", checkpoint, identity)
+        return cls(model, tokens, voices, facts, profile.generation.voice_seed)
+
+    def admit(self, request: Request, max_tokens: int | None = None) -> Line:
+        """Occupy a free slot; `max_tokens` lowers the budget of generated tokens. Raises RequestRefused."""
+        slot = self._lines.index(None)
+        turns, voices = cast(request)
+        with torch.inference_mode():
+            generator = torch.Generator().manual_seed(request.seed)
+            latents = self._noised(self.voices.get(voices), generator)
+            prompt = self.tokens.prompt(turns, [len(voice) for voice in latents])
+            budget = BUDGET_TIMES * len(prompt)
+            if max_tokens is not None:
+                budget = min(budget, max_tokens)
+            longest = int(self.model.config.text_config.max_position_embeddings)
+            if len(prompt) >= longest:
+                raise RequestRefused(f"the prompt has {len(prompt)} tokens, the model reads at most {longest}")
+            line = Line(
+                request=request,
+                generator=generator,
+                prompt=prompt,
+                voices=latents,
+                prefix_key=self._prefix_key(request, voices),
+                tokens_left=min(budget, longest - len(prompt)),
+                frames_left=self._frames(request.max_duration_s),
+                cache=self.model.language.cache(),
+                negative=self.model.language.cache(),
+                admitted=time.perf_counter(),
+            )
+            self._lines[slot] = line
+            self.reading.append(slot)
+            self.model.forget(slot)
+        return line
+
+    def step(self) -> list[Event]:
+        """Read some prompt, then give every line that is ready its next token, and its frame if it speaks."""
+        with torch.inference_mode():
+            with self._timed("prompt"):
+                self._read_prompts()
+            ready = [(slot, line) for slot, line in enumerate(self._lines) if line and slot not in self.reading]
+            if not ready:
+                return []
+            events: list[Event] = []
+            speaking = [(slot, line) for slot, line in ready if self._next_token(slot, line, events)]
+            if speaking:
+                self._speak(speaking, events)
+            for slot, line in ready:
+                if self._lines[slot] is line and (line.tokens_left <= 0 or line.frames_left <= 0):
+                    self._finish(slot, line, events, runaway=True)
+            with self._timed("language"):
+                self._think([(slot, line) for slot, line in ready if self._lines[slot] is line])
+            return events
+
+    def cancel(self, request_id: str) -> None:
+        with torch.inference_mode():
+            for slot, line in enumerate(self._lines):
+                if line and line.request.id == request_id:
+                    self._free(slot)
+
+    def close(self) -> None:
+        """Give the memory back; the engine cannot be used afterwards."""
+        self._lines = [None] * self.slots
+        self.reading.clear()
+        self._prefixes = Prefixes()
+        del self.model, self.voices
+        if self.facts.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    # Admission
+
+    def _noised(self, latents: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+        """Voice latents with the noise that the original adds, drawn as it draws it: for all voices padded to the longest."""
+        source = generator if self.voice_seed is None else torch.Generator().manual_seed(self.voice_seed)
+        count, size, longest = len(latents), self.model.latent_size, max(len(voice) for voice in latents)
+        spread = torch.randn(count, generator=source) * self.model.config.audio_config.vae_std
+        noise = torch.empty(count, size, longest).permute(0, 2, 1).normal_(generator=source)
+        return [voice + spread[row] * noise[row, : len(voice)] for row, voice in enumerate(latents)]
+
+    def _prefix_key(self, request: Request, voices: tuple[Voice, ...]) -> tuple[object, ...]:
+        seed = request.seed if self.voice_seed is None else None
+        return (seed, *(voice.sha256 for voice in voices))
+
+    def _frames(self, duration_s: float | None) -> float:
+        if duration_s is None:
+            return math.inf
+        return max(1, math.floor(duration_s * SAMPLE_RATE / self.model.frame_samples))
+
+    # Prompts
+
+    def _read_prompts(self) -> None:
+        left = PROMPT_TOKENS_A_STEP
+        while self.reading and left > 0:
+            slot = self.reading[0]
+            line = self._lines[slot]
+            assert line is not None
+            if line.pieces is None:
+                self._begin(line)
+                assert line.pieces is not None
+            piece = line.pieces.popleft()
+            self._hidden[slot] = self.model.language.extend(piece, line.cache)
+            left -= len(piece)
+            if line.cache.length == len(line.prompt.prefix):
+                self._prefixes.put(line.prefix_key, line.cache.data[:, :, :, : line.cache.length].clone())
+            if not line.pieces:
+                self.reading.popleft()
+                self._hidden[self.slots + slot] = self.model.first_negative
+                line.negative.load(self.model.first_negative_cache)
+                line.negative.length = 0  # it stays only if the first token is a frame
+
+    def _begin(self, line: Line) -> None:
+        prefix = self._prefixes.get(line.prefix_key)
+        line.pieces = deque()
+        if prefix is None:
+            line.pieces.extend(self._prefix_inputs(line).split(PIECE))
+        else:
+            line.cache.load(prefix)
+            line.prefix_cached = True
+        line.pieces.extend(self.model.language.embed(line.prompt.text).split(PIECE))
+
+    def _prefix_inputs(self, line: Line) -> Tensor:
+        inputs = self.model.language.embed(line.prompt.prefix)
+        frames = torch.tensor(line.prompt.prefix, device=inputs.device) == self.tokens.frame
+        inputs[frames] = torch.cat([self.model.voice_inputs(voice) for voice in line.voices])
+        return inputs
+
+    # One step
+
+    def _next_token(self, slot: int, line: Line, events: list[Event]) -> bool:
+        """Choose the line's next token and do what it says. True when it is a frame."""
+        token = self._choose(slot, line)
+        if token is None:
+            self._fail(slot, line, "the token scores became NaN or infinite", events)
+            return False
+        line.tokens.append(token)
+        line.tokens_left -= 1
+        if token == self.tokens.stop:
+            self._finish(slot, line, events, runaway=False)
+            return False
+        if token == self.tokens.frame:
+            line.negative.length += 1
+            return True
+        if token == self.tokens.start:
+            line.negative.length = 0
+        else:
+            self.model.forget(slot)
+        self._inputs[slot] = self._control[token]
+        return False
+
+    def _choose(self, slot: int, line: Line) -> int | None:
+        scores = self.model.scores(self._hidden[slot])
+        if not scores.isfinite().all():
+            return None
+        if line.request.temperature == 0:
+            return self._choices[int(scores.argmax())]
+        chances = (scores / line.request.temperature).softmax(-1)
+        return self._choices[int(torch.multinomial(chances, 1, generator=line.generator))]
+
+    def _speak(self, speaking: list[tuple[int, Line]], events: list[Event]) -> None:
+        slots = [slot for slot, _ in speaking]
+        rows = None if len(slots) == self.slots else torch.tensor(slots, device=self.model.place.device)
+        with self._timed("diffusion"):
+            latents = self._sample(speaking)
+        with self._timed("decoder"):
+            audio = self.model.decode(latents, rows)
+        with self._timed("encoder"):
+            inputs = self.model.frame_inputs(latents, audio, rows)
+            self._inputs[slots] = inputs[slots]
+        finite = (latents.isfinite().all(1) & audio.isfinite().all(1)).tolist()
+        samples = audio.cpu()
+        for slot, line in speaking:
+            if not finite[slot]:
+                self._fail(slot, line, "latents or audio became NaN or infinite", events)
+                continue
+            line.frames += 1
+            line.frames_left -= 1
+            if line.first_chunk_s is None:
+                line.first_chunk_s = time.perf_counter() - line.admitted
+            if self.keep_latents:
+                line.latents.append(latents[slot].cpu().clone())
+            events.append(Chunk(line.request.id, samples[slot].clone().numpy()))
+
+    def _sample(self, speaking: list[tuple[int, Line]]) -> Tensor:
+        """Latents (slots, latent). Lines that ask for another number of diffusion steps get a pass of their own."""
+        noise = torch.zeros(self.slots, self.model.latent_size)
+        scale = torch.ones(self.slots, 1)
+        for slot, line in speaking:
+            # The original draws for both branches and starts both from the conditional one's.
+            noise[slot] = torch.randn(2, self.model.latent_size, generator=line.generator)[0]
+            scale[slot] = line.request.cfg_scale
+        noise, scale = noise.to(self.model.place.device), scale.to(self.model.place.device)
+        latents = torch.zeros_like(noise)
+        for steps in sorted({line.request.steps for _, line in speaking}):
+            rows = [slot for slot, line in speaking if line.request.steps == steps]
+            latents[rows] = self.model.head.sample(self._hidden, noise, scale, steps)[rows]
+        return latents
+
+    def _think(self, lines: list[tuple[int, Line]]) -> None:
+        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what it was
+        fed is known when that token is: its position is written again if not."""
+        if not lines:
+            return
+        rows = [(slot, line.cache) for slot, line in lines]
+        rows += [(self.slots + slot, line.negative) for slot, line in lines]
+        self._inputs[self.slots :] = self._inputs[: self.slots]
+        self._hidden = self.model.language.step(self._inputs, rows)
+        for _, line in lines:
+            line.cache.length += 1
+
+    # Endings
+
+    def _finish(self, slot: int, line: Line, events: list[Event], runaway: bool) -> None:
+        metrics = {
+            "frames": line.frames,
+            "tokens": len(line.tokens),
+            "prompt_tokens": len(line.prompt),
+            "prefix_cached": line.prefix_cached,
+            "first_chunk_s": line.first_chunk_s,
+            "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": line.request.steps},
+            "peak_bytes": peak_bytes(),
+        }
+        events.append(Finished(line.request.id, runaway=runaway, metrics=metrics))
+        self._free(slot)
+
+    def _fail(self, slot: int, line: Line, what: str, events: list[Event]) -> None:
+        events.append(Failed(line.request.id, f"{what} at step {len(line.tokens)} (frame {line.frames + 1})"))
+        self._free(slot)
+
+    def _free(self, slot: int) -> None:
+        self._lines[slot] = None
+        if slot in self.reading:
+            self.reading.remove(slot)
+        self._hidden[slot] = 0
+        self._hidden[self.slots + slot] = 0
+        self._inputs[slot] = 0
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        if self.synchronised and self.facts.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        self.seconds[part] += time.perf_counter() - begun
+
+
+def tokenizer_folder(profile: Profile, model: Path) -> Path:
+    """The folder that holds tokenizer.json: the model's own, or the tokenizer's repo for the original layout."""
+    if profile.model.tokenizer_repo is None:
+        return model
+    return snapshot(profile.model.tokenizer_repo, profile.model.tokenizer_revision or "main")
+
+
+def needed_bytes(checkpoint: Checkpoint, where: devices.Place, slots: int) -> int:
+    """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
+    language = torch.empty(0, dtype=where.language).element_size()
+    audio = torch.empty(0, dtype=where.audio).element_size()
+    total = 0
+    for name, shape in checkpoint.shapes.items():
+        if not name.startswith("model.audio_tower.encoder"):
+            total += math.prod(shape) * (language if "language_model" in name else audio)
+    text = checkpoint.config.text_config
+    position = text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
+    return total + slots * (900 + 450) * position * language
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held, in bytes."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

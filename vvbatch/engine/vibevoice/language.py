@@ -1,0 +1,156 @@
+"""The language model: prompts in pieces, then one token of every branch of every slot at a time.
+
+A step's products have one shape, 2 x slots rows, whatever the slots hold. Attention alone goes row by row over exactly the
+positions that the row has, so no row pays for another's length and none can disturb another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import VibeVoiceConfig
+
+from vvbatch.engine.vibevoice.ops import Linear, rms
+
+Weights = Callable[[str], Tensor]
+
+GROWTH = 256
+"""Positions: the smallest piece by which a row's cache grows (it grows by half its length otherwise)."""
+
+
+class KeyValues:
+    """Keys and values of one row, (layers, 2, heads, positions, head size). Memory follows the context's length."""
+
+    def __init__(self, like: Tensor) -> None:
+        """`like`: an empty cache of the right shape, dtype and device."""
+        self.data = like
+        self.length = 0
+
+    def reserve(self, positions: int) -> None:
+        """Make room for `positions` in all."""
+        capacity = self.data.shape[3]
+        if positions <= capacity:
+            return
+        capacity = max(-(-positions // GROWTH) * GROWTH, capacity + capacity // 2)
+        grown = self.data.new_empty(*self.data.shape[:3], capacity, self.data.shape[4])
+        grown[:, :, :, : self.length] = self.data[:, :, :, : self.length]
+        self.data = grown
+
+    def load(self, prefix: Tensor) -> None:
+        """Begin with another row's first positions."""
+        positions = prefix.shape[3]
+        self.reserve(positions)
+        self.data[:, :, :, :positions] = prefix
+        self.length = positions
+
+
+class Layer:
+    def __init__(self, weights: Weights, name: str, dtype: torch.dtype, device: torch.device, rows: int) -> None:
+        def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
+            return Linear(weight, bias, dtype, device, rows)
+
+        def get(part: str) -> Tensor:
+            return weights(f"{name}.{part}")
+
+        qkv = [f"self_attn.{part}_proj" for part in "qkv"]
+        self.norm = get("input_layernorm.weight").to(device, dtype, copy=True)
+        self.qkv = linear(
+            torch.cat([get(f"{part}.weight") for part in qkv]), torch.cat([get(f"{part}.bias") for part in qkv])
+        )
+        self.out = linear(get("self_attn.o_proj.weight"))
+        self.norm_ffn = get("post_attention_layernorm.weight").to(device, dtype, copy=True)
+        self.gate, self.up = linear(get("mlp.gate_proj.weight")), linear(get("mlp.up_proj.weight"))
+        self.down = linear(get("mlp.down_proj.weight"))
+
+
+class LanguageModel:
+    """Qwen2 with its weights packed for `2 * slots` rows."""
+
+    def __init__(self, weights: Weights, config: VibeVoiceConfig, slots: int, like: Tensor) -> None:
+        """`like` gives dtype and device."""
+        text, name = config.text_config, "model.language_model"
+        self.dtype, self.device = like.dtype, like.device
+        self.size, self.eps = text.hidden_size, text.rms_norm_eps
+        self.heads, self.kv_heads = text.num_attention_heads, text.num_key_value_heads
+        self.head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        self.embedding = weights(f"{name}.embed_tokens.weight").to(like.device, like.dtype, copy=True)
+        self.layers = [
+            Layer(weights, f"{name}.layers.{index}", like.dtype, like.device, 2 * slots)
+            for index in range(text.num_hidden_layers)
+        ]
+        self.norm = weights(f"{name}.norm.weight").to(like.device, like.dtype, copy=True)
+        exponents = torch.arange(0, self.head_size, 2, dtype=torch.float32) / self.head_size
+        self.frequencies = (1.0 / text.rope_parameters["rope_theta"] ** exponents).to(like.device)
+
+    def embed(self, tokens: Sequence[int]) -> Tensor:
+        """(tokens, size)."""
+        return self.embedding[torch.tensor(tokens, dtype=torch.long, device=self.device)]
+
+    def cache(self) -> KeyValues:
+        shape = (len(self.layers), 2, self.kv_heads, 0, self.head_size)
+        return KeyValues(torch.empty(shape, dtype=self.dtype, device=self.device))
+
+    def step(self, x: Tensor, rows: Sequence[tuple[int, KeyValues]]) -> Tensor:
+        """Hidden states (rows, size) of one token a row. Each named row's keys and values are written at its cache's `length`,
+        which the caller raises when the token is to stay."""
+        positions = [0] * x.shape[0]
+        for row, cache in rows:
+            cache.reserve(cache.length + 1)
+            positions[row] = cache.length
+        cos, sin = self._rotation(torch.tensor(positions, dtype=torch.float32, device=self.device))
+        attended = torch.zeros(x.shape[0], self.heads * self.head_size, dtype=self.dtype, device=self.device)
+        grouped = (1, self.kv_heads, self.heads // self.kv_heads, self.head_size)
+        for index, layer in enumerate(self.layers):
+            queries, pairs = self._project(layer, x, cos, sin)
+            for row, cache in rows:
+                store, end = cache.data[index], cache.length + 1
+                store[:, :, cache.length] = pairs[row]
+                # The query heads that share a key head stand where a sequence would: nothing is hidden from any of them.
+                out = functional.scaled_dot_product_attention(
+                    queries[row].view(grouped), store[:1, :, :end], store[1:, :, :end]
+                )
+                attended[row] = out.view(-1)
+            x = self._feed_forward(layer, layer.out.plus(attended, x))
+        return rms(x, self.eps) * self.norm
+
+    def extend(self, x: Tensor, cache: KeyValues) -> Tensor:
+        """Append a piece of prompt x (tokens, size) to a cache; the hidden state (size) of its last token."""
+        start, count = cache.length, x.shape[0]
+        end = start + count
+        cache.reserve(end)
+        cos, sin = self._rotation(torch.arange(start, end, dtype=torch.float32, device=self.device))
+        order = torch.arange(end, device=self.device)
+        visible = order[None] <= order[start:, None]
+        for index, layer in enumerate(self.layers):
+            queries, pairs = self._project(layer, x, cos, sin)
+            store = cache.data[index]
+            store[:, :, start:end] = pairs.permute(1, 2, 0, 3)
+            out = functional.scaled_dot_product_attention(
+                queries.transpose(0, 1)[None], store[:1, :, :end], store[1:, :, :end], attn_mask=visible, enable_gqa=True
+            )
+            attended = out[0].transpose(0, 1).reshape(count, -1)
+            x = self._feed_forward(layer, layer.out.plus(attended, x))
+        cache.length = end
+        return (rms(x[-1:], self.eps) * self.norm)[0]
+
+    def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """cos and sin, (rows, 1, head size), of rotary position embedding in the half-split form."""
+        angles = positions[:, None] * self.frequencies
+        angles = torch.cat([angles, angles], -1)[:, None]
+        return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
+
+    def _project(self, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (rows, heads, head size) and keys with values (rows, 2, key heads, head size), positions applied."""
+        packed = layer.qkv(rms(x, self.eps) * layer.norm).view(x.shape[0], -1, self.head_size)
+        turned = packed[:, : self.heads + self.kv_heads]
+        first, second = turned.chunk(2, -1)
+        turned = turned * cos + torch.cat([-second, first], -1) * sin
+        pairs = torch.stack([turned[:, self.heads :], packed[:, self.heads + self.kv_heads :]], 1)
+        return turned[:, : self.heads], pairs
+
+    def _feed_forward(self, layer: Layer, x: Tensor) -> Tensor:
+        inner = rms(x, self.eps) * layer.norm_ffn
+        return layer.down.plus(layer.up.times(inner, layer.gate.silu(inner)), x)
