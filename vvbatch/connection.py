@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,13 +58,14 @@ def server_url(home: Home) -> str:
 
 
 def socket_path(home: Home) -> Path:
-    """The socket in the home folder, or in a private folder with a short path when the home's is too long.
+    """The socket in the home folder, or in a private folder with a short, plain path when the home's is not one.
 
-    That is in /tmp, not in $TMPDIR or $XDG_RUNTIME_DIR: they differ between a login, cron and a service, and all must
-    meet here.
+    Not plain is what has a space or '=' (a Mac's "Application Support"): the server lists its clients by this path,
+    and client libraries split that list at spaces and '='. The folder is in /tmp, not in $TMPDIR or $XDG_RUNTIME_DIR:
+    they differ between a login, cron and a service, and all must meet here.
     """
     path = home.redis_folder / "redis.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and not re.search(r"[\s=]", str(path)):
         return path
     name = hashlib.sha256(os.fsencode(os.path.realpath(home.path))).hexdigest()[:16]
     folder = Path("/tmp") / f"vvbatch-{os.geteuid()}-{name}"

@@ -26,6 +26,7 @@ from vvbatch.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S, SERVER_PAUSE_S = 0.5, 30.0, 30.0, 5.0
+FAULTS_IN_A_ROW = 5
 GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
 GRACE_S = 600.0  # to finish what is in flight
 PUT_BACK_S = 10.0
@@ -48,6 +49,7 @@ class Child:
     started: float = 0.0
     since: str | None = None  # UTC, for people
     restarts: int = -1
+    faults: int = 0  # ends by an error of its own since the last good run
     last_exit: int | None = None
     pause_s: float = 0.0
     due: float = 0.0
@@ -141,11 +143,13 @@ class Supervisor:
             child.due = float("inf")
             return
         if now - child.started > GOOD_RUN_S:
-            child.pause_s = 0.0
+            child.pause_s, child.faults = 0.0, 0
+        # A signal is not counted: a line that kills its worker is quarantined, and the worker goes on.
+        child.faults += code > 0
+        if self.fail_fast and (code == CANNOT_START or child.faults >= FAULTS_IN_A_ROW):
+            self.unavailable = self.last_words(child)
         if code == CANNOT_START:
             child.pause_s = SLOW_PAUSE_S
-            if self.fail_fast:
-                self.unavailable = self.last_words(child)
         else:
             child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         child.due = now + child.pause_s
@@ -155,7 +159,7 @@ class Supervisor:
         file = self.home.logs / f"worker-{child.program.name}.log"
         words = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
         reason = words[-1].partition("cannot start: ")[2] if words else ""
-        return reason or f"worker {child.program.name} cannot start: see {file}"
+        return reason or f"the worker {child.program.name} ends with an error each time ({words[-1:]}): see {file}"
 
     def signal(self, number: int) -> None:
         """Pass a signal on: the first asks the workers to finish what is in flight, the second to put it back."""

@@ -146,8 +146,19 @@ def test_when_asked_to_fail_fast_the_reason_of_a_program_that_cannot_start_is_to
         assert supervisor.unavailable == "no voice model"
         supervisor.poll()
         assert not supervisor.running()
-    silent = Supervisor(home, [Program("b", ["/no/such/program"])], fail_fast=True)
-    assert "worker b cannot start" in silent.last_words(silent.children[0])
+
+
+def test_when_asked_to_fail_fast_a_program_that_fails_each_time_is_given_up_but_not_one_that_is_killed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
+    with Supervisor(home, [python("a", "raise ValueError('bad')")], fail_fast=True) as supervisor:
+        polled_until(supervisor, lambda: supervisor.unavailable)
+        assert "ValueError: bad" in str(supervisor.unavailable) and "worker-a.log" in str(supervisor.unavailable)
+        assert supervisor.children[0].restarts == module.FAULTS_IN_A_ROW - 1
+    with Supervisor(home, [python("b", "import os; os.kill(os.getpid(), 9)")], fail_fast=True) as supervisor:
+        polled_until(supervisor, lambda: supervisor.children[0].restarts > module.FAULTS_IN_A_ROW)
+        assert supervisor.unavailable is None
 
 
 def test_a_program_that_does_not_exist_is_reported_in_its_log(home: Home) -> None:
