@@ -52,12 +52,13 @@ def faults(command: Command) -> Command:
         from vvbatch.script.model import ScriptError
         from vvbatch.server import ServerUnreachable
         from vvbatch.store import StoreError
+        from vvbatch.voices.errors import MissingExtra, VoiceError
 
         try:
             return command(*args, **kwargs)
-        except (ScriptError, ProfileError, StoreError, UnknownBatch) as error:
+        except (ScriptError, ProfileError, StoreError, UnknownBatch, VoiceError) as error:
             raise BadInput(str(error)) from error
-        except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable) as error:
+        except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable, MissingExtra) as error:
             raise Unavailable(str(error)) from error
 
     return wrapped  # type: ignore[return-value]

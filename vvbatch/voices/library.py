@@ -44,8 +44,10 @@ class Library:
     @classmethod
     def of(cls, home: Home, project: Path = PROJECT) -> Library:
         """The project's voices, where its folder has a manifest of them, the home's own, then the bundled ones."""
-        own = [project] if (project / MANIFEST).is_file() else []
-        return cls([*own, home.voices, bundled("voices")])
+        shipped = bundled("voices")
+        own = project.absolute()
+        is_one = (own / MANIFEST).is_file() and own.resolve() != shipped.resolve()  # a checkout's are the bundled ones
+        return cls([*([own] if is_one else []), home.voices, shipped])
 
     @property
     def found(self) -> dict[str, Found]:
@@ -147,11 +149,9 @@ def refuse_unfit(path: Path) -> None:
         raise UnusableVoice(f"{path} has {size:,} bytes, a voice at most {LARGEST:,}: import an excerpt of 3 to 30 s")
     remedy = f"`vvbatch voices import {path} --name {path.stem}` makes a voice of an audio file"
     try:
-        with wave.open(str(path)) as sound:
-            declared, rate, channels = sound.getnframes(), sound.getframerate(), sound.getnchannels()
-            actual = len(sound.readframes(declared)) // (sound.getsampwidth() * channels)
-    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk that ends after the file
-        raise UnusableVoice(f"{path} is not a PCM WAV file ({str(error) or 'it ends too early'}): {remedy}") from error
+        declared, actual, rate, channels = wav_frames(path)
+    except wave.Error as error:
+        raise UnusableVoice(f"{path} is not a PCM WAV file ({error}): {remedy}") from error
     if actual < declared or not actual:
         raise UnusableVoice(
             f"{path} is cut short: its header declares {declared:,} frames ({declared / rate:.2f} s), "
@@ -161,6 +161,20 @@ def refuse_unfit(path: Path) -> None:
         raise UnusableVoice(
             f"{path} is {rate:,} Hz with {channels} channel(s), a voice is {SAMPLE_RATE:,} Hz mono: {remedy}"
         )
+
+
+def wav_frames(path: Path) -> tuple[int, int, int, int]:
+    """Of a PCM WAV: frames that its header declares, frames that are there, sample rate in Hz, channels.
+
+    Raises wave.Error for any other file.
+    """
+    try:
+        with wave.open(str(path)) as sound:
+            declared, channels = sound.getnframes(), sound.getnchannels()
+            actual = len(sound.readframes(declared)) // (sound.getsampwidth() * channels)
+            return declared, actual, sound.getframerate(), channels
+    except (EOFError, RuntimeError) as error:  # RuntimeError: a chunk that ends after the file
+        raise wave.Error(str(error) or "it ends too early") from error
 
 
 def manner_of(sha256: str, gender: str = "") -> Manner:
