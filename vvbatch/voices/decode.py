@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vvbatch.voices.errors import MissingExtra, UnusableVoice
 
 MAX_BYTES = 512 << 20
-MAX_DURATION_S = 3_600.0
+MAX_DURATION_S = 1_800.0
 COMPLETE = 0.98  # of the declared duration must be there; containers round it
 
 Samples = NDArray[np.float32]

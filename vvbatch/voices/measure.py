@@ -126,8 +126,11 @@ def pitch(samples: Floats) -> Pitch:
     shortest, longest = round(SAMPLE_RATE / HIGHEST_HZ), round(SAMPLE_RATE / LOWEST_HZ)
     window = likeness[:, shortest:longest]
     best = window.max(axis=1, initial=0.0)
-    # The shortest lag that is nearly as good: an octave below is always good too.
-    lags = shortest + np.argmax(window >= 0.9 * best[:, None], axis=1)
+    # The first peak that is nearly as high: an octave below is always as high.
+    before, after = likeness[:, shortest - 1 : longest - 1], likeness[:, shortest + 1 : longest + 1]
+    peaks = (window >= 0.9 * best[:, None]) & (window >= before) & (window >= after)
+    best[~peaks.any(axis=1)] = 0.0
+    lags = shortest + np.argmax(peaks, axis=1)
     found = SAMPLE_RATE / lags[best >= VOICED]
     if not len(found):
         return Pitch(0.0, 0.0)

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vvbatch.engine import SAMPLE_RATE
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.measure import spectra
 
 LABEL, WIDTH, WAVE, SPECTRUM, GAP = 190, 900, 70, 110, 14  # pixels
 RANGE_DB = 70.0
+LONGEST = 60 * SAMPLE_RATE  # samples that are drawn
 INK, PAPER, TRACE = (30, 30, 30), (255, 255, 255), (40, 90, 160)
 COLOURS = np.array([[0, 0, 20], [60, 15, 110], [180, 45, 95], [245, 130, 40], [252, 250, 190]], dtype=np.float64)
 
@@ -37,8 +39,9 @@ def draw(voices: Sequence[tuple[str, str, Floats]], path: Path) -> None:
         top = GAP + number * row
         pen.text((GAP, top + 10), shortened(name), INK, font=title)
         pen.text((GAP, top + 36), note, INK, font=small)
-        image.paste(Image.fromarray(waveform(samples)), (LABEL, top))
-        image.paste(Image.fromarray(spectrogram(samples)), (LABEL, top + WAVE))
+        shown = samples[:LONGEST]
+        image.paste(Image.fromarray(waveform(shown)), (LABEL, top))
+        image.paste(Image.fromarray(spectrogram(shown)), (LABEL, top + WAVE))
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     write_atomically(path, file.getvalue())
@@ -60,9 +63,9 @@ def waveform(samples: Floats) -> Pixels:
 
 
 def spectrogram(samples: Floats) -> Pixels:
-    """(SPECTRUM, WIDTH, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from the loudest to the darkest."""
+    """(SPECTRUM, WIDTH, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from loud to dark."""
     level = 10 * np.log10(spectra(samples) + 1e-12)
-    shown = np.clip((level - level.max()) / RANGE_DB + 1.0, 0.0, 1.0)
+    shown = np.clip((level - np.percentile(level, 99.5)) / RANGE_DB + 1.0, 0.0, 1.0)
     columns = np.linspace(0, len(shown) - 1, WIDTH).round().astype(int)
     rows = np.linspace(shown.shape[1] - 1, 0, SPECTRUM).round().astype(int)
     place = shown[np.ix_(columns, rows)].T * (len(COLOURS) - 1)

@@ -19,6 +19,8 @@ from vvbatch.voices.errors import UnusableVoice
 from vvbatch.voices.library import LARGEST, wav_frames
 from vvbatch.voices.prepare import FRAME, LEVEL_DBFS, PEAK_DBFS, mono
 
+MEASURED_S = 60.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -94,15 +96,19 @@ def _levels(samples: NDArray[np.float64], gain_db: float) -> Iterator[Check]:
 
 
 def judge(samples: NDArray[np.float64], rate: int, limits: Limits = LIMITS) -> list[Check]:
-    """What any mono recording (n,) at `rate` Hz is held against. Raises MissingExtra."""
+    """What any mono recording (n,) at `rate` Hz is held against; of a long one MEASURED_S are listened to.
+
+    Raises MissingExtra.
+    """
     from vvbatch.qc.signal import clipped_share
 
+    heard = at_24_khz(samples[: round(MEASURED_S * rate)], rate)
     return [
         at_least("duration_min", len(samples) / rate, limits.duration_min_s),
         at_most("duration_max", len(samples) / rate, limits.duration_max_s),
         at_most("dc_offset", abs(float(samples.mean())), limits.dc_offset),
         at_most("clipping", clipped_share(samples.astype(np.float32)), limits.clipped_share),
-        *_heard(at_24_khz(samples, rate), limits),
+        *_heard(heard, limits),
     ]
 
 
