@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, and_, exists, func, select
 
-from vvbatch.engine import EngineFacts
 from vvbatch.ledger import schema
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
-from vvbatch.plan import PlannedLine
+
+if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.engine import EngineFacts
+    from vvbatch.plan import PlannedLine
 
 Item = TypeVar("Item")
 
