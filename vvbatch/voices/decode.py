@@ -44,8 +44,9 @@ def decode(path: Path) -> Recording:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         raise UnusableVoice(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if by_ffmpeg(start):
-        return Recording(*_decode_by_ffmpeg(path), sha256)
+    container = ffmpeg_format(start)
+    if container:
+        return Recording(*_decode_by_ffmpeg(path, container), sha256)
     try:
         return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
     except audio.AudioError as error:
@@ -66,12 +67,19 @@ def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None)
     return samples[first:] if length_s is None else samples[first : first + round(length_s * rate)]
 
 
-def by_ffmpeg(start: bytes) -> bool:
-    """Whether a file's first 12 bytes are of MP4/M4A, Matroska/WebM, or bare AAC."""
-    return start[4:8] == b"ftyp" or start[:4] == b"\x1a\x45\xdf\xa3" or start[:2] in {b"\xff\xf1", b"\xff\xf9"}
+def ffmpeg_format(start: bytes) -> str | None:
+    """FFmpeg's name of the container that a file's first 12 bytes are of; None for those that libsndfile reads, or none.
+
+    It is given to FFmpeg, which else would also follow playlists to other files.
+    """
+    if start[4:8] == b"ftyp":
+        return "mov"
+    if start[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    return "aac" if start[:2] in {b"\xff\xf1", b"\xff\xf9"} else None
 
 
-def _decode_by_ffmpeg(path: Path) -> tuple[NDArray[np.float32], int]:
+def _decode_by_ffmpeg(path: Path, container_format: str) -> tuple[NDArray[np.float32], int]:
     try:
         import av
     except ImportError as error:
@@ -79,7 +87,7 @@ def _decode_by_ffmpeg(path: Path) -> tuple[NDArray[np.float32], int]:
     if path.stat().st_size > MAX_BYTES:
         raise UnusableVoice(f"{path} is larger than {MAX_BYTES:,} bytes")
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(str(path.absolute()), format=container_format, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UnusableVoice(f"{path} holds no audio")
             declared_s = (container.duration or 0) / av.time_base
