@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.vibevoice.ops import packs
 from vvbatch.profiles import Profile
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -15,7 +16,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Place:
-    """`language` is the language model's dtype, `audio` the one of the diffusion head, the tokenizers and the connectors."""
+    """`language` is the language model's dtype, `audio` the one of the diffusion head, the tokenizers and the
+    connectors."""
 
     device: torch.device
     language: torch.dtype
@@ -38,13 +40,15 @@ def available(device: str) -> bool:
 
 def bfloat16_on_cpu() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (elsewhere it would be slower than float32)."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return packs(torch.device("cpu"), torch.bfloat16)
 
 
 def place(profile: Profile) -> Place:
     """The first of the profile's devices that can be had, with the dtypes that it can do. Raises EngineUnavailable."""
     if profile.dtype not in DTYPES:
-        raise EngineUnavailable(f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}")
+        raise EngineUnavailable(
+            f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}"
+        )
     wanted = [profile.device, *profile.fallback]
     device = next((device for device in wanted if available(device)), None)
     if device is None:

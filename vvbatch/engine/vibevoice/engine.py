@@ -1,4 +1,5 @@
-"""Continuous batching: every step gives each line that speaks its next frame; a line that ends makes room for another."""
+"""Continuous batching: every step gives each line that speaks its next frame; a line that ends makes room for
+another."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import platform
 import resource
 import sys
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,8 +39,8 @@ from vvbatch.engine.vibevoice.voices import VoiceLatents
 from vvbatch.profiles import Profile
 
 PIECE = 256
-"""Prompt tokens that go through the language model at once. Pieces begin where prefix and text begin, so a line's bits do
-not depend on what was cached."""
+"""Prompt tokens that go through the language model at once. Pieces begin where prefix and text begin, so a line's
+bits do not depend on what was cached."""
 PROMPT_TOKENS_A_STEP = 512
 """So much prompt is read between two frames of the lines that speak already."""
 PREFIX_CACHE_BYTES = 1 << 30
@@ -98,7 +99,7 @@ class VibeVoiceEngine:
         self.slots = model.slots
         self.keep_latents = False
         self.synchronised = False  # wait for the device after each part, so that `seconds` are the parts' own
-        self.seconds: Counter[str] = Counter()  # spent in each part since the beginning
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # spent in each part since the beginning
         self._choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
         self._lines: list[Line | None] = [None] * self.slots
         self.reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
@@ -106,9 +107,7 @@ class VibeVoiceEngine:
         size, place = model.language.size, model.place
         self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
         self._inputs = torch.zeros_like(self._hidden)
-        self._control = {
-            token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)
-        }
+        self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
 
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
@@ -145,8 +144,12 @@ class VibeVoiceEngine:
         voices = VoiceLatents(cache / "voices", checkpoint, identity)
         return cls(model, tokens, voices, facts, profile.generation.voice_seed)
 
-    def admit(self, request: Request, max_tokens: int | None = None) -> Line:
-        """Occupy a free slot; `max_tokens` lowers the budget of generated tokens. Raises RequestRefused."""
+    def admit(self, request: Request) -> None:
+        """Occupy a free slot. Raises RequestRefused."""
+        self.start(request)
+
+    def start(self, request: Request, max_tokens: int | None = None) -> Line:
+        """`admit`, with a lower budget of tokens; gives the line to whoever wants to look into it."""
         slot = self._lines.index(None)
         turns, voices = cast(request)
         with torch.inference_mode():
@@ -213,7 +216,8 @@ class VibeVoiceEngine:
     # Admission
 
     def _noised(self, latents: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-        """Voice latents with the noise that the original adds, drawn as it draws it: for all voices padded to the longest."""
+        """Voice latents with the noise that the original adds, drawn as it draws it: for all voices padded to the
+        longest."""
         source = generator if self.voice_seed is None else torch.Generator().manual_seed(self.voice_seed)
         count, size, longest = len(latents), self.model.latent_size, max(len(voice) for voice in latents)
         spread = torch.randn(count, generator=source) * self.model.config.audio_config.vae_std
@@ -255,11 +259,11 @@ class VibeVoiceEngine:
         prefix = self._prefixes.get(line.prefix_key)
         line.pieces = deque()
         if prefix is None:
-            line.pieces.extend(self._prefix_inputs(line).split(PIECE))
+            line.pieces.extend(torch.split(self._prefix_inputs(line), PIECE))
         else:
             line.cache.load(prefix)
             line.prefix_cached = True
-        line.pieces.extend(self.model.language.embed(line.prompt.text).split(PIECE))
+        line.pieces.extend(torch.split(self.model.language.embed(line.prompt.text), PIECE))
 
     def _prefix_inputs(self, line: Line) -> Tensor:
         inputs = self.model.language.embed(line.prompt.prefix)
@@ -339,8 +343,8 @@ class VibeVoiceEngine:
         return latents
 
     def _think(self, lines: list[tuple[int, Line]]) -> None:
-        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what it was
-        fed is known when that token is: its position is written again if not."""
+        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what
+        it was fed is known when that token is: its position is written again if not."""
         if not lines:
             return
         rows = [(slot, line.cache) for slot, line in lines]
@@ -402,7 +406,9 @@ def needed_bytes(checkpoint: Checkpoint, where: devices.Place, slots: int) -> in
         if not name.startswith("model.audio_tower.encoder"):
             total += math.prod(shape) * (language if "language_model" in name else audio)
     text = checkpoint.config.text_config
-    position = text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
+    position: int = (
+        text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
+    )
     return total + slots * (900 + 450) * position * language
 
 
