@@ -131,7 +131,7 @@ def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]
         try:
             voice = voices.resolve(turn.voice)
         except LookupError as error:
-            problems.append(Problem(turn.voice_place, error.args[0], ""))
+            problems.append(Problem(turn.voice_place, *(*error.args, "")[:2]))
             continue
         speakers.append(turn.speaker)
         cast.append(voice)
@@ -194,7 +194,7 @@ def control_hash(profile: Profile, params: Mapping[str, Any]) -> str:
     """sha256 over the whole parameter surface: engine, model, device, dtype and every generation parameter."""
     values = {name: value for name, value in params.items() if name != "golden"}
     surface = [profile.engine, VERSIONS[profile.engine], msgspec.to_builtins(profile.model), profile.device]
-    return digest([*surface, profile.dtype, sorted(values.items())])
+    return digest([*surface, profile.dtype, profile.generation.voice_seed, sorted(values.items())])
 
 
 def request_of(data: Mapping[str, Any], request_id: str, seed: int) -> Request:

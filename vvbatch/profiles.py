@@ -15,10 +15,10 @@ class ProfileError(Exception):
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
+    """Unknown fields are refused."""
 
 
-class Setting(Strict):
+class Setting(Strict, frozen=True, kw_only=True):
     """A generation parameter: the frozen value, and the range that a script may ask for."""
 
     golden: float
@@ -26,7 +26,7 @@ class Setting(Strict):
     max: float
 
 
-class Generation(Strict):
+class Generation(Strict, frozen=True, kw_only=True):
     cfg_scale: Setting
     steps: Setting
     temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
@@ -35,33 +35,35 @@ class Generation(Strict):
     every line hears the same voice, and reads it once a batch instead of once a line."""
 
 
-class Model(Strict):
+class Model(Strict, frozen=True, kw_only=True):
     repo: str
     revision: str
     tokenizer_repo: str | None = None
     tokenizer_revision: str | None = None
 
 
-class TextLimits(Strict):
+class TextLimits(Strict, frozen=True, kw_only=True):
     max_chars: int
     max_speakers: int = 4
 
 
-class QcLimits(Strict):
+class QcLimits(Strict, frozen=True, kw_only=True):
     """Limits of the checks in `vvbatch.qc`; levels in dBFS, times in seconds."""
 
-    dc_offset: float = 0.01
-    clipped_share: float = 0.001
-    silence_dbfs: float = -45.0
+    dc_offset: float = 0.01  # mean of the samples, full scale is 1
+    clipped_share: float = 0.001  # of the samples, 0 to 1
+    silence_dbfs: float = -45.0  # what is quieter in a 10 ms frame is silence
     leading_silence_s: float = 1.5
     trailing_silence_s: float = 2.5
     inner_silence_s: float = 3.0
-    speech_share: float = 0.2
-    min_s_per_char: float = 0.025
-    max_s_per_char: float = 0.25
+    speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
+    end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
+    min_s_per_char: float = 0.03  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
+    max_s_per_char: float = 0.15
+    duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
 
 
-class Retries(Strict):
+class Retries(Strict, frozen=True, kw_only=True):
     """How often a line may be tried again, by what went wrong."""
 
     qc: int = 2
@@ -69,7 +71,7 @@ class Retries(Strict):
     crash: int = 2
 
 
-class Profile(Strict, kw_only=True):  # msgspec does not inherit kw_only
+class Profile(Strict, frozen=True, kw_only=True):
     name: str
     title: str
     engine: str

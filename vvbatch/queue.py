@@ -7,6 +7,7 @@ keeps a job that its worker dies with.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterable, Mapping
 
 import redis
@@ -51,7 +52,8 @@ def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *,
                     Queue.prepare_data(
                         RENDER_LINE,
                         args=(line_id,),
-                        job_id=line_id,
+                        # An id of its own: a line that is queued twice must not share one record in Redis.
+                        job_id=f"{line_id}-{secrets.token_hex(4)}",
                         timeout=-1,
                         result_ttl=0,
                         failure_ttl=86_400,
@@ -124,7 +126,7 @@ class Reconciler:
             return 0
         there: set[str] = set()
         for queue in queues_of(model, self.connection):
-            there.update(queue.get_job_ids())
+            there.update(job_id.rpartition("-")[0] for job_id in queue.get_job_ids())
         lost = {row[0]: row for row in self.ledger.waiting_lines(model=model) if row[0] not in there}
         confirmed = [row for line_id, row in lost.items() if line_id in self.missing]
         self.missing = lost.keys() - {row[0] for row in confirmed}

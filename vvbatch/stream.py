@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import cast
 
 import numpy as np
 import redis
@@ -42,7 +43,7 @@ class Stream:
 def receive(connection: redis.Redis, line_id: str, timeout_s: float) -> bytes | None:
     """The next chunk as PCM16, empty at the line's end; None when nothing came in `timeout_s`."""
     item = connection.blpop([key_of(line_id)], timeout=timeout_s)
-    return item[1] if item else None
+    return cast(bytes, item[1]) if item else None
 
 
 def wav_header() -> bytes:

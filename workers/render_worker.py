@@ -19,7 +19,7 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 from rq import Queue
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -230,9 +230,9 @@ class RenderWorker(BaseWorker):
             self._finalize_success(flight.job, flight.queue, flight.execution, how)
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-            # rq will find the job abandoned and drop it; a line that has ended is not rendered again.
-            log.warning("%s ended, but the queue's server does not answer: %s", flight.line_id, error)
+        except (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError) as error:
+            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line is not rendered again.
+            log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
 
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):

@@ -16,6 +16,10 @@ import pytest
 import soundfile
 
 from tests.conftest import Shell, wait_until
+from vvbatch import server
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.queries import batch_view
 
 SENTENCE = "This is line number {} of the batch."
 
@@ -23,7 +27,7 @@ SENTENCE = "This is line number {} of the batch."
 def up(shell: Shell, *models: str) -> None:
     """Redis in one process and a ready worker per model in others, as the Procfile does it."""
     shell.start("vvbatch", "redis")
-    wait_until(lambda: "true" in shell("status", "--json", code=None).stdout)
+    wait_until(lambda: server.EmbeddedServer(Home.from_environment()).is_up())
     for model in models:
         shell.start("tests.ready", model)
 
@@ -37,7 +41,12 @@ def many(path: Path, count: int) -> Path:
 
 
 def status(shell: Shell, batch: str) -> Any:
-    return shell.json("status", batch)
+    """What `status BATCH --json` prints, without a process for every look."""
+    ledger = Ledger(Home.from_environment().ledger_url)
+    try:
+        return batch_view(ledger, batch)
+    finally:
+        ledger.close()
 
 
 def ended(shell: Shell, batch: str) -> Any:

@@ -14,19 +14,29 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-FAILED, BAD_SCRIPT, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
+FAILED, BAD_INPUT, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
-class Fault(click.ClickException):
-    """An error for the person at the terminal, with the exit code that a script can trust."""
+class Failed(click.ClickException):
+    """Something was not done, or a check is off."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = FAILED
+
+
+class BadInput(click.ClickException):
+    """A bad script or a name that is not known: nothing was queued."""
+
+    exit_code = BAD_INPUT
+
+
+class Unavailable(click.ClickException):
+    """A service, a model or the ledger cannot be had."""
+
+    exit_code = UNAVAILABLE
 
 
 def faults(command: Command) -> Command:
@@ -34,22 +44,34 @@ def faults(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from vvbatch.engine import EngineUnavailable
-        from vvbatch.home import HomeError
-        from vvbatch.ledger import LedgerError
-        from vvbatch.profiles import ProfileError
-        from vvbatch.script.model import ScriptError
-        from vvbatch.server import ServerUnreachable
-        from vvbatch.store import StoreError
-
         try:
             return command(*args, **kwargs)
-        except (ScriptError, ProfileError, StoreError) as error:
-            raise Fault(str(error), BAD_SCRIPT) from error
-        except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable) as error:
-            raise Fault(str(error), UNAVAILABLE) from error
+        except Exception as error:
+            told = as_told(error)
+            if told is None:
+                raise
+            raise told from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def as_told(error: Exception) -> click.ClickException | None:
+    """An error that vvbatch knows as the person is told of it; None for any other."""
+    # Imported only now: a command that goes well does not wait for modules that it has no need of.
+    from vvbatch.engine import EngineUnavailable
+    from vvbatch.home import HomeError
+    from vvbatch.ledger import LedgerError
+    from vvbatch.ledger.queries import UnknownBatch
+    from vvbatch.profiles import ProfileError
+    from vvbatch.script.model import ScriptError
+    from vvbatch.server import ServerUnreachable
+    from vvbatch.store import StoreError
+
+    if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch):
+        return BadInput(str(error))
+    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable):
+        return Unavailable(str(error))
+    return None
 
 
 def print_json(document: object) -> None:

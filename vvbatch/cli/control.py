@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import BAD_SCRIPT, FAILED, Fault, faults, json_option, print_json
+from vvbatch.cli.batch_ids import complete_batch
+from vvbatch.cli.common import BadInput, Failed, faults, json_option, print_json
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
 
-batch_argument = click.argument("batch", required=False)
+batch_argument = click.argument("batch", required=False, shell_complete=complete_batch)
 queue_option = click.option("--queue", "model", metavar="PROFILE", help="A model's whole queue instead of a batch.")
 line_option = click.option("--line", metavar="ID", help="Only this line of the batch.")
 
@@ -40,7 +41,7 @@ def full_id(ledger: Ledger, batch: str | None) -> str:
     try:
         return find_batch(ledger, batch)
     except UnknownBatch as error:
-        raise Fault(error.args[0], BAD_SCRIPT) from error
+        raise BadInput(error.args[0]) from error
 
 
 def known_model(model: str) -> str:
@@ -75,7 +76,7 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
             return
         batch_id = full_id(ledger, batch)
         if not ledger.set_batch_state(batch_id, "paused", only_from=("open", "paused")):
-            raise Fault(f"{batch_id} has ended: there is nothing to pause", FAILED)
+            raise Failed(f"{batch_id} has ended: there is nothing to pause")
         answer(as_json, f"{batch_id} is paused", batch=batch_id, state="paused")
 
 
@@ -98,7 +99,7 @@ def resume(batch: str | None, model: str | None, as_json: bool) -> None:
             return
         batch_id = full_id(ledger, batch)
         if not ledger.set_batch_state(batch_id, "open", only_from=("paused", "open")):
-            raise Fault(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again", FAILED)
+            raise Failed(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again")
         count = queue_again(home, ledger, batch_id)
         answer(as_json, f"{batch_id} goes on: {count} lines wait", batch=batch_id, state="open", queued=count)
 
@@ -150,7 +151,7 @@ def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:
     from vvbatch.script import did_you_mean
 
     if line is not None and line not in (known := line_ids(ledger, batch_id)):
-        raise Fault(f"{batch_id} has no line {line!r}{did_you_mean(line, known)}", BAD_SCRIPT)
+        raise BadInput(f"{batch_id} has no line {line!r}{did_you_mean(line, known)}")
 
 
 def queue_again(home: Home, ledger: Ledger, batch_id: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vvbatch.cli.common import BAD_SCRIPT, Fault
+from vvbatch.cli.common import BadInput
 from vvbatch.home import Home
 from vvbatch.plan import Plan, make_plan
 
@@ -56,5 +56,5 @@ def plan_scripts(paths: tuple[Path, ...], model: str | None, home: Home) -> list
         except ScriptError as error:
             errors.append(str(error))
     if errors:
-        raise Fault("\n".join(errors), BAD_SCRIPT)
+        raise BadInput("\n".join(errors))
     return plans

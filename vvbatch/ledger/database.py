@@ -7,27 +7,37 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psutil
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from vvbatch.ledger import schema
 from vvbatch.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_S = 20
+MIGRATION_LOCK = 0x76766261  # any number that nobody else locks on this server
 NETWORK_FILE_SYSTEMS = {
     "nfs",
     "nfs4",
     "cifs",
+    "smb2",
     "smbfs",
     "smb3",
     "afpfs",
     "webdav",
     "fuse.sshfs",
+    "fuse.rclone",
+    "fuse.s3fs",
     "9p",
     "ceph",
     "glusterfs",
+    "fuse.glusterfs",
+    "lustre",
+    "vboxsf",
+    "prl_fs",
 }
 
 
@@ -37,23 +47,49 @@ class LedgerError(Exception):
 
 def open_database(url: str, *, migrate: bool = True) -> Engine:
     """An engine for the ledger at `url`, brought to the newest schema. Raises LedgerError."""
-    parsed = make_url(url)
-    shown = parsed.render_as_string(hide_password=True)
     try:
-        if parsed.get_backend_name() != "sqlite":
-            engine = create_engine(parsed, pool_pre_ping=True)
-        else:
-            file = Path(parsed.database or "")
+        engine = make_engine(make_url(url))
+    except (ArgumentError, ImportError) as error:
+        raise LedgerError(
+            f"the ledger's URL cannot be used: {error}; VVBATCH_LEDGER_URL must be sqlite:////path/to/file "
+            "or postgresql+psycopg://user@host/database (with pip install 'vvbatch[postgres]')"
+        ) from error
+    place = engine.url.render_as_string(hide_password=True)
+    try:
+        if engine.dialect.name == "sqlite":
+            file = Path(engine.url.database or "")
             refuse_network_file_system(file)
             file.parent.mkdir(parents=True, exist_ok=True)
-            engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
-            event.listen(engine, "connect", set_pragmas)
-            event.listen(engine, "begin", begin)
-        bring_up_to_date(engine, shown, migrate=migrate)
+        bring_up_to_date(engine, place, migrate=migrate)
     except (DBAPIError, OSError) as error:
+        engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise LedgerError(f"the ledger {shown} cannot be opened: {cause}") from error
+        raise LedgerError(f"the ledger {place} cannot be opened: {cause}") from error
     return engine
+
+
+def make_engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, json_serializer=to_json, json_deserializer=msgspec.json.decode)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        json_serializer=to_json,
+        json_deserializer=msgspec.json.decode,
+    )
+    event.listen(engine, "connect", set_pragmas)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def to_json(value: object) -> str:
+    # NaN and infinities become null: JSON has none, and what holds them is refused by PostgreSQL and json_extract.
+    return msgspec.json.encode(value, enc_hook=number).decode()
+
+
+def number(value: Any) -> object:
+    """A NumPy scalar as a plain number."""
+    return value.item()
 
 
 def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
@@ -74,25 +110,27 @@ def write(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def bring_up_to_date(engine: Engine, shown: str, *, migrate: bool) -> None:
+def bring_up_to_date(engine: Engine, place: str, *, migrate: bool) -> None:
     version = current_version(engine)
     newest = len(MIGRATIONS)
     if version > newest:
         raise LedgerError(
-            f"the ledger {shown} has schema version {version}; this vvbatch knows up to {newest}: upgrade vvbatch"
+            f"the ledger {place} has schema version {version}; this vvbatch knows up to {newest}: upgrade vvbatch"
         )
     if version == newest or not migrate:
         return
-    if version and engine.dialect.name == "sqlite":
-        keep_a_copy(Path(str(engine.url.database)), version)
     with write(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         version = version_in(connection)  # another process may have been faster
         if version == 0:
             schema.schema_version.create(connection, checkfirst=True)
             connection.execute(schema.schema_version.insert().values(version=0))
-        for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        elif version < newest and engine.dialect.name == "sqlite":
+            keep_a_copy(Path(str(engine.url.database)), version)
+        for reached, step in enumerate(MIGRATIONS[version:], start=version + 1):
             step(connection)
-            connection.execute(schema.schema_version.update().values(version=number))
+            connection.execute(schema.schema_version.update().values(version=reached))
 
 
 def current_version(engine: Engine) -> int:
@@ -107,10 +145,16 @@ def version_in(connection: Connection) -> int:
 
 
 def keep_a_copy(file: Path, version: int) -> None:
-    """Copy the SQLite file with its own backup, which sees a consistent state, before a migration touches it."""
+    """Copy the SQLite file with its own backup, which sees a consistent state, before a migration touches it.
+
+    Called by whoever holds the write lock, so that the copy cannot be of what another process made meanwhile.
+    """
     copy = file.with_name(f"{file.name}.v{version}")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+    half = file.with_name(f"{file.name}.v{version}.tmp")
+    half.unlink(missing_ok=True)
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(half)) as target:
         source.backup(target)
+    half.replace(copy)
 
 
 def refuse_network_file_system(file: Path) -> None:

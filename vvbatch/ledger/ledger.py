@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, and_, exists, func, select
 
-from vvbatch.engine import EngineFacts
 from vvbatch.ledger import schema
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
-from vvbatch.plan import PlannedLine
+
+if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.engine import EngineFacts
+    from vvbatch.plan import PlannedLine
 
 Item = TypeVar("Item")
 
@@ -190,7 +192,8 @@ class Ledger:
                 .values(state="queued", crashes=0, error=None, worker=None, updated_at=self.now())
             ).rowcount
             if count:
-                connection.execute(batches.update().where(batches.c.id == batch_id).values(state="open", ended_at=None))
+                ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))  # a paused one stays paused
+                connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
                 self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": count, "line": line})
         return count
 
@@ -216,14 +219,14 @@ class Ledger:
     # Lines and takes
 
     def cached_takes(self, keys: Iterable[str]) -> dict[str, CachedTake]:
-        """Finished takes by key."""
+        """Finished takes by key; of several the newest, which was made because the older one's file had gone."""
         found: dict[str, CachedTake] = {}
         with self.engine.connect() as connection:
             for chunk in chunks(keys, 500):
                 rows = connection.execute(
-                    select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(
-                        takes.c.key.in_(chunk), takes.c.state == "done"
-                    )
+                    select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256)
+                    .where(takes.c.key.in_(chunk), takes.c.state == "done")
+                    .order_by(takes.c.ended_at)
                 )
                 found.update({row.key: CachedTake(row.id, row.path, row.sha256) for row in rows})
         return found
@@ -244,9 +247,9 @@ class Ledger:
             if row is None:
                 return None
             twin = connection.execute(
-                select(takes.c.id, takes.c.path, takes.c.sha256).where(
-                    takes.c.key == row["key"], takes.c.state == "done"
-                )
+                select(takes.c.id, takes.c.path, takes.c.sha256)
+                .where(takes.c.key == row["key"], takes.c.state == "done")
+                .order_by(takes.c.ended_at.desc())
             ).first()
             connection.execute(
                 lines.update()
@@ -468,12 +471,9 @@ class Ledger:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
         if outcome.wall_s is not None and outcome.duration_s:
             values["rtf"] = outcome.wall_s / outcome.duration_s
-        connection.execute(
-            takes.update()
-            .where(takes.c.id == take_id, takes.c.state == "rendering")
-            .values(**values, ended_at=self.now())
-        )
-        if outcome.qc:
+        in_work = and_(takes.c.id == take_id, takes.c.state == "rendering")
+        ended = connection.execute(takes.update().where(in_work).values(**values, ended_at=self.now())).rowcount
+        if ended and outcome.qc:
             connection.execute(
                 qc_results.insert(),
                 [

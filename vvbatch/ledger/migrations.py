@@ -87,3 +87,14 @@ def paused_queues(connection: Connection) -> None:
         connection,
         "CREATE TABLE queues (name TEXT NOT NULL PRIMARY KEY, paused_at TEXT NOT NULL, reason TEXT NOT NULL)",
     )
+
+
+@migration
+def takes_by_time_and_takes_in_work(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        CREATE INDEX ix_takes_ended ON takes (ended_at);
+        CREATE INDEX ix_takes_rendering ON takes (worker) WHERE state = 'rendering'
+        """,
+    )

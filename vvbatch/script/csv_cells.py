@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from vvbatch.script.model import Problem
+from vvbatch.script.model import Problems
 from vvbatch.script.source import Source
+
+MAX_CELLS = 16_384  # as many as a spreadsheet has columns
 
 
 class Cell(NamedTuple):
@@ -19,10 +21,11 @@ class Cell(NamedTuple):
 @cache
 def _pattern(delimiter: str) -> re.Pattern[str]:
     """One cell and what ends it: quoted (1, 2), where spaces around the quotes do not count, or bare (3, 4)."""
-    return re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *({delimiter}|\n|\Z)|([^{delimiter}\n]*)({delimiter}|\n|\Z)')
+    end = rf"({delimiter}|\n(?:[ \t]*+\n)*+|\Z)"  # takes blank rows with it
+    return re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *{end}|([^{delimiter}\n]*){end}')
 
 
-def rows(source: Source, start: int, delimiter: str, problems: list[Problem]) -> Iterator[list[Cell]]:
+def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iterator[list[Cell]]:
     """Every row from `start` on that has anything in it. A quote that is not closed ends the rows with a problem."""
     row: list[Cell] = []
     for cell in _pattern(delimiter).finditer(source.text, start):
@@ -30,7 +33,7 @@ def rows(source: Source, start: int, delimiter: str, problems: list[Problem]) ->
         if quoted is not None:
             row.append(Cell(quoted.replace('""', '"'), cell.start(1)))
         elif bare.lstrip(" ").startswith('"'):
-            problems.append(_quote_problem(source, cell.start(3) + bare.index('"')))
+            _quote_problem(source, cell.start(3) + bare.index('"'), problems)
             return
         else:
             row.append(Cell(bare, cell.start(3) + len(bare) - len(bare.lstrip())))
@@ -38,17 +41,22 @@ def rows(source: Source, start: int, delimiter: str, problems: list[Problem]) ->
             if any(not raw.isspace() for raw, _ in row if raw):
                 yield row
             row = []
+        elif len(row) > MAX_CELLS:
+            problems.add(
+                source.place(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 12 columns"
+            )
+            return
 
 
 _CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 
 
-def _quote_problem(source: Source, opened: int) -> Problem:
+def _quote_problem(source: Source, opened: int, problems: Problems) -> None:
     closing = _CLOSING.match(source.text, opened)
     allowed = 'a cell in quotes ends with the quote, and a " in it is written ""'
-    if closing is None:
-        return Problem(source.place(opened), "a quote that is never closed", allowed)
     at = source.place(opened)
-    return Problem(
-        source.place(closing.end()), f"text after the closing quote of the cell at {at.line}:{at.column}", allowed
-    )
+    if closing:
+        found = f"text after the closing quote of the cell at {at.line}:{at.column}"
+        problems.add(source.place(closing.end()), found, allowed)
+    else:
+        problems.add(at, "a quote that is never closed", allowed)

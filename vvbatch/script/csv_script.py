@@ -23,7 +23,7 @@ from vvbatch.script.fields import (
     text,
     title,
 )
-from vvbatch.script.model import Chapter, Line, Place, Problem, Script, Turn
+from vvbatch.script.model import Chapter, Line, Place, Problems, Script, Turn
 from vvbatch.script.source import START, Source
 
 READ = {"text": text, "chapter": title, **READERS}
@@ -45,7 +45,7 @@ class Row:
     given: Given
 
 
-def read(source: Source, problems: list[Problem]) -> Script:
+def read(source: Source, problems: Problems) -> Script:
     """The script as far as it can be read; lines without an id have an empty one."""
     found = _read_rows(source, problems)
     _check_case("speaker", (row.given["speaker"] for row in found if "speaker" in row.given), problems)
@@ -63,7 +63,7 @@ def read(source: Source, problems: list[Problem]) -> Script:
     return Script(source.path, source.text, "", None, None, made)
 
 
-def _check_case(kind: str, names: Iterable[tuple[str, Place]], problems: list[Problem]) -> None:
+def _check_case(kind: str, names: Iterable[tuple[str, Place]], problems: Problems) -> None:
     """A name that differs from an earlier one in case only is a slip: it would lose its voice or open a chapter."""
     first: dict[str, str] = {}
     told: set[str] = set()
@@ -71,7 +71,7 @@ def _check_case(kind: str, names: Iterable[tuple[str, Place]], problems: list[Pr
         other = first.setdefault(name.casefold(), name)
         if other != name and name not in told:
             told.add(name)
-            problems.append(Problem(place, f"{kind} {name!r} beside {other!r}", "names differ in more than case"))
+            problems.add(place, f"{kind} {name!r} beside {other!r}", "names differ in more than case")
 
 
 def _first_voices(found: list[Row]) -> dict[str | None, tuple[str, Place]]:
@@ -83,12 +83,12 @@ def _first_voices(found: list[Row]) -> dict[str | None, tuple[str, Place]]:
     return voices
 
 
-def _read_rows(source: Source, problems: list[Problem]) -> list[Row]:
+def _read_rows(source: Source, problems: Problems) -> list[Row]:
     separator = _SEPARATOR.match(source.text)
     start = separator.end() if separator else 0
     delimiter = separator[1] if separator else _delimiter(source)
     if delimiter not in ",;\t":
-        problems.append(Problem(START, f"the separator {quoted(delimiter)}", "allowed: comma, semicolon or tab"))
+        problems.add(START, f"the separator {quoted(delimiter)}", "allowed: comma, semicolon or tab")
         return []
     table = rows(source, start, delimiter, problems)
     columns = _columns(source, next(table, []), problems)
@@ -98,7 +98,7 @@ def _read_rows(source: Source, problems: list[Problem]) -> list[Row]:
     found: list[Row] = []
     for count, cells in enumerate(table):
         if count == MAX_LINES:
-            problems.append(Problem(source.place(cells[0].start), f"more than {MAX_LINES} lines", "split the script"))
+            problems.add(source.place(cells[0].start), f"more than {MAX_LINES} lines", "split the script")
             break
         row = reader.row(cells)
         if row:
@@ -120,20 +120,20 @@ def _column(raw: str) -> str:
     return raw.strip().casefold()
 
 
-def _columns(source: Source, header: list[Cell], problems: list[Problem]) -> list[str]:
+def _columns(source: Source, header: list[Cell], problems: Problems) -> list[str]:
     """The name of each column, empty for one without a known name. Unknown and repeated names are problems."""
     columns: list[str] = []
     for cell in header:
         column = _column(cell.raw)
         if column in COLUMNS and column in columns:
-            problems.append(Problem(source.place(cell.start), f"the column {column!r} again", "each column once"))
+            problems.add(source.place(cell.start), f"the column {column!r} again", "each column once")
         if column and column not in COLUMNS:
             found = f"unknown column {quoted(cell.raw.strip())}{did_you_mean(column, COLUMNS)}"
-            problems.append(Problem(source.place(cell.start), found, choices(COLUMNS)))
+            problems.add(source.place(cell.start), found, choices(COLUMNS))
         columns.append(column)
     if "text" not in columns and not problems:
         place = source.place(header[0].start if header else 0)
-        problems.append(Problem(place, "no column named text", f"the first row names the columns, {choices(COLUMNS)}"))
+        problems.add(place, "no column named text", f"the first row names the columns, {choices(COLUMNS)}")
     return columns
 
 
@@ -142,7 +142,7 @@ class _RowReader:
     source: Source
     columns: list[str]
     delimiter: str
-    problems: list[Problem]
+    problems: Problems
     chapter: str = ""
 
     def row(self, cells: list[Cell]) -> Row | None:
@@ -187,4 +187,4 @@ class _RowReader:
         return raw
 
     def problem(self, cell: Cell, found: str, allowed: str) -> None:
-        self.problems.append(Problem(self.source.place(cell.start), found, allowed))
+        self.problems.add(self.source.place(cell.start), found, allowed)

@@ -10,7 +10,9 @@ BEFORE, AFTER = 60, 40  # characters shown on either side of the place; the rest
 def excerpt(line: str, column: int) -> list[str]:
     """Two lines of text: the part of `line` around `column` (counted from 1), and a caret under that column."""
     at = min(column - 1, len(line))
-    start, end = max(0, at - BEFORE), min(len(line), at + AFTER)
+    start, end = 0, len(line)
+    if len(line) > BEFORE + AFTER:
+        start, end = max(0, at - BEFORE), min(len(line), at + AFTER)
     lead = ("…" if start else "") + visible(line[start:at])
     shown = lead + visible(line[at:end]) + ("…" if end < len(line) else "")
     return [f"    {shown}".rstrip(), "    " + " " * width(lead) + "^"]

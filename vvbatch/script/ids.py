@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vvbatch.script.model import Chapter, Line, Place, Problem
+from vvbatch.script.model import Chapter, Line, Place, Problems
 
 
-def with_ids(chapters: Iterable[Chapter], problems: list[Problem]) -> tuple[Chapter, ...]:
+def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, ...]:
     """The same chapters with an id for every line. A given id that comes twice is a problem.
 
     A generated id is made from the chapter's title, the turns' speakers and texts, and how many lines of that same
@@ -25,7 +25,7 @@ def with_ids(chapters: Iterable[Chapter], problems: list[Problem]) -> tuple[Chap
         first = taken.setdefault(line.id.casefold(), place)
         if first is not place:
             found = f"id {line.id!r} is the same as the one at {first.line}:{first.column}"
-            problems.append(Problem(place, found, "each id comes once; A and a count as the same"))
+            problems.add(place, found, "each id comes once; A and a count as the same")
     seen: Counter[str] = Counter()
 
     def named(title: str, line: Line) -> Line:

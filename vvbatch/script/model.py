@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vvbatch.script.excerpt import excerpt, visible
 
+MAX_PROBLEMS = 1000
 SHOWN = 50
 """Problems that the text of a ScriptError shows; the rest is counted."""
 
@@ -27,6 +28,21 @@ class Problem:
     place: Place
     found: str
     allowed: str
+
+
+class Problems(list[Problem]):
+    """What is wrong with a script so far; with MAX_PROBLEMS of them, reading on is no use."""
+
+    def add(self, place: Place, found: str, allowed: str) -> None:
+        """Raises TooManyProblems when it is full."""
+        self.append(Problem(place, found, allowed))
+        if len(self) >= MAX_PROBLEMS:
+            self.append(Problem(place, f"more than {MAX_PROBLEMS} problems", "mend these first"))
+            raise TooManyProblems
+
+
+class TooManyProblems(Exception):
+    pass
 
 
 class ScriptError(Exception):

@@ -6,13 +6,15 @@ import codecs
 import os
 import re
 import stat
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
 
-from vvbatch.script.model import Place, Problem, ScriptError
+from vvbatch.script.model import Place, Problem, Problems, ScriptError
 
 MAX_BYTES = 16 * 1024 * 1024
 SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
@@ -31,22 +33,18 @@ class Source:
     text: str
 
     @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *(newline.end() for newline in re.finditer("\n", self.text))]
-
-    @cached_property
-    def _end(self) -> int:
-        return len(self.text.rstrip())
+    def _starts(self) -> array[int]:
+        return array("I", chain([0], (newline.end() for newline in re.finditer("\n", self.text))))
 
     def place(self, index: int) -> Place:
-        """The line and column of the character at `index`; what lies behind the text is its end."""
-        index = min(index, self._end)
+        """The line and column of the character at `index`; behind the last one is the text's end."""
+        index = min(index, len(self.text))
         line = bisect_right(self._starts, index)
         return Place(line, index - self._starts[line - 1] + 1)
 
 
-def read(path: Path) -> tuple[Source, list[Problem]]:
-    """The text of a regular file of at most MAX_BYTES, and a problem for each unspeakable character in it.
+def read(path: Path, problems: Problems) -> Source:
+    """The text of a regular file of at most MAX_BYTES. The first 100 unspeakable characters in it are problems.
 
     Raises ScriptError for a file that is no text at all.
     """
@@ -55,12 +53,11 @@ def read(path: Path) -> tuple[Source, list[Problem]]:
         _refuse(path, found, f"allowed: {', '.join(SUFFIXES)}")
     text = _decode(path, _bytes(path))
     source = Source(path, UNSPEAKABLE.sub(" ", text))
-    problems = [
-        Problem(source.place(match.start()), unspeakable(match[0]), "remove it") for match in UNSPEAKABLE.finditer(text)
-    ]
+    for match in islice(UNSPEAKABLE.finditer(text), 100):
+        problems.add(source.place(match.start()), unspeakable(match[0]), "remove it")
     if not problems and not source.text.strip():
         _refuse(path, "an empty file", "a script has at least one line to speak")
-    return source, problems
+    return source
 
 
 def title_from(path: Path) -> str:
@@ -126,7 +123,9 @@ def _decode(path: Path, data: bytes) -> str:
 
 
 def _with_newlines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """Newlines as `\\n`, and Unicode's line separators, which YAML takes for newlines and editors do not, as spaces."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\u2028", " ").replace("\u2029", " ")
 
 
 def _refuse(path: Path, found: str, allowed: str) -> NoReturn:

@@ -24,7 +24,7 @@ from vvbatch.script.fields import (
     text,
     title,
 )
-from vvbatch.script.model import Chapter, Line, Place, Problem, Script, Turn
+from vvbatch.script.model import Chapter, Line, Place, Problems, Script, Turn
 from vvbatch.script.nodes import Broken, Fields, Items, Node, Scalar
 from vvbatch.script.source import Source
 
@@ -35,7 +35,7 @@ DEFAULTS_KEYS = ("voice", *(key for key in RANGES if key != "seed"))
 LINE_KEYS = ("text", "dialogue", *READERS)
 
 
-def read(source: Source, problems: list[Problem]) -> Script:
+def read(source: Source, problems: Problems) -> Script:
     """The script as far as it can be read; lines without an id have an empty one."""
     return _Reader(source, problems).script(nodes.read(source, problems))
 
@@ -43,7 +43,7 @@ def read(source: Source, problems: list[Problem]) -> Script:
 @dataclass
 class _Reader:
     source: Source
-    problems: list[Problem]
+    problems: Problems
     defaults: Given = field(default_factory=dict)
     voices: dict[str, tuple[str, Place | None]] = field(default_factory=dict)  # each speaker's, and where it is named
     line_count: int = 0
@@ -123,7 +123,8 @@ class _Reader:
             turns = self.dialogue(pairs["dialogue"])
             return line(turns, node.place, given) if turns else None
         if "text" not in pairs:
-            self.problem(node.place, "a line without text", "a line has text or dialogue")
+            if len(pairs) == len(node.pairs):  # else a wrong key has been told already
+                self.problem(node.place, "a line without text", "a line has text or dialogue")
             return None
         speaker, at = own.get("speaker", (NARRATOR, node.place))
         if "speaker" in own and not self.known(speaker, at):
@@ -242,11 +243,13 @@ class _Reader:
         return pairs
 
     def problem(self, place: Place, found: str, allowed: str) -> None:
-        self.problems.append(Problem(place, found, allowed))
+        self.problems.add(place, found, allowed)
 
 
 def _kind(node: Scalar | Items | Fields) -> str:
-    return "a list" if isinstance(node, Items) else "a mapping" if isinstance(node, Fields) else quoted(node.raw)
+    if isinstance(node, Scalar):
+        return "nothing" if node.nothing else quoted(node.raw)
+    return "a list" if isinstance(node, Items) else "a mapping"
 
 
 def _version(raw: str) -> int:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ledgers import Clock, add_batch, begin, fail, good, line_id, open_ledger, planned, render
+from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.queries import batch_view
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Ledger:
+    return open_ledger(tmp_path, clock)
+
+
+def again(ledger: Ledger, batch: str, of: str) -> None:
+    """A batch with the same line, and so the same key, as the first line of another."""
+    new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", None, "normal", "/out")
+    ledger.add_batch(new, [planned(1, "One.", of)], {})
+
+
+def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger):
+    add_batch(ledger, "b", ["One.", "Two."])
+    fail(ledger, "b", 1)
+    ledger.set_batch_state("b", "paused", only_from=("open",))
+    assert ledger.retry("b") == 1
+    assert batch_view(ledger, "b")["state"] == "paused"
+    assert ledger.claim(line_id("b", 1), "w1") is None
+
+
+def test_retrying_lines_of_an_ended_batch_opens_it_again(ledger):
+    add_batch(ledger, "b", ["One."])
+    fail(ledger, "b", 1)
+    assert ledger.settle("b") == "failed"
+    assert ledger.retry("b") == 1
+    assert batch_view(ledger, "b")["state"] == "rendering"
+    render(ledger, "b", 1)
+    assert ledger.settle("b") == "done"
+
+
+def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger, clock):
+    """The older one's file may be gone: that is why it was rendered again."""
+    add_batch(ledger, "b", ["One."])
+    render(ledger, "b", 1, clock, path="/out/old.wav")
+    for batch in ("c", "d"):
+        again(ledger, batch, of="b")
+    newest = render(ledger, "c", 1, clock, path="/out/new.wav")
+    key = planned(1, "One.", "b").key
+    assert ledger.cached_takes([key])[key].take_id == newest
+    claim = ledger.claim(line_id("d", 1), "w1")
+    assert claim is not None
+    assert claim.cached is not None
+    assert claim.cached.path == "/out/new.wav"
+
+
+def test_a_late_result_of_a_worker_that_was_given_up_changes_nothing(ledger):
+    add_batch(ledger, "b", ["One."])
+    late, take = begin(ledger, "b", 1, worker="slow")
+    assert ledger.abandon("slow", {"draft": 2}) == [(line_id("b", 1), "b")]
+    published: list[str] = []
+    kept = render(ledger, "b", 1)
+    assert not ledger.keep_take(late, take, good(path="/out/late.wav"), lambda: published.append("late"))
+    assert published == []
+    line = batch_view(ledger, "b")["lines"][0]
+    assert (line["take"], line["path"]) == (kept, "/out/a.wav")
+    with ledger.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT state, (SELECT count(*) FROM qc_results WHERE take_id = id) FROM takes"
+        )
+        assert sorted(map(tuple, rows)) == [("crashed", 0), ("done", 3)]
+
+
+def test_an_ended_take_is_ended_once(ledger):
+    add_batch(ledger, "b", ["One."])
+    _, take = begin(ledger, "b", 1)
+    ledger.close_take(take, good())
+    ledger.close_take(take, good())

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ledgers import Clock, add_batch, begin, fail, line_id, open_ledger, render
+from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.queries import (
+    UnknownBatch,
+    batch_heads,
+    batch_totals,
+    batch_view,
+    find_batch,
+    line_ids,
+    open_batches,
+)
+
+KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines"]
+COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Ledger:
+    return open_ledger(tmp_path, clock)
+
+
+def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
+    add_batch(ledger, "book-1", ["One.", "Two."])
+    view = batch_view(ledger, "book-1")
+    assert list(view) == KEYS
+    assert list(view["counts"]) == COUNTS
+    assert view["counts"] == dict.fromkeys(COUNTS, 0) | {"total": 2, "queued": 2}
+    assert view["lines"][0] == {
+        "id": "l1", "state": "queued", "path": None, "sha256": None, "take": None, "qc": [], "error": None,
+    }  # fmt: skip
+
+
+def test_a_batch_is_queued_until_something_begins_and_rendering_from_then_on(ledger):
+    add_batch(ledger, "b", ["One.", "Two."])
+    assert batch_view(ledger, "b")["state"] == "queued"
+    claim, _ = begin(ledger, "b", 1)
+    assert batch_view(ledger, "b")["state"] == "rendering"
+    assert ledger.put_back(claim)
+    assert batch_view(ledger, "b")["state"] == "rendering"  # a take of it was made
+
+
+def test_a_kept_take_shows_its_file_and_its_checks(ledger, clock):
+    add_batch(ledger, "b", ["One.", "Two."])
+    take = render(ledger, "b", 2, clock)
+    line = batch_view(ledger, "b")["lines"][1]
+    assert (line["state"], line["take"], line["path"]) == ("done", take, "/out/a.wav")
+    assert line["qc"][1] == {"name": "dc_offset", "value": 0.001, "limit": 0.01, "ok": True}
+    assert [check["name"] for check in line["qc"]] == ["finite", "dc_offset", "peak_dbfs"]
+
+
+def test_a_failed_line_shows_its_last_take_and_the_reason(ledger):
+    add_batch(ledger, "b", ["One."])
+    fail(ledger, "b", 1, "first")
+    ledger.retry("b")
+    last = fail(ledger, "b", 1, "silence 1.0 (limit 0.8)")
+    line = batch_view(ledger, "b")["lines"][0]
+    assert (line["take"], line["error"]) == (last, "silence 1.0 (limit 0.8)")
+    assert line["qc"] == [{"name": "silence", "value": 1.0, "limit": 0.8, "ok": False}]
+
+
+def test_a_cached_line_shows_the_checks_of_the_take_that_it_was_made_of(ledger, clock):
+    add_batch(ledger, "b", ["One."])
+    take = render(ledger, "b", 1, clock)
+    from tests.ledgers import planned
+
+    again = NewBatch("c", "t", "c.yaml", "f", None, "normal", "/out")
+    ledger.add_batch(again, [planned(1, "One.", "b")], {"l1": (CachedTake(take, "/out/a.wav", "a" * 64), "/out/c.wav")})
+    view = batch_view(ledger, "c")
+    assert view["lines"][0]["state"] == "cached"
+    assert len(view["lines"][0]["qc"]) == 3
+    assert (view["lines"][0]["take"], view["lines"][0]["path"]) == (take, "/out/c.wav")
+
+
+def test_eta_follows_the_characters_left_at_the_batchs_own_pace(ledger, clock):
+    add_batch(ledger, "b", ["x" * 100, "y" * 300, "z" * 50])
+    assert batch_view(ledger, "b")["eta_s"] is None
+    render(ledger, "b", 1, clock, took_s=10.0)  # 10 characters a second
+    assert batch_view(ledger, "b")["eta_s"] == 35
+    begin(ledger, "b", 2)
+    assert batch_view(ledger, "b")["eta_s"] == 35  # what is being rendered is not done yet
+
+
+def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger, clock):
+    add_batch(ledger, "b", ["x" * 100, "y" * 100, "z" * 100])
+    render(ledger, "b", 1, clock, took_s=10.0)
+    clock.advance(8 * 3600)
+    render(ledger, "b", 2, clock, took_s=10.0)
+    assert batch_view(ledger, "b")["eta_s"] == 10
+
+
+def test_lines_rendered_side_by_side_share_their_time(ledger, clock):
+    add_batch(ledger, "b", ["x" * 100] * 4)
+    from tests.ledgers import good
+
+    opened = [begin(ledger, "b", number) for number in (1, 2)]
+    clock.advance(10)
+    for claim, take in opened:
+        ledger.keep_take(claim, take, good(wall_s=10), lambda: None)
+    assert batch_view(ledger, "b")["eta_s"] == 10  # 200 characters took 10 s
+    assert batch_totals(ledger, "b") == {
+        "takes": 2, "audio_s": 8.0, "rendered_s": 8.0, "wall_s": 10.0, "speed": 0.8,
+    }  # fmt: skip
+
+
+def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger, clock):
+    add_batch(ledger, "b", ["x" * 100, "y" * 100])
+    render(ledger, "b", 1, clock)
+    ledger.set_batch_state("b", "paused", only_from=("open",))
+    view = batch_view(ledger, "b")
+    assert (view["state"], view["eta_s"]) == ("paused", None)
+    ledger.set_batch_state("b", "open", only_from=("paused",))
+    render(ledger, "b", 2, clock)
+    ledger.settle("b")
+    view = batch_view(ledger, "b")
+    assert (view["state"], view["eta_s"]) == ("done", 0)
+
+
+def test_a_batch_is_found_by_a_unique_beginning_and_the_newest_by_the_word_last(ledger, clock):
+    for name in ("alpha-1", "alpha-2", "beta-1"):
+        add_batch(ledger, name, ["One."])
+        clock.advance(1)
+    assert find_batch(ledger, "alpha-1") == "alpha-1"
+    assert find_batch(ledger, "b") == "beta-1"
+    assert find_batch(ledger, "last") == "beta-1"
+    assert batch_view(ledger, "be")["batch"] == "beta-1"
+
+
+@pytest.mark.parametrize("word", ["alpha", "a"])
+def test_an_ambiguous_beginning_names_the_batches_it_could_be(ledger, word):
+    for name in ("alpha-1", "alpha-2"):
+        add_batch(ledger, name, ["One."])
+    with pytest.raises(UnknownBatch, match=r"alpha-1, alpha-2|alpha-2, alpha-1"):
+        find_batch(ledger, word)
+
+
+def test_a_whole_id_wins_over_longer_ones_that_begin_with_it(ledger, clock):
+    add_batch(ledger, "a", ["One."])
+    for number in range(12):
+        clock.advance(1)
+        add_batch(ledger, f"a{number}", ["One."])
+    assert find_batch(ledger, "a") == "a"
+
+
+def test_an_unknown_batch_names_near_ones_and_the_newest(ledger, clock):
+    with pytest.raises(UnknownBatch, match="no batch yet"):
+        find_batch(ledger, "last")
+    for name in ("lighthouse-1a2b", "moon-3c4d"):
+        add_batch(ledger, name, ["One."])
+        clock.advance(1)
+    with pytest.raises(
+        UnknownBatch, match=r"did you mean lighthouse-1a2b\?; the newest are moon-3c4d, lighthouse-1a2b"
+    ):
+        find_batch(ledger, "lighthuose-1a2b")
+
+
+@pytest.mark.parametrize("word", ["", "%", "_", "LIGHT", "li%"])
+def test_a_batch_is_not_found_by_wildcards_or_another_case(ledger, word):
+    add_batch(ledger, "lighthouse-1", ["One."])
+    with pytest.raises(UnknownBatch):
+        find_batch(ledger, word)
+
+
+def test_heads_come_in_the_order_asked_for_and_only_open_batches_are_open(ledger, clock):
+    for name in ("a", "b"):
+        add_batch(ledger, name, ["One."])
+    render(ledger, "a", 1, clock)
+    ledger.settle("a")
+    assert [head["batch"] for head in batch_heads(ledger, ["b", "a"])] == ["b", "a"]
+    assert open_batches(ledger, ["a", "b"]) == ["b"]
+    assert line_ids(ledger, "b") == ["l1"]
+    assert line_id("b", 1) == "b-00001"

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from tests.ledgers import Clock, add_batch, fail, open_ledger, render
+from vvbatch import report
+from vvbatch.report import tables
+from vvbatch.report.watch import Follower
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock):
+    return open_ledger(tmp_path, clock)
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, width: int = 60) -> io.StringIO:
+    file = io.StringIO()
+    made = Console(file=file, force_terminal=True, width=width, markup=False, highlight=False, emoji=False)
+    monkeypatch.setattr(tables, "console", lambda _file=None: made)
+    return file
+
+
+def test_a_table_in_a_pipe_is_plain_aligned_text():
+    file = io.StringIO()
+    report.print_table(["name", ">count"], [["alpha", 7], ["b", 1000], [None, ""]], title="Things", file=file)
+    assert file.getvalue() == "Things:\nname   count\nalpha      7\nb       1000\n-\n"
+
+
+def test_wide_characters_keep_the_columns_in_line():
+    file = io.StringIO()
+    report.print_table(["a", "b"], [["灯台", "x"], ["lamp", "y"]], file=file)
+    assert file.getvalue().splitlines()[1:] == ["灯台  x", "lamp  y"]
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "a\x9b2Jb", "bell\a", "\u202egnp.exe", "[bold]x[/bold]", "two\nlines"])
+def test_a_scripts_text_cannot_steer_the_terminal(monkeypatch, text):
+    file = terminal(monkeypatch)
+    report.print_table(["text"], [[text]])
+    shown = file.getvalue()
+    assert "\x1b[31m" not in shown
+    assert not set("\x9b\a\u202e") & set(shown)
+    assert "[bold]" in shown or "[bold]" not in text
+
+
+def test_a_table_on_a_narrow_terminal_keeps_to_its_width(monkeypatch):
+    file = terminal(monkeypatch, width=40)
+    report.print_table(["batch", ">lines", "out"], [["lighthouse-1a2b3c4d", 12, "/a/very/long/path" * 5]])
+    shown = Text.from_ansi(file.getvalue()).plain.splitlines()
+    assert max(map(len, shown)) <= 40
+    assert "path" in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, "unknown"), (0, "0 s"), (4.12, "4.1 s"), (9.99, "10 s"), (59.4, "59 s"), (59.97, "1 min 00 s"),
+        (92, "1 min 32 s"), (3599.6, "1 h 00 min"), (7500, "2 h 05 min"),
+    ],
+)  # fmt: skip
+def test_durations_are_shown_as_people_read_them(seconds, shown):
+    assert tables.duration(seconds) == shown
+
+
+def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(ledger, clock):
+    add_batch(ledger, "book-1", ["One."] * 3, out="/audio")
+    render(ledger, "book-1", 1, clock, took_s=2.0)
+    fail(ledger, "book-1", 2, "silence 1.0 (limit 0.8)")
+    file = io.StringIO()
+    report.print_summary(ledger, "book-1", file)
+    lines = dict(line.split(maxsplit=1) for line in file.getvalue().splitlines())
+    assert lines["batch"] == "book-1"
+    assert lines["state"] == "rendering"
+    assert lines["lines"] == "3: 1 done, 1 failed, 1 queued"
+    assert lines["audio"] == "4 s"
+    assert lines["speed"] == "2 x real time: 4 s of audio in 2 s"
+    assert lines["failed"] == "l2: silence 1.0 (limit 0.8)"
+    assert lines["try"] == "again  vvbatch retry book-1"
+    assert lines["files"] == "/audio/book-1"
+
+
+def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledger):
+    add_batch(ledger, "b", ["One."] * 14)
+    for number in range(1, 15):
+        fail(ledger, "b", number)
+    file = io.StringIO()
+    report.print_summary(ledger, "b", file)
+    assert file.getvalue().count("failed     l") == 10
+    assert "and 4 more: vvbatch ledger lines b --state failed" in file.getvalue()
+
+
+def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger, clock):
+    add_batch(ledger, "b", ["One."] * 2)
+    file = io.StringIO()
+    with report.progress(ledger, ["b"], file=file) as show:
+        show()
+        show()
+        render(ledger, "b", 1, clock)
+        fail(ledger, "b", 2, "too short")
+        ledger.settle("b")
+    assert file.getvalue().splitlines() == [
+        "b: 0/2 lines, queued",
+        "b: l2 failed: too short",
+        file.getvalue().splitlines()[-1],
+    ]
+    assert file.getvalue().splitlines()[-1].startswith("b: 2/2 lines, failed, 1 failed")
+
+
+def test_quiet_progress_shows_nothing(ledger, capsys):
+    add_batch(ledger, "b", ["One."])
+    with report.progress(ledger, ["b"], quiet=True) as show:
+        show()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_watching_ends_with_the_batch(ledger, clock):
+    add_batch(ledger, "b", ["One.", "Two."])
+    todo = iter([1, 2])
+
+    def sleep(_seconds: float) -> None:
+        render(ledger, "b", next(todo), clock)
+        ledger.settle("b")
+
+    file = io.StringIO()
+    report.watch(ledger, "b", file, sleep)
+    shown = [line.split(",")[:2] for line in file.getvalue().splitlines()]
+    assert shown == [["b: 0/2 lines", " queued"], ["b: 1/2 lines", " rendering"], ["b: 2/2 lines", " done"]]
+
+
+def test_watching_goes_on_while_a_batch_is_paused(ledger, clock):
+    add_batch(ledger, "b", ["One."])
+    ledger.set_batch_state("b", "paused", only_from=("open",))
+    steps = iter(["resume", "render"])
+
+    def sleep(_seconds: float) -> None:
+        if next(steps) == "resume":
+            ledger.set_batch_state("b", "open", only_from=("paused",))
+        else:
+            render(ledger, "b", 1, clock)
+            ledger.settle("b")
+
+    file = io.StringIO()
+    report.watch(ledger, "b", file, sleep)
+    assert [line.split()[-1] for line in file.getvalue().splitlines()][:2] == ["paused", "queued"]
+
+
+def test_the_rate_is_that_of_the_last_minute(ledger):
+    add_batch(ledger, "b", ["One."])
+    follower = Follower(ledger, ["b"], tables.console(io.StringIO()), lambda: 0.0)
+    assert follower.rate("b", 0.0, 0) is None
+    assert follower.rate("b", 30.0, 10) == 20
+    for at in range(40, 200, 10):
+        last = follower.rate("b", float(at), 10 + at)
+    assert last == pytest.approx(60)
+
+
+def test_an_estimate_names_models_times_and_what_is_not_golden(ledger):
+    file = io.StringIO()
+    checked = {
+        "script": "book.yaml", "title": "Book", "lines": 12, "cached": 2, "to_render": 10, "chapters": 3,
+        "characters": 1234, "voices": {"carter": 9, "alice": 3}, "not_golden": ["ch1-003"],
+        "models": [
+            {"model": "1.5b", "title": "VibeVoice 1.5B", "lines": 10, "audio_s": 80.2, "speed": None, "wall_s": None}
+        ],
+    }  # fmt: skip
+    report.print_estimate(checked, file)
+    shown = file.getvalue()
+    assert "12 in 3 chapters, 1,234 characters" in shown
+    assert "1 lines: ch1-003" in shown
+    assert shown.splitlines()[-1].split() == ["1.5b", "10", "1", "min", "20", "s", "unknown", "VibeVoice", "1.5B"]
+    report.print_estimate(checked | {"not_golden": []}, file)
+    assert file.getvalue().count("not golden") == 1

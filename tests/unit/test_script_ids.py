@@ -1,0 +1,219 @@
+"""Ids, and what holds for every script and for every file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.script_files import all_lines, parsed, problems, refused, texts
+from vvbatch.script import Script, ScriptError, did_you_mean, ids
+
+WORDS = st.text(st.sampled_from("abcdé ,;:\"'#-[]{}&*!|>%@`\n日1"), max_size=20).filter(
+    lambda text: any(char.isalnum() for char in text)
+)
+LINES = st.lists(st.tuples(st.sampled_from(["narrator", "mara", "no", "1"]), WORDS), min_size=1, max_size=6)
+
+
+def yaml_of(lines: list[tuple[str, str]], **options: object) -> str:
+    speakers = {speaker: {"voice": "alice"} for speaker in ("mara", "no", "1")}
+    script = {"version": 1, "speakers": speakers, "lines": [{speaker: text} for speaker, text in lines]}
+    return yaml.safe_dump(script, allow_unicode=True, **options)
+
+
+def csv_of(lines: list[tuple[str, str]], delimiter: str = ",") -> str:
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter).writerows([("speaker", "text"), *lines])
+    return out.getvalue()
+
+
+def ids_of(script: Script) -> list[str]:
+    return [line.id for line in all_lines(script)]
+
+
+@given(LINES)
+@settings(deadline=None)
+def test_what_is_written_as_yaml_or_csv_is_read_back_with_the_same_ids(lines: list[tuple[str, str]]) -> None:
+    expected = [(speaker, " ".join(text.split())) for speaker, text in lines]
+    scripts = [parsed("s.csv", csv_of(lines, delimiter)) for delimiter in ",;\t"]
+    scripts += [parsed("s.yaml", yaml_of(lines)), parsed("s.yml", yaml_of(lines, default_flow_style=True, width=30))]
+    for script in scripts:
+        assert [(turn.speaker, turn.text) for line in all_lines(script) for turn in line.turns] == expected
+        assert ids_of(script) == ids_of(scripts[0])
+
+
+@given(LINES, st.data())
+@settings(deadline=None)
+def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: st.DataObject) -> None:
+    before = ids_of(parsed("s.csv", csv_of(lines)))
+    at = data.draw(st.integers(0, len(lines)))
+    new = data.draw(st.tuples(st.sampled_from(["narrator", "mara"]), st.just("A line that was not there.")))
+    after = ids_of(parsed("s.csv", csv_of([*lines[:at], new, *lines[at:]])))
+    assert after[:at] + after[at + 1 :] == before
+    assert len(set(after)) == len(after)
+
+
+@given(LINES, st.data())
+@settings(deadline=None)
+def test_editing_a_line_renames_no_line_of_other_words(lines: list[tuple[str, str]], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(lines) - 1))
+    edited = [*lines[:at], (lines[at][0], "Other words."), *lines[at + 1 :]]
+    old, new = parsed("s.csv", csv_of(lines)), parsed("s.csv", csv_of(edited))
+    changed = texts(old)[at]
+    kept = [(a.id, b.id) for a, b in zip(all_lines(old), all_lines(new), strict=True) if a.turns[0].text != changed]
+    assert all(a == b for a, b in kept)
+
+
+def test_the_same_words_have_another_id_in_another_chapter_and_the_second_time() -> None:
+    found = ids_of(parsed("s.csv", "chapter,text\nOne,Hello.\nOne,Hello.\nTwo,Hello.\n"))
+    assert len(set(found)) == 3
+    assert found[0] == ids_of(parsed("t.csv", "chapter,text\nOne,Hello.\n"))[0]
+
+
+def test_a_generated_id_is_short_and_a_valid_given_id() -> None:
+    [one] = ids_of(parsed("s.txt", "Hello.\n"))
+    assert len(one) == 10
+    assert ids_of(parsed("s.csv", f"id,text\n{one},Other words.\n")) == [one]
+
+
+def test_a_generated_id_gives_way_to_a_given_one() -> None:
+    [one] = ids_of(parsed("s.csv", "text\nHello.\n"))
+    first, second = ids_of(parsed("s.csv", f"id,text\n,Hello.\n{one.upper()},Other words.\n"))
+    assert second == one.upper()
+    assert first != one
+
+
+def test_generated_ids_that_collide_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "_digest", lambda content, salt: f"same{salt[1]}")
+    assert ids_of(parsed("s.txt", "a\n\nb\n\nc\n")) == ["same0", "same1", "same2"]
+
+
+def test_a_line_with_its_own_id_does_not_count_as_an_occurrence() -> None:
+    [one] = ids_of(parsed("s.csv", "text\nHello.\n"))
+    assert ids_of(parsed("s.csv", "id,text\nmine,Hello.\n,Hello.\n")) == ["mine", one]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("../x", "a/b", "a\\b", "-a", ".a", "_a", "a.", "a b", "é", "🎉", "a" * 65, "a" * 300, "a\u0301"),
+        *("con", "NUL", "Com1", "lpt9.txt", "aux.tar.gz", "prn"),
+    ],
+)
+def test_an_id_that_no_file_should_bear_is_refused(wrong: str) -> None:
+    [(line, column, message)] = problems(
+        "s.yaml", f"version: 1\nlines:\n- id: {json.dumps(wrong, ensure_ascii=False)}\n  text: a\n"
+    )
+    assert (line, column) == (3, 7)
+    assert "allowed: " in message
+
+
+@pytest.mark.parametrize("good", ["a", "0", "ch1-003", "A_b.c-d", "a" * 64, "console", "com10", "nulls"])
+def test_an_id_that_any_file_may_bear_is_kept(good: str) -> None:
+    assert ids_of(parsed("s.csv", f"id,text\n{good},a\n")) == [good]
+
+
+def test_a_title_is_free_text_but_for_length_and_control_characters() -> None:
+    title = "../é 🎉/con?"
+    script = parsed("s.yaml", f"version: 1\ntitle: {title}\nchapters: [{{title: {title}, lines: [a]}}]\n")
+    assert (script.title, script.chapters[0].title) == (title, title)
+
+
+def test_did_you_mean_ignores_case_and_is_silent_about_strangers() -> None:
+    assert did_you_mean("Alcie", ["alice", "carter"]) == ", did you mean 'alice'?"
+    assert did_you_mean("xyz", ["alice", "carter"]) == ""
+    assert did_you_mean("a" * 100_000, ["alice"]) == ""
+
+
+def check_anything(name: str, content: bytes) -> None:
+    """A script or a ScriptError whose places lie in the file; nothing else."""
+    try:
+        script = parsed(name, content)
+    except ScriptError as error:
+        assert error.problems
+        lines = error.source.split("\n")
+        for problem in error.problems:
+            assert 1 <= problem.place.line <= len(lines)
+            assert 1 <= problem.place.column <= len(lines[problem.place.line - 1]) + 1
+            assert problem.found
+            assert problem.allowed
+        assert str(error)
+    else:
+        found = ids_of(script)
+        assert found
+        assert len({one.casefold() for one in found}) == len(found)
+        assert all(text == " ".join(text.split()) for text in texts(script))
+
+
+NAMES = st.sampled_from(["s.yaml", "s.csv", "s.tsv", "s.txt"])
+PIECES = [
+    *(
+        "version: 1\n",
+        "lines:\n",
+        "chapters:\n",
+        "speakers:\n",
+        "- ",
+        "  ",
+        "text",
+        "title",
+        "dialogue",
+        ": ",
+        "[",
+        "]",
+    ),
+    *(
+        "{",
+        "}",
+        ", ",
+        ";",
+        "\t",
+        '"',
+        "'",
+        "\n",
+        "\r\n",
+        "a",
+        "mara",
+        "1",
+        "0.5",
+        "null",
+        "|",
+        ">",
+        "&a ",
+        "*a",
+        "!!str ",
+    ),
+    *("?", "---\n", "...\n", "#", "%", "\\", "\\ud800", "\\U99999999", "\x00", "\x1b", "é", "\u2028", "\ufeff", "😀"),
+    *("id", "speaker", "voice", "seed", "takes", "sep=;\n", "Speaker 1:", "Speaker 0:", "con", "\x85", "defaults: "),
+]
+
+
+@given(NAMES, st.binary(max_size=200))
+@example("s.yaml", b"\xff\xfe")
+@example("s.csv", b"\xef\xbb\xbf\xef\xbb\xbf")
+@settings(deadline=None)
+def test_any_bytes_are_a_script_or_a_script_error(name: str, content: bytes) -> None:
+    check_anything(name, content)
+
+
+@given(NAMES, st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.sampled_from(["utf-8", "utf-16"]))
+@settings(max_examples=300, deadline=None)
+def test_anything_like_a_script_is_a_script_or_a_script_error(name: str, content: str, encoding: str) -> None:
+    check_anything(name, content.encode(encoding))
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_the_loader_without_c_raises_nothing_else_either(content: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vvbatch.script.nodes.LOADER", yaml.SafeLoader)
+        check_anything("s.yaml", ("version: 1\nlines:\n- a\n- " + content).encode())
+
+
+def test_a_script_error_keeps_its_text_when_raised_again() -> None:
+    error = refused("s.txt", "…\n")
+    assert str(ScriptError(error.path, error.problems, error.source)) == str(error)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.unit.script_files import YAML_LINES, all_lines, parsed, problems, texts
+from vvbatch.script import Place, nodes
+
+DESIGN = """\
+version: 1
+title: The Lighthouse
+model: 1.5b                       # a profile's name; `--model` overrides
+defaults: {voice: carter, pause_after_s: 0.35}
+speakers:
+  mara: {voice: alice}
+chapters:
+  - title: The lamp
+    lines:
+      - The lamp went out at midnight.            # default speaker
+      - mara: Who's there?                        # speaker: text
+      - {id: ch1-003, speaker: mara, text: "Answer me!", seed: 11, cfg_scale: 1.5, takes: 3}
+      - dialogue:                                 # one take, natural turn-taking, up to 4 speakers
+          - mara: You came back.
+          - narrator: I said I would.
+"""
+
+
+@pytest.fixture(params=["C", "Python"], autouse=True)
+def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "LOADER", yaml.CSafeLoader if request.param == "C" else yaml.SafeLoader)
+
+
+def test_the_format_of_the_design_is_read_whole() -> None:
+    script = parsed("s.yaml", DESIGN)
+    assert (script.title, script.model, script.model_place) == ("The Lighthouse", "1.5b", Place(3, 8))
+    [chapter] = script.chapters
+    assert chapter.title == "The lamp"
+    plain, short, full, dialogue = chapter.lines
+    [turn] = plain.turns
+    assert (turn.speaker, turn.voice, turn.text) == ("narrator", "carter", "The lamp went out at midnight.")
+    assert (plain.place, turn.place, turn.voice_place) == (Place(10, 9), Place(10, 9), Place(4, 19))
+    assert (plain.pause_after_s, plain.places) == (0.35, {"pause_after_s": Place(4, 42)})
+    assert [(t.speaker, t.voice, t.text) for t in short.turns] == [("mara", "alice", "Who's there?")]
+    assert (full.id, full.seed, full.cfg_scale, full.takes, full.steps) == ("ch1-003", 11, 1.5, 3, None)
+    assert full.places["seed"] == Place(12, 64)
+    assert [(t.speaker, t.voice, t.text) for t in dialogue.turns] == [
+        ("mara", "alice", "You came back."),
+        ("narrator", "carter", "I said I would."),
+    ]
+
+
+def test_lines_may_stand_without_chapters_and_without_a_title() -> None:
+    script = parsed("my story.yaml", "version: 1\nlines: [Hello.]\n")
+    assert (script.title, script.chapters[0].title) == ("my story", "")
+    [turn] = script.chapters[0].lines[0].turns
+    assert (turn.voice, turn.voice_place) == ("default", turn.place)
+
+
+def test_the_nearest_voice_wins() -> None:
+    head = "version: 1\ndefaults: {voice: carter}\nspeakers: {mara: {voice: alice}, narrator: maya}\nlines:\n"
+    script = parsed(
+        "s.yaml", head + "- a\n- mara: b\n- {text: c, voice: frank}\n- {speaker: mara, text: d, voice: frank}\n"
+    )
+    assert [line.turns[0].voice for line in all_lines(script)] == ["maya", "alice", "frank", "frank"]
+    assert all_lines(script)[3].turns[0].voice_place == Place(8, 35)
+
+
+@pytest.mark.parametrize("word", ["no", "010", "2024-01-01", "1.10", "12:30", "true", "1_000", "0x1F", "1e3", "on"])
+def test_what_yaml_would_change_stays_text_where_text_is_meant(word: str) -> None:
+    script = parsed("s.yaml", f"version: 1\ntitle: {word}\nlines:\n- {word}\n- {{text: {word}}}\n- narrator: {word}\n")
+    assert texts(script) == [word] * 3
+    assert script.title == word
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "null", "''", '"  "', "Null"])
+def test_nothing_is_no_text(nothing: str) -> None:
+    for line in (f"- {nothing}", f"- text: {nothing}", f"- mara: {nothing}"):
+        assert len(problems("s.yaml", f"{YAML_LINES}{line}\n- ok\n")) == 1
+
+
+def test_a_quoted_null_is_a_word() -> None:
+    assert texts(parsed("s.yaml", YAML_LINES + "- 'null'\n")) == ["null"]
+
+
+@pytest.mark.parametrize(
+    ("key", "raw"),
+    [
+        *[
+            ("seed", raw)
+            for raw in ["010", "1_000", "yes", "-1", "1.5", "1e3", "0x10", "9223372036854775808", "9" * 5000]
+        ],
+        *[("seed", raw) for raw in ["１", ".inf", "'1'", "[1]", "+1", "1:30"]],
+        *[("takes", raw) for raw in ["0", "21"]],
+        *[("steps", raw) for raw in ["0", "101"]],
+        *[("cfg_scale", raw) for raw in ["-0.1", "20.1", ".nan", "nan", "inf", ".inf", "1e400", "1,5", "01.5", "1."]],
+        *[("max_duration_s", raw) for raw in ["0", "0.0", "7200.1", "1:00"]],
+        *[("pause_after_s", raw) for raw in ["-1", "60.01"]],
+    ],
+)
+def test_a_wrong_number_is_refused_by_name_at_its_place(key: str, raw: str) -> None:
+    [(line, column, message)] = problems("s.yaml", f"{YAML_LINES}- text: hi\n  {key}: {raw}\n")
+    assert (line, column) == (5, 5 + len(key))
+    assert key in message
+
+
+@pytest.mark.parametrize(
+    ("key", "raw", "value"),
+    [
+        ("seed", "0", 0),
+        ("seed", "9223372036854775807", 2**63 - 1),
+        ("takes", "20", 20),
+        ("steps", "100", 100),
+        ("cfg_scale", "0", 0),
+        ("cfg_scale", ".5", 0.5),
+        ("cfg_scale", "1.5e1", 15),
+        ("max_duration_s", "7200", 7200),
+        ("pause_after_s", "60", 60),
+    ],
+)
+def test_the_limits_themselves_are_allowed(key: str, raw: str, value: float) -> None:
+    [line] = all_lines(parsed("s.yaml", f"{YAML_LINES}- {{text: hi, {key}: {raw}}}\n"))
+    assert getattr(line, key) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "part"),
+    [
+        ("- He said: hello\n", (4, 3), "put a sentence with a colon in quotes"),
+        ("- marra: hello\n", (4, 3), "did you mean 'mara'?"),
+        ("- Mara: hello\n", (4, 3), "did you mean 'mara'?"),
+        ("- {speaker: maro, text: hello}\n", (4, 13), "unknown speaker 'maro', did you mean 'mara'?"),
+        ("- {txt: a, seed: 1}\n", (4, 4), "unknown key 'txt' in a line, did you mean 'text'?"),
+        ("- {mara: a, seed: 1}\n", (4, 4), "write speaker: … and text: …"),
+        ("- {seed: 1}\n", (4, 3), "a line without text"),
+        ("- {text: a, text: b}\n", (4, 13), "the key 'text' again, first at 4:4"),
+        ("- [sighs]\n", (4, 3), "put a text with [ in quotes"),
+        ("- *x\n", (4, 3), "the YAML alias *x"),
+        ("- &x a\n", (4, 3), "the YAML anchor &x"),
+        ("- !!str a\n", (4, 3), "the YAML tag"),
+        ("- !Wow that\n", (4, 3), "put a text with ! in quotes"),
+        ("- {text: a, [b]: c}\n", (4, 13), "a list or mapping as a key"),
+        ("- dialogue: []\n", (4, 13), "empty dialogue"),
+        ("- dialogue: hi\n", (4, 13), "'hi' as dialogue"),
+        ("- dialogue: [{text: a}]\n", (4, 14), "a turn is text or `speaker: text`"),
+        ("- {dialogue: [a], text: b}\n", (4, 25), "text beside dialogue"),
+        ("- {dialogue: [a], voice: b}\n", (4, 26), "voice beside dialogue"),
+        ("- {dialogue: [a], speaker: mara}\n", (4, 28), "speaker beside dialogue"),
+        ("- '…!?'\n", (4, 3), "nothing to speak"),
+        ("- '🎉'\n", (4, 3), "nothing to speak"),
+        ('- "a\\0b"\n', (4, 3), "U+0000"),
+        ('- "a\\u202eb"\n', (4, 3), "U+202E"),
+        ('- "a\\uFEFFb"\n', (4, 3), "byte order mark"),
+        ("- a\n---\n- b\n", (5, 1), "a second YAML document"),
+        ("- " + "[" * 20 + "]" * 20 + "\n", (4, 13), "nesting"),
+    ],
+)
+def test_a_wrong_line_is_told_with_place_and_remedy(body: str, place: tuple[int, int], part: str) -> None:
+    [(line, column, message)] = problems("s.yaml", YAML_LINES + body)
+    assert (line, column) == place
+    assert part in message
+
+
+@pytest.mark.parametrize(
+    ("script", "place", "part"),
+    [
+        ("lines: [a]\n", (1, 1), "the script without version"),
+        ("version: 2\nlines: [a]\n", (1, 10), "version '2'; allowed: 1"),
+        ("version: '1'\nlines: [a]\n", (1, 10), "in quotes"),
+        ("version: 1\n", (1, 1), "neither chapters nor lines"),
+        ("version: 1\nlines: []\n", (2, 8), "empty lines"),
+        ("version: 1\nlines: [a]\nchapters: [{title: b, lines: [c]}]\n", (2, 8), "both chapters and lines"),
+        ("version: 1\nchapters: [{title: b}]\n", (2, 12), "a chapter without lines"),
+        ("version: 1\nchapters: [{lines: [b]}]\n", (2, 12), "a chapter without title"),
+        ("version: 1\nlines: a\n", (2, 8), "'a' as lines"),
+        ("version: 1\ntitel: a\nlines: [a]\n", (2, 1), "did you mean 'title'?"),
+        (f"version: 1\ntitle: {'a' * 201}\nlines: [a]\n", (2, 8), "a title has at most 200"),
+        ('version: 1\ntitle: "a\\x07"\nlines: [a]\n', (2, 8), "U+0007"),
+        ("version: 1\nmodel:\nlines: [a]\n", (2, 7), "no model"),
+        ("version: 1\ndefaults: {seed: 1}\nlines: [a]\n", (2, 12), "unknown key 'seed' in defaults"),
+        ("version: 1\nspeakers: {a: b, A: c}\nlines: [a]\n", (2, 18), "speaker 'A' beside 'a'"),
+        ("version: 1\nspeakers: {caf\u00e9: b, cafe\u0301: c}\nlines: [a]\n", (2, 21), "beside"),
+        ("version: 1\nspeakers: {Narrator: b}\nlines: [a]\n", (2, 12), "beside 'narrator'"),
+        ("version: 1\nspeakers: {text: b}\nlines: [a]\n", (2, 12), "a speaker named 'text'"),
+        ("version: 1\nspeakers: {a: {}}\nlines: [a]\n", (2, 15), "a speaker without voice"),
+        (f"version: 1\nspeakers: {{{'a' * 65}: b}}\nlines: [a]\n", (2, 12), "a speaker has at most 64"),
+        ("- a\n- b\n", (1, 1), "a list as the script"),
+        ("just words\n", (1, 1), "'just words' as the script"),
+        ("# nothing\n", (1, 1), "no lines"),
+    ],
+)
+def test_a_wrong_script_is_told_with_place_and_remedy(script: str, place: tuple[int, int], part: str) -> None:
+    [(line, column, message)] = problems("s.yaml", script)
+    assert (line, column) == place
+    assert part in message
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        ('- "Hello," she said.\n', "in quotes"),
+        ("- 'Tis the season\n", "in double quotes"),
+        ("- What: is: this\n", "put a text with a colon in quotes"),
+        ("-\tb: c\n\td: e\n", "spaces, not tabs"),
+        ("- @home\n", "in quotes"),
+        ("- *bold* text\n", "in quotes"),
+        ("- {a: b\n", "quotes or brackets"),
+        ('- "\\q"\n', "\\\\"),
+    ],
+)
+def test_broken_yaml_is_one_problem_with_a_remedy(body: str, part: str) -> None:
+    [(line, _, message)] = problems("s.yaml", YAML_LINES + body)
+    assert line in (3, 4, 5)
+    assert "no valid YAML" in message
+    assert part in message
+
+
+def test_four_speakers_may_talk_and_a_fifth_may_not() -> None:
+    head = "version: 1\nspeakers: {a: v, b: v, c: v, d: v}\nlines:\n"
+    four = "- dialogue: [{a: x}, {b: x}, {c: x}, {d: x}, {a: y}]\n"
+    [line] = all_lines(parsed("s.yaml", head + four))
+    assert [turn.voice for turn in line.turns] == ["v"] * 5
+    [(_, column, message)] = problems("s.yaml", head + four.replace("{a: y}", "e"))
+    assert column == 46
+    assert "at most 4" in message
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
+    body = "- maro: a\n- {text: b, seed: x, takes: 0}\n- ''\n- {id: a, text: b}\n- {id: A, text: b}\n"
+    found = problems("s.yaml", "version: 3\nspeakers: {mara: alice}\nlines:\n" + body)
+    assert [line for line, _, _ in found] == [1, 4, 5, 5, 6, 8]
+    assert "7:8" in found[-1][2]
+
+
+def test_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "MAX_NODES", 10)
+    [(_, _, message)] = problems("s.yaml", YAML_LINES + "- a\n" * 20)
+    assert "more than 10 values" in message
+
+
+def test_places_count_characters_and_editor_lines() -> None:
+    body = "- é😀\u2028x\r\n- {text: é😀, seed: x}\r\n"
+    [(line, column, _)] = problems("s.yaml", YAML_LINES + body)
+    assert (line, column) == (5, 20)
+
+
+def test_folded_and_literal_blocks_are_texts() -> None:
+    script = parsed("s.yaml", YAML_LINES + "- >\n  One: two\n  three.\n- |\n  'Four'\n  five\n- six\n  seven\n")
+    assert texts(script) == ["One: two three.", "'Four' five", "six seven"]

@@ -1,0 +1,196 @@
+"""Audio as samples: level, loudness, PCM16 and WAV bytes, and reading files that nobody has vouched for.
+
+Samples are float32 with full scale at 1.0; PCM16 counts it as 32768, so that a file read and written again is the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import stat
+import struct
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+FULL_SCALE = 32768
+SILENCE_DBFS = -120.0  # reported for digital silence, whose level would be minus infinity
+MAX_BYTES = 512 << 20
+MAX_DURATION_S = 4 * 3600.0
+MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
+UNKNOWN_LENGTH = 0xFFFFFFFF  # what a writer that cannot seek back leaves in a WAV header
+SAMPLE_CHUNK = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
+MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
+
+
+class AudioError(Exception):
+    """Samples or a file that cannot be used as audio; the message names the file, the value and the limit."""
+
+
+def to_pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Round float samples to PCM16 of the same shape; beyond full scale they saturate, never wrap.
+
+    Raises AudioError for NaN or Inf, which a plain cast would turn into noise without a word.
+    """
+    _refuse_non_finite(samples)
+    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def bring_to_peak(samples: NDArray[np.float32], limit_dbfs: float = -1.0) -> tuple[NDArray[np.float32], float]:
+    """Scale down, only if needed, until no sample is above `limit_dbfs` once rounded to PCM16; quiet audio stays.
+
+    Returns the samples and the gain in dB (0 or less). Raises AudioError for NaN or Inf.
+    """
+    _refuse_non_finite(samples)
+    allowed = int(FULL_SCALE * 10 ** (limit_dbfs / 20))
+    peak = float(np.abs(samples).max(initial=0.0)) * FULL_SCALE
+    if np.rint(peak) <= allowed:
+        return samples, 0.0
+    gain = allowed / peak
+    return (samples * np.float32(gain)).astype(np.float32), _decibel(gain)
+
+
+def wav_bytes(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
+    """A whole mono PCM16 RIFF file with the samples `pcm` (frames,)."""
+    file = io.BytesIO()
+    soundfile.write(file, pcm, sample_rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def peak_dbfs(samples: NDArray[np.float32]) -> float:
+    """The highest sample's level in dBFS; SILENCE_DBFS if there is none above it."""
+    return _decibel(float(np.abs(samples).max(initial=0.0)))
+
+
+def rms_dbfs(samples: NDArray[np.float32]) -> float:
+    """The root mean square in dB below a full-scale square wave; SILENCE_DBFS for silence or no samples."""
+    return _decibel(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))) if len(samples) else SILENCE_DBFS
+
+
+def loudness_lufs(samples: NDArray[np.float32], sample_rate: int) -> float | None:
+    """Integrated, gated loudness of mono samples (frames,) in LUFS (ITU-R BS.1770-4).
+
+    None if they are shorter than one block of 0.4 s, or nothing in them is above the absolute gate of -70 LUFS.
+    """
+    hop = round(0.1 * sample_rate)
+    energies = _weighted_energies(samples, sample_rate, hop)
+    if len(energies) < 4:
+        return None
+    blocks = np.convolve(energies, np.full(4, 0.25), "valid")  # 0.4 s long, overlapping by 75 %
+    blocks = blocks[_lufs(blocks) > -70.0]
+    if not len(blocks):
+        return None
+    return float(_lufs(blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10.0].mean()))
+
+
+def read(
+    path: Path, max_bytes: int = MAX_BYTES, max_duration_s: float = MAX_DURATION_S
+) -> tuple[NDArray[np.float32], int]:
+    """A WAV, AIFF, FLAC, Ogg or MP3 file as float32 samples, (frames,) if mono, else (frames, channels), and its rate.
+
+    Raises AudioError for whatever is no such file, is too large or too long, or ends before its header says.
+    """
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for its other end.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            _refuse_unfit(path, file, max_bytes)
+            return _decode(path, file, max_duration_s)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the path
+        raise AudioError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
+    file.seek(0)
+    try:
+        # By descriptor: libsndfile then reads the file itself, and its name's ending means nothing.
+        with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+            declared, rate, channels = sound.frames, sound.samplerate, sound.channels
+            if declared > max_duration_s * rate or declared * channels > MAX_SAMPLES:
+                raise AudioError(
+                    f"{path}: {declared / rate:.0f} s in {channels} channels is too long (limit {max_duration_s:.0f} s)"
+                )
+            samples = sound.read(dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{path}: cannot be read as audio: {error}") from error
+    if len(samples) != declared:
+        raise AudioError(f"{path}: its header declares {declared} frames, it holds {len(samples)}: cut or damaged")
+    return samples, rate
+
+
+def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
+    """Raise for what is no audio file, is too large, or is a WAV or AIFF file shorter than its header says.
+
+    libsndfile would shorten such a file's length without a word.
+    """
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(f"{path}: not a regular file")
+    if status.st_size > max_bytes:
+        raise AudioError(f"{path}: {status.st_size} bytes is too large (limit {max_bytes})")
+    kind = file.read(12)[:4]
+    if not kind.startswith(MAGIC):
+        raise AudioError(f"{path}: not a WAV, AIFF, FLAC, Ogg or MP3 file")
+    if kind not in SAMPLE_CHUNK:
+        return
+    layout, wanted = SAMPLE_CHUNK[kind]
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack(layout, head)
+        here = status.st_size - file.tell()
+        if name == wanted:
+            if UNKNOWN_LENGTH != size > here:
+                raise AudioError(f"{path}: its header declares {size} bytes of samples, it holds {here}: cut")
+            return
+        file.seek(size + size % 2, os.SEEK_CUR)
+
+
+def _refuse_non_finite(samples: NDArray[np.float32]) -> None:
+    bad = samples.size - int(np.isfinite(samples).sum())
+    if bad:
+        raise AudioError(f"{bad} of {samples.size} samples are NaN or Inf")
+
+
+def _decibel(amplitude: float) -> float:
+    return max(20 * float(np.log10(amplitude)), SILENCE_DBFS) if amplitude > 0 else SILENCE_DBFS
+
+
+def _lufs(energy: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+    return np.asarray(-0.691 + 10 * np.log10(np.maximum(energy, 1e-30)))
+
+
+def _weighted_energies(samples: NDArray[np.float32], sample_rate: int, hop: int) -> NDArray[np.float64]:
+    """Mean square of the K-weighted samples in each whole hop; the filters work on the spectrum, by overlap-save.
+
+    Two seconds at a time: a length that is quick to transform. The quarter second before is more than the filters
+    remember (their slowest pole decays by e^-59 in it).
+    """
+    segment, memory = 20 * hop, sample_rate // 4
+    response = _k_weighting(sample_rate, segment + memory)
+    padded = np.concatenate([np.zeros(memory, np.float32), samples, np.zeros(-len(samples) % segment, np.float32)])
+    energies = [np.zeros(0)]
+    for start in range(0, len(samples), segment):
+        spectrum = np.fft.rfft(padded[start : start + memory + segment].astype(np.float64))
+        weighted = np.fft.irfft(spectrum * response, segment + memory)[memory:]
+        energies.append(np.square(weighted).reshape(-1, hop).mean(axis=1))
+    return np.concatenate(energies)[: len(samples) // hop]
+
+
+@functools.lru_cache(maxsize=8)
+def _k_weighting(sample_rate: int, length: int) -> NDArray[np.complex128]:
+    """Frequency response (length // 2 + 1,) of BS.1770-4's two filters at any rate.
+
+    The standard gives coefficients for 48 kHz only; these are the analogue prototypes behind them (B. De Man,
+    "Evaluation of implementations of the EBU R128 loudness measurement", AES 2018).
+    """
+    z = np.exp(-2j * np.pi * np.arange(length // 2 + 1) / length)
+    k, q = np.tan(np.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
+    high = 10 ** (3.999843853973347 / 20)
+    band = high**0.4996667741545416
+    shelf = (high + band * k / q + k * k) + 2 * (k * k - high) * z + (high - band * k / q + k * k) * z * z
+    shelf /= (1 + k / q + k * k) + 2 * (k * k - 1) * z + (1 - k / q + k * k) * z * z
+    k, q = np.tan(np.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
+    norm = 1 + k / q + k * k
+    high_pass = (1 - z) ** 2 / (1 + 2 * (k * k - 1) / norm * z + (1 - k / q + k * k) / norm * z * z)
+    return np.asarray(shelf * high_pass)

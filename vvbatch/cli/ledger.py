@@ -1,0 +1,219 @@
+"""ledger batches, lines, takes, metrics, query, export: asking what was rendered, how, how fast and how well."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vvbatch.cli.batch_ids import complete_batch
+from vvbatch.cli.common import BadInput, faults, json_option, print_json
+from vvbatch.cli.inputs import complete_model
+
+BATCH_STATES = ("open", "paused", "done", "failed", "cancelled")
+LINE_STATES = ("queued", "rendering", "done", "cached", "failed", "cancelled")
+TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
+TABLES = ("batches", "lines", "takes", "qc_results", "events")
+
+
+@click.group()
+def ledger() -> None:
+    """Ask what was rendered: batches, lines, takes, metrics, SQL.
+
+    \b
+    Example:  vvbatch ledger takes --batch last --sort rtf:desc
+              vvbatch ledger query "SELECT state, count(*) FROM takes GROUP BY state"
+    """
+
+
+def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a list; the command gets them as one Filter, `wanted`, and the open ledger."""
+    options = {
+        "batch": click.option("--batch", metavar="BATCH", shell_complete=complete_batch, help="Of this batch only."),
+        "state": click.option("--state", type=click.Choice(states), help="In this state only."),
+        "model": click.option("--model", metavar="PROFILE", shell_complete=complete_model, help="Of this model only."),
+        "voice": click.option("--voice", metavar="NAME", help="Spoken with this voice only."),
+        "since": click.option(
+            "--since", metavar="WHEN", help="Made since a date, a time (UTC) or an age: 90m, 12h, 2d."
+        ),
+        "sort": click.option("--sort", metavar="COLUMN[:desc]", help="Sort by any column of the --json output."),
+        "limit": click.option(
+            "--limit", type=click.IntRange(0), default=100, show_default=True, help="At most so many; 0 for all."
+        ),
+    }
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @faults
+        @functools.wraps(command)
+        def wrapped(as_json: bool, since: str | None, **given: Any) -> None:
+            from vvbatch.cli.control import opened
+            from vvbatch.ledger.listings import BadFilter, Filter, moment
+
+            own = {name: given.pop(name) for name in list(given) if name not in options}
+            with opened() as (_, ledger):
+                try:
+                    wanted = Filter(**given, since=moment(since, ledger.now()) if since else None)
+                    command(ledger, wanted, as_json, **own)
+                except BadFilter as error:
+                    raise BadInput(str(error)) from error
+
+        for name in reversed(names):
+            wrapped = options[name](wrapped)
+        return json_option(wrapped)
+
+    return decorate
+
+
+def show(
+    rows: list[dict[str, Any]],
+    limit: int,
+    as_json: bool,
+    columns: Sequence[str],
+    cells: Callable[[dict[str, Any]], Any],
+) -> None:
+    """A list as JSON or as a table, and on stderr whether there is more of it."""
+    from vvbatch import report
+
+    shown = rows[:limit] if limit else rows
+    if as_json:
+        print_json(shown)
+    else:
+        report.print_table(columns, [cells(row) for row in shown])
+    if len(rows) > len(shown):
+        click.echo(f"the first {limit:,} only: --limit 0 shows all", err=True)
+
+
+def one_more(wanted: Any) -> Any:
+    """The filter with room for one row more, by which one sees that there is more."""
+    from dataclasses import replace
+
+    return replace(wanted, limit=wanted.limit + 1) if wanted.limit else wanted
+
+
+@ledger.command()
+@filters("state", "model", "since", "sort", "limit", states=BATCH_STATES)
+def batches(ledger: Any, wanted: Any, as_json: bool) -> None:
+    """List batches, newest first.
+
+    \b
+    Example:  vvbatch ledger batches --since 7d --state failed
+    """
+    from vvbatch.ledger.listings import list_batches
+    from vvbatch.report.listing import BATCH_COLUMNS, batch_cells
+
+    show(list_batches(ledger, one_more(wanted)), wanted.limit, as_json, BATCH_COLUMNS, batch_cells)
+
+
+@ledger.command()
+@click.argument("batch", required=False, shell_complete=complete_batch)
+@filters("state", "model", "voice", "since", "sort", "limit", states=LINE_STATES)
+def lines(ledger: Any, wanted: Any, as_json: bool) -> None:
+    """List the lines of a batch, or of all.
+
+    \b
+    Example:  vvbatch ledger lines last --state failed
+    """
+    from vvbatch.ledger.listings import list_lines
+    from vvbatch.report.listing import LINE_COLUMNS, line_cells
+
+    show(list_lines(ledger, one_more(wanted)), wanted.limit, as_json, LINE_COLUMNS, line_cells)
+
+
+@ledger.command()
+@filters("batch", "state", "model", "voice", "since", "sort", "limit", states=TAKE_STATES)
+def takes(ledger: Any, wanted: Any, as_json: bool) -> None:
+    """List takes, newest first: every attempt at a line, with all that it was made with.
+
+    \b
+    Example:  vvbatch ledger takes --batch last --sort rtf:desc --limit 20
+              vvbatch ledger takes --state failed_qc --since 12h --json
+    """
+    from vvbatch.ledger.listings import list_takes
+    from vvbatch.report.listing import TAKE_COLUMNS, take_cells
+
+    show(list_takes(ledger, one_more(wanted)), wanted.limit, as_json, TAKE_COLUMNS, take_cells)
+
+
+@ledger.command()
+@click.option("--per-day", is_flag=True, help="A row for each day (UTC).")
+@filters("batch", "state", "model", "voice", "since", states=TAKE_STATES)
+def metrics(ledger: Any, wanted: Any, as_json: bool, per_day: bool) -> None:
+    """Speed and quality by model, device and dtype.
+
+    rtf is wall seconds per second of audio of one take; speed counts what was rendered side by side.
+
+    \b
+    Example:  vvbatch ledger metrics --since 7d --per-day
+    """
+    from vvbatch.ledger.listings import metrics as measure
+    from vvbatch.report.listing import metric_cells, metric_columns
+
+    rows = measure(ledger, wanted, per_day=per_day)
+    show(rows, 0, as_json, metric_columns(per_day), metric_cells(per_day))
+
+
+@ledger.command()
+@click.argument("sql")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows at most.")
+@click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds at most.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout.")
+@json_option
+@faults
+def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> None:
+    """Run one SELECT on the ledger; `-` reads it from stdin. The connection can only read.
+
+    \b
+    Example:  vvbatch ledger query "SELECT profile, avg(rtf) FROM takes WHERE state = 'done' GROUP BY profile"
+              vvbatch ledger query "SELECT name FROM sqlite_master" --csv
+    """
+    from vvbatch import report
+    from vvbatch.home import Home
+    from vvbatch.ledger.sql import QueryError
+    from vvbatch.ledger.sql import query as ask
+
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json both want stdout: choose one")
+    try:
+        answer = ask(Home.from_environment().ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
+    except QueryError as error:
+        raise BadInput(str(error)) from error
+    if as_json:
+        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([answer.columns, *answer.rows])
+    else:
+        report.print_table(answer.columns, answer.rows)
+    if answer.cut:
+        click.echo(f"the first {limit:,} rows only: --limit allows more", err=True)
+
+
+@ledger.command()
+@click.option("--table", type=click.Choice(TABLES), default="takes", show_default=True)
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file [default: stdout].")
+@faults
+def export(table: str, form: str, out: Path | None) -> None:
+    """Write a whole table as CSV or JSON lines. A file appears when it is complete.
+
+    \b
+    Example:  vvbatch ledger export --table takes --format jsonl --out takes.jsonl
+    """
+    from vvbatch.cli.control import opened
+    from vvbatch.ledger.export import export as write
+    from vvbatch.ledger.export import export_file
+
+    with opened() as (_, ledger):
+        if out is None:
+            write(ledger, table, form, sys.stdout)
+            return
+        try:
+            count = export_file(ledger, table, form, out)
+        except OSError as error:
+            raise BadInput(f"{out} cannot be written: {error.strerror}") from error
+        click.echo(f"{count:,} rows in {out}", err=True)

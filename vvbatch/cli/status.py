@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vvbatch.cli.batch_ids import complete_batch
+from vvbatch.cli.common import INTERRUPTED, faults, json_option, print_json
+
+if TYPE_CHECKING:
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+
+
+@click.command()
+@click.argument("batch", required=False, shell_complete=complete_batch)
+@click.option("--watch", is_flag=True, help="Follow the batch, or all open ones, until they end.")
+@json_option
+@faults
+def status(batch: str | None, watch: bool, as_json: bool) -> None:
+    """Show the queue, the workers and the batches, or one batch: its whole id, a unique beginning of it, or `last`.
+
+    Asks the ledger, so it works while the queue's server is down, and says so.
+
+    \b
+    Example:  vvbatch status
+              vvbatch status last --watch
+              vvbatch status lighthouse-1a2b3c4d --json
+    """
+    from vvbatch.cli.control import opened
+
+    with opened() as (home, ledger):
+        if watch:
+            follow(ledger, batch)
+        if batch is not None:
+            show_batch(ledger, batch, as_json)
+        else:
+            show_all(home, ledger, as_json)
+
+
+def follow(ledger: Ledger, batch: str | None) -> None:
+    from vvbatch import report
+
+    try:
+        report.watch(ledger, batch)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def show_batch(ledger: Ledger, batch: str, as_json: bool) -> None:
+    from vvbatch.ledger.queries import batch_view
+
+    view = batch_view(ledger, batch)
+    if as_json:
+        print_json(view)
+        return
+    from vvbatch import report
+
+    report.print_summary(ledger, view["batch"])
+    report.print_lines(view)
+
+
+def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
+    from vvbatch.ledger.overview import overview
+
+    seen = overview(ledger)
+    seen["redis"] = ask_server(home, seen)
+    if as_json:
+        print_json(seen)
+        return
+    from vvbatch import report
+
+    report.print_overview(seen)
+
+
+def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
+    """Whether the queue's server answers, and how many jobs wait there; tells the workers in `seen` that live."""
+    from vvbatch import queue
+    from vvbatch.connection import ServerUnreachable, connect, server_url, without_password
+
+    address = without_password(server_url(home))
+    try:
+        connection = connect(home)
+    except ServerUnreachable as error:
+        for worker in seen["workers"]:
+            worker["alive"] = None
+        return {"reachable": False, "address": address, "error": str(error), "waiting": {}}
+    living = queue.alive(connection, [worker["worker"] for worker in seen["workers"]])
+    for worker in seen["workers"]:
+        worker["alive"] = worker["worker"] in living
+    models = {each["model"] for each in (*seen["queues"], *seen["workers"])}
+    waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
+    return {"reachable": True, "address": address, "error": None, "waiting": waiting}

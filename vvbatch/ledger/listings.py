@@ -1,0 +1,259 @@
+"""Lists out of the ledger, filtered and sorted: batches, lines, takes, and metrics over takes."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, func, select
+
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.queries import batch_row, checks_of, heads, time_in_work
+from vvbatch.ledger.schema import batches, lines, takes
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FAILED = ("failed_qc", "failed", "crashed")
+
+
+class BadFilter(ValueError):
+    """A filter or a column to sort by that does not exist; the message names what does."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows, in which order; None does not filter. `model` is a profile's name, or the model's in a take."""
+
+    batch: str | None = None
+    state: str | None = None
+    model: str | None = None
+    since: str | None = None
+    voice: str | None = None
+    sort: str | None = None
+    limit: int = 0  # 0: all
+
+
+BATCH_COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "batch": batches.c.id,
+    "title": batches.c.title,
+    "script": batches.c.script,
+    "state": batches.c.state,
+    "model": batches.c.model,
+    "priority": batches.c.priority,
+    "out": batches.c.out,
+    "created_at": batches.c.created_at,
+    "ended_at": batches.c.ended_at,
+}
+
+LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "batch": lines.c.batch_id,
+    "line": lines.c.line,
+    "number": lines.c.number,
+    "chapter": lines.c.chapter,
+    "chapter_title": lines.c.chapter_title,
+    "model": lines.c.model,
+    "state": lines.c.state,
+    "attempt": lines.c.attempt,
+    "crashes": lines.c.crashes,
+    "text": lines.c.text,
+    "take": lines.c.take_id,
+    "path": lines.c.path,
+    "sha256": lines.c.sha256,
+    "duration_s": takes.c.duration_s,
+    "error": lines.c.error,
+    "worker": lines.c.worker,
+    "created_at": lines.c.created_at,
+    "updated_at": lines.c.updated_at,
+}
+
+TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "take": takes.c.id,
+    "batch": takes.c.batch_id,
+    "line": lines.c.line,
+    "state": takes.c.state,
+    "attempt": takes.c.attempt,
+    "model": takes.c.model,
+    "revision": takes.c.revision,
+    "device": takes.c.device,
+    "dtype": takes.c.dtype,
+    "voices": takes.c.voices,
+    "seed": takes.c.seed,
+    "params": takes.c.params,
+    "control_hash": takes.c.control_hash,
+    "text": takes.c.text,
+    "path": takes.c.path,
+    "sha256": takes.c.sha256,
+    "duration_s": takes.c.duration_s,
+    "wall_s": takes.c.wall_s,
+    "rtf": takes.c.rtf,
+    "first_chunk_s": takes.c.first_chunk_s,
+    "peak_dbfs": takes.c.peak_dbfs,
+    "loudness_lufs": takes.c.loudness_lufs,
+    "error": takes.c.error,
+    "worker": takes.c.worker,
+    "created_at": takes.c.created_at,
+}
+TAKE_KEYS = [*list(TAKE_COLUMNS)[:-3], "qc", *list(TAKE_COLUMNS)[-3:]]
+
+
+def list_batches(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
+    """Batches, newest first, with counts and ETA. Raises BadFilter."""
+    query = select(batches)
+    for column, value in ((batches.c.state, wanted.state), (batches.c.model, wanted.model)):
+        query = query if value is None else query.where(column == value)
+    query = cut(query, batches, wanted, BATCH_COLUMNS, [batches.c.created_at.desc(), batches.c.id])
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+        views = heads(connection, rows)
+    extras = ("title", "model", "priority", "created_at", "ended_at")
+    return [{**view, **{name: row[name] for name in extras}} for view, row in zip(views, rows, strict=True)]
+
+
+def list_lines(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
+    """Lines in the order of their batch, newest batch first. Raises BadFilter, UnknownBatch."""
+    query = select(*labelled(LINE_COLUMNS)).select_from(lines.outerjoin(takes, takes.c.id == lines.c.take_id))
+    for column, value in ((lines.c.state, wanted.state), (lines.c.model, wanted.model)):
+        query = query if value is None else query.where(column == value)
+    with ledger.engine.connect() as connection:
+        wanted = resolved(connection, wanted)
+        if wanted.batch is not None:
+            query = query.where(lines.c.batch_id == wanted.batch)
+        if wanted.voice is not None:
+            query = query.where(has_voice(lines.c.request["voices"], wanted.voice, ledger))
+        order = [lines.c.created_at.desc(), lines.c.batch_id, lines.c.number]
+        query = cut(query, lines, wanted, LINE_COLUMNS, order)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def list_takes(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
+    """Takes with their checks, newest first, as `ledger takes --json` prints them. Raises BadFilter, UnknownBatch."""
+    with ledger.engine.connect() as connection:
+        wanted = resolved(connection, wanted)
+        chosen = chosen_takes(ledger, wanted, [takes.c.id])
+        checks = checks_of(connection, chosen)
+        rows = connection.execute(chosen_takes(ledger, wanted, labelled(TAKE_COLUMNS))).mappings().all()
+    return [{key: checks.get(row["take"], []) if key == "qc" else row[key] for key in TAKE_KEYS} for row in rows]
+
+
+def chosen_takes(ledger: Ledger, wanted: Filter, columns: Iterable[Any]) -> Select[Any]:
+    query = select(*columns).select_from(takes.join(lines, lines.c.id == takes.c.line_id))
+    for column, value in ((takes.c.batch_id, wanted.batch), (takes.c.state, wanted.state)):
+        query = query if value is None else query.where(column == value)
+    if wanted.model is not None:
+        query = query.where((takes.c.profile == wanted.model) | (takes.c.model == wanted.model))
+    if wanted.voice is not None:
+        query = query.where(has_voice(takes.c.voices, wanted.voice, ledger))
+    return cut(query, takes, wanted, TAKE_COLUMNS, [takes.c.created_at.desc(), takes.c.id])
+
+
+def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[dict[str, Any]]:
+    """Per profile, model, device and dtype (and UTC day): takes, audio, medians, speed, share of failed takes.
+
+    `rtf` is wall seconds per second of audio of one take; `speed` is audio made per wall second in which anything of
+    the group was in work, so it counts what was rendered side by side.
+    """
+    group = (takes.c.profile, takes.c.model, takes.c.device, takes.c.dtype)
+    figures = (
+        takes.c.state,
+        takes.c.duration_s,
+        takes.c.rtf,
+        takes.c.first_chunk_s,
+        takes.c.created_at,
+        takes.c.ended_at,
+    )
+    with ledger.engine.connect() as connection:
+        wanted = resolved(connection, wanted)
+        query = chosen_takes(ledger, wanted, [*group, *figures]).where(takes.c.ended_at.is_not(None))
+        groups: dict[tuple[str, ...], list[Any]] = {}
+        for row in connection.execute(query):
+            key = (*row[:4], row.ended_at[:10]) if per_day else tuple(row[:4])
+            groups.setdefault(key, []).append(row)
+    names = ("profile", "model", "device", "dtype", "day")
+    return [{**dict(zip(names, key, strict=False)), **figures_of(groups[key])} for key in sorted(groups)]
+
+
+def figures_of(rows: list[Any]) -> dict[str, Any]:
+    good = [row for row in rows if row.state in ("done", "superseded") and row.duration_s]
+    judged = [row for row in rows if row.state != "cancelled"]
+    busy_s, audio_s = time_in_work(rows), sum(row.duration_s for row in good)
+    rtf = [row.rtf for row in good if row.rtf is not None]
+    first = [row.first_chunk_s for row in good if row.first_chunk_s is not None]
+    return {
+        "takes": len(rows),
+        **{state: sum(row.state == state for row in rows) for state in ("done", *FAILED)},
+        "audio_s": round(audio_s, 3),
+        "wall_s": round(busy_s, 3),
+        "speed": rounded(audio_s / busy_s if audio_s and busy_s else None),
+        "rtf_median": rounded(statistics.median(rtf) if rtf else None),
+        "rtf_p95": rounded(sorted(rtf)[math.ceil(0.95 * len(rtf)) - 1] if rtf else None),
+        "first_chunk_s_median": rounded(statistics.median(first) if first else None),
+        "fail_rate": rounded(sum(row.state in FAILED for row in judged) / len(judged) if judged else None),
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def resolved(connection: Connection, wanted: Filter) -> Filter:
+    """The filter with the batch's whole id. Raises UnknownBatch."""
+    return replace(wanted, batch=batch_row(connection, wanted.batch)["id"]) if wanted.batch else wanted
+
+
+def labelled(columns: Mapping[str, ColumnElement[Any]]) -> list[Any]:
+    return [column.label(name) for name, column in columns.items()]
+
+
+def has_voice(voices: ColumnElement[Any], name: str, ledger: Ledger) -> ColumnElement[bool]:
+    """Whether a JSON list of voices has one with this name."""
+    if ledger.engine.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return cast(voices, JSONB).contains([{"name": name}])
+    each = func.json_each(voices).table_valued("value")
+    return exists(select(1).select_from(each).where(func.json_extract(each.c.value, "$.name") == name))
+
+
+def cut(
+    query: Select[Any],
+    table: Table,
+    wanted: Filter,
+    columns: Mapping[str, ColumnElement[Any]],
+    order: list[ColumnElement[Any]],
+) -> Select[Any]:
+    """The filters that every list has: since, sort, limit. Raises BadFilter."""
+    if wanted.since is not None:
+        query = query.where(table.c.created_at >= wanted.since)
+    if wanted.sort is not None:
+        name, _, direction = wanted.sort.partition(":")
+        sortable = [key for key in columns if key not in ("voices", "params")]
+        if name not in sortable or direction not in ("", "asc", "desc"):
+            raise BadFilter(
+                f"cannot sort by {wanted.sort!r}: use a column, or column:desc; there is {', '.join(sortable)}"
+            )
+        column = columns[name]
+        order = [column.is_(None), column.desc() if direction == "desc" else column.asc(), *order]
+    query = query.order_by(*order)
+    return query.limit(wanted.limit) if wanted.limit else query
+
+
+def moment(text: str, now: str) -> str:
+    """A ledger timestamp from `2026-03-01`, `2026-03-01T22:00` (UTC unless it says otherwise) or an age as `90m`, `2d`.
+
+    Raises BadFilter.
+    """
+    try:
+        if age := re.fullmatch(r"(\d{1,9})([smhdw])", text.strip()):
+            at = datetime.fromisoformat(now) - timedelta(**{UNITS[age[2]]: int(age[1])})
+        else:
+            at = datetime.fromisoformat(text.strip())
+        at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadFilter(
+            f"not a time: {text!r}; give a date (2026-03-01), a time (2026-03-01T22:00) or an age (90m, 12h, 2d)"
+        ) from error
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

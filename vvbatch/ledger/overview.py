@@ -1,0 +1,120 @@
+"""What `vvbatch status` shows: batches, queues, workers, recent failures and rates, from the ledger alone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.queries import heads, time_in_work
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, queues, takes, workers
+
+OPEN_SHOWN = 30
+ENDED_SHOWN = 5
+FAILURES_SHOWN = 5
+RATE_WINDOW_S = 600
+
+
+def overview(ledger: Ledger) -> dict[str, Any]:
+    """`batches` (open ones first, then the newest ended), `queues`, `workers` that run, `failures`, `rates`."""
+    with ledger.engine.connect() as connection:
+        return {
+            "batches": newest_batches(connection),
+            "queues": model_queues(connection),
+            "workers": running_workers(connection),
+            "failures": newest_failures(connection),
+            "rates": rates(connection, ledger.now()),
+        }
+
+
+def newest_batches(connection: Connection) -> list[dict[str, Any]]:
+    newest = select(batches).order_by(batches.c.created_at.desc())
+    is_open = newest.where(batches.c.state.in_(("open", "paused"))).limit(OPEN_SHOWN)
+    has_ended = newest.where(batches.c.state.in_(("done", "failed", "cancelled"))).limit(ENDED_SHOWN)
+    rows = [row for query in (is_open, has_ended) for row in connection.execute(query).mappings()]
+    extras = ("title", "priority", "created_at", "ended_at")
+    return [
+        {**head, **{name: row[name] for name in extras}}
+        for head, row in zip(heads(connection, rows), rows, strict=True)
+    ]
+
+
+def model_queues(connection: Connection) -> list[dict[str, Any]]:
+    """Lines by model: `waiting` for a worker, `rendering`, `held` by a paused batch; `paused` says why, or is None."""
+    query = (
+        select(lines.c.model, lines.c.state, batches.c.state.label("batch"), func.count().label("count"))
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+        .where(lines.c.state.in_(LINE_OPEN))
+        .group_by(lines.c.model, lines.c.state, batches.c.state)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for row in connection.execute(select(queues)):
+        found[row.name] = empty_queue(row.name) | {"paused": row.reason, "paused_at": row.paused_at}
+    for model, state, batch_state, count in connection.execute(query):
+        part = "rendering" if state == "rendering" else "held" if batch_state == "paused" else "waiting"
+        found.setdefault(model, empty_queue(model))[part] += count
+    return [found[model] for model in sorted(found)]
+
+
+def empty_queue(model: str) -> dict[str, Any]:
+    return {"model": model, "waiting": 0, "rendering": 0, "held": 0, "paused": None, "paused_at": None}
+
+
+def running_workers(connection: Connection) -> list[dict[str, Any]]:
+    """Workers that have not said that they stopped, with the lines in their hands."""
+    in_hand = (
+        select(lines.c.worker, func.count().label("count"))
+        .where(lines.c.state == "rendering")
+        .group_by(lines.c.worker)
+        .subquery()
+    )
+    query = (
+        select(workers, func.coalesce(in_hand.c.count, 0).label("rendering"))
+        .join_from(workers, in_hand, in_hand.c.worker == workers.c.id, isouter=True)
+        .where(workers.c.state == "running")
+        .order_by(workers.c.started_at)
+    )
+    return [
+        {
+            "worker": row["id"],
+            "model": row["profile"],
+            "host": row["host"],
+            "pid": row["pid"],
+            "device": row["facts"].get("device"),
+            "dtype": row["facts"].get("dtype"),
+            "rendering": row["rendering"],
+            "started_at": row["started_at"],
+        }
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def newest_failures(connection: Connection) -> list[dict[str, Any]]:
+    query = (
+        select(lines.c.batch_id.label("batch"), lines.c.line, lines.c.error, lines.c.updated_at.label("at"))
+        .where(lines.c.state == "failed")
+        .order_by(lines.c.updated_at.desc())
+        .limit(FAILURES_SHOWN)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def rates(connection: Connection, now: str) -> dict[str, Any]:
+    """Over the last ten minutes: good takes a minute and x real time, both None when nothing was rendered.
+
+    Counted against the time in which something was in work, so that an idle minute does not look like a slow one.
+    """
+    since = (datetime.fromisoformat(now) - timedelta(seconds=RATE_WINDOW_S)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    parts = (takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at)
+    rows = connection.execute(select(*parts).where(takes.c.ended_at >= since)).all()
+    good = [row for row in rows if row.state in ("done", "superseded")]
+    busy_s = time_in_work(rows)
+    audio_s = sum(row.duration_s or 0.0 for row in good)
+    return {
+        "window_s": RATE_WINDOW_S,
+        "takes": len(good),
+        "takes_per_min": round(60 * len(good) / busy_s, 2) if good and busy_s else None,
+        "speed": round(audio_s / busy_s, 3) if audio_s and busy_s else None,
+    }

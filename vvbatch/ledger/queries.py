@@ -1,0 +1,274 @@
+"""Where batches stand: what `status` shows. Only reading; a few queries for any number of batches or lines."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
+from sqlalchemy.types import NullType
+
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.schema import LINE_ENDED, LINE_OPEN, LINE_STATES, batches, lines, qc_results, takes
+
+PACE_TAKES = 200
+"""A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
+
+PREFIXES_SHOWN = 8
+
+
+class UnknownBatch(LookupError):
+    """No batch, or more than one, has the id or prefix; the message names what there is."""
+
+
+def find_batch(ledger: Ledger, word: str) -> str:
+    """The id of the batch that `word` names: a whole id, a unique beginning of one, or `last`. Raises UnknownBatch."""
+    with ledger.engine.connect() as connection:
+        return str(batch_row(connection, word)["id"])
+
+
+def batch_row(connection: Connection, word: str) -> RowMapping:
+    newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id)
+    if word == "last":
+        row = connection.execute(newest.limit(1)).mappings().first()
+        if row is None:
+            raise UnknownBatch("the ledger has no batch yet")
+        return row
+    begins = func.substr(batches.c.id, 1, len(word)) == word
+    found = connection.execute(newest.where(begins).limit(PREFIXES_SHOWN)).mappings().all() if word else []
+    exact = [row for row in found if row["id"] == word]
+    if not exact and len(found) == PREFIXES_SHOWN:
+        exact = list(connection.execute(select(batches).where(batches.c.id == word)).mappings())
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if found:
+        raise UnknownBatch(f"{word!r} begins several batches: {', '.join(row['id'] for row in found)}")
+    ids = list(connection.execute(newest.with_only_columns(batches.c.id).limit(1000)).scalars())
+    if not ids:
+        raise UnknownBatch(f"unknown batch {word!r}: the ledger has no batch yet")
+    near = difflib.get_close_matches(word, ids, n=3)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UnknownBatch(f"unknown batch {word!r}{meant}; the newest are {', '.join(ids[:3])}")
+
+
+def open_batches(ledger: Ledger, among: Sequence[str] | None = None) -> list[str]:
+    """The batches that have not ended, oldest first; of those given, if any are."""
+    query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.created_at)
+    if among is not None:
+        query = query.where(batches.c.id.in_(among))
+    with ledger.engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def line_ids(ledger: Ledger, batch_id: str) -> list[str]:
+    """The ids that a batch's lines have in its script, in order."""
+    query = select(lines.c.line).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
+    with ledger.engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def batch_view(ledger: Ledger, batch_id: str) -> dict[str, Any]:
+    """All about one batch, as `status BATCH --json` prints it. Raises UnknownBatch."""
+    with ledger.engine.connect() as connection:
+        row = batch_row(connection, batch_id)
+        return {**heads(connection, [row])[0], "lines": line_views(connection, row["id"])}
+
+
+def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """`batch_view` of several batches, in their order, without the lines. Raises UnknownBatch."""
+    with ledger.engine.connect() as connection:
+        return heads(connection, [batch_row(connection, batch_id) for batch_id in batch_ids])
+
+
+def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """State, counts and ETA of each batch. `eta_s` is None when it cannot be known, 0 when the batch has ended."""
+    counts = counts_by_state(connection, [row["id"] for row in rows])
+    open_ids = [row["id"] for row in rows if row["state"] == "open"]
+    left = characters_left(connection, open_ids)
+    recent = newest_takes(connection, open_ids)
+    views = []
+    for row in rows:
+        mine = counts[row["id"]]
+        state, eta_s = row["state"], 0 if row["ended_at"] else None
+        if state == "open":
+            took_part = recent.get(row["id"], [])
+            begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
+            state, speed = "rendering" if begun else "queued", pace(took_part)
+            eta_s = round(left.get(row["id"], 0) / speed) if speed else None
+        views.append(
+            {
+                "batch": row["id"],
+                "script": row["script"],
+                "state": state,
+                "counts": mine,
+                "out": row["out"],
+                "eta_s": eta_s,
+            }
+        )
+    return views
+
+
+def counts_by_state(connection: Connection, batch_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    query = (
+        select(lines.c.batch_id, lines.c.state, func.count())
+        .where(lines.c.batch_id.in_(batch_ids))
+        .group_by(lines.c.batch_id, lines.c.state)
+    )
+    names = ("total", *LINE_ENDED[:3], *LINE_OPEN, LINE_ENDED[3])
+    counts = {batch_id: dict.fromkeys(names, 0) for batch_id in batch_ids}
+    for batch_id, state, count in connection.execute(query):
+        counts[batch_id][state] = count
+        counts[batch_id]["total"] += count
+    return counts
+
+
+def characters_left(connection: Connection, batch_ids: Sequence[str]) -> dict[str, int]:
+    """Characters still to be rendered, counting each of a line's takes."""
+    query = (
+        select(lines.c.batch_id, func.sum(func.length(lines.c.text) * lines.c.takes))
+        .where(lines.c.batch_id.in_(batch_ids), lines.c.state.in_(LINE_OPEN))
+        .group_by(lines.c.batch_id)
+    )
+    return {batch_id: int(characters) for batch_id, characters in connection.execute(query)}
+
+
+def newest_takes(connection: Connection, batch_ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Rows (batch_id, state, characters, created_at, ended_at) of each batch's newest PACE_TAKES takes."""
+    if not batch_ids:
+        return {}
+    newest = [
+        select(
+            takes.c.batch_id,
+            takes.c.state,
+            func.length(takes.c.text).label("characters"),
+            takes.c.created_at,
+            takes.c.ended_at,
+        )
+        .where(takes.c.batch_id == batch_id)
+        .order_by(takes.c.created_at.desc())
+        .limit(PACE_TAKES)
+        .subquery()
+        for batch_id in batch_ids
+    ]
+    found: dict[str, list[Any]] = {}
+    for row in connection.execute(union_all(*(select(each) for each in newest))):
+        found.setdefault(row.batch_id, []).append(row)
+    return found
+
+
+def pace(recent: Iterable[Any]) -> float | None:
+    """Characters a second over the time in which any of these takes was in work; None when none came out good.
+
+    Time in which the batch was paused, or nobody worked, is not counted.
+    """
+    ended = [row for row in recent if row.ended_at]
+    characters = sum(row.characters for row in ended if row.state in ("done", "superseded"))
+    busy_s = time_in_work(ended)
+    return characters / busy_s if characters and busy_s else None
+
+
+def time_in_work(ended: Iterable[Any]) -> float:
+    """Wall seconds in which at least one of these ended takes was in work."""
+    busy, until = 0.0, 0.0
+    for began, end in sorted((seconds(row.created_at), seconds(row.ended_at)) for row in ended):
+        busy += max(0.0, end - max(began, until))
+        until = max(until, end)
+    return busy
+
+
+def seconds(timestamp: str) -> float:
+    """Unix time of one of the ledger's timestamps."""
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
+    """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one."""
+    last = takes.alias("last")
+    shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
+    is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
+    in_batch = (
+        select(lines.c.line, lines.c.state, lines.c.path, lines.c.sha256, lines.c.error, shown.label("take"))
+        .select_from(lines.outerjoin(last, is_last))
+        .where(lines.c.batch_id == batch_id)
+    )
+    rows = connection.execute(in_batch.order_by(lines.c.number)).all()
+    checks = checks_of(connection, in_batch.with_only_columns(shown))
+    return [
+        {
+            "id": row.line,
+            "state": row.state,
+            "path": row.path,
+            "sha256": row.sha256,
+            "take": row.take,
+            "qc": checks.get(row.take, []),
+            "error": row.error,
+        }
+        for row in rows
+    ]
+
+
+def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[dict[str, Any]]]:
+    """QC results by take, in the order in which they were made, of the takes that a query names."""
+    on_sqlite = connection.dialect.name == "sqlite"
+    # SQLite keeps a JSON number as a number, where SQLAlchemy's JSON type raises and catches an exception per value.
+    value, limit = (
+        type_coerce(column, NullType()) if on_sqlite else column for column in (qc_results.c.value, qc_results.c.limit)
+    )
+    query = (
+        select(qc_results.c.take_id, qc_results.c.name, value, limit, qc_results.c.ok)
+        .where(qc_results.c.take_id.in_(take_ids))
+        .order_by(qc_results.c.take_id, qc_results.c.position)
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for take_id, name, value, limit, ok in connection.execute(query):
+        if on_sqlite:
+            value, limit = plain(value), plain(limit)
+        found.setdefault(take_id, []).append({"name": name, "value": value, "limit": limit, "ok": ok})
+    return found
+
+
+def plain(stored: Any) -> Any:
+    """A JSON value as SQLite gives it: what is not a number is JSON text."""
+    return msgspec.json.decode(stored) if isinstance(stored, str) else stored
+
+
+def batch_totals(ledger: Ledger, batch_id: str) -> dict[str, Any]:
+    """Seconds of audio in a batch's files; what of it was rendered here, in how much wall time, how fast."""
+    ended = select(takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at).where(
+        takes.c.batch_id == batch_id, takes.c.ended_at.is_not(None)
+    )
+    kept = (
+        select(func.sum(takes.c.duration_s))
+        .join_from(lines, takes, takes.c.id == lines.c.take_id)
+        .where(lines.c.batch_id == batch_id, lines.c.state.in_(("done", "cached")))
+    )
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(ended).all()
+        audio_s = connection.execute(kept).scalar() or 0.0
+    busy_s = time_in_work(rows)
+    rendered_s = sum(row.duration_s or 0.0 for row in rows if row.state == "done")
+    return {
+        "takes": len(rows),
+        "audio_s": round(audio_s, 3),
+        "rendered_s": round(rendered_s, 3),
+        "wall_s": round(busy_s, 3),
+        "speed": round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
+    }
+
+
+def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
+    """The batch's failed lines, newest failure first: `line` and `error`."""
+    query = (
+        select(lines.c.line, lines.c.error)
+        .where(lines.c.batch_id == batch_id, lines.c.state == "failed")
+        .order_by(lines.c.updated_at.desc(), lines.c.number)
+        .limit(limit)
+    )
+    with ledger.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+assert set(LINE_STATES) == {*LINE_OPEN, *LINE_ENDED}

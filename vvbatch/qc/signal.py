@@ -1,0 +1,63 @@
+"""Measurements on mono samples (frames,) that the checks compare with their limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAME_S = 0.01
+LOUD_PERCENTILE = 95
+CLIPPED_RUN = 3  # samples; a 60 Hz wave sampled at 24 kHz already bends more than FLAT over so many at its top
+FLAT = 1e-4  # of the peak
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Where in a take somebody speaks; levels in dBFS, times in seconds."""
+
+    loud_dbfs: float  # of the loud parts of the speech
+    leading_s: float
+    trailing_s: float
+    inner_s: float  # the longest silence between two sounds
+    speech_s: float  # from the first sound to the last
+    share: float  # of the whole that is not silent
+    end_db: float  # the last 20 ms against the loud parts: near 0 if cut off while speaking
+
+
+def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float) -> Activity:
+    """10 ms frames' levels, each without its DC, against the lower of `silence_dbfs` and 25 dB under the loud parts."""
+    size = round(FRAME_S * sample_rate)
+    count = max(len(samples) // size, 1)
+    frames = np.resize(samples, size) if len(samples) < size else samples[: count * size]
+    frames = frames.reshape(count, size).astype(np.float64)  # squares of samples that ran wild overflow float32
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    levels = 10 * np.log10(np.einsum("ij,ij->i", frames, frames) / size + 1e-12)
+    loud = float(np.percentile(levels, LOUD_PERCENTILE))
+    active = np.flatnonzero(levels > min(silence_dbfs, loud - 25))
+    if not len(active) or loud <= silence_dbfs:
+        length = count * FRAME_S
+        return Activity(loud, length, length, 0.0, 0.0, 0.0, -120.0)
+    return Activity(
+        loud_dbfs=loud,
+        leading_s=int(active[0]) * FRAME_S,
+        trailing_s=(count - 1 - int(active[-1])) * FRAME_S,
+        inner_s=(int(np.diff(active).max(initial=1)) - 1) * FRAME_S,
+        speech_s=int(active[-1] - active[0] + 1) * FRAME_S,
+        share=len(active) / count,
+        end_db=float(levels[-2:].max()) - loud,
+    )
+
+
+def clipped_share(samples: NDArray[np.float32]) -> float:
+    """The share of samples in flat runs of at least three at the highest or lowest level that occurs."""
+    return _flat_share(samples, float(samples.max())) + _flat_share(-samples, float(-samples.min()))
+
+
+def _flat_share(samples: NDArray[np.float32], top: float) -> float:
+    if top <= 0:
+        return 0.0
+    near = np.flatnonzero(samples >= top * (1 - FLAT))
+    runs = np.split(near, np.flatnonzero(np.diff(near) > 1) + 1)
+    return sum(len(run) for run in runs if len(run) >= CLIPPED_RUN) / len(samples)

@@ -1,0 +1,46 @@
+"""How long a text is when it is spoken, in characters: what `min_s_per_char` and `max_s_per_char` are multiplied by."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Measured on 63 English sentences of the draft voice: 0.047 s a character, residual 12 %; a pause is worth six.
+PAUSE = 6.0
+DIGIT = 5.5  # "seven", "twenty": digits are written much shorter than they are said
+YEAR = 22.0  # four digits in a row are usually said as two numbers: "nineteen eighty-four"
+SYMBOL = 7.0  # "percent", "dollars", "dot"
+SPELT_LETTER = 3.2  # in "BBC", "PDF"
+ABBREVIATED_LETTER = 3.5  # in "Dr", "St", "Mrs"
+SYLLABLE = 4.0  # scripts that write one syllable a character
+
+WORDS = re.compile(r"\d+|[^\W\d_]+|[%$€£¥&@+=°#/<>~*^|\\]|(?<=\w)[./](?=\w)")
+PAUSES = re.compile(r"[,;:.!?—–…،。、！？；：।]+(?=\s|[\"”’')\]]|[^\W\d_])")
+VOWEL = re.compile("[aeiouy]|^[hms]+$", re.IGNORECASE)  # "Hmm" and "Shh" are no abbreviations
+
+
+def spoken_length(text: str) -> float:
+    """Characters of `text` as somebody would read it out, numbers and abbreviations written in full, pauses included.
+
+    An estimate made for English and of use wherever words are spelt; 0 if there is nothing to speak.
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
+    plain = "".join(char for char in plain if not unicodedata.combining(char)).strip()
+    words = sum(_word_length(word) for word in WORDS.findall(plain))
+    return words + PAUSE * len(PAUSES.findall(plain)) if words else 0.0
+
+
+def _word_length(word: str) -> float:
+    first = word[0]
+    if first.isdigit():
+        return YEAR if len(word) == 4 else DIGIT * len(word)
+    if not first.isalpha():
+        return SYMBOL
+    if not word.isascii():
+        # One syllable a character from the Hangul and kana blocks on; other scripts are spelt with letters.
+        return sum(SYLLABLE if "\u3040" <= char <= "\uffdc" else 1.0 for char in word) + 1
+    if word.isupper() and 2 <= len(word) <= 5:
+        return SPELT_LETTER * len(word)
+    if len(word) > 1 and word[0].isupper() and not VOWEL.search(word):
+        return ABBREVIATED_LETTER * len(word)
+    return len(word) + 1.0

@@ -1,0 +1,81 @@
+"""The tables of plain `vvbatch status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from vvbatch.report.batch import count_words
+from vvbatch.report.listing import when
+from vvbatch.report.tables import duration, print_facts, print_table
+
+ALIVE = {True: "alive", False: "silent", None: "unknown"}
+LINES_SHOWN = 40
+
+
+def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """`vvbatch.ledger.overview.overview`, with what the queue's server said as `redis`."""
+    server, rates = seen["redis"], seen["rates"]
+    facts: list[tuple[str, object]] = [
+        ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
+    ]
+    if rates["takes"]:
+        pace = f"{rates['takes_per_min']:.3g} takes/min, {rates['speed'] or 0:.3g} x real time"
+        facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))
+    print_facts(facts, file)
+    if seen["batches"]:
+        rows = [
+            [each["batch"], each["state"], count_words(each["counts"]), left(each), when(each["created_at"])]
+            for each in seen["batches"]
+        ]
+        print_table(["batch", "state", "lines", ">left", "created"], rows, title="Batches", file=file)
+    else:
+        print_facts([("batches", "none yet: vvbatch submit SCRIPT, or vvbatch run SCRIPT")], file)
+    if seen["queues"]:
+        rows = [
+            [
+                each["model"],
+                each["waiting"],
+                server["waiting"].get(each["model"]),
+                each["rendering"],
+                each["held"],
+                each["paused"],
+            ]
+            for each in seen["queues"]
+        ]
+        print_table(["model", ">waiting", ">jobs", ">rendering", ">held", "paused"], rows, title="Queues", file=file)
+    if seen["workers"]:
+        rows = [
+            [
+                each["worker"],
+                each["model"],
+                each["device"],
+                each["host"],
+                each["pid"],
+                each["rendering"],
+                ALIVE[each["alive"]],
+            ]
+            for each in seen["workers"]
+        ]
+        columns = ["worker", "model", "device", "host", ">pid", ">rendering", "heartbeat"]
+        print_table(columns, rows, title="Workers", file=file)
+    if seen["failures"]:
+        rows = [[when(each["at"]), each["batch"], each["line"], each["error"]] for each in seen["failures"]]
+        print_table(["when", "batch", "line", "error"], rows, title="Newest failures", file=file)
+
+
+def left(batch: Mapping[str, Any]) -> str | None:
+    if batch["state"] not in ("queued", "rendering"):
+        return None
+    return "unknown" if batch["eta_s"] is None else duration(batch["eta_s"])
+
+
+def print_lines(view: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """The lines of a batch that say most: failed and in work first; where to see the rest."""
+    urgent = ("failed", "rendering", "queued", "cancelled")
+    lines = sorted(view["lines"], key=lambda line: urgent.index(line["state"]) if line["state"] in urgent else 9)
+    rows = [[line["id"], line["state"], line["error"] or line["path"] or ""] for line in lines[:LINES_SHOWN]]
+    print_table(["line", "state", "file or error"], rows, file=file)
+    if len(lines) > LINES_SHOWN:
+        more = f"vvbatch ledger lines {view['batch']} --limit 0"
+        print_facts([("", f"and {len(lines) - LINES_SHOWN:,} more: {more}")], file)

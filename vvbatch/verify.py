@@ -1,0 +1,106 @@
+"""Every finished line's file against the hash that the ledger has of it, and what lies beside them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from vvbatch import store
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.ledger import chunks
+from vvbatch.ledger.queries import find_batch
+from vvbatch.ledger.schema import batches, lines
+
+HASHERS = min(4, os.cpu_count() or 1)  # hashing lets other threads run, and soon waits for the disk
+
+
+class Expected(NamedTuple):
+    batch: str
+    line: str
+    path: str
+    sha256: str
+
+
+class Folder(NamedTuple):
+    batch: str
+    path: Path
+    ended: bool
+
+
+def verify(
+    ledger: Ledger, batch: str | None = None, seen: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """Hash the files of one batch, or of all; `seen(done, total)` is called as it goes on. Raises UnknownBatch.
+
+    Returns `checked`, `ok` and `problems`: dicts of batch, line, path and problem (`missing`, `changed`,
+    `unreadable: …`, or `unknown` for a file in a batch's folder that no line has).
+    """
+    batch_id = find_batch(ledger, batch) if batch else None
+    expected, folders = expected_files(ledger, batch_id), batch_folders(ledger, batch_id)
+    problems: list[dict[str, str | None]] = []
+    done = 0
+    with ThreadPoolExecutor(HASHERS) as hashers:
+        for chunk in chunks(expected, 64):
+            for file, problem in zip(chunk, hashers.map(examine, chunk), strict=True):
+                if problem:
+                    problems.append({"batch": file.batch, "line": file.line, "path": file.path, "problem": problem})
+            done += len(chunk)
+            seen(done, len(expected))
+    bad = len(problems)
+    known = {file.path for file in expected}
+    for folder in folders:
+        problems += [
+            {"batch": folder.batch, "line": None, "path": str(path), "problem": "unknown"}
+            for path in strays(folder, known)
+        ]
+    return {"checked": len(expected), "ok": len(expected) - bad, "problems": problems}
+
+
+def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
+    query = (
+        select(lines.c.batch_id, lines.c.line, lines.c.path, lines.c.sha256)
+        .where(lines.c.state.in_(("done", "cached")))
+        .order_by(lines.c.batch_id, lines.c.number)
+    )
+    if batch_id is not None:
+        query = query.where(lines.c.batch_id == batch_id)
+    with ledger.engine.connect() as connection:
+        return [Expected(*row) for row in connection.execute(query)]
+
+
+def batch_folders(ledger: Ledger, batch_id: str | None) -> Sequence[Folder]:
+    query = select(batches.c.id, batches.c.out, batches.c.ended_at).order_by(batches.c.id)
+    if batch_id is not None:
+        query = query.where(batches.c.id == batch_id)
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [Folder(row.id, Path(row.out) / row.id, row.ended_at is not None) for row in rows]
+
+
+def examine(file: Expected) -> str | None:
+    """What is wrong with a file, or None."""
+    try:
+        if not stat.S_ISREG(os.lstat(file.path).st_mode):
+            return "changed"  # a link, a pipe or a folder has taken its place
+        return None if store.sha256_file(Path(file.path)) == file.sha256 else "changed"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def strays(folder: Folder, known: set[str]) -> Iterator[Path]:
+    """Files under a batch's folder that the ledger does not know; a running worker's temporary ones are no strays."""
+    for parent, _, names in os.walk(folder.path):
+        for name in sorted(names):
+            path = Path(parent, name)
+            is_manifest = path == folder.path / "manifest.json"
+            in_work = name.startswith(store.TEMP_PREFIX) and not folder.ended
+            if str(path) not in known and not is_manifest and not in_work:
+                yield path

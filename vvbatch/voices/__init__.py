@@ -1,0 +1,6 @@
+"""The voice library: what a script's voice names mean."""
+
+from vvbatch.voices.errors import UnknownVoice, UnusableVoice, VoiceError
+from vvbatch.voices.library import Library
+
+__all__ = ["Library", "UnknownVoice", "UnusableVoice", "VoiceError"]

@@ -1,0 +1,16 @@
+"""What can be wrong with a voice."""
+
+
+class VoiceError(LookupError):
+    """A voice cannot be used; the message names it, what is wrong and the remedy."""
+
+
+class UnknownVoice(VoiceError):
+    """No voice of that name: what was asked for, and what there is instead."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
+class UnusableVoice(VoiceError):
+    """A file is no fit voice: gone, changed, cut short, not audio, silent, too short."""

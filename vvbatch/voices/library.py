@@ -1,0 +1,138 @@
+"""Voices by name, from folders that each have a `manifest.yaml` or just audio files; the first folder wins.
+
+A voice is a mono 24 kHz WAV: a VibeVoice profile takes it as its prompt, the draft profile takes its manner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vvbatch.engine import SAMPLE_RATE, Manner, Voice
+from vvbatch.home import Home
+from vvbatch.profiles import bundled
+from vvbatch.voices.errors import UnknownVoice, UnusableVoice, VoiceError
+from vvbatch.voices.manifest import DEFAULT, MANIFEST, Entry, folded, name_problem, read
+from vvbatch.voices.wav import wav_facts
+
+
+@dataclass(frozen=True)
+class Found:
+    """A voice of a folder: listed in its manifest, or (no entry) an audio file that just lies there."""
+
+    name: str
+    path: Path
+    entry: Entry | None
+
+
+class Library:
+    """One command's view of the voices of several folders.
+
+    Each manifest and each voice's file is read at most once, and only when a name is looked up.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = list(folders)
+        self._found: dict[str, Found] | None = None
+        self._resolved: dict[str, Voice] = {}
+
+    @classmethod
+    def of(cls, home: Home, project: Path | None = None) -> Library:
+        """The project's voices, if it has any, the home's own, then the bundled ones."""
+        return cls([*([project] if project else []), home.voices, bundled("voices")])
+
+    @property
+    def found(self) -> dict[str, Found]:
+        """By folded name, in the folders' and manifests' order. Raises VoiceError for a manifest that is wrong."""
+        if self._found is None:
+            self._found = {}
+            for folder in self.folders:
+                for found in voices_of(folder):
+                    self._found.setdefault(folded(found.name), found)
+        return self._found
+
+    def names(self) -> list[str]:
+        """Every voice, the default first."""
+        return [*([DEFAULT] if self.default() else []), *(found.name for found in self.found.values())]
+
+    def find(self, name: str) -> Found:
+        """The voice of that name, in any case and Unicode form, its file not looked at. Raises UnknownVoice."""
+        found = self.default() if folded(name) == DEFAULT else self.found.get(folded(name))
+        if found is None:
+            from vvbatch.script.fields import did_you_mean  # only for an error
+
+            known = self.names()
+            raise UnknownVoice(f"unknown voice {name!r}{did_you_mean(name, known)}", f"there is {', '.join(known)}")
+        return found
+
+    def resolve(self, name: str) -> Voice:
+        """The voice of that name; its file is there, in its folder, complete, and what the manifest says.
+
+        Raises UnknownVoice or UnusableVoice.
+        """
+        key = folded(name)
+        if key not in self._resolved:
+            self._resolved[key] = voice_of(self.find(name))
+        return self._resolved[key]
+
+    def default(self) -> Found | None:
+        """The first voice of the last folder: of the bundled ones."""
+        return next(iter(voices_of(self.folders[-1])), None) if self.folders else None
+
+
+def voices_of(folder: Path) -> Iterator[Found]:
+    """A folder's manifest, then the WAV files that it does not name. Raises VoiceError."""
+    listed = read(folder).voices
+    yield from (Found(entry.name, folder / entry.file, entry) for entry in listed)
+    taken = {entry.file for entry in listed}
+    try:
+        loose = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav" and path.name not in taken)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise VoiceError(f"{folder} cannot be read as a folder of voices: {error.strerror}") from error
+    yield from (Found(path.stem, path, None) for path in loose if name_problem(path.stem) is None)
+
+
+def voice_of(found: Found) -> Voice:
+    """The voice with its file verified. Raises UnusableVoice."""
+    entry = found.entry
+    sha256 = verified(found.path, entry.sha256 if entry else None)
+    manner = Manner(entry.manner.rate, entry.manner.pitch) if entry and entry.manner else manner_of(sha256)
+    return Voice(name=found.name, path=found.path.resolve(), sha256=sha256, manner=manner)
+
+
+def verified(path: Path, expected: str | None) -> str:
+    """The sha256 of a voice's file.
+
+    Raises UnusableVoice when it is gone, links out of its folder, has another hash than expected, or is not a whole
+    mono 24 kHz WAV.
+    """
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise UnusableVoice(f"{path} links out of its voice folder: copy the file itself into it")
+    try:
+        if not path.is_file():
+            raise UnusableVoice(f"{path} is not there: restore it, or take it out of {path.parent / MANIFEST}")
+        facts = wav_facts(path)
+        if (facts.rate, facts.channels) != (SAMPLE_RATE, 1):
+            raise UnusableVoice(
+                f"{path} is {facts.rate:,} Hz with {facts.channels} channel(s), a voice is {SAMPLE_RATE:,} Hz mono: "
+                f"`vvbatch voices import {path} --name {path.stem}` makes it one"
+            )
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnusableVoice(f"{path} cannot be read: {error.strerror}") from error
+    if expected is not None and sha256 != expected:
+        raise UnusableVoice(
+            f"{path} has changed since it was put into {MANIFEST}: restore it, or import it again under another name"
+        )
+    return sha256
+
+
+def manner_of(sha256: str) -> Manner:
+    """A manner for a voice that has none, from its hash: the same on every machine, and apart from most others."""
+    first, second = bytes.fromhex(sha256[:4])
+    return Manner(rate=0.88 + 0.04 * (first % 7), pitch=float(second % 13 - 6))

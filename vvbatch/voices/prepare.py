@@ -1,0 +1,82 @@
+"""From any recording to a voice prompt: mono, 24 kHz, no offset, no silence at the ends, one level, whole frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vvbatch.engine import SAMPLE_RATE
+from vvbatch.voices.errors import UnusableVoice
+
+FRAME = 3_200  # samples that a VibeVoice model hears as one latent
+LEVEL_DBFS = -25.0  # RMS; what the models were trained to be prompted with
+PEAK_DBFS = -1.0
+SHORTEST_S = 0.4
+HOP = 240  # 10 ms
+SILENT_BELOW_DB = 35.0  # under the loud parts' level
+MARGIN = 1_200  # samples kept around the speech, so that no onset is cut
+
+Samples = NDArray[np.float32]
+
+
+def prepare(samples: NDArray[np.floating], rate: int) -> Samples:
+    """A voice prompt from `samples`, (n,) or (n, channels) at `rate` Hz.
+
+    Returns float32 (k * FRAME,) at SAMPLE_RATE, RMS LEVEL_DBFS (less where the peak would pass PEAK_DBFS). Raises
+    UnusableVoice for samples that are not finite, silent, or hold less than SHORTEST_S of sound.
+    """
+    heard = mono(samples)
+    if rate != SAMPLE_RATE:
+        import soxr
+
+        heard = soxr.resample(heard, rate, SAMPLE_RATE, "VHQ")
+    return level(whole_frames(heard - heard.mean()))
+
+
+def mono(samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The mean of all channels, (n,). Raises UnusableVoice."""
+    if samples.size == 0:
+        raise UnusableVoice("it holds no samples")
+    heard: NDArray[np.float64] = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
+    if not np.isfinite(heard).all():
+        raise UnusableVoice("it holds samples that are not numbers (NaN or infinite)")
+    return heard
+
+
+def sounding(heard: NDArray[np.float64]) -> tuple[int, int]:
+    """First and last sample + 1 of what is louder than silence. Raises UnusableVoice."""
+    levels = hop_levels(heard)
+    loud = float(np.percentile(levels, 95))
+    if loud < -70.0:
+        raise UnusableVoice("it is silent")
+    (hops,) = np.nonzero(levels > loud - SILENT_BELOW_DB)
+    return int(hops[0]) * HOP, min((int(hops[-1]) + 1) * HOP, len(heard))
+
+
+def hop_levels(heard: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RMS in dBFS of each 10 ms, (hops,); a last part of a hop counts as one."""
+    hops = np.pad(heard, (0, -len(heard) % HOP)).reshape(-1, HOP)
+    levels: NDArray[np.float64] = 20.0 * np.log10(np.sqrt(np.mean(hops**2, axis=1)) + 1e-10)
+    return levels
+
+
+def whole_frames(heard: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sounding part with its margins in whole frames: of the recording where there is more of it, else of zeros."""
+    first, end = sounding(heard)
+    if end - first < SHORTEST_S * SAMPLE_RATE:
+        raise UnusableVoice(
+            f"it holds {(end - first) / SAMPLE_RATE:.2f} s of sound; at least {SHORTEST_S} s are needed"
+        )
+    first, end = max(first - MARGIN, 0), end + MARGIN
+    end += -(end - first) % FRAME
+    kept = heard[first:end]
+    return np.pad(kept, (0, end - first - len(kept)))
+
+
+def level(heard: NDArray[np.float64]) -> Samples:
+    """Offset taken out, gain to LEVEL_DBFS RMS over all of it, peak at most PEAK_DBFS."""
+    centred = heard - heard.mean()
+    wanted = 10 ** (LEVEL_DBFS / 20) / np.sqrt(np.mean(centred**2))
+    allowed = 10 ** ((PEAK_DBFS - 0.01) / 20) / np.abs(centred).max()
+    levelled: Samples = (centred * min(wanted, allowed)).astype(np.float32)
+    return levelled
