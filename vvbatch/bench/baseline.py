@@ -15,7 +15,7 @@ from vvbatch.bench.shapes import source
 from vvbatch.engine import SAMPLE_RATE
 
 PROMPT_TOKENS = 180
-DISTINCT_LAYERS = 14
+DISTINCT_LAYERS = 7
 """With random weights, language model layers share tensors beyond so many, so that both models fit in memory. All
 that a step reads is still far more than any cache holds, so the time is the same."""
 
