@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
@@ -97,7 +97,7 @@ def read_config(folder: Path) -> VibeVoiceConfig:
         return _from_original(data) if is_original(data) else VibeVoiceConfig(**data)
     except KeyError as error:
         raise EngineUnavailable(f"{file} lacks {error.args[0]!r}: not a VibeVoice model that vvbatch knows") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, StrictDataclassError) as error:
         raise EngineUnavailable(f"{file}: {error}") from error
 
 

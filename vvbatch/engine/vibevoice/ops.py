@@ -88,7 +88,7 @@ class Depthwise:
             )
         else:
             out = functional.conv2d(image, self.weight, self.bias, groups=channels)
-        return out.permute(0, 2, 3, 1).reshape(slots, -1, channels)
+        return cast(Tensor, out.permute(0, 2, 3, 1).reshape(slots, -1, channels))
 
 
 def rms(x: Tensor, eps: float) -> Tensor:
