@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.vibevoice import profile, render, request, voice
 from vvbatch.engine import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, device
-from vvbatch.engine.vibevoice import engine as engine_module
+from vvbatch.engine.vibevoice.line import Prefixes
 
 ROOT = Path(__file__).parents[2]
 
@@ -194,7 +194,7 @@ def test_a_long_prompt_is_read_in_pieces_while_others_speak(engine: VibeVoiceEng
 
 
 def test_prefixes_are_forgotten_when_they_take_too_much_memory() -> None:
-    prefixes = engine_module.Prefixes(limit=1000)
+    prefixes = Prefixes(limit=1000)
     for number in range(10):
         prefixes.put((number,), torch.zeros(100))
     assert prefixes.get((9,)) is not None

@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil, torch
 from tests.vibevoice import profile
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.engine import peak_bytes
+from vvbatch.engine.vibevoice.device import peak_bytes
 from vvbatch.engine.vibevoice.ops import Linear
 torch.set_num_threads(1)
 Linear(torch.ones(64, 64), None, torch.float32, torch.device("cpu"), 2)(torch.ones(2, 64))

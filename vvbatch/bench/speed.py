@@ -19,8 +19,8 @@ from vvbatch.bench.baseline import Baseline
 from vvbatch.bench.shapes import NoTokens, NoVoice, source
 from vvbatch.engine import SAMPLE_RATE, EngineFacts, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.device import DTYPES, Place, free_bytes
-from vvbatch.engine.vibevoice.engine import Line, peak_bytes
+from vvbatch.engine.vibevoice.device import DTYPES, Place, free_bytes, peak_bytes
+from vvbatch.engine.vibevoice.line import Line
 from vvbatch.engine.vibevoice.model import VibeVoice
 
 PROMPT_TOKENS, VOICE_FRAMES = 100, 75

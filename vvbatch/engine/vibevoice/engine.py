@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import math
 import platform
-import resource
-import sys
 import time
-from collections import OrderedDict, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -32,9 +29,9 @@ from vvbatch.engine import (
 )
 from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint, snapshot
-from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.line import Line, Prefixes
 from vvbatch.engine.vibevoice.model import VibeVoice
-from vvbatch.engine.vibevoice.prompt import Prompt, Tokens, cast
+from vvbatch.engine.vibevoice.prompt import Tokens, cast
 from vvbatch.engine.vibevoice.voices import VoiceLatents
 from vvbatch.profiles import Profile
 
@@ -43,49 +40,8 @@ PIECE = 256
 bits do not depend on what was cached."""
 PROMPT_TOKENS_A_STEP = 512
 """So much prompt is read between two frames of the lines that speak already."""
-PREFIX_CACHE_BYTES = 1 << 30
 BUDGET_TIMES = 2
 """A line ends as a runaway after so many tokens for each token of its prompt, as in the original."""
-
-
-@dataclass
-class Line:
-    """What a slot holds."""
-
-    request: Request
-    generator: torch.Generator
-    prompt: Prompt
-    voices: list[Tensor]  # latents with their noise, (frames, latent)
-    prefix_key: tuple[object, ...]
-    tokens_left: int
-    frames_left: float
-    cache: KeyValues
-    negative: KeyValues
-    admitted: float  # time.perf_counter()
-    pieces: deque[Tensor] | None = None  # of the prompt, still to be read; None: not begun
-    prefix_cached: bool = False
-    tokens: list[int] = field(default_factory=list)
-    frames: int = 0
-    first_chunk_s: float | None = None
-    latents: list[Tensor] = field(default_factory=list)
-
-
-class Prefixes:
-    """Keys and values of prompt prefixes, the least recently used thrown away first."""
-
-    def __init__(self, limit: int = PREFIX_CACHE_BYTES) -> None:
-        self.limit = limit
-        self._kept: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
-
-    def get(self, key: tuple[object, ...]) -> Tensor | None:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def put(self, key: tuple[object, ...], prefix: Tensor) -> None:
-        self._kept[key] = prefix
-        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.limit:
-            self._kept.popitem(last=False)
 
 
 class VibeVoiceEngine:
@@ -116,7 +72,7 @@ class VibeVoiceEngine:
         folder = snapshot(profile.model.repo, profile.model.revision)
         tokens = Tokens(tokenizer_folder(profile, folder))
         checkpoint = Checkpoint(folder)
-        devices.check_fits(profile, needed_bytes(checkpoint, where, profile.slots), where.device)
+        devices.check_fits(profile, devices.needed_bytes(checkpoint, where, profile.slots), where.device)
         if profile.threads is not None:
             torch.set_num_threads(profile.threads)
         with torch.inference_mode():
@@ -364,7 +320,7 @@ class VibeVoiceEngine:
             "prefix_cached": line.prefix_cached,
             "first_chunk_s": line.first_chunk_s,
             "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": line.request.steps},
-            "peak_bytes": peak_bytes(),
+            "peak_bytes": devices.peak_bytes(),
         }
         events.append(Finished(line.request.id, runaway=runaway, metrics=metrics))
         self._free(slot)
@@ -395,29 +351,3 @@ def tokenizer_folder(profile: Profile, model: Path) -> Path:
     if profile.model.tokenizer_repo is None:
         return model
     return snapshot(profile.model.tokenizer_repo, profile.model.tokenizer_revision or "main")
-
-
-def needed_bytes(checkpoint: Checkpoint, where: devices.Place, slots: int) -> int:
-    """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
-    language = torch.empty(0, dtype=where.language).element_size()
-    audio = torch.empty(0, dtype=where.audio).element_size()
-    total = 0
-    for name, shape in checkpoint.shapes.items():
-        if not name.startswith("model.audio_tower.encoder"):
-            total += math.prod(shape) * (language if "language_model" in name else audio)
-    text = checkpoint.config.text_config
-    position: int = (
-        text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
-    )
-    return total + slots * (900 + 450) * position * language
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held, in bytes."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return int(torch.cuda.max_memory_allocated())
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux' ru_maxrss begins with what the parent process held
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
