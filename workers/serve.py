@@ -36,18 +36,17 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-    from vvbatch.home import Home, HomeError
-
     from vvbatch import server
     from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
+    from vvbatch.home import Home, HomeError
     from vvbatch.ledger import Ledger, LedgerError
     from workers.render_worker import RenderWorker
 
     name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         home = Home.from_environment()
-        connection = server.connect(home)
+        connection = server.connect(home, patient=True)
         ledger = Ledger(home.ledger_url)
         engine = (open_engine or open_profiles_engine)(profile, home.cache)
     except (HomeError, server.ServerUnreachable, LedgerError, EngineUnavailable) as error:
