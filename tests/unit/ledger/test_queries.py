@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.ledgers import Clock, add_batch, begin, fail, line_id, open_ledger, render
-from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from tests.ledgers import add_batch, begin, fail, line_id, render
+from vvbatch.ledger import CachedTake, NewBatch
 from vvbatch.ledger.queries import (
     UnknownBatch,
     batch_heads,
@@ -18,16 +16,6 @@ from vvbatch.ledger.queries import (
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines"]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Ledger:
-    return open_ledger(tmp_path, clock)
 
 
 def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
