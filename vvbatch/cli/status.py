@@ -82,14 +82,16 @@ def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
     from vvbatch.connection import ServerUnreachable, connect, server_url, without_password
 
     models = {each["model"] for each in (*seen["queues"], *seen["workers"])}
+    address = None
     try:
+        address = without_password(server_url(home))
         connection = connect(home)
         living = queue.alive(connection, [worker["worker"] for worker in seen["workers"]])
         waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
     except (ServerUnreachable, redis.exceptions.RedisError) as error:
         for worker in seen["workers"]:
             worker["alive"] = None
-        return {"reachable": False, "address": None, "error": str(error), "waiting": {}}
+        return {"reachable": False, "address": address, "error": str(error), "waiting": {}}
     for worker in seen["workers"]:
         worker["alive"] = worker["worker"] in living
-    return {"reachable": True, "address": without_password(server_url(home)), "error": None, "waiting": waiting}
+    return {"reachable": True, "address": address, "error": None, "waiting": waiting}
