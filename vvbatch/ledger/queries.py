@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
-from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.ledger import Ledger, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
 
 PACE_TAKES = 200
@@ -97,8 +97,11 @@ def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, 
     views = []
     for row in rows:
         mine = counts[row["id"]]
-        state, eta_s = row["state"], 0 if row["ended_at"] else None
-        if state == "open":
+        state, eta_s = row["state"], None
+        if not mine["queued"] + mine["rendering"]:
+            # Between its last line's end and its own a batch would seem to be in work with nothing left to do.
+            state, eta_s = final_state([name for name in COUNTS[1:] if mine[name]]), 0
+        elif state == "open":
             took_part = recent.get(row["id"], [])
             begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
             state, speed = "rendering" if begun else "queued", pace(took_part)

@@ -114,6 +114,24 @@ def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger, clock):
     assert (view["state"], view["eta_s"]) == ("done", 0)
 
 
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [
+        (lambda ledger: render(ledger, "b", 2), "done"),
+        (lambda ledger: fail(ledger, "b", 2), "failed"),
+        (lambda ledger: ledger.cancel("b"), "cancelled"),
+    ],
+)
+def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_recorded(ledger, clock, end, state):
+    add_batch(ledger, "b", ["One.", "Two."])
+    render(ledger, "b", 1, clock)
+    end(ledger)
+    view = batch_view(ledger, "b")
+    assert (view["state"], view["eta_s"]) == (state, 0)
+    assert ledger.settle("b") == state
+    assert batch_view(ledger, "b")["state"] == state
+
+
 def test_a_batch_is_found_by_a_unique_beginning_and_the_newest_by_the_word_last(ledger, clock):
     for name in ("alpha-1", "alpha-2", "beta-1"):
         add_batch(ledger, name, ["One."])
