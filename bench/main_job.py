@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def status_in_a_large_ledger(folder: Path) -> dict[str, Any]:
 
 @measurement
 def submit(folder: Path) -> dict[str, Any]:
-    """10 lines to a running queue, 9 times, each another script; 10,000 lines from a CSV, with the peak of its memory."""
+    """10 lines to a running queue, 9 times, each another script; 10,000 lines from a CSV, with its peak memory."""
     environment = working_environment(folder)
     queue = subprocess.Popen([sys.executable, "-m", "vvbatch", "redis"], env=environment)
     try:
@@ -96,7 +97,7 @@ def submit(folder: Path) -> dict[str, Any]:
 
 @measurement
 def a_line_beside_its_engine(folder: Path) -> dict[str, Any]:
-    """What queue, checks, file and ledger add to a line: 2,000 lines at 16 slots, an engine that has its audio ready."""
+    """What queue, checks, file and ledger add to a line: 2,000 lines at 16 slots, the engine has its audio ready."""
     environment = working_environment(folder)
     script = write_csv(folder / "many.csv", 2_000)
     queue = subprocess.Popen([sys.executable, "-m", "vvbatch", "redis"], env=environment)
@@ -115,7 +116,7 @@ def a_line_beside_its_engine(folder: Path) -> dict[str, Any]:
         for process in filter(None, (worker, queue)):
             process.terminate()
             process.wait()
-    between = [1000 * (after - before) for before, after in zip(ended, ended[1:], strict=False)]
+    between = [1000 * (after - before) for before, after in pairwise(ended)]
     mean = 1000 * (ended[-1] - ended[0]) / len(between)
     return {
         "target_ms": 15,

@@ -68,7 +68,7 @@ def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None)
 
 
 def ffmpeg_format(start: bytes) -> str | None:
-    """FFmpeg's name of the container that a file's first 12 bytes are of; None for those that libsndfile reads, or none.
+    """FFmpeg's name of the container that a file's first 12 bytes are of; None for those that libsndfile reads.
 
     It is given to FFmpeg, which else would also follow playlists to other files.
     """
