@@ -10,14 +10,20 @@ import json
 import os
 import platform
 import secrets
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from bench.ready_worker import TEXT
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 9
@@ -65,6 +71,98 @@ def status_in_a_large_ledger(folder: Path) -> dict[str, Any]:
     return figures
 
 
+@measurement
+def submit(folder: Path) -> dict[str, Any]:
+    """10 lines to a running queue, 9 times, each another script; 10,000 lines from a CSV, with its peak memory."""
+    environment = working_environment(folder)
+    queue = subprocess.Popen([sys.executable, "-m", "vvbatch", "redis"], env=environment)
+    try:
+        small = [write_csv(folder / f"small-{number}.csv", 10) for number in range(ROUNDS + 1)]
+        took = [run_process(["submit", str(path), "--model", "ready"], environment)[0] for path in small][1:]
+        large = write_csv(folder / "large.csv", 10_000)
+        wall_s, peak_bytes = run_process(["submit", str(large), "--model", "ready"], environment)
+    finally:
+        queue.terminate()
+        queue.wait()
+    return {
+        "ten_lines": {"target_s": 0.8, "median_s": round(statistics.median(took), 3), "min_s": round(min(took), 3)},
+        "ten_thousand_lines": {
+            "target_s": 10,
+            "wall_s": round(wall_s, 2),
+            "target_mb": 300,
+            "peak_mb": peak_bytes >> 20,
+        },
+    }
+
+
+@measurement
+def a_line_beside_its_engine(folder: Path) -> dict[str, Any]:
+    """What queue, checks, file and ledger add to a line: 2,000 lines at 16 slots, the engine has its audio ready."""
+    environment = working_environment(folder)
+    script = write_csv(folder / "many.csv", 2_000)
+    queue = subprocess.Popen([sys.executable, "-m", "vvbatch", "redis"], env=environment)
+    worker = None
+    try:
+        run_process(["submit", str(script), "--model", "ready"], environment)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "bench.ready_worker", "ready"], env=environment, stderr=subprocess.DEVNULL
+        )
+        until = time.monotonic() + 300
+        while (ended := ended_takes(folder)) is None or len(ended) < 2_000:
+            if time.monotonic() > until:
+                raise RuntimeError(f"only {len(ended or [])} of 2,000 lines were done in 300 s")
+            time.sleep(1)
+    finally:
+        for process in filter(None, (worker, queue)):
+            process.terminate()
+            process.wait()
+    between = [1000 * (after - before) for before, after in pairwise(ended)]
+    mean = 1000 * (ended[-1] - ended[0]) / len(between)
+    return {
+        "target_ms": 15,
+        "lines": len(ended),
+        "median_ms": round(statistics.median(between), 2),
+        "mean_ms": round(mean, 2),
+    }
+
+
+def working_environment(folder: Path) -> dict[str, str]:
+    """A home folder with a profile `ready`, for processes that work."""
+    profile = (ROOT / "configs" / "draft.yaml").read_text().replace("slots: 4", "slots: 16")
+    (folder / "configs").mkdir()
+    (folder / "configs" / "ready.yaml").write_text(profile)
+    names = {"VVBATCH_HOME": folder, "VVBATCH_CONFIGS": folder / "configs", "PYTHONPATH": ROOT}
+    return os.environ | {name: str(path) for name, path in names.items()}
+
+
+def write_csv(path: Path, count: int) -> Path:
+    lines = [f"{TEXT} Number {number} of {path.stem}." for number in range(count)]
+    path.write_text("text\n" + "".join(f'"{line}"\n' for line in lines))
+    return path
+
+
+def run_process(words: list[str], environment: dict[str, str]) -> tuple[float, int]:
+    """Wall seconds and peak resident bytes of a vvbatch process."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vvbatch", *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"vvbatch {' '.join(words)} ended with status {status}")
+    return time.perf_counter() - began, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def ended_takes(folder: Path) -> list[float] | None:
+    """When each take ended, in seconds of some clock, in order; None before there is a ledger."""
+    file = folder / "ledger.sqlite3"
+    if not file.exists():
+        return None
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT ended_at FROM takes WHERE state = 'done' ORDER BY ended_at").fetchall()
+    return [datetime.fromisoformat(ended).timestamp() for (ended,) in rows]
+
+
 def fill(file: Path) -> None:
     from vvbatch.ledger import Ledger
     from vvbatch.ledger.database import write
@@ -106,7 +204,7 @@ def rows(batch: str, size: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]
     voices = [{"name": "carter", "sha256": "a" * 64, "path": "/voices/carter.wav", "rate": 1.0, "pitch": 0.0}]
     params = {"cfg_scale": 1.3, "steps": 10, "temperature": 0.0, "max_duration_s": None, "golden": True}
     request = {"turns": [[0, text]], "speakers": ["narrator"], "voices": voices, "seed": 7, "params": params}
-    checks = ("finite", "length", "dc_offset", "clipping", "duration", "leading", "trailing", "inner")
+    checks = ("finite", "not_empty", "sample_rate", "dc_offset", "clipping", "level", "duration_min", "duration_max")
     for number in range(1, size + 1):
         line_id, take_id, path = f"{batch}-{number:05}", secrets.token_hex(8), f"/out/{batch}/{number:05}.wav"
         ended = number % 100 > 0  # a line in a hundred still waits

@@ -1,7 +1,8 @@
-"""The original's way to render one line, written plainly on transformers' own modules: what the engine is compared with.
+"""The original's way to render one line, written plainly on transformers' own modules: what the engine is compared
+with.
 
-Semantics: one line at a time, argmax over four tokens from the conditional branch, an unconditional branch that only frames
-advance and speech-start empties, tokenizer state that speech-end clears.
+Semantics: one line at a time, argmax over four tokens from the conditional branch, an unconditional branch that only
+frames advance and speech-start empties, tokenizer state that speech-end clears.
 """
 
 from __future__ import annotations

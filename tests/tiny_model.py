@@ -1,5 +1,5 @@
-"""A real VibeVoice model of about 0.6 MB, made on the spot: true architecture and frame length, random weights, in either layout,
-with a byte-level tokenizer. It speaks a second or two and stops by itself.
+"""A real VibeVoice model of about 0.6 MB, made on the spot: true architecture and frame length, random weights, in
+either layout, with a byte-level tokenizer. It speaks a second or two and stops by itself.
 
     python -m tests.tiny_model FOLDER [original|transformers]
 """
@@ -76,7 +76,12 @@ def config() -> VibeVoiceConfig:
             "rms_norm_eps": 1e-6,
             "tie_word_embeddings": False,
         },
-        audio_config={"model_type": "vibevoice_acoustic_tokenizer", "hidden_size": LATENT, "vae_std": 0.625, **tokenizer},
+        audio_config={
+            "model_type": "vibevoice_acoustic_tokenizer",
+            "hidden_size": LATENT,
+            "vae_std": 0.625,
+            **tokenizer,
+        },
         semantic_model_config={
             "model_type": "vibevoice_acoustic_tokenizer_encoder",
             "hidden_size": FEATURES,
@@ -142,9 +147,10 @@ def original_config() -> dict[str, object]:
 
 
 def tensors(seed: int, calm: bool = False) -> dict[str, Tensor]:
-    """Random weights by transformers' names; the first hidden dimension is a constant, with which the output layer prefers
-    frames over the other tokens. Random nets amplify: a difference in the last bit fills the audio within 8 frames. In a calm
-    model one frame moves the next less, so that two implementations can be compared for longer; it may not end by itself."""
+    """Random weights by transformers' names; the first hidden dimension is a constant, with which the output layer
+    prefers frames over the other tokens. Random nets amplify: a difference in the last bit fills the audio within 8
+    frames. In a calm model one frame moves the next less, so that two implementations can be compared for longer; it
+    may not end by itself."""
     torch.manual_seed(seed)
     with torch.no_grad():
         model = VibeVoiceForConditionalGeneration(config()).eval()

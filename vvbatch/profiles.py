@@ -31,8 +31,8 @@ class Generation(Strict, frozen=True, kw_only=True):
     steps: Setting
     temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
     voice_seed: int | None = None
-    """Seed of the noise that voice prompts are heard with. None: each line's own seed, as the original does it. With a number
-    every line hears the same voice, and reads it once a batch instead of once a line."""
+    """Seed of the noise that voice prompts are heard with. None: each line's own seed, as the original does it. With a
+    number every line hears the same voice, and reads it once a batch instead of once a line."""
 
 
 class Model(Strict, frozen=True, kw_only=True):

@@ -8,16 +8,13 @@ from __future__ import annotations
 import io
 import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from tests.conftest import ROOT
 from tests.ledgers import Clock, add_batch, fail, render
-from tests.unit.ledger.test_database import ONE_LINE, WRITER, shape
+from tests.unit.ledger.test_database import ONE_LINE, run_writers, shape
 from vvbatch.ledger import Ledger, LedgerError, schema
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes, metrics
@@ -124,13 +121,7 @@ def test_a_server_that_does_not_answer_is_a_ledger_that_cannot_be_opened():
 
 
 def test_four_processes_that_open_and_write_at_once_lose_nothing(url):
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, url, f"w{n}"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        for n in range(4)
-    ]
-    for writer in writers:
-        _, said = writer.communicate(timeout=120)
-        assert writer.returncode == 0, said
+    run_writers(url)
     assert query(url, "SELECT state, count(*) FROM lines GROUP BY state ORDER BY state", 9, 5).rows == [
         ("done", 80),
         ("failed", 40),

@@ -1,4 +1,5 @@
-"""The engine against the original: against its recorded outputs when they are at hand, always against its plain rewriting."""
+"""The engine against the original: against its recorded outputs when they are at hand, always against its plain
+rewriting."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ def test_the_engine_says_what_transformers_modules_say_one_line_at_a_time(
         request("one", cast[:1], seed=11, steps=10, max_duration_s=None),
         request("two", cast, "So it is.", seed=12, steps=10, max_duration_s=None),
     ]
-    lines = {one.id: engine.admit(one, max_tokens=tokens) for one in asked}
+    lines = {one.id: engine.start(one, max_tokens=tokens) for one in asked}
     ended = 0
     while ended < len(asked):
         ended += sum(isinstance(event, Finished) for event in engine.step())

@@ -66,10 +66,11 @@ def as_told(error: Exception) -> click.ClickException | None:
     from vvbatch.script.model import ScriptError
     from vvbatch.server import ServerUnreachable
     from vvbatch.store import StoreError
+    from vvbatch.voices.errors import MissingExtra, VoiceError
 
-    if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch):
+    if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):
         return BadInput(str(error))
-    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable):
+    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | MissingExtra):
         return Unavailable(str(error))
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -149,7 +149,7 @@ class Ledger:
             states = set(
                 connection.execute(select(lines.c.state).where(lines.c.batch_id == batch_id).distinct()).scalars()
             )
-            state = "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"
+            state = final_state(states)
             changed = connection.execute(
                 batches.update()
                 .where(batches.c.id == batch_id, batches.c.ended_at.is_(None))
@@ -503,6 +503,11 @@ class Ledger:
                 detail=detail,
             )
         )
+
+
+def final_state(states: Collection[str]) -> str:
+    """The state of a batch whose lines have these, none of them open."""
+    return "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"
 
 
 CLAIM_COLUMNS = (

@@ -11,12 +11,13 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
-from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.schema import LINE_ENDED, LINE_OPEN, LINE_STATES, batches, lines, qc_results, takes
+from vvbatch.ledger.ledger import Ledger, final_state
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
 
 PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
 
+COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
 
 
@@ -78,9 +79,13 @@ def batch_view(ledger: Ledger, batch_id: str) -> dict[str, Any]:
 
 
 def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """`batch_view` of several batches, in their order, without the lines. Raises UnknownBatch."""
+    """`batch_view` of batches by their whole ids, in that order, without the lines. Raises UnknownBatch."""
     with ledger.engine.connect() as connection:
-        return heads(connection, [batch_row(connection, batch_id) for batch_id in batch_ids])
+        found = connection.execute(select(batches).where(batches.c.id.in_(batch_ids))).mappings()
+        rows = {row["id"]: row for row in found}
+        if unknown := [batch_id for batch_id in batch_ids if batch_id not in rows]:
+            raise UnknownBatch(f"unknown batch {unknown[0]!r}")
+        return heads(connection, [rows[batch_id] for batch_id in batch_ids])
 
 
 def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
@@ -92,8 +97,11 @@ def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, 
     views = []
     for row in rows:
         mine = counts[row["id"]]
-        state, eta_s = row["state"], 0 if row["ended_at"] else None
-        if state == "open":
+        state, eta_s = row["state"], None
+        if not mine["queued"] + mine["rendering"]:
+            # Between its last line's end and its own a batch would seem to be in work with nothing left to do.
+            state, eta_s = final_state([name for name in COUNTS[1:] if mine[name]]), 0
+        elif state == "open":
             took_part = recent.get(row["id"], [])
             begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
             state, speed = "rendering" if begun else "queued", pace(took_part)
@@ -117,8 +125,7 @@ def counts_by_state(connection: Connection, batch_ids: Sequence[str]) -> dict[st
         .where(lines.c.batch_id.in_(batch_ids))
         .group_by(lines.c.batch_id, lines.c.state)
     )
-    names = ("total", *LINE_ENDED[:3], *LINE_OPEN, LINE_ENDED[3])
-    counts = {batch_id: dict.fromkeys(names, 0) for batch_id in batch_ids}
+    counts = {batch_id: dict.fromkeys(COUNTS, 0) for batch_id in batch_ids}
     for batch_id, state, count in connection.execute(query):
         counts[batch_id][state] = count
         counts[batch_id]["total"] += count
@@ -269,6 +276,3 @@ def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
     )
     with ledger.engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
-
-
-assert set(LINE_STATES) == {*LINE_OPEN, *LINE_ENDED}

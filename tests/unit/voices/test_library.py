@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.engine import Manner
+from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
 from vvbatch.voices.library import manner_of
@@ -156,11 +157,11 @@ def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not a WAV"),
-        (b"RIFF", "not a WAV"),
-        (b"fLaC" + b"\0" * 100, "not a WAV"),
-        (b"RIFF\x24\0\0\0WAVE", "no audio"),
-        (b"RIFF\x24\0\0\0WAVEdata\x04\0\0\0\0\0\0\0", "without a format header"),
+        (b"", "it ends too early"),
+        (b"RIFF", "not a PCM WAV"),
+        (b"fLaC" + b"\0" * 100, "does not start with RIFF"),
+        (b"RIFF\x24\0\0\0WAVE", "not a PCM WAV"),
+        (b"RIFF\x24\0\0\0WAVEdata\x04\0\0\0\0\0\0\0", "data chunk before fmt chunk"),
     ],
 )
 def test_what_is_no_wav_is_refused_with_the_reason(own, data, reason):
@@ -172,7 +173,7 @@ def test_what_is_no_wav_is_refused_with_the_reason(own, data, reason):
 def test_a_header_without_audio_is_refused(own):
     whole = write_wav(own / "empty.wav", speechlike(1.0)).read_bytes()
     (own / "empty.wav").write_bytes(whole[:44])
-    with pytest.raises(UnusableVoice, match="no audio"):
+    with pytest.raises(UnusableVoice, match="0 are there"):
         Library([own]).resolve("empty")
 
 
@@ -273,3 +274,19 @@ def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz():
         assert library.resolve(name).name == name
     with pytest.raises(UnusableVoice, match="16,000 Hz"):
         library.resolve("en-Alice_woman")
+
+
+def test_a_projects_own_voices_come_first_where_there_is_a_manifest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))
+    home = Home.from_environment()
+    put(Path("voices"), "alice")
+    assert Library.of(home).resolve("alice").path.parent == bundled("voices")
+    write_manifest(Path("voices"), put(Path("voices"), "alice"))
+    assert Library.of(home).resolve("alice").path == tmp_path / "voices" / "alice.wav"
+
+
+def test_a_derived_manner_follows_the_gender():
+    hashes = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(60)]
+    assert all(manner_of(one, "female").pitch > 0 for one in hashes)
+    assert len({manner_of(one, "male").pitch for one in hashes}) == 7

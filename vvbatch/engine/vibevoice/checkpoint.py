@@ -1,7 +1,7 @@
 """A model snapshot on this disk: where it is, what it holds, and its tensors one at a time, memory-mapped.
 
-Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside, tensors go by
-transformers' names and in transformers' shapes, which are the same numbers under other names.
+Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside,
+tensors go by transformers' names and in transformers' shapes, which are the same numbers under other names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
@@ -60,7 +60,8 @@ def transformers_name(original: str) -> str:
 
 
 def snapshot(repo: str, revision: str) -> Path:
-    """The folder of `repo` at `revision` in the Hugging Face cache, or `repo` itself when it is a folder. Never downloads."""
+    """The folder of `repo` at `revision` in the Hugging Face cache, or `repo` itself when it is a folder. Never
+    downloads."""
     folder = Path(repo).expanduser()
     if folder.is_dir():
         return folder
@@ -96,7 +97,7 @@ def read_config(folder: Path) -> VibeVoiceConfig:
         return _from_original(data) if is_original(data) else VibeVoiceConfig(**data)
     except KeyError as error:
         raise EngineUnavailable(f"{file} lacks {error.args[0]!r}: not a VibeVoice model that vvbatch knows") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, StrictDataclassError) as error:
         raise EngineUnavailable(f"{file}: {error}") from error
 
 
@@ -231,4 +232,6 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     elif (folder / "model.safetensors").is_file():
         yield folder / "model.safetensors"
     else:
-        raise EngineUnavailable(f"{folder} holds no model.safetensors (other formats are not read); pull the model again")
+        raise EngineUnavailable(
+            f"{folder} holds no model.safetensors (other formats are not read); pull the model again"
+        )
