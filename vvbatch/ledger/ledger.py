@@ -142,8 +142,11 @@ class Ledger:
 
     def settle(self, batch_id: str) -> str | None:
         """End a batch that has no open line left. Returns its final state, or None when it goes on or had ended."""
+        still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
+        with self.engine.connect() as connection:  # asked after every line: a look must not wait for the write lock
+            if connection.execute(still_open).first():
+                return None
         with write(self.engine) as connection:
-            still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
             if connection.execute(still_open).first():
                 return None
             states = set(

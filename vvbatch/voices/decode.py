@@ -25,6 +25,7 @@ class Recording:
     samples: Samples  # (n,) or (n, channels)
     rate: int  # Hz
     sha256: str  # of the file's bytes
+    start_s: float = 0.0  # of an excerpt
 
     @property
     def duration_s(self) -> float:
@@ -56,7 +57,7 @@ def decode(path: Path) -> Recording:
 def excerpted(recording: Recording, start_s: float, length_s: float | None) -> Recording:
     """The part of a recording from `start_s` on, still known by the whole file's hash. Raises UnusableVoice."""
     samples = excerpt(recording.samples, recording.rate, start_s, length_s)
-    return replace(recording, samples=samples)
+    return replace(recording, samples=samples, start_s=recording.start_s + start_s)
 
 
 def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None) -> Samples:
@@ -68,7 +69,7 @@ def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None)
 
 
 def ffmpeg_format(start: bytes) -> str | None:
-    """FFmpeg's name of the container that a file's first 12 bytes are of; None for those that libsndfile reads.
+    """FFmpeg's name of the container that a file's first 12 bytes are of; None for what is libsndfile's, or nobody's.
 
     It is given to FFmpeg, which else would also follow playlists to other files.
     """

@@ -48,7 +48,8 @@ def import_voice(
         "source": os.fsencode(source.name).decode("utf-8", "replace"),
         "source_sha256": recording.sha256,
         "source_rate_hz": recording.rate,
-        "source_duration_s": round(recording.duration_s, 3),
+        "start_s": recording.start_s,
+        "length_s": round(recording.duration_s, 3),
         "made_at": when.isoformat(timespec="seconds"),
         "made_by": f"vvbatch {__version__}, voices import",
     }
@@ -84,18 +85,18 @@ def put(folder: Path, samples: NDArray[np.float32], fields: Mapping[str, object]
     name = unicodedata.normalize("NFC", str(fields["name"]))
     refuse_name(name, library)
     data = audio.wav_bytes(audio.to_pcm16(samples), SAMPLE_RATE)
+    sha256 = hashlib.sha256(data).hexdigest()
     with changing(folder) as manifest:
         if folded(name) in {folded(entry.name) for entry in manifest.voices}:  # put there since the library was read
             raise NameTaken(f"there is already a voice {name!r} in {folder}")
         path = folder / f"{name}.wav"
         if os.path.lexists(path):  # a file that just lies there stays as it is
-            path = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.wav"
+            path = folder / f"{name}-{sha256[:8]}.wav"
         try:
-            entry = msgspec.convert({**fields, "name": name, "file": path.name, "sha256": "0" * 64}, Entry)
+            entry = msgspec.convert({**fields, "name": name, "file": path.name, "sha256": sha256}, Entry)
         except msgspec.ValidationError as error:
             raise VoiceError(f"voice {name!r}: {error}") from error
-        written = write_atomically(path, data)
-        entry = msgspec.structs.replace(entry, sha256=written.sha256)
+        write_atomically(path, data)
         manifest.voices.append(entry)
     return entry
 
