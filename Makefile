@@ -39,7 +39,7 @@ $(VENV)/.draft: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "installing vvbatch and what its tests need"
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) --editable '.[draft,vibevoice,qc,dev]'
+	@$(PIP) --editable '.[all]'
 	@touch $@ $(VENV)/.draft
 
 clean:

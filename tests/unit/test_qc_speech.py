@@ -78,8 +78,8 @@ def takes() -> list[tuple[str, Samples]]:
         voice = Voice("joe", Path("joe.wav"), "0" * 64, Manner(rate, pitch=(0, 2, -2)[number % 3]))
         engine.admit(Request("take", (Turn(0, text),), (voice,), number, 1.3, 10))
         chunks: list[Samples] = []
-        while "take" in engine.speaking:
-            chunks += [event.samples for event in engine.step() if isinstance(event, Chunk)]
+        while chunk := [event.samples for event in engine.step() if isinstance(event, Chunk)]:
+            chunks += chunk
         spoken.append((text, np.concatenate(chunks)))
     engine.close()
     return spoken
