@@ -30,11 +30,12 @@ from vvbatch.engine import (
     Voice,
 )
 from vvbatch.engine.vibevoice import device as devices
-from vvbatch.engine.vibevoice.checkpoint import Checkpoint, snapshot
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.language import KeyValues
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.prompt import Prompt, Tokens, cast
 from vvbatch.engine.vibevoice.voices import VoiceLatents
+from vvbatch.models.snapshot import snapshot
 from vvbatch.profiles import Profile
 
 PIECE = 256
