@@ -33,6 +33,10 @@ class BadWeights(Exception):
     """A weight file is not whole; the message says what was found."""
 
 
+class CutOff(BadWeights):
+    """The file ends before it should."""
+
+
 @dataclass(frozen=True)
 class Header:
     tensors: Mapping[str, Entry]
@@ -54,7 +58,7 @@ def read_header(file: Path) -> Header:
             raise BadWeights(f"it is not a safetensors file ({size:,} bytes)")
         text = stream.read(length)
     if len(text) < length:
-        raise BadWeights(f"it ends within its header: {size:,} bytes, the header alone has {length + 8:,}")
+        raise CutOff(f"it ends within its header: {size:,} bytes, the header alone has {length + 8:,}")
     try:
         data = json.loads(text)
         metadata = msgspec.convert(data.pop("__metadata__", {}), dict[str, str])
@@ -62,9 +66,10 @@ def read_header(file: Path) -> Header:
     except (ValueError, AttributeError, TypeError) as error:
         raise BadWeights(f"its header cannot be read: {error}") from error
     check_gaps(header)
-    if size != header.file_size:
-        kind = "is cut off" if size < header.file_size else "has more than its header says"
-        raise BadWeights(f"it {kind}: {size:,} bytes, its header says {header.file_size:,}")
+    if size < header.file_size:
+        raise CutOff(f"it is cut off: {size:,} bytes, its header says {header.file_size:,}")
+    if size > header.file_size:
+        raise BadWeights(f"it is too long: {size:,} bytes, its header says {header.file_size:,}")
     return header
 
 

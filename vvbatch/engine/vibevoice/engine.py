@@ -35,7 +35,9 @@ from vvbatch.engine.vibevoice.language import KeyValues
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.prompt import Prompt, Tokens, cast
 from vvbatch.engine.vibevoice.voices import VoiceLatents
+from vvbatch.models.memory import memory_needed
 from vvbatch.models.snapshot import snapshot
+from vvbatch.models.verify import require_ready
 from vvbatch.profiles import Profile
 
 PIECE = 256
@@ -114,6 +116,7 @@ class VibeVoiceEngine:
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
         """Load the profile's model. Raises EngineUnavailable."""
+        require_ready(profile, cache / "models")
         where = devices.place(profile)
         folder = snapshot(profile.model.repo, profile.model.revision)
         tokens = Tokens(tokenizer_folder(profile, folder))
@@ -398,13 +401,9 @@ def needed_bytes(checkpoint: Checkpoint, where: devices.Place, slots: int) -> in
     """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
     language = torch.empty(0, dtype=where.language).element_size()
     audio = torch.empty(0, dtype=where.audio).element_size()
-    total = 0
-    for name, shape in checkpoint.shapes.items():
-        if not name.startswith("model.audio_tower.encoder"):
-            total += math.prod(shape) * (language if "language_model" in name else audio)
     text = checkpoint.config.text_config
     position = text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
-    return total + slots * (900 + 450) * position * language
+    return memory_needed(checkpoint.shapes, position, language, audio, slots)
 
 
 def peak_bytes() -> int:
