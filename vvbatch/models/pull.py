@@ -1,6 +1,7 @@
 """Bring a model from the hub into the Hugging Face cache, at its pinned revision, only the files that vvbatch uses.
 
-The download itself is huggingface_hub's: it goes on after a cut connection, and what is complete is not fetched again.
+The download itself is huggingface_hub's: it goes on after a cut connection, and a file that is complete is not fetched
+again. A file that a killed process left half is begun anew: huggingface_hub keeps no half files.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def hub_errors(source: Source) -> Iterator[None]:
         raise EngineUnavailable(f"{endpoint()} answers {code} for {source.repo}{help}") from error
     except connection_error as error:
         raise EngineUnavailable(
-            f"{endpoint()} cannot be reached ({error or type(error).__name__}): the same command goes on from there; "
+            f"no connection to {endpoint()}, or it broke off ({error or type(error).__name__}): the same command goes on; "
             "HF_ENDPOINT names a mirror, `vvbatch models sync` copies from another machine"
         ) from error
     except OSError as error:
@@ -98,7 +99,7 @@ def ask(source: Source) -> Offer:
     from huggingface_hub import HfApi
 
     with hub_errors(source):
-        info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
+        info = HfApi(endpoint=endpoint()).model_info(source.repo, revision=source.revision, files_metadata=True)
     files = []
     for each in info.siblings or []:
         oid = each.lfs.sha256 if each.lfs else each.blob_id
@@ -158,7 +159,13 @@ def fetch(offer: Offer) -> None:
     # A name is also a pattern: brackets would be read as a choice of letters.
     names = [each.name.replace("[", "[[]") for each in offer.files]
     with hub_errors(offer.source):
-        snapshot_download(offer.source.repo, revision=offer.source.revision, allow_patterns=names)
+        snapshot_download(
+            offer.source.repo,
+            revision=offer.source.revision,
+            allow_patterns=names,
+            cache_dir=hub_cache(),
+            endpoint=endpoint(),
+        )
 
 
 def remove_misfits(offer: Offer) -> None:
