@@ -141,7 +141,7 @@ class VibeVoiceEngine:
                 "requested": f"{profile.device}/{profile.dtype}",
                 "slots": profile.slots,
                 "threads": torch.get_num_threads(),
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),  # a subclass, which no JSON encoder knows
                 "transformers": transformers.__version__,
                 "machine": platform.machine(),
             },
