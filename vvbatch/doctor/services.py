@@ -75,7 +75,7 @@ def ledger(home: Home) -> Iterator[Finding]:
         refuse_network_file_system(file)
         open_database(home.ledger_url, migrate=False).dispose()
     except LedgerError as error:
-        yield Finding("ledger: place and version", False, str(error), "see the message")
+        yield Finding("ledger: place and version", False, str(error), "set VVBATCH_HOME to a folder on a local disk, or upgrade vvbatch")
     else:
         yield Finding("ledger: place and version", True, "on a local disk, of a version that this vvbatch knows")
 

@@ -7,11 +7,6 @@ import pytest
 from tests import hub_cache
 
 
-@pytest.fixture(scope="session")
-def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    return hub_cache.tiny_files(tmp_path_factory.mktemp("made"))
-
-
 @pytest.fixture
 def cache(
     tmp_path: Path, tiny_files: tuple[dict[str, bytes], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
