@@ -41,7 +41,9 @@ def tiny_files(folder: Path, shards: int = 2) -> tuple[dict[str, bytes], dict[st
     return files, {"tokenizer.json": files.pop("tokenizer.json")}
 
 
-def write_profile(configs: Path, name: str = "tiny", repo: str = REPO, revision: str = REVISION, slots: int = 2) -> Path:
+def write_profile(
+    configs: Path, name: str = "tiny", repo: str = REPO, revision: str = REVISION, slots: int = 2
+) -> Path:
     configs.mkdir(exist_ok=True)
     model = {"repo": repo, "revision": revision}
     if repo == REPO:

@@ -43,7 +43,9 @@ def has(device: str) -> bool:
     """Whether the hardware and its driver are here; whether torch can use it, only torch knows."""
     kind = device.partition(":")[0]
     if kind == "cuda":
-        return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+        return (
+            Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+        )
     if kind == "mps":
         return sys.platform == "darwin" and platform.machine() == "arm64"
     return device == "cpu"

@@ -48,7 +48,10 @@ def seen(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_hook_sees_a_connection(seen: Path) -> None:
-    for program in ("import socket; socket.create_connection(('127.0.0.1', 9))", "import urllib.request as r; r.urlopen('http://h')"):
+    for program in (
+        "import socket; socket.create_connection(('127.0.0.1', 9))",
+        "import urllib.request as r; r.urlopen('http://h')",
+    ):
         subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert len(seen.read_text().splitlines()) == 2
 

@@ -10,7 +10,9 @@ from vvbatch.cli.common import BadInput, Failed, faults
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The zip  [default: vvbatch-DATE.zip here]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The zip  [default: vvbatch-DATE.zip here]"
+)
 @click.option("--texts", is_flag=True, help="With the texts and titles of the scripts.")
 @faults
 def bundle(out: Path | None, texts: bool) -> None:

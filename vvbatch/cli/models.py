@@ -279,4 +279,6 @@ def convert(name: str, out: Path) -> None:
     with report.counting("bytes converted") as seen:
         folder = convert_model(profile, out.expanduser().absolute(), seen)
     click.echo(str(folder))
-    click.echo(f"to render with it, copy configs/{name}.yaml with  model: {{repo: {folder}, revision: local}}", err=True)
+    click.echo(
+        f"to render with it, copy configs/{name}.yaml with  model: {{repo: {folder}, revision: local}}", err=True
+    )

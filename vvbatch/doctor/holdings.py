@@ -23,7 +23,9 @@ def profiles(_home: Home) -> Iterator[Finding]:
         found = machine.place(profile)
         if found is None:
             wanted = " or ".join([profile.device, *profile.fallback])
-            yield Finding(f"profile {name}", True, f"asks for {wanted}: not here", "use another profile on this machine")
+            yield Finding(
+                f"profile {name}", True, f"asks for {wanted}: not here", "use another profile on this machine"
+            )
         else:
             yield Finding(f"profile {name}", True, f"would run on {found[0]} in {found[1]}")
 
@@ -43,7 +45,9 @@ def models(home: Home) -> Iterator[Finding]:
         problems = profile_problems(profile, manifests, "changed")
         row = describe(profile, manifests)
         if problems and state_of(problems) == "absent":
-            yield Finding(f"model of {profile.name}", True, "not on this machine", f"vvbatch models pull {profile.name}")
+            yield Finding(
+                f"model of {profile.name}", True, "not on this machine", f"vvbatch models pull {profile.name}"
+            )
         elif problems:
             words = "; ".join(problem.message for problem in problems)
             yield Finding(f"model of {profile.name}", False, words, remedy(profile, problems))
@@ -52,7 +56,12 @@ def models(home: Home) -> Iterator[Finding]:
         elif row["memory_fits"] is False:
             needed, total = row["memory_bytes"] / 1e9, row["memory_total_bytes"] / 1e9
             words = f"needs {needed:.1f} GB, {row['device']} has {total:.1f} GB"
-            yield Finding(f"model of {profile.name}", True, words, "lower `slots` in a profile of your own, or use a smaller model")
+            yield Finding(
+                f"model of {profile.name}",
+                True,
+                words,
+                "lower `slots` in a profile of your own, or use a smaller model",
+            )
         else:
             yield Finding(f"model of {profile.name}", True, f"complete: {row['path'] or profile.model.repo}")
 

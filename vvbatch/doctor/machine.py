@@ -53,7 +53,9 @@ def packages(_home: Home) -> Iterator[Finding]:
     for extra, names in EXTRAS.items():
         found = {name: installed(name) for name in names}
         words = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
-        yield Finding(f"packages: {extra}", True, words, None if all(found.values()) else f"pip install 'vvbatch[{extra}]'")
+        yield Finding(
+            f"packages: {extra}", True, words, None if all(found.values()) else f"pip install 'vvbatch[{extra}]'"
+        )
 
 
 def home_folder(home: Home) -> Iterator[Finding]:

@@ -52,7 +52,9 @@ def queue_server(home: Home) -> Iterator[Finding]:
     yield Finding("queue: durability", on and written, words, None if on and written else remedy)
     policy = facts.get("maxmemory_policy", "noeviction")
     kept = policy == "noeviction"
-    yield Finding("queue: memory", kept, f"maxmemory-policy {policy}", None if kept else "set  maxmemory-policy noeviction")
+    yield Finding(
+        "queue: memory", kept, f"maxmemory-policy {policy}", None if kept else "set  maxmemory-policy noeviction"
+    )
 
 
 def ledger(home: Home) -> Iterator[Finding]:
@@ -75,7 +77,12 @@ def ledger(home: Home) -> Iterator[Finding]:
         refuse_network_file_system(file)
         open_database(home.ledger_url, migrate=False).dispose()
     except LedgerError as error:
-        yield Finding("ledger: place and version", False, str(error), "set VVBATCH_HOME to a folder on a local disk, or upgrade vvbatch")
+        yield Finding(
+            "ledger: place and version",
+            False,
+            str(error),
+            "set VVBATCH_HOME to a folder on a local disk, or upgrade vvbatch",
+        )
     else:
         yield Finding("ledger: place and version", True, "on a local disk, of a version that this vvbatch knows")
 
@@ -124,14 +131,21 @@ def workers(home: Home) -> Iterator[Finding]:
         alive = set()
     stuck = [each["worker"] for each in seen["workers"] if each["worker"] not in alive and each["rendering"]]
     words = f"{len(alive)} alive" + (f"; dead with lines in hand: {', '.join(stuck)}" if stuck else "")
-    yield Finding("workers", not stuck, words, "vvbatch up  (a worker takes up what a dead one left)" if stuck else None)
+    yield Finding(
+        "workers", not stuck, words, "vvbatch up  (a worker takes up what a dead one left)" if stuck else None
+    )
     served = {each["model"] for each in seen["workers"] if each["worker"] in alive}
     for each in seen["queues"]:
         if each["waiting"] and each["model"] not in served:
             words = f"{each['waiting']} lines wait, no worker"
             yield Finding(f"queue of {each['model']}", True, words, f"vvbatch up --workers {each['model']}")
         if each["paused"]:
-            yield Finding(f"queue of {each['model']}", True, f"paused: {each['paused']}", f"vvbatch resume --queue {each['model']}")
+            yield Finding(
+                f"queue of {each['model']}",
+                True,
+                f"paused: {each['paused']}",
+                f"vvbatch resume --queue {each['model']}",
+            )
 
 
 def failures(home: Home) -> Iterator[Finding]:
@@ -141,4 +155,6 @@ def failures(home: Home) -> Iterator[Finding]:
     with closing(book):
         newest = overview(book)["failures"]
     for each in newest:
-        yield Finding(f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}")
+        yield Finding(
+            f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}"
+        )

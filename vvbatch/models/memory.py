@@ -13,9 +13,7 @@ POSITIONS = 900 + 450  # of a line's two branches: 60 s of speech with 30 s of v
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-def memory_needed(
-    shapes: Mapping[str, Sequence[int]], position: int, language: int, audio: int, slots: int
-) -> int:
+def memory_needed(shapes: Mapping[str, Sequence[int]], position: int, language: int, audio: int, slots: int) -> int:
     """Bytes of the weights as they will be held, and of every slot's key/value cache.
 
     `shapes` by transformers' names; `position`: numbers that the cache holds for one token; `language` and `audio`: bytes a

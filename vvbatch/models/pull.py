@@ -66,11 +66,15 @@ def hub_errors(source: Source) -> Iterator[None]:
     """What can go wrong with the hub, as EngineUnavailable with the remedy."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-    connection_error = HfHubHTTPError.__mro__[1]  # HTTPError of httpx or httpx2, whichever the hub's client is made with
+    connection_error = HfHubHTTPError.__mro__[
+        1
+    ]  # HTTPError of httpx or httpx2, whichever the hub's client is made with
     try:
         yield
     except GatedRepoError as error:
-        raise EngineUnavailable(f"{source.repo} asks for consent on its page at {endpoint()}: give it, then {TOKEN_HELP}") from error
+        raise EngineUnavailable(
+            f"{source.repo} asks for consent on its page at {endpoint()}: give it, then {TOKEN_HELP}"
+        ) from error
     except RevisionNotFoundError as error:
         raise EngineUnavailable(f"{source.repo} has no revision {source.revision} at {endpoint()}") from error
     except RepositoryNotFoundError as error:
@@ -113,7 +117,9 @@ def ask(source: Source) -> Offer:
     return Offer(source, str(info.sha), tuple(files))
 
 
-def check_space(offers: list[Offer], free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free) -> int:
+def check_space(
+    offers: list[Offer], free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+) -> int:
     """The bytes to fetch. Raises EngineUnavailable when they do not fit on the cache's disk."""
     needed = sum(each.size for offer in offers for each in offer.missing())
     cache = hub_cache()
@@ -147,7 +153,9 @@ def pull(offer: Offer, manifests: Path, progress: Progress = nobody) -> Path:
         for problem in problems:
             discard(folder / problem.file)
     told = "; ".join(problem.message for problem in problems)
-    raise EngineUnavailable(f"{endpoint()} gives other bytes than it announces: {told}; they were removed, try another mirror")
+    raise EngineUnavailable(
+        f"{endpoint()} gives other bytes than it announces: {told}; they were removed, try another mirror"
+    )
 
 
 def fetch(offer: Offer) -> None:

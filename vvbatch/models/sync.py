@@ -95,7 +95,14 @@ def sync(source: str, repo_folder: str, told: Callable[[str], None] | None = Non
     """Copy one repo's folder into this machine's cache; nothing here is deleted. Raises EngineUnavailable."""
     target = hub_cache() / repo_folder
     target.mkdir(parents=True, exist_ok=True)
-    options = ["-rlt", "--partial-dir=.rsync-partial", "--safe-links", "--chmod=ugo=rwX", "--exclude=*.incomplete", "--exclude=*.lock"]
+    options = [
+        "-rlt",
+        "--partial-dir=.rsync-partial",
+        "--safe-links",
+        "--chmod=ugo=rwX",
+        "--exclude=*.incomplete",
+        "--exclude=*.lock",
+    ]
     if told:
         options.append("--info=progress2,stats0")
     run([*options, "--", f"{source}{repo_folder}/", f"{target}/"], told)

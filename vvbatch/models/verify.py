@@ -91,9 +91,7 @@ def files_of(source: Source, folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if any(fnmatch(file.name, each) for each in source.patterns))
 
 
-def verify(
-    source: Source, manifests: Path, read: Reading = "everything", progress: Progress = nobody
-) -> list[Problem]:
+def verify(source: Source, manifests: Path, read: Reading = "everything", progress: Progress = nobody) -> list[Problem]:
     """Everything that is wrong with a source on this disk, as far as its files are read."""
     try:
         folder = snapshot(source.repo, source.revision)
@@ -185,7 +183,11 @@ def content_problems(
         named = hub_name(file)
         if named and expected and named != expected:
             problems.append(
-                Problem("drift", file.name, f"{file} is {named[:12]}…, but {said_by} {expected[:12]}…: it is of another revision")
+                Problem(
+                    "drift",
+                    file.name,
+                    f"{file} is {named[:12]}…, but {said_by} {expected[:12]}…: it is of another revision",
+                )
             )
         elif rehash or not expected or known.get(file.name) != here:
             oid = git_blob_hash(file) if expected and len(expected) == 40 else sha256(file, progress, done, total)
@@ -244,7 +246,9 @@ def drift(source: Source) -> str | None:
     if source.local:
         return None
     if not source.pinned:
-        return f"the profile names {source.revision}, not a commit: here it is {commit_of(source.repo, source.revision)}"
+        return (
+            f"the profile names {source.revision}, not a commit: here it is {commit_of(source.repo, source.revision)}"
+        )
     main = commit_of(source.repo, "main")
     if main not in (None, source.revision):
         return f"the profile pins {source.revision[:12]}…, the cache's main is {main}: the pinned one is used"
@@ -274,4 +278,6 @@ def require_ready(profile: Profile, manifests: Path) -> None:
     problems = profile_problems(profile, manifests, "changed")
     if problems:
         told = "; ".join(problem.message for problem in problems)
-        raise EngineUnavailable(f"the model of profile {profile.name!r} cannot be used: {told}; {remedy(profile, problems)}")
+        raise EngineUnavailable(
+            f"the model of profile {profile.name!r} cannot be used: {told}; {remedy(profile, problems)}"
+        )

@@ -36,7 +36,10 @@ def test_what_the_environment_calls_secret_is_hidden_wherever_it_stands() -> Non
 
 def test_tokens_and_query_parameters_are_hidden() -> None:
     text = "hf_abcdefghijkl https://x/y?token=abc&b=1 postgresql://h/db?password=geheim Authorization: Bearer abc.def"
-    assert redacted(text, set()) == "*** https://x/y?token=***&b=1 postgresql://h/db?password=*** Authorization: Bearer ***"
+    assert (
+        redacted(text, set())
+        == "*** https://x/y?token=***&b=1 postgresql://h/db?password=*** Authorization: Bearer ***"
+    )
 
 
 def test_the_users_folder_is_shortened() -> None:

@@ -59,9 +59,7 @@ def test_only_what_is_used_is_fetched_and_once(pull: Cli, hub: Hub, tmp_path: Pa
     assert listed["memory_fits"] is True
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(
-    pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cut_connection_is_taken_up_where_it_broke(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.cut_after = 100_000
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what is received in smaller pieces is not counted
     pull("models", "pull", "tiny")

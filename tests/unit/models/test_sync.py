@@ -67,7 +67,9 @@ def answers(port: int) -> bool:
 def layout(cache: Path) -> dict[str, str]:
     """Every file and link of the cache's model repos, with its content or target."""
     return {
-        str(path.relative_to(cache)): f"-> {path.readlink()}" if path.is_symlink() else hub_cache.oid("", path.read_bytes())
+        str(path.relative_to(cache)): f"-> {path.readlink()}"
+        if path.is_symlink()
+        else hub_cache.oid("", path.read_bytes())
         for path in sorted(cache.rglob("*"))
         if path.is_symlink() or path.is_file()
     }
@@ -130,14 +132,26 @@ def test_a_daemon_that_is_not_there_is_told(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["-e/bin/sh", "--rsh=sh", "u@-oProxyCommand=x:y", "-h:path", "host:-path", "host::module", "ftp://h/x", "nowhere", "a:b\n"],
+    [
+        "-e/bin/sh",
+        "--rsh=sh",
+        "u@-oProxyCommand=x:y",
+        "-h:path",
+        "host:-path",
+        "host::module",
+        "ftp://h/x",
+        "nowhere",
+        "a:b\n",
+    ],
 )
 def test_what_could_be_an_option_or_is_no_source_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match="source|neither"):
         syncing.checked_source(source)
 
 
-@pytest.mark.parametrize("source", ["studio:.cache/huggingface/hub", "me@10.0.0.2:/data/a b/", "rsync://me@nas:8873/hub"])
+@pytest.mark.parametrize(
+    "source", ["studio:.cache/huggingface/hub", "me@10.0.0.2:/data/a b/", "rsync://me@nas:8873/hub"]
+)
 def test_remote_sources_are_taken_as_they_are(source: str) -> None:
     assert syncing.checked_source(source) == source.rstrip("/") + "/"
 
@@ -146,7 +160,9 @@ def test_without_rsync_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineUnavailable, match="brew install rsync"):
         syncing.find_rsync()
-    (tmp_path / "rsync").write_text("#!/bin/sh\necho 'openrsync: protocol version 29, rsync version 2.6.9 compatible'\n")
+    (tmp_path / "rsync").write_text(
+        "#!/bin/sh\necho 'openrsync: protocol version 29, rsync version 2.6.9 compatible'\n"
+    )
     (tmp_path / "rsync").chmod(0o755)
     with pytest.raises(EngineUnavailable, match="is not rsync 3 or newer"):
         syncing.find_rsync()

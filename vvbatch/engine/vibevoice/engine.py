@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,9 +109,7 @@ class VibeVoiceEngine:
         size, place = model.language.size, model.place
         self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
         self._inputs = torch.zeros_like(self._hidden)
-        self._control = {
-            token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)
-        }
+        self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
 
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
@@ -148,6 +146,11 @@ class VibeVoiceEngine:
         )
         voices = VoiceLatents(cache / "voices", checkpoint, identity)
         return cls(model, tokens, voices, facts, profile.generation.voice_seed)
+
+    def read_voices(self, voices: Sequence[Voice]) -> None:
+        """Encode voices into the cache, so that no line has to wait for it. Raises RequestRefused."""
+        with torch.inference_mode():
+            self.voices.get(tuple(voices))
 
     def admit(self, request: Request, max_tokens: int | None = None) -> Line:
         """Occupy a free slot; `max_tokens` lowers the budget of generated tokens. Raises RequestRefused."""
