@@ -76,12 +76,7 @@ def config() -> VibeVoiceConfig:
             "rms_norm_eps": 1e-6,
             "tie_word_embeddings": False,
         },
-        audio_config={
-            "model_type": "vibevoice_acoustic_tokenizer",
-            "hidden_size": LATENT,
-            "vae_std": 0.625,
-            **tokenizer,
-        },
+        audio_config={"model_type": "vibevoice_acoustic_tokenizer", "hidden_size": LATENT, "vae_std": 0.625, **tokenizer},
         semantic_model_config={
             "model_type": "vibevoice_acoustic_tokenizer_encoder",
             "hidden_size": FEATURES,
@@ -183,9 +178,7 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def make(
-    folder: Path, layout: str = "original", shards: int = 1, seed: int = 1, dtype: torch.dtype = torch.float32
-) -> Path:
+def make(folder: Path, layout: str = "original", shards: int = 1, seed: int = 1, dtype: torch.dtype = torch.float32) -> Path:
     """Write a snapshot; `layout` is original or transformers. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.to(dtype) for name, tensor in tensors(seed).items()}

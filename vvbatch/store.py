@@ -58,9 +58,7 @@ class Staged:
     def __enter__(self) -> Staged:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # Also after a rename: it leaves the temporary name when both names are already links to one file.
         self.temp.unlink(missing_ok=True)
 
@@ -186,13 +184,9 @@ def check_writable(out: Path, need_bytes: int) -> None:
         free = shutil.disk_usage(out).free
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise StoreError(
-            f"output folder {str(out)!r} cannot be written: {reason}; choose another with --out"
-        ) from error
+        raise StoreError(f"output folder {str(out)!r} cannot be written: {reason}; choose another with --out") from error
     if len(os.fsencode(out.absolute())) + ROOM_FOR_NAMES > longest:
-        raise StoreError(
-            f"output folder {str(out)!r}: the path is too long for the files in it (limit {longest} bytes)"
-        )
+        raise StoreError(f"output folder {str(out)!r}: the path is too long for the files in it (limit {longest} bytes)")
     if free < need_bytes:
         raise StoreError(
             f"output folder {out}: about {need_bytes / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free; "

@@ -22,9 +22,7 @@ REFERENCES = sorted((Path(__file__).parents[3] / "shared" / "reference").glob("t
 @pytest.mark.parametrize("folder", REFERENCES, ids=lambda folder: folder.name)
 def test_the_engine_says_what_the_original_said(folder: Path) -> None:
     cases = parity.parity(folder)
-    assert {(case.case, case.slots > 1) for case in cases} == {
-        (name, many) for name in ("one", "two") for many in (0, 1)
-    }
+    assert {(case.case, case.slots > 1) for case in cases} == {(name, many) for name in ("one", "two") for many in (0, 1)}
     for case in cases:
         assert case.prompt_equal, case
         assert case.tokens_equal, case

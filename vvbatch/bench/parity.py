@@ -102,9 +102,7 @@ def run(engine: VibeVoiceEngine, folder: Path, cases: dict[str, Expected]) -> It
                 left.discard(event.request_id)
     for name, expected in cases.items():
         line = lines[name]
-        latents = np.array([latent.numpy() for latent in line.latents], np.float32).reshape(
-            -1, expected.latents.shape[1]
-        )
+        latents = np.array([latent.numpy() for latent in line.latents], np.float32).reshape(-1, expected.latents.shape[1])
         yield Case(
             case=name,
             slots=engine.slots,
@@ -128,9 +126,7 @@ def error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float | 
 
 def request(engine: VibeVoiceEngine, folder: Path, name: str, input_ids: Sequence[int]) -> Request:
     """The request that a prompt was made from: its turns read back from the tokens, its voices v1.wav, v2.wav …"""
-    voices = sum(
-        1 for here, after in zip(input_ids, input_ids[1:], strict=False) if here == engine.tokens.start != after
-    )
+    voices = sum(1 for here, after in zip(input_ids, input_ids[1:], strict=False) if here == engine.tokens.start != after)
     text = engine.tokens.decode(input_ids)
     _, _, said = text.partition(" Text input:\n")
     turns = re.findall(r"^ Speaker (\d+): (.*)$", said, re.MULTILINE)

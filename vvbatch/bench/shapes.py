@@ -75,17 +75,13 @@ class NoTokens(Tokens):
     """Prompts of a given length where there is no tokenizer: ordinary tokens 10, 11, …"""
 
     def __init__(self, config: VibeVoiceConfig, length: int) -> None:
-        self.start, self.end, self.frame, self.stop = (
-            config.text_config.vocab_size - number for number in (1, 2, 3, 4)
-        )
+        self.start, self.end, self.frame, self.stop = (config.text_config.vocab_size - number for number in (1, 2, 3, 4))
         self.length = length
 
     def prompt(self, turns: Sequence[Turn], frames: Sequence[int]) -> Prompt:
         ordinary = [10 + number % 40 for number in range(self.length)]
         half = self.length // 2
-        return Prompt(
-            [*ordinary[:half], self.start, *[self.frame] * frames[0], self.end], [*ordinary[half:], self.start]
-        )
+        return Prompt([*ordinary[:half], self.start, *[self.frame] * frames[0], self.end], [*ordinary[half:], self.start])
 
 
 class NoVoice(VoiceLatents):

@@ -70,10 +70,7 @@ def measure(
                 ratios.append(count * alone / step_s)
                 if count > 1 and number == 0:
                     times[count].append(baseline.step_s(count, setup.frames))
-            tell(
-                f"{count} slots, round {number + 1}: {step_s:.3f} s a step"
-                + (f", ratio {ratios[-1]:.1f}" if ratios else "")
-            )
+            tell(f"{count} slots, round {number + 1}: {step_s:.3f} s a step" + (f", ratio {ratios[-1]:.1f}" if ratios else ""))
         step_s = statistics.median(steps)
         results.append(
             {
@@ -168,11 +165,7 @@ def table(report: dict[str, Any]) -> str:
 
 def rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['shape']} {report['dtype']} on {report['machine']['cpu']}, {report['machine']['threads']} threads"
-    yield (
-        f"{'slots':>5} {'speed':>7} {'step':>8} "
-        + " ".join(f"{part:>9}" for part in PARTS)
-        + f" {'peak':>8} {'ratio':>6}"
-    )
+    yield f"{'slots':>5} {'speed':>7} {'step':>8} " + " ".join(f"{part:>9}" for part in PARTS) + f" {'peak':>8} {'ratio':>6}"
     for result in report["results"]:
         parts = " ".join(f"{result['parts'][part]:7.3f} s" for part in PARTS)
         ratio = "" if result["ratio"] is None else f"{result['ratio']:5.1f}x"

@@ -22,7 +22,6 @@ from vvbatch.models.weights import read_json, weight_files
 REOPEN_BYTES = 16 << 20
 """Mapped pages count as this process's memory until the file is closed, so it is reopened after so many bytes."""
 
-
 def read_config(folder: Path) -> VibeVoiceConfig:
     """The snapshot's configuration, in transformers' terms whichever layout it has. Raises EngineUnavailable."""
     file = folder / "config.json"

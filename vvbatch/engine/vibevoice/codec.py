@@ -160,9 +160,7 @@ class Chain:
 class AcousticDecoder(Chain):
     """One latent frame of every slot (slots, latent) to its audio (slots, 3200), float32."""
 
-    def __init__(
-        self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor
-    ):
+    def __init__(self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor):
         """`ratios` and `depths` in the decoder's order, deepest first; `like` gives dtype and device."""
         name, time = "model.audio_tower.decoder", 1
         self.dtype = like.dtype
@@ -189,9 +187,7 @@ class AcousticDecoder(Chain):
 class SemanticEncoder(Chain):
     """One frame of audio of every slot (slots, 3200) to its features (slots, features)."""
 
-    def __init__(
-        self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor
-    ):
+    def __init__(self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor):
         """`ratios` and `depths` in the encoder's order, shallowest first."""
         name, time = "model.semantic_tokenizer_encoder", 1
         for ratio in ratios:

@@ -44,9 +44,7 @@ def bfloat16_on_cpu() -> bool:
 def place(profile: Profile) -> Place:
     """The first of the profile's devices that can be had, with the dtypes that it can do. Raises EngineUnavailable."""
     if profile.dtype not in DTYPES:
-        raise EngineUnavailable(
-            f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}"
-        )
+        raise EngineUnavailable(f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}")
     wanted = [profile.device, *profile.fallback]
     device = next((device for device in wanted if available(device)), None)
     if device is None:

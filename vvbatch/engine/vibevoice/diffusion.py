@@ -73,12 +73,7 @@ class DiffusionHead:
         """`like` gives dtype and device."""
         head, name = config.diffusion_head_config, "model.diffusion_head"
         dtype, device = like.dtype, like.device
-        self.slots, self.size, self.eps, self.layers = (
-            slots,
-            head.hidden_size,
-            head.rms_norm_eps,
-            head.num_hidden_layers,
-        )
+        self.slots, self.size, self.eps, self.layers = slots, head.hidden_size, head.rms_norm_eps, head.num_hidden_layers
         self.dtype, self.device = dtype, device
         self.frequencies = head.frequency_embedding_size
         self.period = head.diffusion_max_period

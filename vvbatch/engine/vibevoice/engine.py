@@ -109,7 +109,9 @@ class VibeVoiceEngine:
         size, place = model.language.size, model.place
         self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
         self._inputs = torch.zeros_like(self._hidden)
-        self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
+        self._control = {
+            token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)
+        }
 
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:

@@ -129,11 +129,7 @@ class LanguageModel:
             store = cache.data[index]
             store[:, :, start:end] = pairs.permute(1, 2, 0, 3)
             out = functional.scaled_dot_product_attention(
-                queries.transpose(0, 1)[None],
-                store[:1, :, :end],
-                store[1:, :, :end],
-                attn_mask=visible,
-                enable_gqa=True,
+                queries.transpose(0, 1)[None], store[:1, :, :end], store[1:, :, :end], attn_mask=visible, enable_gqa=True
             )
             attended = out[0].transpose(0, 1).reshape(count, -1)
             x = self._feed_forward(layer, layer.out.plus(attended, x))

@@ -23,9 +23,7 @@ def packs(device: torch.device, dtype: torch.dtype) -> bool:
 class Linear:
     """y = x Wᵀ + b for x (rows, inputs), with W (outputs, inputs) kept in the layout that is fastest for about `rows` rows."""
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, device: torch.device, rows: int
-    ) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, device: torch.device, rows: int) -> None:
         weight = weight.to(device, dtype).contiguous()
         self.bias = None if bias is None else bias.to(device, dtype).contiguous()
         self.packed = packs(device, dtype)

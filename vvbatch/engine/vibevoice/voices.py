@@ -116,12 +116,7 @@ class VoiceLatents:
             stored = np.load(self._file(voice), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return False
-        if (
-            stored.ndim != 2
-            or stored.shape[1] != self.size
-            or stored.dtype != np.float32
-            or not np.isfinite(stored).all()
-        ):
+        if stored.ndim != 2 or stored.shape[1] != self.size or stored.dtype != np.float32 or not np.isfinite(stored).all():
             return False
         self._known[voice.sha256] = torch.from_numpy(stored)
         return True
