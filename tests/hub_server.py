@@ -44,13 +44,15 @@ def running(hub: Hub) -> Iterator[Hub]:
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             if hub.private:
-                return self.say(401, {"error": "no"}, {"X-Error-Message": "Invalid credentials"})
+                self.say(401, {"error": "no"}, {"X-Error-Message": "Invalid credentials"})
+                return
             words = path.strip("/").split("/")
             if words[:2] == ["api", "models"]:
-                return self.describe("/".join(words[2:4]), words[4], words[5])
-            if len(words) < 5:
-                return self.say(404, {"error": "nothing here"})
-            return self.give("/".join(words[:2]), words[3], "/".join(words[4:]))
+                self.describe("/".join(words[2:4]), words[4], words[5])
+            elif len(words) < 5:
+                self.say(404, {"error": "nothing here"})
+            else:
+                self.give("/".join(words[:2]), words[3], "/".join(words[4:]))
 
         def commit(self, repo: str, revision: str) -> str | None:
             commits = [commit for known, commit in hub.files if known == repo]
@@ -66,7 +68,8 @@ def running(hub: Hub) -> Iterator[Hub]:
             if commit := self.commit(repo, revision):
                 files = hub.files[repo, commit]
                 if what == "tree":
-                    return self.say(200, [tree_entry(name, data) for name, data in files.items()])
+                    self.say(200, [tree_entry(name, data) for name, data in files.items()])
+                    return
                 siblings = [sibling(hub, name, data) for name, data in files.items()]
                 self.say(200, {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings})
 
@@ -76,7 +79,8 @@ def running(hub: Hub) -> Iterator[Hub]:
                 return
             data = hub.files[repo, commit].get(name)
             if data is None:
-                return self.say(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+                self.say(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+                return
             etag = oid(name, data)
             first = 0
             if asked := self.headers.get("Range"):

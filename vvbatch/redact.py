@@ -1,4 +1,4 @@
-"""Secrets taken out of text that leaves the machine: passwords in URLs, tokens, and whatever the environment calls secret."""
+"""Secrets taken out of text that leaves the machine: passwords in URLs, tokens, what the environment calls secret."""
 
 from __future__ import annotations
 

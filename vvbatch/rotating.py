@@ -21,7 +21,7 @@ class LineFile(RotatingFileHandler):
 
 @contextmanager
 def output_to(path: Path, file_bytes: int = FILE_BYTES, kept: int = KEPT) -> Iterator[None]:
-    """What this process and those it starts write to stdout and stderr goes, line by line, into `path`, which is rotated.
+    """What this process and those it starts write to stdout and stderr goes into `path`, line by line, and is rotated.
 
     Raises OSError. Everything that was written has arrived when the block ends, if the processes have ended by then.
     """

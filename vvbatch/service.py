@@ -177,7 +177,8 @@ def control(*words: str, allowed: bool = False) -> subprocess.CompletedProcess[s
         if allowed:
             return subprocess.CompletedProcess(command, 127, "", str(error))
         raise ServiceError(
-            f"{command[0]} is not here, so nothing can start {file()} by itself: run `vvbatch up` under what this system has"
+            f"{command[0]} is not here, so nothing can start {file()} by itself: "
+            "run `vvbatch up` under what this system has"
         ) from error
     if done.returncode and not allowed:
         raise ServiceError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()}; the file is {file()}")

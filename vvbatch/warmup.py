@@ -19,8 +19,8 @@ def warmup(
 ) -> dict[str, Any]:
     """Open the engine and speak, encode the voices, then do the first again with a new engine, as a worker will.
 
-    `before` and `after`: `load_s`, and `first_chunk_s`, from a line's admission to its first audio. The first voice speaks.
-    Raises EngineUnavailable, RequestRefused.
+    `before` and `after`: `load_s`, and `first_chunk_s`, from a line's admission to its first audio. The first voice
+    speaks. Raises EngineUnavailable, RequestRefused.
     """
     engine, before = first_line(profile, cache, voices[0], open_it)
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""No process of vvbatch opens a network connection: seen by a hook in every process, and in a namespace without a network."""
+"""No process of vvbatch opens a network connection: seen by a hook in each, and in a namespace without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ HOOK = """
 import os, sys
 
 def refuse(event, arguments):
-    if event == "socket.getaddrinfo" or (event in ("socket.connect", "socket.sendto") and not isinstance(arguments[1], (str, bytes))):
+    connects = event in ("socket.connect", "socket.sendto") and not isinstance(arguments[1], (str, bytes))
+    if connects or event == "socket.getaddrinfo":
         with open(os.environ["SEEN_CONNECTIONS"], "a") as file:
             file.write(f"{sys.argv} {event} {arguments[1:]}\\n")
         raise OSError("a test forbids network connections")

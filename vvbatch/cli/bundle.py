@@ -18,7 +18,7 @@ from vvbatch.cli.common import BadInput, Failed, faults
 def bundle(out: Path | None, texts: bool) -> None:
     """Make a zip for a bug report: doctor, versions, profiles, ends of logs, extracts of the ledger.
 
-    No audio, no passwords, and no texts unless asked for. Look into it before you send it: ids and folder names are in it.
+    No audio, no passwords, and no texts unless asked for. Look into it before you send it: it has ids and folders.
 
     \b
     Example:  vvbatch bundle --out report.zip

@@ -123,7 +123,7 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     from vvbatch.models.snapshot import snapshot, sources
     from vvbatch.models.verify import drift, forget, profile_problems, remedy
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for profile in chosen(names):
         parts = sources(profile.model)
         if accept:

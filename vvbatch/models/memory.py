@@ -16,8 +16,8 @@ DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 def memory_needed(shapes: Mapping[str, Sequence[int]], position: int, language: int, audio: int, slots: int) -> int:
     """Bytes of the weights as they will be held, and of every slot's key/value cache.
 
-    `shapes` by transformers' names; `position`: numbers that the cache holds for one token; `language` and `audio`: bytes a
-    number of the language model and of the rest.
+    `shapes` by transformers' names; `position`: numbers that the cache holds for one token; `language` and `audio`:
+    bytes a number of the language model and of the rest.
     """
     total = 0
     for name, shape in shapes.items():
@@ -27,7 +27,10 @@ def memory_needed(shapes: Mapping[str, Sequence[int]], position: int, language: 
 
 
 def of_snapshot(folder: Path, dtype: str, slots: int) -> int:
-    """Bytes that a snapshot takes with the language model in `dtype`. Raises EngineUnavailable, BadWeights, OSError, KeyError."""
+    """Bytes that a snapshot takes with the language model in `dtype`.
+
+    Raises EngineUnavailable, BadWeights, OSError, KeyError.
+    """
     config = read_json(folder / "config.json")
     original = is_original(config)
     text = config["decoder_config" if original else "text_config"]

@@ -89,8 +89,8 @@ def hub_errors(source: Source) -> Iterator[None]:
         raise EngineUnavailable(f"{endpoint()} answers {code} for {source.repo}{help}") from error
     except connection_error as error:
         raise EngineUnavailable(
-            f"no connection to {endpoint()}, or it broke off ({error or type(error).__name__}): the same command goes on; "
-            "HF_ENDPOINT names a mirror, `vvbatch models sync` copies from another machine"
+            f"no connection to {endpoint()}, or it broke off ({error or type(error).__name__}): "
+            "the same command goes on; HF_ENDPOINT names a mirror, `vvbatch models sync` copies from another machine"
         ) from error
     except OSError as error:
         raise EngineUnavailable(f"{source.repo} could not be fetched: {error}; the same command tries again") from error
@@ -137,7 +137,7 @@ def check_space(
 
 
 def pull(offer: Offer, manifests: Path, progress: Progress = nobody) -> Path:
-    """Fetch what is missing, verify every byte, note it in the manifest. Returns the snapshot. Raises EngineUnavailable."""
+    """Fetch what is missing, verify every byte, note it. Returns the snapshot. Raises EngineUnavailable."""
     source = offer.source
     problems: list[Problem] = []
     for _ in range(ATTEMPTS):
@@ -160,7 +160,7 @@ def pull(offer: Offer, manifests: Path, progress: Progress = nobody) -> Path:
 
 def fetch(offer: Offer) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not os.isatty(2):
         disable_progress_bars()
@@ -177,7 +177,7 @@ def fetch(offer: Offer) -> None:
 
 
 def remove_misfits(offer: Offer) -> None:
-    """huggingface_hub takes a blob that is there for complete: one that is not as long as it should be is in its way."""
+    """huggingface_hub takes a blob that is there for complete: one of another length is in its way."""
     blobs = repo_folder(offer.source.repo) / "blobs"
     for each in offer.files:
         blob = blobs / each.oid

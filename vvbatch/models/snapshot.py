@@ -88,7 +88,7 @@ def revisions(repo: str) -> list[str]:
 
 
 def snapshot(repo: str, revision: str) -> Path:
-    """The folder of `repo` at `revision` in the cache, or `repo` itself when it is a folder. Raises EngineUnavailable."""
+    """The folder of `repo` at `revision` in the cache, or `repo` itself if it is one. Raises EngineUnavailable."""
     folder = Path(repo).expanduser()
     if folder.is_dir():
         return folder

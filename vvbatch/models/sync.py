@@ -79,14 +79,15 @@ def listed(source: str) -> list[str]:
 
 
 def find_cache(source: str) -> tuple[str, list[str]]:
-    """Where in the source the hub's cache is, itself or its `hub`, and the repo folders there. Raises EngineUnavailable."""
+    """Where in the source the hub's cache is, itself or its `hub`, and its repo folders. Raises EngineUnavailable."""
     names = listed(source)
     if "hub" in names and not any(REPO_FOLDER.fullmatch(name) for name in names):
         source, names = f"{source}hub/", listed(f"{source}hub/")
     repos = [name for name in names if REPO_FOLDER.fullmatch(name)]
     if not repos:
         raise EngineUnavailable(
-            f"{source} holds no models--OWNER--NAME folder: name the other machine's cache, usually ~/.cache/huggingface/hub"
+            f"{source} holds no models--OWNER--NAME folder: "
+            "name the other machine's cache, usually ~/.cache/huggingface/hub"
         )
     return source, repos
 

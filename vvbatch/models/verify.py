@@ -1,8 +1,9 @@
 """Whether a snapshot is complete and unchanged: its links, its headers, its bytes.
 
 The bytes are compared with the hub's own names for them: the cache names a large file by its sha256 and a small one by
-its git blob hash. A manifest in the home folder keeps what was pulled and what was hashed when, as git's index does: a file
-whose size, time and inode are as then is not read again, so that a worker's start is quick and still sees a changed byte.
+its git blob hash. A manifest in the home folder keeps what was pulled and what was hashed when, as git's index does: a
+file whose size, time and inode are as then is not read again, so that a worker's start is quick and still sees a changed
+byte.
 """
 
 from __future__ import annotations
@@ -274,7 +275,7 @@ def remedy(profile: Profile, problems: Sequence[Problem]) -> str:
 
 
 def require_ready(profile: Profile, manifests: Path) -> None:
-    """For a worker's start: everything that is wrong with the profile's model, in one line. Raises EngineUnavailable."""
+    """For a worker's start: all that is wrong with the profile's model, in one line. Raises EngineUnavailable."""
     problems = profile_problems(profile, manifests, "changed")
     if problems:
         told = "; ".join(problem.message for problem in problems)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,4 +146,4 @@ def test_what_was_pulled_is_in_the_manifest(pull: Cli, home: Path) -> None:
     model = next(each for each in found if each["repo"] == REPO)
     assert model["revision"] == REVISION
     assert set(model["pulled"]) == set(model["files"]) == {"config.json", "model.safetensors.index.json", *SHARDS}
-    assert os.stat(home).st_mode & 0o077 == 0
+    assert home.stat().st_mode & 0o077 == 0

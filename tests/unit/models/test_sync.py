@@ -145,7 +145,7 @@ def test_a_daemon_that_is_not_there_is_told(cli: Cli) -> None:
     ],
 )
 def test_what_could_be_an_option_or_is_no_source_is_refused(source: str) -> None:
-    with pytest.raises(ValueError, match="source|neither"):
+    with pytest.raises(ValueError, match=r"source|neither"):
         syncing.checked_source(source)
 
 

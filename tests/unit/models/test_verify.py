@@ -130,7 +130,7 @@ def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
     profile = profiles.read(hub_cache.write_profile(tmp_path / "configs", repo=str(folder), revision="local"))
     require_ready(profile, tmp_path / "manifests")
     hub_cache.flip_a_byte(folder)
-    with pytest.raises(EngineUnavailable, match="when it was first verified it was .* --accept"):
+    with pytest.raises(EngineUnavailable, match=r"when it was first verified it was .* --accept"):
         require_ready(profile, tmp_path / "manifests")
     verifying.forget(folder, tmp_path / "manifests")
     require_ready(profile, tmp_path / "manifests")
