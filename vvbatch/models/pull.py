@@ -66,9 +66,8 @@ def hub_errors(source: Source) -> Iterator[None]:
     """What can go wrong with the hub, as EngineUnavailable with the remedy."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-    connection_error = HfHubHTTPError.__mro__[
-        1
-    ]  # HTTPError of httpx or httpx2, whichever the hub's client is made with
+    # HTTPError of httpx or httpx2, whichever the hub's client is made with.
+    connection_error: type[Exception] = HfHubHTTPError.__mro__[1]
     try:
         yield
     except GatedRepoError as error:

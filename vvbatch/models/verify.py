@@ -2,8 +2,8 @@
 
 The bytes are compared with the hub's own names for them: the cache names a large file by its sha256 and a small one by
 its git blob hash. A manifest in the home folder keeps what was pulled and what was hashed when, as git's index does: a
-file whose size, time and inode are as then is not read again, so that a worker's start is quick and still sees a changed
-byte.
+file whose size, time and inode are as then is not read again, so that a worker's start is quick and still sees what
+has been changed.
 """
 
 from __future__ import annotations
