@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,19 +107,10 @@ class JournalledLedger(Ledger):
             self.write("line", line=claim.line_id, batch=claim.batch_id, state=state, error=error)
         return released
 
-    def note(
-        self,
-        connection: Connection,
-        kind: str,
-        *,
-        batch_id: str | None = None,
-        line_id: str | None = None,
-        worker: str | None = None,
-        detail: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().note(connection, kind, batch_id=batch_id, line_id=line_id, worker=worker, detail=detail)
+    def note(self, connection: Connection, kind: str, **about: Any) -> None:
+        super().note(connection, kind, **about)
         if kind != "line failed":  # told by `release`
-            self.write(kind, batch=batch_id, line=line_id, worker=worker, detail=detail)
+            self.write(kind, **{name.removesuffix("_id"): value for name, value in about.items()})
 
     def take(self, take_id: str, state: str, claim: Claim | None, **facts: object) -> None:
         of = {"line": claim.line_id, "batch": claim.batch_id, "worker": claim.worker} if claim else {}

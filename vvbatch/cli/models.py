@@ -120,17 +120,14 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     """
     from vvbatch import report
     from vvbatch.models.listing import state_of
-    from vvbatch.models.snapshot import snapshot, sources
-    from vvbatch.models.verify import drift, forget, profile_problems, remedy
+    from vvbatch.models.snapshot import sources
+    from vvbatch.models.verify import drift, profile_problems, remedy
 
     rows: list[dict[str, Any]] = []
     for profile in chosen(names):
         parts = sources(profile.model)
         if accept:
-            for part in parts:
-                if not part.local:
-                    raise BadInput(f"--accept is for folders: the hub says what {part.repo} should be")
-                forget(snapshot(part.repo, part.revision), manifests())
+            accept_folders(parts)
         with report.counting(f"bytes of {profile.name}", quiet=as_json) as seen:
             problems = profile_problems(profile, manifests(), "changed" if fast else "everything", seen)
         state = state_of(problems)
@@ -162,6 +159,18 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
         sys.exit(FAILED)
     if "absent" in states:
         sys.exit(UNAVAILABLE)
+
+
+def accept_folders(parts: Sequence[Source]) -> None:
+    """Forget how the sources that are folders of this machine were. Raises BadInput when none is."""
+    from vvbatch.models.snapshot import snapshot
+    from vvbatch.models.verify import forget
+
+    folders = [snapshot(part.repo, part.revision) for part in parts if part.local]
+    if not folders:
+        raise BadInput(f"--accept is for folders: what {parts[0].repo} should be, the hub says")
+    for folder in folders:
+        forget(folder, manifests())
 
 
 @models.command()

@@ -18,10 +18,11 @@ import msgspec
 
 from vvbatch.engine import EngineUnavailable
 from vvbatch.models.snapshot import Source, hub_cache, repo_folder, snapshot
-from vvbatch.models.verify import Problem, Progress, nobody, read_manifest, verify, write_manifest
+from vvbatch.models.verify import Problem, Progress, hub_name, nobody, read_manifest, verify, write_manifest
 
 ATTEMPTS = 2  # a blob whose bytes are wrong is fetched once more
 SPARE_BYTES = 1 << 30  # left free on the disk
+WRONG_BYTES = ("truncated", "unreadable", "corrupt")  # kinds of problems
 TOKEN_HELP = "log in with  hf auth login  or set HF_TOKEN"
 
 
@@ -150,7 +151,7 @@ def pull(offer: Offer, manifests: Path, progress: Progress = nobody) -> Path:
         if not problems:
             return folder
         for problem in problems:
-            discard(folder / problem.file)
+            discard(folder / problem.file, wrong_bytes=problem.kind in WRONG_BYTES)
     told = "; ".join(problem.message for problem in problems)
     raise EngineUnavailable(
         f"{endpoint()} gives other bytes than it announces: {told}; they were removed, try another mirror"
@@ -184,8 +185,8 @@ def remove_misfits(offer: Offer) -> None:
             blob.unlink()
 
 
-def discard(file: Path) -> None:
-    """Remove a snapshot's file and the blob that it links to."""
-    if file.is_symlink():
+def discard(file: Path, *, wrong_bytes: bool) -> None:
+    """Remove a snapshot's file; with wrong bytes also its blob, which another revision may have too otherwise."""
+    if wrong_bytes and hub_name(file):
         file.resolve().unlink(missing_ok=True)
     file.unlink(missing_ok=True)

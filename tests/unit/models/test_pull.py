@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests import hub_cache
 from tests.cli import Cli
 from tests.hub_cache import REPO, REVISION, SHARDS, TOKENIZER_REPO, TOKENIZER_REVISION
 from tests.hub_server import Hub, running
+from vvbatch.models import pull as pulling
 
 
 @pytest.fixture
@@ -113,6 +116,36 @@ def test_a_full_disk_is_told_before_anything_is_fetched(pull: Cli, hub: Hub) -> 
     assert "GB are to be fetched" in said
     assert "HF_HUB_CACHE" in said
     assert not hub.sent
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_and_leaves_no_half_file(
+    pull: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small))
+        monkeypatch.setattr(pulling, "SPARE_BYTES", -(10**9))
+        said = pull("models", "pull", "tiny", code=3).stderr
+        assert "No space left on device" in said
+        assert not list(small.rglob("*.incomplete"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_link_out_of_the_cache_is_replaced_and_what_it_led_to_is_kept(pull: Cli, tmp_path: Path) -> None:
+    pull("models", "pull", "tiny")
+    config = hub_cache.snapshot_of(tmp_path / "hub") / "config.json"
+    mine = tmp_path / "mine.json"
+    mine.write_bytes(config.read_bytes())
+    config.unlink()
+    config.symlink_to(mine)
+    pull("models", "pull", "tiny")
+    assert mine.exists()
+    pull("models", "verify", "tiny")
 
 
 def test_a_hub_that_cannot_be_reached_is_told(pull: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

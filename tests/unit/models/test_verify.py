@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests import hub_cache
+from tests.cli import Cli
 from vvbatch import profiles
 from vvbatch.engine import EngineUnavailable, open_engine
 from vvbatch.models import verify as verifying
@@ -134,6 +135,24 @@ def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
         require_ready(profile, tmp_path / "manifests")
     verifying.forget(folder, tmp_path / "manifests")
     require_ready(profile, tmp_path / "manifests")
+
+
+def test_accept_takes_a_folder_as_it_is_and_nothing_from_a_hub(
+    home: Path, cache: Path, tmp_path: Path, tiny_files: tuple[dict[str, bytes], dict[str, bytes]]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, data in {**tiny_files[0], **tiny_files[1]}.items():
+        (folder / name).write_bytes(data)
+    hub_cache.write_profile(tmp_path / "configs")
+    hub_cache.write_profile(tmp_path / "configs", "mine", repo=str(folder), revision="local")
+    cli = Cli()
+    cli("models", "verify", "mine")
+    hub_cache.flip_a_byte(folder)
+    assert "--accept" in cli("models", "verify", "mine", code=1).stdout
+    cli("models", "verify", "mine", "--accept")
+    cli("models", "verify", "mine")
+    assert "--accept is for folders" in cli("models", "verify", "tiny", "--accept", code=2).stderr
 
 
 def test_a_model_that_was_never_pulled_is_absent(profile: Profile, tmp_path: Path) -> None:
