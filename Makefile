@@ -24,7 +24,7 @@ bench: $(VENV)/.dev
 
 $(VENV)/.made:
 	@python=; for each in python3.13 python3.12 python3.11 python3; do \
-	  if $$each -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  if $$each -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
 	  then python=$$each; break; fi; done; \
 	if [ -z "$$python" ]; then echo "vvbatch needs Python 3.11, 3.12 or 3.13 (with venv) on the PATH" >&2; exit 1; fi; \
 	echo "making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV)

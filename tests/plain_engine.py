@@ -1,7 +1,8 @@
-"""The original's way to render one line, written plainly on transformers' own modules: what the engine is compared with.
+"""The original's way to render one line, written plainly on transformers' own modules: what the engine is compared
+with.
 
-Semantics: one line at a time, argmax over four tokens from the conditional branch, an unconditional branch that only frames
-advance and speech-start empties, tokenizer state that speech-end clears.
+Semantics: one line at a time, argmax over four tokens from the conditional branch, an unconditional branch that only
+frames advance and speech-start empties, tokenizer state that speech-end clears.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def render(
     input_ids: list[int],
     voices: list[np.ndarray],
     seed: int,
+    max_tokens: int,
     cfg_scale: float = 1.3,
     steps: int = 10,
 ) -> Rendered:
@@ -50,7 +52,7 @@ def render(
     negative = DynamicCache(config=model.config.text_config)
     acoustic, semantic = PaddingCache(), PaddingCache()
     fed: Tensor | None = None
-    for _ in range(2 * len(input_ids)):
+    for _ in range(max_tokens):
         scores = (hidden[0, 0] @ model.lm_head.weight.T)[allowed]
         token = int(allowed[scores.argmax()])
         out.tokens.append(token)

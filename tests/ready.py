@@ -31,7 +31,8 @@ def speechlike(request: Request) -> NDArray[np.float32]:
     pitch = 110 + 60 * generator.random()
     buzz = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in range(1, 8))
     syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 4 * t)
-    return (0.1 * buzz * syllables + 1e-3 * generator.standard_normal(count)).astype(np.float32)
+    fade = np.clip((t[-1] - t) / 0.15, 0.0, 1.0)  # speech does not end in mid-word
+    return (0.1 * buzz * syllables * fade + 1e-3 * generator.standard_normal(count)).astype(np.float32)
 
 
 class ReadyEngine:

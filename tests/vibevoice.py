@@ -1,4 +1,5 @@
-"""What the engine's tests share: a profile for a folder, voices made of noise, requests, and rendering until all is done."""
+"""What the engine's tests share: a profile for a folder, voices made of noise, requests, and rendering until all is
+done."""
 
 from __future__ import annotations
 

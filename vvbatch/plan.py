@@ -191,10 +191,12 @@ def line_key(request: Mapping[str, Any], profile: Profile, takes: int) -> str:
 
 
 def control_hash(profile: Profile, params: Mapping[str, Any]) -> str:
-    """sha256 over the whole parameter surface: engine, model, device, dtype and every generation parameter."""
+    """sha256 over the whole parameter surface: engine, model, device, dtype, slots (they give a step's products their
+    shape, and so the last bits) and every generation parameter."""
     values = {name: value for name, value in params.items() if name != "golden"}
     surface = [profile.engine, VERSIONS[profile.engine], msgspec.to_builtins(profile.model), profile.device]
-    return digest([*surface, profile.dtype, profile.generation.voice_seed, sorted(values.items())])
+    surface += [profile.dtype, profile.slots, profile.generation.voice_seed]
+    return digest([*surface, sorted(values.items())])
 
 
 def request_of(data: Mapping[str, Any], request_id: str, seed: int) -> Request:

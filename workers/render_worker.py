@@ -231,7 +231,8 @@ class RenderWorker(BaseWorker):
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
         except (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError) as error:
-            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line is not rendered again.
+            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line is never rendered
+            # again.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
 
     def put_everything_back(self) -> None:

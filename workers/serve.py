@@ -36,11 +36,10 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-    from vvbatch.home import Home, HomeError
-
     from vvbatch import server
     from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
+    from vvbatch.home import Home, HomeError
     from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError
     from workers.render_worker import RenderWorker
@@ -48,7 +47,7 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         home = Home.from_environment()
-        connection = server.connect(home)
+        connection = server.connect(home, patient=True)
         ledger = ledger_of(home)
         engine = (open_engine or open_profiles_engine)(profile, home.cache)
     except (HomeError, server.ServerUnreachable, LedgerError, EngineUnavailable) as error:

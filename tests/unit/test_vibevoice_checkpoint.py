@@ -25,7 +25,9 @@ def test_every_original_name_is_found_under_its_transformers_name() -> None:
 def test_both_layouts_sharded_or_not_render_the_same_bits(tmp_path: Path) -> None:
     alice = voice(tmp_path)
     audio = []
-    for number, (layout, shards) in enumerate([("original", 1), ("original", 3), ("transformers", 1), ("transformers", 2)]):
+    for number, (layout, shards) in enumerate(
+        [("original", 1), ("original", 3), ("transformers", 1), ("transformers", 2)]
+    ):
         folder = tiny_model.make(tmp_path / str(number), layout, shards)
         engine = VibeVoiceEngine.open(profile(folder), tmp_path / "cache")
         audio.append(render(engine, [request("a", [alice])])["a"].audio)
@@ -66,7 +68,7 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     folder = tiny_model.make(tmp_path / "shards", shards=2)
     (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(EngineUnavailable, match="model-00002-of-00002.safetensors is missing"):
+    with pytest.raises(EngineUnavailable, match=r"model-00002-of-00002\.safetensors is missing"):
         Checkpoint(folder)
 
 
@@ -101,3 +103,19 @@ def test_a_tokenizer_may_live_in_a_repo_of_its_own(tmp_path: Path) -> None:
 
     elsewhere = msgspec.structs.replace(asked.model, tokenizer_repo=str(tokenizer), tokenizer_revision="main")
     VibeVoiceEngine.open(msgspec.structs.replace(asked, model=elsewhere), tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"decoder_config": {}},
+        {"diffusion_head_config": {"prediction_type": "epsilon"}},
+        {"acoustic_tokenizer_config": 3},
+    ],
+)
+def test_a_config_that_is_not_a_vibevoice_models_is_named(tmp_path: Path, change: dict[str, object]) -> None:
+    folder = tiny_model.make(tmp_path / "odd")
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(EngineUnavailable, match=r"config\.json"):
+        Checkpoint(folder)

@@ -32,7 +32,9 @@ def modules() -> VibeVoiceForConditionalGeneration:
 def model() -> VibeVoice:
     place = Place(torch.device("cpu"), torch.float32, torch.float32)
     with torch.inference_mode():
-        return VibeVoice(tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, place)
+        return VibeVoice(
+            tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, place
+        )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 14, 15, 20, 50])
@@ -80,7 +82,7 @@ def test_the_tokenizers_stream_like_the_modules_and_silent_slots_stand_still(mod
         their_audio = inner.audio_tower.decode(scaled[:, None], padding_cache=acoustic, use_cache=True).audio
         their_features = inner.semantic_tokenizer_encoder(their_audio, padding_cache=semantic, use_cache=True).latents
         torch.testing.assert_close(audio, their_audio[:, 0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(features, their_features[:, 0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(features, their_features[:, 0], atol=1e-3, rtol=1e-3)
         if rows is not None:
             for cache, old in zip((acoustic, semantic), kept, strict=True):
                 for key, layer in cache.layers.items():

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,7 +44,8 @@ class Case:
 
 
 def parity(folder: Path, dtype: str = "float32") -> list[Case]:
-    """Run every case of `folder` (model, v1.wav …, expected.npz) at 1 slot and all together. Raises EngineUnavailable."""
+    """Run every case of `folder` (model, v1.wav …, expected.npz) at 1 slot and all together. Raises
+    EngineUnavailable."""
     expected = read_expected(folder / "expected.npz")
     with TemporaryDirectory() as cache:
         alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache))
@@ -93,7 +95,7 @@ def run(engine: VibeVoiceEngine, folder: Path, cases: dict[str, Expected]) -> It
     engine.keep_latents = True
     lines, audio, left = {}, {name: [np.zeros(0, np.float32)] for name in cases}, set(cases)
     for name, expected in cases.items():
-        lines[name] = engine.admit(request(engine, folder, name, expected.input_ids), max_tokens=MAX_TOKENS)
+        lines[name] = engine.start(request(engine, folder, name, expected.input_ids), max_tokens=MAX_TOKENS)
     while left:
         for event in engine.step():
             if isinstance(event, Chunk):
@@ -102,7 +104,9 @@ def run(engine: VibeVoiceEngine, folder: Path, cases: dict[str, Expected]) -> It
                 left.discard(event.request_id)
     for name, expected in cases.items():
         line = lines[name]
-        latents = np.array([latent.numpy() for latent in line.latents], np.float32).reshape(-1, expected.latents.shape[1])
+        latents = np.array([latent.numpy() for latent in line.latents], np.float32).reshape(
+            -1, expected.latents.shape[1]
+        )
         yield Case(
             case=name,
             slots=engine.slots,
@@ -126,7 +130,7 @@ def error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float | 
 
 def request(engine: VibeVoiceEngine, folder: Path, name: str, input_ids: Sequence[int]) -> Request:
     """The request that a prompt was made from: its turns read back from the tokens, its voices v1.wav, v2.wav …"""
-    voices = sum(1 for here, after in zip(input_ids, input_ids[1:], strict=False) if here == engine.tokens.start != after)
+    voices = sum(1 for here, after in pairwise(input_ids) if here == engine.tokens.start != after)
     text = engine.tokens.decode(input_ids)
     _, _, said = text.partition(" Text input:\n")
     turns = re.findall(r"^ Speaker (\d+): (.*)$", said, re.MULTILINE)

@@ -58,12 +58,15 @@ class RandomWeights:
         repeats = -(-(start + size) // POOL)
         values = self.pool.repeat(repeats)[start : start + size] if repeats > 1 else self.pool[start : start + size]
         if len(shape) == 1:
-            return values * 0.02 + (0.0 if name.endswith("bias") else 0.5 if "gamma" in name else 1.0)
-        return values.view(shape) * (size // shape[0]) ** -0.5
+            vector: Tensor = values * 0.02 + (0.0 if name.endswith("bias") else 0.5 if "gamma" in name else 1.0)
+            return vector
+        matrix: Tensor = values.view(shape) * (size // shape[0]) ** -0.5
+        return matrix
 
 
 def source(shape: str) -> tuple[VibeVoiceConfig, Weights]:
-    """Configuration and tensors: of the model in a folder, or random ones of a known shape. Raises EngineUnavailable."""
+    """Configuration and tensors: of the model in a folder, or random ones of a known shape. Raises
+    EngineUnavailable."""
     if Path(shape).is_dir():
         checkpoint = Checkpoint(Path(shape))
         return checkpoint.config, checkpoint.tensor
@@ -75,13 +78,17 @@ class NoTokens(Tokens):
     """Prompts of a given length where there is no tokenizer: ordinary tokens 10, 11, …"""
 
     def __init__(self, config: VibeVoiceConfig, length: int) -> None:
-        self.start, self.end, self.frame, self.stop = (config.text_config.vocab_size - number for number in (1, 2, 3, 4))
+        self.start, self.end, self.frame, self.stop = (
+            config.text_config.vocab_size - number for number in (1, 2, 3, 4)
+        )
         self.length = length
 
     def prompt(self, turns: Sequence[Turn], frames: Sequence[int]) -> Prompt:
         ordinary = [10 + number % 40 for number in range(self.length)]
         half = self.length // 2
-        return Prompt([*ordinary[:half], self.start, *[self.frame] * frames[0], self.end], [*ordinary[half:], self.start])
+        return Prompt(
+            [*ordinary[:half], self.start, *[self.frame] * frames[0], self.end], [*ordinary[half:], self.start]
+        )
 
 
 class NoVoice(VoiceLatents):

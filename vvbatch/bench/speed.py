@@ -1,4 +1,5 @@
-"""Speed of the engine with every slot busy, and of transformers' own `generate` doing the same, interleaved in one run."""
+"""Speed of the engine with every slot busy, and of transformers' own `generate` doing the same, interleaved in one
+run."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from vvbatch.bench.baseline import Baseline
 from vvbatch.bench.shapes import NoTokens, NoVoice, source
 from vvbatch.engine import SAMPLE_RATE, EngineFacts, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.device import DTYPES, Place, free_bytes
-from vvbatch.engine.vibevoice.engine import Line, peak_bytes
+from vvbatch.engine.vibevoice.device import DTYPES, Place, free_bytes, peak_bytes
+from vvbatch.engine.vibevoice.line import Line
 from vvbatch.engine.vibevoice.model import VibeVoice
 
 PROMPT_TOKENS, VOICE_FRAMES = 100, 75
@@ -55,7 +56,8 @@ def measure(
     if versus:
         tell("building transformers' model")
         baseline = Baseline(setup.shape, DTYPES[setup.dtype], torch.device(setup.device))
-    results, times = [], {batch: [] for batch in sorted({1, *slots})} if baseline else {}
+    results: list[dict[str, Any]] = []
+    times: dict[int, list[float]] = {batch: [] for batch in sorted({1, *slots})}
     for count in slots:
         tell(f"{count} slots: building the engine")
         engine, frame_s = build(setup, count)
@@ -70,7 +72,10 @@ def measure(
                 ratios.append(count * alone / step_s)
                 if count > 1 and number == 0:
                     times[count].append(baseline.step_s(count, setup.frames))
-            tell(f"{count} slots, round {number + 1}: {step_s:.3f} s a step" + (f", ratio {ratios[-1]:.1f}" if ratios else ""))
+            tell(
+                f"{count} slots, round {number + 1}: {step_s:.3f} s a step"
+                + (f", ratio {ratios[-1]:.1f}" if ratios else "")
+            )
         step_s = statistics.median(steps)
         results.append(
             {
@@ -127,7 +132,8 @@ def play(engine: ForcedEngine, frames: int) -> tuple[float, dict[str, float]]:
         engine.admit(request)
     while engine.reading:
         engine.step()
-    whole, parts = [], {part: [] for part in PARTS}
+    whole: list[float] = []
+    parts: dict[str, list[float]] = {part: [] for part in PARTS}
     for _ in range(frames):
         before, begun = engine.seconds.copy(), time.perf_counter()
         engine.step()
@@ -165,7 +171,11 @@ def table(report: dict[str, Any]) -> str:
 
 def rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['shape']} {report['dtype']} on {report['machine']['cpu']}, {report['machine']['threads']} threads"
-    yield f"{'slots':>5} {'speed':>7} {'step':>8} " + " ".join(f"{part:>9}" for part in PARTS) + f" {'peak':>8} {'ratio':>6}"
+    yield (
+        f"{'slots':>5} {'speed':>7} {'step':>8} "
+        + " ".join(f"{part:>9}" for part in PARTS)
+        + f" {'peak':>8} {'ratio':>6}"
+    )
     for result in report["results"]:
         parts = " ".join(f"{result['parts'][part]:7.3f} s" for part in PARTS)
         ratio = "" if result["ratio"] is None else f"{result['ratio']:5.1f}x"

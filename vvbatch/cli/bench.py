@@ -37,7 +37,9 @@ def parity(folder: Path, dtype: str, as_json: bool) -> None:
     else:
         click.echo(f"{'case':12} {'slots':>5} {'together':>8} {'tokens':>7} {'latents':>9} {'audio':>9}")
         for case in cases:
-            errors = ["lengths" if error is None else f"{error:.1e}" for error in (case.latents_max_err, case.audio_max_err)]
+            errors = [
+                "lengths" if error is None else f"{error:.1e}" for error in (case.latents_max_err, case.audio_max_err)
+            ]
             equal = "equal" if case.tokens_equal else "differ"
             click.echo(f"{case.case:12} {case.slots:5} {case.together:8} {equal:>7} {errors[0]:>9} {errors[1]:>9}")
     if not all(case.tokens_equal for case in cases):
@@ -59,7 +61,9 @@ def whole_numbers(context: click.Context, parameter: click.Parameter, value: str
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--slots", callback=whole_numbers, default="1,4,8,16", show_default=True)
-@click.option("--vs", type=click.Choice(["transformers"]), help="Do the same work with transformers' generate, interleaved")
+@click.option(
+    "--vs", type=click.Choice(["transformers"]), help="Do the same work with transformers' generate, interleaved"
+)
 @click.option("--frames", type=click.IntRange(2), default=12, show_default=True, help="Frames of each line in a round")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="As many as the machine has, if not given")

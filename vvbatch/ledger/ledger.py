@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, and_, exists, func, select
 
-from vvbatch.engine import EngineFacts
 from vvbatch.ledger import schema
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
-from vvbatch.plan import PlannedLine
+
+if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.engine import EngineFacts
+    from vvbatch.plan import PlannedLine
 
 Item = TypeVar("Item")
 
@@ -140,14 +142,17 @@ class Ledger:
 
     def settle(self, batch_id: str) -> str | None:
         """End a batch that has no open line left. Returns its final state, or None when it goes on or had ended."""
+        still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
+        with self.engine.connect() as connection:  # asked after every line: a look must not wait for the write lock
+            if connection.execute(still_open).first():
+                return None
         with write(self.engine) as connection:
-            still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
             if connection.execute(still_open).first():
                 return None
             states = set(
                 connection.execute(select(lines.c.state).where(lines.c.batch_id == batch_id).distinct()).scalars()
             )
-            state = "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"
+            state = final_state(states)
             changed = connection.execute(
                 batches.update()
                 .where(batches.c.id == batch_id, batches.c.ended_at.is_(None))
@@ -501,6 +506,11 @@ class Ledger:
                 detail=detail,
             )
         )
+
+
+def final_state(states: Collection[str]) -> str:
+    """The state of a batch whose lines have these, none of them open."""
+    return "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"
 
 
 CLAIM_COLUMNS = (

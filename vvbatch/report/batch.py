@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_heads, batch_totals, failures
-from vvbatch.report.tables import duration, print_facts, print_table
+from vvbatch.report.tables import duration, print_facts, print_table, rate
 
 FAILURES_SHOWN = 10
 
@@ -25,7 +25,7 @@ def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None) -> 
         ("audio", duration(totals["audio_s"])),
     ]
     if totals["speed"]:
-        facts.append(("speed", f"{totals['speed']:.3g} x real time: {made_in(totals)}"))
+        facts.append(("speed", f"{rate(totals['speed'])} x real time: {made_in(totals)}"))
     if head["eta_s"]:
         facts.append(("left", f"about {duration(head['eta_s'])}"))
     if counts["failed"]:

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from vvbatch.report.batch import count_words
 from vvbatch.report.listing import when
-from vvbatch.report.tables import duration, print_facts, print_table
+from vvbatch.report.tables import duration, print_facts, print_table, rate
 
 ALIVE = {True: "alive", False: "silent", None: "unknown"}
 LINES_SHOWN = 40
@@ -20,7 +20,7 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
         ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
     ]
     if rates["takes"]:
-        pace = f"{rates['takes_per_min']:.3g} takes/min, {rates['speed'] or 0:.3g} x real time"
+        pace = f"{rate(rates['takes_per_min'])} takes/min, {rate(rates['speed'] or 0)} x real time"
         facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))
     print_facts(facts, file)
     if seen["batches"]:

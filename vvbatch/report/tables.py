@@ -101,5 +101,10 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def rate(value: float) -> str:
+    """Three digits that count, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_heads, failures, find_batch, open_batches
-from vvbatch.report.tables import console, duration, printable
+from vvbatch.report.tables import console, duration, printable, rate
 
 LOOK_S = 0.5
 RATE_WINDOW_S = 60.0
@@ -62,8 +62,8 @@ class Follower:
         words = [head["state"]]
         if counts["failed"]:
             words.append(f"{counts['failed']:,} failed")
-        if (rate := self.rate(batch_id, at, over)) is not None:
-            words.append(f"{rate:.3g} lines/min")
+        if (lines := self.rate(batch_id, at, over)) is not None:
+            words.append(f"{rate(lines)} lines/min")
         if head["eta_s"]:
             words.append(f"{duration(head['eta_s'])} left")
         how = ", ".join(words)

@@ -14,3 +14,7 @@ class UnknownVoice(VoiceError):
 
 class UnusableVoice(VoiceError):
     """A file is no fit voice: gone, changed, cut short, not audio, silent, too short."""
+
+
+class MissingExtra(Exception):
+    """A package that only this needs is not installed; the message names the command that installs it."""

@@ -6,6 +6,7 @@ A voice is a mono 24 kHz WAV: a VibeVoice profile takes it as its prompt, the dr
 from __future__ import annotations
 
 import hashlib
+import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices.errors import UnknownVoice, UnusableVoice, VoiceError
 from vvbatch.voices.manifest import DEFAULT, MANIFEST, Entry, folded, name_problem, read
-from vvbatch.voices.wav import wav_facts
+
+PROJECT = Path("voices")  # in the working folder, for voices that travel with a project
+LARGEST = 64 << 20  # bytes of a voice's file: 23 minutes
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,12 @@ class Library:
         self._resolved: dict[str, Voice] = {}
 
     @classmethod
-    def of(cls, home: Home, project: Path | None = None) -> Library:
-        """The project's voices, if it has any, the home's own, then the bundled ones."""
-        return cls([*([project] if project else []), home.voices, bundled("voices")])
+    def of(cls, home: Home, project: Path = PROJECT) -> Library:
+        """The project's voices, where its folder has a manifest of them, the home's own, then the bundled ones."""
+        shipped = bundled("voices")
+        own = project.absolute()
+        is_one = (own / MANIFEST).is_file() and own.resolve() != shipped.resolve()  # a checkout's are the bundled ones
+        return cls([*([own] if is_one else []), home.voices, shipped])
 
     @property
     def found(self) -> dict[str, Found]:
@@ -100,8 +106,14 @@ def voice_of(found: Found) -> Voice:
     """The voice with its file verified. Raises UnusableVoice."""
     entry = found.entry
     sha256 = verified(found.path, entry.sha256 if entry else None)
-    manner = Manner(entry.manner.rate, entry.manner.pitch) if entry and entry.manner else manner_of(sha256)
-    return Voice(name=found.name, path=found.path.resolve(), sha256=sha256, manner=manner)
+    return Voice(name=found.name, path=found.path.resolve(), sha256=sha256, manner=manner_for(entry, sha256))
+
+
+def manner_for(entry: Entry | None, sha256: str) -> Manner:
+    """The manifest's, or one from the hash."""
+    if entry and entry.manner:
+        return Manner(entry.manner.rate, entry.manner.pitch)
+    return manner_of(sha256, entry.gender if entry else "")
 
 
 def verified(path: Path, expected: str | None) -> str:
@@ -115,12 +127,7 @@ def verified(path: Path, expected: str | None) -> str:
     try:
         if not path.is_file():
             raise UnusableVoice(f"{path} is not there: restore it, or take it out of {path.parent / MANIFEST}")
-        facts = wav_facts(path)
-        if (facts.rate, facts.channels) != (SAMPLE_RATE, 1):
-            raise UnusableVoice(
-                f"{path} is {facts.rate:,} Hz with {facts.channels} channel(s), a voice is {SAMPLE_RATE:,} Hz mono: "
-                f"`vvbatch voices import {path} --name {path.stem}` makes it one"
-            )
+        refuse_unfit(path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -132,7 +139,46 @@ def verified(path: Path, expected: str | None) -> str:
     return sha256
 
 
-def manner_of(sha256: str) -> Manner:
+def refuse_unfit(path: Path) -> None:
+    """Raise UnusableVoice unless the file is a mono 24 kHz PCM WAV with all the frames that its header declares.
+
+    A half-copied WAV reads without an error everywhere, only shorter.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise UnusableVoice(f"{path} has {size:,} bytes, a voice at most {LARGEST:,}: import an excerpt of 3 to 30 s")
+    remedy = f"`vvbatch voices import {path} --name {path.stem}` makes a voice of an audio file"
+    try:
+        declared, actual, rate, channels = wav_frames(path)
+    except wave.Error as error:
+        raise UnusableVoice(f"{path} is not a PCM WAV file ({error}): {remedy}") from error
+    if actual < declared or not actual:
+        raise UnusableVoice(
+            f"{path} is cut short: its header declares {declared:,} frames ({declared / rate:.2f} s), "
+            f"{actual:,} are there: copy it again from its source"
+        )
+    if (rate, channels) != (SAMPLE_RATE, 1):
+        raise UnusableVoice(
+            f"{path} is {rate:,} Hz with {channels} channel(s), a voice is {SAMPLE_RATE:,} Hz mono: {remedy}"
+        )
+
+
+def wav_frames(path: Path) -> tuple[int, int, int, int]:
+    """Of a PCM WAV: frames that its header declares, frames that are there, sample rate in Hz, channels.
+
+    Raises wave.Error for any other file.
+    """
+    try:
+        with wave.open(str(path)) as sound:
+            declared, channels = sound.getnframes(), sound.getnchannels()
+            actual = len(sound.readframes(declared)) // (sound.getsampwidth() * channels)
+            return declared, actual, sound.getframerate(), channels
+    except (EOFError, RuntimeError) as error:  # RuntimeError: a chunk that ends after the file
+        raise wave.Error(str(error) or "it ends too early") from error
+
+
+def manner_of(sha256: str, gender: str = "") -> Manner:
     """A manner for a voice that has none, from its hash: the same on every machine, and apart from most others."""
     first, second = bytes.fromhex(sha256[:4])
-    return Manner(rate=0.88 + 0.04 * (first % 7), pitch=float(second % 13 - 6))
+    lowest, steps = {"female": (1, 7), "male": (-5, 7)}.get(gender, (-6, 13))
+    return Manner(rate=round(0.88 + 0.04 * (first % 7), 2), pitch=float(lowest + second % steps))

@@ -26,6 +26,7 @@ def prepare(samples: NDArray[np.floating], rate: int) -> Samples:
     UnusableVoice for samples that are not finite, silent, or hold less than SHORTEST_S of sound.
     """
     heard = mono(samples)
+    heard = heard - heard.mean()  # before resampling, which would ring at the step that an offset makes at both ends
     if rate != SAMPLE_RATE:
         import soxr
 

@@ -231,8 +231,8 @@ for round in range(10):
 """
 
 
-def test_four_processes_that_write_at_once_lose_nothing(tmp_path):
-    url = url_of(tmp_path / "ledger.sqlite3")
+def run_writers(url: str) -> None:
+    """Four processes that open the ledger and write to it, all at once."""
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, url, f"w{n}"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for n in range(4)
@@ -240,6 +240,11 @@ def test_four_processes_that_write_at_once_lose_nothing(tmp_path):
     for writer in writers:
         _, said = writer.communicate(timeout=120)
         assert writer.returncode == 0, said
+
+
+def test_four_processes_that_write_at_once_lose_nothing(tmp_path):
+    url = url_of(tmp_path / "ledger.sqlite3")
+    run_writers(url)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:
         states = dict(connection.execute("SELECT state, count(*) FROM lines GROUP BY state"))
         assert states == {"done": 80, "failed": 40}

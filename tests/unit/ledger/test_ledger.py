@@ -1,22 +1,8 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from tests.ledgers import Clock, add_batch, begin, fail, good, line_id, open_ledger, planned, render
+from tests.ledgers import add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.queries import batch_view
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Ledger:
-    return open_ledger(tmp_path, clock)
 
 
 def again(ledger: Ledger, batch: str, of: str) -> None:

@@ -24,11 +24,6 @@ TAKE_KEYS = [
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Ledger:
     """Batch `a`: three lines done and one failed; an hour later `b`, of another model and voice: one done of two."""
     ledger = open_ledger(tmp_path, clock)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.ledgers import Clock, add_batch, begin, fail, line_id, open_ledger, render
-from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from tests.ledgers import add_batch, begin, fail, line_id, render
+from vvbatch.ledger import CachedTake, NewBatch
 from vvbatch.ledger.queries import (
     UnknownBatch,
     batch_heads,
@@ -18,16 +16,6 @@ from vvbatch.ledger.queries import (
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines"]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Ledger:
-    return open_ledger(tmp_path, clock)
 
 
 def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
@@ -124,6 +112,24 @@ def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger, clock):
     ledger.settle("b")
     view = batch_view(ledger, "b")
     assert (view["state"], view["eta_s"]) == ("done", 0)
+
+
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [
+        (lambda ledger: render(ledger, "b", 2), "done"),
+        (lambda ledger: fail(ledger, "b", 2), "failed"),
+        (lambda ledger: ledger.cancel("b"), "cancelled"),
+    ],
+)
+def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_recorded(ledger, clock, end, state):
+    add_batch(ledger, "b", ["One.", "Two."])
+    render(ledger, "b", 1, clock)
+    end(ledger)
+    view = batch_view(ledger, "b")
+    assert (view["state"], view["eta_s"]) == (state, 0)
+    assert ledger.settle("b") == state
+    assert batch_view(ledger, "b")["state"] == state
 
 
 def test_a_batch_is_found_by_a_unique_beginning_and_the_newest_by_the_word_last(ledger, clock):

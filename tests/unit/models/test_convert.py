@@ -64,12 +64,11 @@ def test_a_conversion_that_is_not_true_is_not_kept(
 
 def test_the_memory_said_without_torch_is_what_the_engine_asks_for(tmp_path: Path) -> None:
     from vvbatch.engine.vibevoice import device
-    from vvbatch.engine.vibevoice.engine import needed_bytes
 
     for layout in ("original", "transformers"):
         folder = tiny_model.make(tmp_path / layout, layout)
         where = device.Place(torch.device("cpu"), torch.float16, torch.float32)
-        assert memory.of_snapshot(folder, "float16", 3) == needed_bytes(Checkpoint(folder), where, 3)
+        assert memory.of_snapshot(folder, "float16", 3) == device.needed_bytes(Checkpoint(folder), where, 3)
 
 
 def test_this_cpus_bfloat16_is_known_without_torch() -> None:

@@ -1,7 +1,7 @@
 """A model snapshot's configuration, and its tensors one at a time, memory-mapped.
 
-Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside, tensors go by
-transformers' names and in transformers' shapes, which are the same numbers under other names.
+Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside,
+tensors go by transformers' names and in transformers' shapes, which are the same numbers under other names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
@@ -22,6 +23,7 @@ from vvbatch.models.weights import read_json, weight_files
 REOPEN_BYTES = 16 << 20
 """Mapped pages count as this process's memory until the file is closed, so it is reopened after so many bytes."""
 
+
 def read_config(folder: Path) -> VibeVoiceConfig:
     """The snapshot's configuration, in transformers' terms whichever layout it has. Raises EngineUnavailable."""
     file = folder / "config.json"
@@ -30,7 +32,7 @@ def read_config(folder: Path) -> VibeVoiceConfig:
         return _from_original(data) if is_original(data) else VibeVoiceConfig(**data)
     except KeyError as error:
         raise EngineUnavailable(f"{file} lacks {error.args[0]!r}: not a VibeVoice model that vvbatch knows") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, StrictDataclassError) as error:
         raise EngineUnavailable(f"{file}: {error}") from error
 
 

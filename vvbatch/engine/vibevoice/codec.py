@@ -1,8 +1,10 @@
-"""The acoustic decoder (latent to audio) and the semantic encoder (audio to features), one frame of every slot at a time.
+"""The acoustic decoder (latent to audio) and the semantic encoder (audio to features), one frame of every slot at a
+time.
 
-Activations are (slots, time, channels), so that a norm, a feed-forward layer and a convolution read memory in one order. Every
-convolution but the depthwise ones is a linear layer over a window of frames. Constants are folded into weights: the norms'
-scales and the layer scales. What a causal convolution must remember stands at the beginning of its own input buffer.
+Activations are (slots, time, channels), so that a norm, a feed-forward layer and a convolution read memory in one
+order. Every convolution but the depthwise ones is a linear layer over a window of frames. Constants are folded into
+weights: the norms' scales and the layer scales. What a causal convolution must remember stands at the beginning of
+its own input buffer.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ Weights = Callable[[str], Tensor]
 
 
 class Context:
-    """A causal convolution's input: `memory` frames of the past, then the `time` new ones that are written to `fresh`."""
+    """A causal convolution's input: `memory` frames of the past, then the `time` new ones that are written to
+    `fresh`."""
 
     def __init__(self, slots: int, memory: int, time: int, channels: int, like: Tensor) -> None:
         self.memory = memory
@@ -73,7 +76,8 @@ class Block:
 
 
 class Window:
-    """A convolution as one linear layer over windows of `kernel` frames; `factor` outputs a window are laid out in time."""
+    """A convolution as one linear layer over windows of `kernel` frames; `factor` outputs a window are laid out in
+    time."""
 
     def __init__(
         self, weight: Tensor, bias: Tensor, kernel: int, stride: int, factor: int, slots: int, time: int, like: Tensor
@@ -160,7 +164,9 @@ class Chain:
 class AcousticDecoder(Chain):
     """One latent frame of every slot (slots, latent) to its audio (slots, 3200), float32."""
 
-    def __init__(self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor):
+    def __init__(
+        self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor
+    ):
         """`ratios` and `depths` in the decoder's order, deepest first; `like` gives dtype and device."""
         name, time = "model.audio_tower.decoder", 1
         self.dtype = like.dtype
@@ -187,7 +193,9 @@ class AcousticDecoder(Chain):
 class SemanticEncoder(Chain):
     """One frame of audio of every slot (slots, 3200) to its features (slots, features)."""
 
-    def __init__(self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor):
+    def __init__(
+        self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor
+    ):
         """`ratios` and `depths` in the encoder's order, shallowest first."""
         name, time = "model.semantic_tokenizer_encoder", 1
         for ratio in ratios:

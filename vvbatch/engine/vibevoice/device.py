@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
 
 from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint
+from vvbatch.engine.vibevoice.ops import packs
+from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -15,7 +21,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Place:
-    """`language` is the language model's dtype, `audio` the one of the diffusion head, the tokenizers and the connectors."""
+    """`language` is the language model's dtype, `audio` the one of the diffusion head, the tokenizers and the
+    connectors."""
 
     device: torch.device
     language: torch.dtype
@@ -38,13 +45,15 @@ def available(device: str) -> bool:
 
 def bfloat16_on_cpu() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (elsewhere it would be slower than float32)."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return packs(torch.device("cpu"), torch.bfloat16)
 
 
 def place(profile: Profile) -> Place:
     """The first of the profile's devices that can be had, with the dtypes that it can do. Raises EngineUnavailable."""
     if profile.dtype not in DTYPES:
-        raise EngineUnavailable(f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}")
+        raise EngineUnavailable(
+            f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}"
+        )
     wanted = [profile.device, *profile.fallback]
     device = next((device for device in wanted if available(device)), None)
     if device is None:
@@ -77,3 +86,25 @@ def check_fits(profile: Profile, needed: int, device: torch.device) -> None:
             f"profile {profile.name!r} needs about {needed / 1e9:.1f} GB on {device}, {free / 1e9:.1f} GB are free: "
             f"close other programs, lower `slots` (now {profile.slots}) or choose a smaller model"
         )
+
+
+def needed_bytes(checkpoint: Checkpoint, where: Place, slots: int) -> int:
+    """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
+    language = torch.empty(0, dtype=where.language).element_size()
+    audio = torch.empty(0, dtype=where.audio).element_size()
+    text = checkpoint.config.text_config
+    position: int = (
+        text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
+    )
+    return memory_needed(checkpoint.shapes, position, language, audio, slots)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held, in bytes."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux' ru_maxrss begins with what the parent process held
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,7 +1,7 @@
 """The diffusion head: from the language model's two hidden states of a frame to its acoustic latent.
 
-Everything that the ten steps share is computed once: the embedded time steps when a step count is first used, and all steps'
-adaLN modulations in one product a frame.
+Everything that the ten steps share is computed once: the embedded time steps when a step count is first used, and
+all steps' adaLN modulations in one product a frame.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Stage:
 def schedule(steps: int) -> list[Stage]:
     """DPM-Solver++(2M) on the cosine schedule with v-prediction, as `DPMSolverMultistepScheduler` takes it.
 
-    Source: Lu et al. 2022, https://arxiv.org/abs/2211.01095, algorithm 2; the last step is of first order and lands on the
-    denoised estimate. The numbers are the scheduler's own float32, so that a step is the same bits as its.
+    Source: Lu et al. 2022, https://arxiv.org/abs/2211.01095, algorithm 2; the last step is of first order and lands
+    on the denoised estimate. The numbers are the scheduler's own float32, so that a step is the same bits as its.
     """
     scheduler = DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
     scheduler.set_timesteps(steps)
@@ -73,7 +73,12 @@ class DiffusionHead:
         """`like` gives dtype and device."""
         head, name = config.diffusion_head_config, "model.diffusion_head"
         dtype, device = like.dtype, like.device
-        self.slots, self.size, self.eps, self.layers = slots, head.hidden_size, head.rms_norm_eps, head.num_hidden_layers
+        self.slots, self.size, self.eps, self.layers = (
+            slots,
+            head.hidden_size,
+            head.rms_norm_eps,
+            head.num_hidden_layers,
+        )
         self.dtype, self.device = dtype, device
         self.frequencies = head.frequency_embedding_size
         self.period = head.diffusion_max_period
@@ -117,7 +122,7 @@ class DiffusionHead:
         x, before = noise, None
         for index, stage in enumerate(stages):
             velocity = self._velocity(x, [modulation[index] for modulation in modulations], last[index])
-            conditional, unconditional = velocity.split(self.slots)
+            conditional, unconditional = velocity[: self.slots], velocity[self.slots :]
             guided = unconditional + scale * (conditional - unconditional)
             estimate = stage.alpha * x - stage.sigma * guided
             x, before = advance(stage, x, estimate, before), estimate

@@ -1,16 +1,14 @@
-"""Continuous batching: every step gives each line that speaks its next frame; a line that ends makes room for another."""
+"""Continuous batching: every step gives each line that speaks its next frame; a line that ends makes room for
+another."""
 
 from __future__ import annotations
 
 import math
 import platform
-import resource
-import sys
 import time
-from collections import Counter, OrderedDict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -31,63 +29,21 @@ from vvbatch.engine import (
 )
 from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
-from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.line import Line, Prefixes
 from vvbatch.engine.vibevoice.model import VibeVoice
-from vvbatch.engine.vibevoice.prompt import Prompt, Tokens, cast
+from vvbatch.engine.vibevoice.prompt import Tokens, cast
 from vvbatch.engine.vibevoice.voices import VoiceLatents
-from vvbatch.models.memory import memory_needed
 from vvbatch.models.snapshot import snapshot
 from vvbatch.models.verify import require_ready
 from vvbatch.profiles import Profile
 
 PIECE = 256
-"""Prompt tokens that go through the language model at once. Pieces begin where prefix and text begin, so a line's bits do
-not depend on what was cached."""
+"""Prompt tokens that go through the language model at once. Pieces begin where prefix and text begin, so a line's
+bits do not depend on what was cached."""
 PROMPT_TOKENS_A_STEP = 512
 """So much prompt is read between two frames of the lines that speak already."""
-PREFIX_CACHE_BYTES = 1 << 30
 BUDGET_TIMES = 2
 """A line ends as a runaway after so many tokens for each token of its prompt, as in the original."""
-
-
-@dataclass
-class Line:
-    """What a slot holds."""
-
-    request: Request
-    generator: torch.Generator
-    prompt: Prompt
-    voices: list[Tensor]  # latents with their noise, (frames, latent)
-    prefix_key: tuple[object, ...]
-    tokens_left: int
-    frames_left: float
-    cache: KeyValues
-    negative: KeyValues
-    admitted: float  # time.perf_counter()
-    pieces: deque[Tensor] | None = None  # of the prompt, still to be read; None: not begun
-    prefix_cached: bool = False
-    tokens: list[int] = field(default_factory=list)
-    frames: int = 0
-    first_chunk_s: float | None = None
-    latents: list[Tensor] = field(default_factory=list)
-
-
-class Prefixes:
-    """Keys and values of prompt prefixes, the least recently used thrown away first."""
-
-    def __init__(self, limit: int = PREFIX_CACHE_BYTES) -> None:
-        self.limit = limit
-        self._kept: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
-
-    def get(self, key: tuple[object, ...]) -> Tensor | None:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def put(self, key: tuple[object, ...], prefix: Tensor) -> None:
-        self._kept[key] = prefix
-        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.limit:
-            self._kept.popitem(last=False)
 
 
 class VibeVoiceEngine:
@@ -101,7 +57,7 @@ class VibeVoiceEngine:
         self.slots = model.slots
         self.keep_latents = False
         self.synchronised = False  # wait for the device after each part, so that `seconds` are the parts' own
-        self.seconds: Counter[str] = Counter()  # spent in each part since the beginning
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # spent in each part since the beginning
         self._choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
         self._lines: list[Line | None] = [None] * self.slots
         self.reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
@@ -109,9 +65,7 @@ class VibeVoiceEngine:
         size, place = model.language.size, model.place
         self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
         self._inputs = torch.zeros_like(self._hidden)
-        self._control = {
-            token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)
-        }
+        self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
 
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
@@ -121,7 +75,7 @@ class VibeVoiceEngine:
         folder = snapshot(profile.model.repo, profile.model.revision)
         tokens = Tokens(tokenizer_folder(profile, folder))
         checkpoint = Checkpoint(folder)
-        devices.check_fits(profile, needed_bytes(checkpoint, where, profile.slots), where.device)
+        devices.check_fits(profile, devices.needed_bytes(checkpoint, where, profile.slots), where.device)
         if profile.threads is not None:
             torch.set_num_threads(profile.threads)
         with torch.inference_mode():
@@ -154,8 +108,12 @@ class VibeVoiceEngine:
         with torch.inference_mode():
             self.voices.get(tuple(voices))
 
-    def admit(self, request: Request, max_tokens: int | None = None) -> Line:
-        """Occupy a free slot; `max_tokens` lowers the budget of generated tokens. Raises RequestRefused."""
+    def admit(self, request: Request) -> None:
+        """Occupy a free slot. Raises RequestRefused."""
+        self.start(request)
+
+    def start(self, request: Request, max_tokens: int | None = None) -> Line:
+        """`admit`, with a lower budget of tokens; gives the line to whoever wants to look into it."""
         slot = self._lines.index(None)
         turns, voices = cast(request)
         with torch.inference_mode():
@@ -222,7 +180,8 @@ class VibeVoiceEngine:
     # Admission
 
     def _noised(self, latents: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-        """Voice latents with the noise that the original adds, drawn as it draws it: for all voices padded to the longest."""
+        """Voice latents with the noise that the original adds, drawn as it draws it: for all voices padded to the
+        longest."""
         source = generator if self.voice_seed is None else torch.Generator().manual_seed(self.voice_seed)
         count, size, longest = len(latents), self.model.latent_size, max(len(voice) for voice in latents)
         spread = torch.randn(count, generator=source) * self.model.config.audio_config.vae_std
@@ -264,11 +223,11 @@ class VibeVoiceEngine:
         prefix = self._prefixes.get(line.prefix_key)
         line.pieces = deque()
         if prefix is None:
-            line.pieces.extend(self._prefix_inputs(line).split(PIECE))
+            line.pieces.extend(torch.split(self._prefix_inputs(line), PIECE))
         else:
             line.cache.load(prefix)
             line.prefix_cached = True
-        line.pieces.extend(self.model.language.embed(line.prompt.text).split(PIECE))
+        line.pieces.extend(torch.split(self.model.language.embed(line.prompt.text), PIECE))
 
     def _prefix_inputs(self, line: Line) -> Tensor:
         inputs = self.model.language.embed(line.prompt.prefix)
@@ -348,8 +307,8 @@ class VibeVoiceEngine:
         return latents
 
     def _think(self, lines: list[tuple[int, Line]]) -> None:
-        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what it was
-        fed is known when that token is: its position is written again if not."""
+        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what
+        it was fed is known when that token is: its position is written again if not."""
         if not lines:
             return
         rows = [(slot, line.cache) for slot, line in lines]
@@ -369,7 +328,7 @@ class VibeVoiceEngine:
             "prefix_cached": line.prefix_cached,
             "first_chunk_s": line.first_chunk_s,
             "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": line.request.steps},
-            "peak_bytes": peak_bytes(),
+            "peak_bytes": devices.peak_bytes(),
         }
         events.append(Finished(line.request.id, runaway=runaway, metrics=metrics))
         self._free(slot)
@@ -400,20 +359,3 @@ def tokenizer_folder(profile: Profile, model: Path) -> Path:
     if profile.model.tokenizer_repo is None:
         return model
     return snapshot(profile.model.tokenizer_repo, profile.model.tokenizer_revision or "main")
-
-
-def needed_bytes(checkpoint: Checkpoint, where: devices.Place, slots: int) -> int:
-    """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
-    language = torch.empty(0, dtype=where.language).element_size()
-    audio = torch.empty(0, dtype=where.audio).element_size()
-    text = checkpoint.config.text_config
-    position = text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
-    return memory_needed(checkpoint.shapes, position, language, audio, slots)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held, in bytes."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

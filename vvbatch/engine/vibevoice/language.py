@@ -1,7 +1,7 @@
 """The language model: prompts in pieces, then one token of every branch of every slot at a time.
 
-A step's products have one shape, 2 x slots rows, whatever the slots hold. Attention alone goes row by row over exactly the
-positions that the row has, so no row pays for another's length and none can disturb another.
+A step's products have one shape, 2 x slots rows, whatever the slots hold. Attention alone goes row by row over
+exactly the positions that the row has, so no row pays for another's length and none can disturb another.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class LanguageModel:
         return KeyValues(torch.empty(shape, dtype=self.dtype, device=self.device))
 
     def step(self, x: Tensor, rows: Sequence[tuple[int, KeyValues]]) -> Tensor:
-        """Hidden states (rows, size) of one token a row. Each named row's keys and values are written at its cache's `length`,
-        which the caller raises when the token is to stay."""
+        """Hidden states (rows, size) of one token a row. Each named row's keys and values are written at its cache's
+        `length`, which the caller raises when the token is to stay."""
         positions = [0] * x.shape[0]
         for row, cache in rows:
             cache.reserve(cache.length + 1)
@@ -108,7 +108,8 @@ class LanguageModel:
             for row, cache in rows:
                 store, end = cache.data[index], cache.length + 1
                 store[:, :, cache.length] = pairs[row]
-                # The query heads that share a key head stand where a sequence would: nothing is hidden from any of them.
+                # The query heads that share a key head stand where a sequence would: nothing is hidden from any of
+                # them.
                 out = functional.scaled_dot_product_attention(
                     queries[row].view(grouped), store[:1, :, :end], store[1:, :, :end]
                 )
@@ -129,7 +130,11 @@ class LanguageModel:
             store = cache.data[index]
             store[:, :, start:end] = pairs.permute(1, 2, 0, 3)
             out = functional.scaled_dot_product_attention(
-                queries.transpose(0, 1)[None], store[:1, :, :end], store[1:, :, :end], attn_mask=visible, enable_gqa=True
+                queries.transpose(0, 1)[None],
+                store[:1, :, :end],
+                store[1:, :, :end],
+                attn_mask=visible,
+                enable_gqa=True,
             )
             attended = out[0].transpose(0, 1).reshape(count, -1)
             x = self._feed_forward(layer, layer.out.plus(attended, x))

@@ -23,7 +23,9 @@ class Connector:
 
     def __init__(self, weights: Weights, name: str, rows: int, like: Tensor) -> None:
         def linear(part: str) -> Linear:
-            return Linear(weights(f"{name}.{part}.weight"), weights(f"{name}.{part}.bias"), like.dtype, like.device, rows)
+            return Linear(
+                weights(f"{name}.{part}.weight"), weights(f"{name}.{part}.bias"), like.dtype, like.device, rows
+            )
 
         self.dtype = like.dtype
         self.enter, self.leave = linear("linear_1"), linear("linear_2")

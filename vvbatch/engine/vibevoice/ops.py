@@ -1,10 +1,13 @@
 """The few products that a step is made of, in the fastest form that keeps one row's bits free of its neighbours.
 
-On CPU, oneDNN takes weights that were laid out for it once; its row `i` is the same bits whatever the other rows hold and
-wherever it stands, as long as the shape stays (held by a test). Elsewhere the plain operators do the same work.
+On CPU, oneDNN takes weights that were laid out for it once; its row `i` is the same bits whatever the other rows
+hold and wherever it stands, as long as the shape stays (held by a test). Elsewhere the plain operators do the same
+work.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,15 +18,18 @@ _mkldnn = torch.ops.mkldnn
 
 def packs(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether oneDNN's packed products exist for this device and dtype."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available() or not hasattr(_mkldnn, "_linear_pointwise"):
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(_mkldnn._is_mkldnn_bf16_supported()))
 
 
 class Linear:
-    """y = x Wᵀ + b for x (rows, inputs), with W (outputs, inputs) kept in the layout that is fastest for about `rows` rows."""
+    """y = x Wᵀ + b for x (rows, inputs), with W (outputs, inputs) kept in the layout that is fastest for about
+    `rows` rows."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, device: torch.device, rows: int) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, device: torch.device, rows: int
+    ) -> None:
         weight = weight.to(device, dtype).contiguous()
         self.bias = None if bias is None else bias.to(device, dtype).contiguous()
         self.packed = packs(device, dtype)
@@ -31,35 +37,36 @@ class Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.packed:
-            return _mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+            return cast(Tensor, _mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], ""))
         return functional.linear(x, self.weight, self.bias)
 
     def gelu(self, x: Tensor) -> Tensor:
         """gelu(x Wᵀ + b), by the error function."""
         if self.packed:
-            return _mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none")
+            return cast(Tensor, _mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none"))
         return functional.gelu(functional.linear(x, self.weight, self.bias))
 
     def silu(self, x: Tensor) -> Tensor:
         if self.packed:
-            return _mkldnn._linear_pointwise(x, self.weight, self.bias, "swish", [], "")
+            return cast(Tensor, _mkldnn._linear_pointwise(x, self.weight, self.bias, "swish", [], ""))
         return functional.silu(functional.linear(x, self.weight, self.bias))
 
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """x Wᵀ + b + other."""
         if self.packed:
-            return _mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add")
+            return cast(Tensor, _mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add"))
         return functional.linear(x, self.weight, self.bias).add_(other)
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
         """(x Wᵀ + b) * other, element by element."""
         if self.packed:
-            return _mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "mul")
+            return cast(Tensor, _mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "mul"))
         return functional.linear(x, self.weight, self.bias).mul_(other)
 
 
 class Depthwise:
-    """A valid (unpadded) depthwise convolution along time: (slots, context + time, channels) to (slots, time, channels)."""
+    """A valid (unpadded) depthwise convolution along time: (slots, context + time, channels) to (slots, time,
+    channels)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, like: Tensor) -> None:
         """`weight` is (channels, 1, kernel); `like` an input, for its shape, dtype and device."""
@@ -81,16 +88,19 @@ class Depthwise:
             )
         else:
             out = functional.conv2d(image, self.weight, self.bias, groups=channels)
-        return out.permute(0, 2, 3, 1).reshape(slots, -1, channels)
+        return cast(Tensor, out.permute(0, 2, 3, 1).reshape(slots, -1, channels))
 
 
 def rms(x: Tensor, eps: float) -> Tensor:
     """x / sqrt(mean(x²) + eps) over the last dimension, the mean in float32 (RMSNorm without its weight)."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    return x * norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_().to(x.dtype)
+    return x * _inverse_rms(x, eps)
 
 
 def rms_into(out: Tensor, x: Tensor, eps: float) -> None:
     """`rms` of x, written into `out`."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    torch.mul(x, norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_().to(x.dtype), out=out)
+    torch.mul(x, _inverse_rms(x, eps), out=out)
+
+
+def _inverse_rms(x: Tensor, eps: float) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    return norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_().to(x.dtype)

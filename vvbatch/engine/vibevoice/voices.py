@@ -37,7 +37,8 @@ def normalise(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def read(voice: Voice) -> NDArray[np.float32]:
-    """A voice's normalised samples. Raises RequestRefused when the file is not the one that was planned, or not usable."""
+    """A voice's normalised samples. Raises RequestRefused when the file is not the one that was planned, or not
+    usable."""
     try:
         data = voice.path.read_bytes()
         found = hashlib.sha256(data).hexdigest()
@@ -49,7 +50,8 @@ def read(voice: Voice) -> NDArray[np.float32]:
     if rate != SAMPLE_RATE or samples.ndim != 1:
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         raise RequestRefused(
-            f"voice {voice.name!r}: {voice.path} has {rate} Hz and {channels} channels: import it as {SAMPLE_RATE} Hz mono"
+            f"voice {voice.name!r}: {voice.path} has {rate} Hz and {channels} channels:"
+            f" import it as {SAMPLE_RATE} Hz mono"
         )
     if not 0 < len(samples) <= MAX_SECONDS * SAMPLE_RATE or not np.isfinite(samples).all():
         raise RequestRefused(
@@ -60,8 +62,8 @@ def read(voice: Voice) -> NDArray[np.float32]:
 
 
 def encode(encoder: VibeVoiceAcousticTokenizerEncoderModel, samples: NDArray[np.float32]) -> Tensor:
-    """Latents (frames, latent) float32. A last frame that is not whole is completed with zeros at every convolution, as the
-    original does it."""
+    """Latents (frames, latent) float32. A last frame that is not whole is completed with zeros at every convolution,
+    as the original does it."""
     x = encoder.stem(torch.from_numpy(samples)[None, None])
     for layer in encoder.conv_layers:
         stride = layer.conv.conv.stride[0]
@@ -116,7 +118,12 @@ class VoiceLatents:
             stored = np.load(self._file(voice), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return False
-        if stored.ndim != 2 or stored.shape[1] != self.size or stored.dtype != np.float32 or not np.isfinite(stored).all():
+        if (
+            stored.ndim != 2
+            or stored.shape[1] != self.size
+            or stored.dtype != np.float32
+            or not np.isfinite(stored).all()
+        ):
             return False
         self._known[voice.sha256] = torch.from_numpy(stored)
         return True

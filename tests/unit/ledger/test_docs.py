@@ -1,0 +1,53 @@
+"""docs/ledger.md says what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.ledgers import FACTS, add_batch, begin, fail, good, open_ledger, render
+from vvbatch.ledger import Outcome
+from vvbatch.ledger.schema import metadata
+from vvbatch.ledger.sql import query
+
+TEXT = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL)
+SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##)", TEXT, re.DOTALL | re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ledger in which every example finds something."""
+    folder: Path = tmp_path_factory.mktemp("ledger")
+    ledger = open_ledger(folder)
+    add_batch(ledger, "b", ["One.", "Two.", "Three."])
+    render(ledger, "b", 1)
+    fail(ledger, "b", 2)
+    claim, first = begin(ledger, "b", 3)
+    ledger.close_take(first, Outcome("failed_qc", error="short", qc=[("duration_min", 0.1, 0.5, False)]))
+    again, second = ledger.open_take(claim, 6, FACTS) or (claim, "")
+    ledger.keep_take(again, second, good(), lambda: None)
+    ledger.close()
+    return ledger.url
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_every_example_query_runs_and_finds_something(url, sql):
+    assert query(url, sql, 100, 5).rows
+
+
+def test_there_are_examples():
+    assert len(QUERIES) >= 5
+
+
+@pytest.mark.parametrize("table", metadata.tables)
+def test_every_column_is_told_of_and_no_other(table):
+    told = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", SECTIONS[table], re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert told == set(metadata.tables[table].columns.keys())

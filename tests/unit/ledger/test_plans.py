@@ -1,0 +1,88 @@
+"""What is asked often finds its rows by an index: a ledger grows for years."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
+from vvbatch.ledger.overview import overview
+from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, failures, line_ids
+
+LARGE = r"SCAN (lines|takes|qc_results|events|last)\b(?! USING)"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = open_ledger(tmp_path)
+    for batch in ("a", "b"):
+        add_batch(ledger, batch, ["One."] * 4)
+        render(ledger, batch, 1)
+        fail(ledger, batch, 2)
+    return ledger
+
+
+def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
+    """The steps of the action's statements that go through a large table without an index."""
+    ran: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:
+        ran.append((sql, parameters))
+
+    event.listen(ledger.engine, "before_cursor_execute", note)
+    action()
+    event.remove(ledger.engine, "before_cursor_execute", note)
+    found = []
+    with closing(sqlite3.connect(str(ledger.engine.url.database))) as connection:
+        for sql, parameters in ran:
+            if sql.startswith(("SELECT", "UPDATE", "WITH")):
+                steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+                found += [f"{step} in {sql}" for step in steps if re.match(LARGE, step)]
+    assert ran
+    return found
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda ledger: batch_view(ledger, "a"),
+        lambda ledger: batch_heads(ledger, ["a", "b"]),
+        lambda ledger: batch_totals(ledger, "a"),
+        lambda ledger: failures(ledger, "a", 5),
+        lambda ledger: line_ids(ledger, "a"),
+        overview,
+        lambda ledger: list_batches(ledger, Filter(limit=5)),
+        lambda ledger: list_lines(ledger, Filter(batch="a", state="failed")),
+        lambda ledger: list_takes(ledger, Filter(batch="a")),
+        lambda ledger: list_takes(ledger, Filter(limit=5)),
+        lambda ledger: ledger.cached_takes([planned(1, "One.", "a").key]),
+        lambda ledger: ledger.waiting_lines(model="draft"),
+        lambda ledger: ledger.waiting_count("draft"),
+        lambda ledger: ledger.rendering_by(),
+        lambda ledger: ledger.unsettled(),
+    ],
+)
+def test_reading_does_not_go_through_whole_tables(ledger, read):
+    assert whole_tables_read(ledger, lambda: read(ledger)) == []
+
+
+def test_rendering_a_line_and_burying_a_worker_do_not_go_through_whole_tables(ledger):
+    def work() -> None:
+        render(ledger, "a", 3)
+        begin(ledger, "b", 3, worker="dead")
+        ledger.abandon("dead", {"draft": 1})
+        ledger.cancelled_among([line_id("a", 4)])
+        ledger.cancel("a")
+        ledger.settle("a")
+        ledger.retry("a")
+
+    assert whole_tables_read(ledger, work) == []

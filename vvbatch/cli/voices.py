@@ -1,0 +1,309 @@
+"""voices list, import, check, variants, remove: whom a script can speak as, and whether they are fit for it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from vvbatch.cli.common import FAILED, BadInput, faults, json_option, print_json
+
+if TYPE_CHECKING:
+    from vvbatch.voices.library import Found, Library
+
+GENDERS = ("female", "male", "other")
+audio_file = click.Path(path_type=Path)
+
+
+def complete_voice(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    from vvbatch.voices.errors import VoiceError
+
+    try:
+        return [CompletionItem(name) for name in opened().names() if name.casefold().startswith(start.casefold())]
+    except VoiceError:
+        return []
+
+
+def opened() -> Library:
+    from vvbatch.home import Home
+    from vvbatch.voices import Library
+
+    return Library.of(Home.from_environment())
+
+
+def own_folder(project: bool) -> Path:
+    """Where new voices go: the project's folder, or the home's."""
+    from vvbatch.home import Home
+    from vvbatch.voices.library import PROJECT
+
+    return PROJECT.absolute() if project else Home.from_environment().voices
+
+
+project_option = click.option("--project", is_flag=True, help="Keep it in ./voices, with the project, not in the home.")
+start_option = click.option("--start", "start_s", type=click.FloatRange(0), default=0.0, help="Seconds to leave out.")
+length_option = click.option("--length", "length_s", type=click.FloatRange(0.4), help="Seconds to take from there.")
+
+
+@click.group()
+def voices() -> None:
+    """List, import and check the voices that scripts can name.
+
+    A voice is a short clean recording of one speaker. VibeVoice profiles clone it, the draft profile takes its manner.
+
+    \b
+    Example:  vvbatch voices import mara.m4a --name mara --license "own recording" --consent "Mara B., by mail, 2 May"
+              vvbatch voices check mara
+    """
+
+
+@voices.command("list")
+@click.option("--plot", type=audio_file, metavar="PNG", help="Draw each voice's waveform and spectrogram into a file.")
+@json_option
+@faults
+def list_voices(plot: Path | None, as_json: bool) -> None:
+    """Show every voice: the project's, the home's, the bundled ones.
+
+    \b
+    Example:  vvbatch voices list
+              vvbatch voices list --plot voices.png
+    """
+    from vvbatch import report
+    from vvbatch.voices.listing import listing
+
+    library = opened()
+    rows = listing(library)
+    if plot:
+        draw(library, plot)
+    if as_json:
+        print_json(rows)
+    else:
+        report.print_table(
+            ["voice", "language", "gender", ">seconds", "licence", "draft manner", "lies in", "note"],
+            [
+                [
+                    row["name"] + (" (default)" if row["default"] else ""),
+                    row["language"] or None,
+                    row["gender"] or None,
+                    None if row["duration_s"] is None else f"{row['duration_s']:.1f}",
+                    row["license"] or None,
+                    "{rate:g}x, {pitch:+g} st".format(**row["manner"]) if row["manner"] else None,
+                    Path(row["path"]).parent,
+                    row["error"] or (f"variant of {row['variant_of']}" if row["variant_of"] else None),
+                ]
+                for row in rows
+            ],
+        )
+    if any(row["error"] for row in rows):
+        sys.exit(FAILED)
+
+
+def draw(library: Library, path: Path) -> None:
+    from vvbatch.voices import picture
+    from vvbatch.voices.decode import decode
+    from vvbatch.voices.errors import UnusableVoice
+    from vvbatch.voices.prepare import mono
+    from vvbatch.voices.quality import at_24_khz
+
+    drawn = []
+    for found in library.found.values():
+        try:
+            recording = decode(found.path)
+        except UnusableVoice:
+            continue  # the table says why
+        note = f"{recording.duration_s:.1f} s"
+        drawn.append((found.name, note, at_24_khz(mono(recording.samples), recording.rate)))
+    try:
+        picture.draw(drawn, path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}") from error
+    click.echo(f"drawn: {path}", err=True)
+
+
+@voices.command("import")
+@click.argument("file", type=audio_file)
+@click.option("--name", required=True, help="What scripts call it: letters, digits, '-', '_' and '.'.")
+@click.option("--language", default="", help="Such as en-GB.")
+@click.option("--gender", type=click.Choice(GENDERS), default=None, help="Gives the draft profile a fitting pitch.")
+@click.option("--license", default="", help="Under which the recording may be used.")
+@click.option("--consent", default="", metavar="TEXT", help="Who allowed the cloning of this voice, how and when.")
+@start_option
+@length_option
+@project_option
+@json_option
+@faults
+def import_(
+    file: Path, start_s: float, length_s: float | None, project: bool, as_json: bool, gender: str | None, **given: str
+) -> None:
+    """Make a voice of a recording: WAV, FLAC, MP3, M4A, Ogg and what else FFmpeg reads.
+
+    It becomes mono, 24 kHz, -25 dBFS RMS, without offset and without silence at its ends. 3 to 30 seconds are best.
+
+    \b
+    Example:  vvbatch voices import en-Alice_woman.wav --name en-Alice_woman --language en-US --gender female
+              vvbatch voices import interview.mp3 --name mara --start 62 --length 15 --consent "Mara B., by mail"
+    """
+    from vvbatch.voices.decode import decode, excerpted
+    from vvbatch.voices.shelf import import_voice
+
+    library = opened()
+    recording = excerpted(decode(file), start_s, length_s)
+    fields = {**given, "gender": gender or ""}
+    entry = import_voice(own_folder(project), file, recording, fields, datetime.now(UTC), library)
+    added(entry.name, as_json)
+    if not (entry.consent and entry.license):
+        click.echo("no consent or licence is recorded: clone only voices that you may clone", err=True)
+
+
+def added(name: str, as_json: bool) -> None:
+    """Say what a new voice has become."""
+    from vvbatch.voices.listing import row
+
+    made = row(opened().find(name))
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"{made['name']}: {made['duration_s']:.1f} s, {made['path']}")
+    if not 3.0 <= made["duration_s"] <= 30.0:
+        click.echo(f"{made['duration_s']:.1f} s: a voice of 3 to 30 s is cloned best", err=True)
+
+
+@voices.command()
+@click.argument("names", nargs=-1, metavar="[VOICE|FILE]...", shell_complete=complete_voice)
+@json_option
+@faults
+def check(names: tuple[str, ...], as_json: bool) -> None:
+    """Measure how fit voices are for cloning: all of them, or those named, or recordings by their path.
+
+    Every measure is shown with its limit. Exit 1 if one is off.
+
+    \b
+    Example:  vvbatch voices check
+              vvbatch voices check mara interview.mp3 --json
+    """
+    from vvbatch.voices.quality import report as judged
+
+    library = opened()
+    subjects = [library_or_file(library, name) for name in names] or list(library.found.values())
+    reports = [
+        judged(None, subject) if isinstance(subject, Path) else judged(subject.name, subject.path, gain_of(subject))
+        for subject in subjects
+    ]
+    problems = {found.name: problem(found) for found in subjects if not isinstance(found, Path)}
+    for report in reports:
+        if problems.get(report["voice"]):
+            report.update(ok=False, error=report.get("error") or problems[report["voice"]])
+    show(reports, as_json)
+
+
+def library_or_file(library: Library, name: str) -> Found | Path:
+    """A voice, or else a file: its path has a folder, or it is there."""
+    from vvbatch.voices.errors import UnknownVoice
+
+    try:
+        return library.find(name)
+    except UnknownVoice:
+        if "/" in name or Path(name).is_file():
+            return Path(name)
+        raise
+
+
+def gain_of(found: Found) -> float:
+    return float(found.entry.provenance.get("gain_db", 0.0)) if found.entry else 0.0
+
+
+def problem(found: Found) -> str | None:
+    """Why a render would refuse the voice, or None."""
+    from vvbatch.voices.errors import VoiceError
+    from vvbatch.voices.library import voice_of
+
+    try:
+        voice_of(found)
+    except VoiceError as error:
+        return str(error)
+    return None
+
+
+def show(reports: list[dict[str, Any]], as_json: bool) -> None:
+    from vvbatch.report import print_table
+
+    if as_json:
+        print_json(reports)
+    else:
+        cells = [
+            [report["voice"] or report["file"], check["name"], f"{check['value']:g}", f"{check['limit']:g}", verdict]
+            for report in reports
+            for check in report["checks"]
+            for verdict in ["ok" if check["ok"] else "failed"]
+        ]
+        print_table(["voice", "measure", ">value", ">limit", "verdict"], cells)
+        for report in reports:
+            if "error" in report:
+                click.echo(report["error"])
+        good = sum(report["ok"] for report in reports)
+        click.echo(f"{good} of {len(reports)} fit for cloning")
+    if not all(report["ok"] for report in reports):
+        sys.exit(FAILED)
+
+
+@voices.command()
+@click.argument("name", metavar="VOICE", shell_complete=complete_voice)
+@click.option("--as", "label", metavar="LABEL", help="Make the variant VOICE-LABEL.")
+@start_option
+@length_option
+@click.option("--gain", "gain_db", type=click.FloatRange(-20, 12), default=0.0, help="dB over the usual level.")
+@click.option("--speed", type=click.FloatRange(0.5, 2.0), default=1.0, help="Times as fast, at the same pitch.")
+@click.option("--pitch", type=click.FloatRange(-12, 12), default=0.0, help="Semitones up or down, at the same speed.")
+@project_option
+@json_option
+@faults
+def variants(name: str, label: str | None, project: bool, as_json: bool, **changes: Any) -> None:
+    """Make a variant of a voice (another excerpt, gain, speed or pitch), or compare the ones there are.
+
+    \b
+    Example:  vvbatch voices variants carter --as calm --speed 0.9 --pitch -1
+              vvbatch voices variants carter
+    """
+    from vvbatch.voices.listing import variants_of
+    from vvbatch.voices.quality import report as judged
+    from vvbatch.voices.shelf import add_variant
+    from vvbatch.voices.vary import Change
+
+    library, change = opened(), Change(**changes)
+    if label:
+        if change == Change():
+            raise click.UsageError("a variant needs a change: --start, --length, --gain, --speed or --pitch")
+        entry = add_variant(own_folder(project), library.find(name), label, change, datetime.now(UTC), library)
+        added(entry.name, as_json)
+        return
+    if change != Change():
+        raise click.UsageError("name the variant with --as LABEL")
+    found = [library.find(name), *variants_of(library, name)]
+    show([judged(each.name, each.path, gain_of(each)) for each in found], as_json)
+
+
+@voices.command()
+@click.argument("name", metavar="VOICE", shell_complete=complete_voice)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@faults
+def remove(name: str, yes: bool) -> None:
+    """Take a voice out of the home's or the project's library, with its file.
+
+    \b
+    Example:  vvbatch voices remove mara --yes
+    """
+    from vvbatch.profiles import bundled
+    from vvbatch.voices import shelf
+
+    found = opened().find(name)
+    folder = found.path.parent
+    if folder.resolve() == bundled("voices").resolve():
+        raise BadInput(f"{found.name!r} is a bundled voice: it stays")
+    if found.entry is None:
+        raise BadInput(f"{found.path} is in no manifest: remove the file itself")
+    if not yes:
+        click.confirm(f"Remove {found.name!r} ({found.path})?", abort=True)
+    click.echo(f"removed {shelf.remove(folder, found.name)}")

@@ -1,0 +1,123 @@
+"""Samples of any recording: what libsndfile reads (WAV, FLAC, MP3, Ogg), and by PyAV what else FFmpeg does (M4A, …)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vvbatch.voices.errors import MissingExtra, UnusableVoice
+
+MAX_BYTES = 512 << 20
+MAX_DURATION_S = 1_800.0
+COMPLETE = 0.98  # of the declared duration must be there; containers round it
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recording:
+    samples: Samples  # (n,) or (n, channels)
+    rate: int  # Hz
+    sha256: str  # of the file's bytes
+    start_s: float = 0.0  # of an excerpt
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.rate
+
+
+def decode(path: Path) -> Recording:
+    """Read a recording whole. Raises UnusableVoice with the reason, MissingExtra where a package is needed for it."""
+    from vvbatch import audio
+
+    try:
+        if not path.is_file():
+            raise UnusableVoice(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name an audio file")
+        with path.open("rb") as file:
+            start = file.read(12)
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        raise UnusableVoice(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    container = ffmpeg_format(start)
+    if container:
+        return Recording(*_decode_by_ffmpeg(path, container), sha256)
+    try:
+        return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
+    except audio.AudioError as error:
+        raise UnusableVoice(str(error)) from error
+
+
+def excerpted(recording: Recording, start_s: float, length_s: float | None) -> Recording:
+    """The part of a recording from `start_s` on, still known by the whole file's hash. Raises UnusableVoice."""
+    samples = excerpt(recording.samples, recording.rate, start_s, length_s)
+    return replace(recording, samples=samples, start_s=recording.start_s + start_s)
+
+
+def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None) -> Samples:
+    """The part of (n,) or (n, channels) from `start_s` on. Raises UnusableVoice where there is nothing."""
+    first = round(start_s * rate)
+    if first >= len(samples):
+        raise UnusableVoice(f"an excerpt from {start_s:g} s on is empty: there are {len(samples) / rate:.2f} s")
+    return samples[first:] if length_s is None else samples[first : first + round(length_s * rate)]
+
+
+def ffmpeg_format(start: bytes) -> str | None:
+    """FFmpeg's name of the container that a file's first 12 bytes are of; None for what is libsndfile's, or nobody's.
+
+    It is given to FFmpeg, which else would also follow playlists to other files.
+    """
+    if start[4:8] == b"ftyp":
+        return "mov"
+    if start[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    return "aac" if start[:2] in {b"\xff\xf1", b"\xff\xf9"} else None
+
+
+def _decode_by_ffmpeg(path: Path, container_format: str) -> tuple[NDArray[np.float32], int]:
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtra(f"{path} needs PyAV: install it with  pip install 'vvbatch[voices]'") from error
+    if path.stat().st_size > MAX_BYTES:
+        raise UnusableVoice(f"{path} is larger than {MAX_BYTES:,} bytes")
+    try:
+        with av.open(str(path.absolute()), format=container_format, metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise UnusableVoice(f"{path} holds no audio")
+            declared_s = (container.duration or 0) / av.time_base
+            return _frames(path, container, declared_s)
+    except (av.error.FFmpegError, ValueError, EOFError) as error:
+        raise UnusableVoice(f"{path} cannot be decoded: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _frames(path: Path, container: Any, declared_s: float) -> tuple[NDArray[np.float32], int]:
+    import av
+
+    stream = container.streams.audio[0]
+    rate = int(stream.rate or 0)
+    if not rate:
+        raise UnusableVoice(f"{path} does not say its sample rate: it is damaged")
+    planar = av.AudioResampler(format="fltp", rate=rate)  # the same rate: only the sample format changes
+    parts: list[NDArray[np.float32]] = []
+    length = 0
+    for frame in chain(container.decode(stream), [None]):
+        new: list[Any] = [part.to_ndarray() for part in planar.resample(frame)]  # None flushes
+        parts += new
+        length += sum(part.shape[1] for part in new)
+        if length > MAX_DURATION_S * rate:
+            raise UnusableVoice(f"{path} is longer than {MAX_DURATION_S:.0f} s")
+    if not parts:
+        raise UnusableVoice(f"{path} holds no audio")
+    samples: NDArray[np.float32] = np.concatenate(parts, axis=1).T
+    if len(samples) < COMPLETE * declared_s * rate:
+        raise UnusableVoice(
+            f"{path} is cut short: it declares {declared_s:.2f} s, {len(samples) / rate:.2f} s are there: copy it again"
+        )
+    return samples, rate

@@ -1,0 +1,73 @@
+"""A picture of voices, one row each: name, waveform, spectrogram."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vvbatch.engine import SAMPLE_RATE
+from vvbatch.voices.errors import MissingExtra
+from vvbatch.voices.measure import spectra
+
+LABEL, WIDTH, WAVE, SPECTRUM, GAP = 190, 900, 70, 110, 14  # pixels
+RANGE_DB = 70.0
+LONGEST = 60 * SAMPLE_RATE  # samples that are drawn
+INK, PAPER, TRACE = (30, 30, 30), (255, 255, 255), (40, 90, 160)
+COLOURS = np.array([[0, 0, 20], [60, 15, 110], [180, 45, 95], [245, 130, 40], [252, 250, 190]], dtype=np.float64)
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+
+def draw(voices: Sequence[tuple[str, str, Floats]], path: Path) -> None:
+    """Write a PNG of (name, second line, mono samples (n,) at 24 kHz) voices. Raises MissingExtra, OSError."""
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ImportError as error:
+        raise MissingExtra("--plot needs Pillow: pip install 'vvbatch[voices]'") from error
+    from vvbatch.store import write_atomically
+
+    row = WAVE + SPECTRUM + GAP
+    image = Image.new("RGB", (LABEL + WIDTH + GAP, row * max(len(voices), 1) + GAP), PAPER)
+    pen = ImageDraw.Draw(image)
+    title, small = ImageFont.load_default(17), ImageFont.load_default(12)
+    for number, (name, note, samples) in enumerate(voices):
+        top = GAP + number * row
+        pen.text((GAP, top + 10), shortened(name), INK, font=title)
+        pen.text((GAP, top + 36), note, INK, font=small)
+        shown = samples[:LONGEST]
+        image.paste(Image.fromarray(waveform(shown)), (LABEL, top))
+        image.paste(Image.fromarray(spectrogram(shown)), (LABEL, top + WAVE))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    write_atomically(path, file.getvalue())
+
+
+def shortened(name: str, longest: int = 19) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def waveform(samples: Floats) -> Pixels:
+    """(WAVE, WIDTH, 3): from the lowest to the highest sample of each column, the highest of all filling the height."""
+    picture = np.full((WAVE, WIDTH, 3), PAPER, dtype=np.uint8)
+    tall = (WAVE - 1) / 2 / max(float(np.abs(samples).max(initial=0.0)), 1e-9)
+    for column, part in enumerate(np.array_split(samples, WIDTH)):
+        if len(part):
+            low, high = (round(WAVE / 2 - level * tall) for level in (part.max(), part.min()))
+            picture[max(low, 0) : high + 1, column] = TRACE
+    return picture
+
+
+def spectrogram(samples: Floats) -> Pixels:
+    """(SPECTRUM, WIDTH, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from loud to dark."""
+    level = 10 * np.log10(spectra(samples) + 1e-12)
+    shown = np.clip((level - np.percentile(level, 99.5)) / RANGE_DB + 1.0, 0.0, 1.0)
+    columns = np.linspace(0, len(shown) - 1, WIDTH).round().astype(int)
+    rows = np.linspace(shown.shape[1] - 1, 0, SPECTRUM).round().astype(int)
+    place = shown[np.ix_(columns, rows)].T * (len(COLOURS) - 1)
+    mixed = [np.interp(place, np.arange(len(COLOURS)), COLOURS[:, part]) for part in range(3)]
+    return np.stack(mixed, axis=-1).astype(np.uint8)

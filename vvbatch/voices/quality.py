@@ -1,0 +1,138 @@
+"""Is a voice, or a recording that might become one, fit to be cloned? Every measure with its value and its limit."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vvbatch.engine import SAMPLE_RATE
+from vvbatch.qc import Check, at_least, at_most
+from vvbatch.voices import measure
+from vvbatch.voices.decode import decode
+from vvbatch.voices.errors import UnusableVoice
+from vvbatch.voices.library import LARGEST, wav_frames
+from vvbatch.voices.prepare import FRAME, LEVEL_DBFS, PEAK_DBFS, mono
+
+MEASURED_S = 60.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Tried on the bundled voices and on four real ones, clean and with noise, music and rooms added."""
+
+    duration_min_s: float = 3.0
+    duration_max_s: float = 30.0
+    dc_offset: float = 0.01
+    clipped_share: float = 0.001
+    level_off_db: float = 1.0  # from -25 dBFS RMS
+    speech_share: float = 0.6
+    noise_floor_dbfs: float = -48.0
+    snr_db: float = 25.0
+    bandwidth_hz: float = 5_000.0  # a telephone has 3,400
+    sustained_tone: float = 0.01  # share of time: music or a hum in the background
+    reverberation_s: float = 0.7
+    pitch_min_hz: float = 60.0
+    pitch_max_hz: float = 400.0
+    pitch_range_min: float = 1.5  # semitones; less is a drone
+    pitch_range_max: float = 20.0  # more is two speakers, or music
+
+
+LIMITS = Limits()
+
+
+def report(name: str | None, path: Path, gain_db: float = 0.0) -> dict[str, Any]:
+    """`{"voice", "file", "ok", "checks": [{"name", "value", "limit", "ok"}]}`, and an `error` where it cannot be read.
+
+    With a `name` it is judged as a voice of the library, which is mono, 24 kHz and levelled (`gain_db` over that, for a
+    variant); without, as a recording that could be imported. Raises MissingExtra.
+    """
+    checks = list(_frames(path))
+    error = None
+    try:
+        checks += _checks(path, name is not None, gain_db)
+    except UnusableVoice as reason:
+        checks.append(at_least("readable", 0, 1))
+        error = str(reason)
+    ok = all(check.ok for check in checks)
+    found = {"voice": name, "file": str(path), "ok": ok, "checks": [check.as_json() for check in checks]}
+    return found | ({"error": error} if error else {})
+
+
+def _frames(path: Path) -> Iterator[Check]:
+    """What a WAV's header declares against what is there."""
+    try:
+        if path.is_file() and path.stat().st_size <= LARGEST:
+            declared, actual, _, _ = wav_frames(path)
+            yield Check("frames", actual, declared, 0 < actual == declared)
+    except (OSError, wave.Error):
+        return  # no PCM WAV: whether it can be read is said by the check for that
+
+
+def _checks(path: Path, is_voice: bool, gain_db: float) -> Iterator[Check]:
+    recording = decode(path)
+    samples, rate = mono(recording.samples), recording.rate
+    yield at_least("readable", 1, 1)
+    if is_voice:
+        channels = recording.samples.shape[1] if recording.samples.ndim > 1 else 1
+        yield Check("sample_rate", rate, SAMPLE_RATE, rate == SAMPLE_RATE)
+        yield at_most("channels", channels, 1)
+        yield at_most("partial_frame", len(samples) % FRAME, 0)
+        yield from _levels(samples, gain_db)
+    yield from judge(samples, rate)
+
+
+def _levels(samples: NDArray[np.float64], gain_db: float) -> Iterator[Check]:
+    from vvbatch.audio import peak_dbfs, rms_dbfs
+
+    single = samples.astype(np.float32)
+    yield at_most("peak", peak_dbfs(single), PEAK_DBFS)
+    yield at_most("level_off", abs(rms_dbfs(single) - LEVEL_DBFS - gain_db), LIMITS.level_off_db)
+
+
+def judge(samples: NDArray[np.float64], rate: int, limits: Limits = LIMITS) -> list[Check]:
+    """What any mono recording (n,) at `rate` Hz is held against; of a long one MEASURED_S are listened to.
+
+    Raises MissingExtra.
+    """
+    from vvbatch.qc.signal import clipped_share
+
+    heard = at_24_khz(samples[: round(MEASURED_S * rate)], rate)
+    return [
+        at_least("duration_min", len(samples) / rate, limits.duration_min_s),
+        at_most("duration_max", len(samples) / rate, limits.duration_max_s),
+        at_most("dc_offset", abs(float(samples.mean())), limits.dc_offset),
+        at_most("clipping", clipped_share(samples.astype(np.float32)), limits.clipped_share),
+        *_heard(heard, limits),
+    ]
+
+
+def at_24_khz(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+    if rate == SAMPLE_RATE:
+        return samples
+    import soxr
+
+    heard: NDArray[np.float64] = soxr.resample(samples, rate, SAMPLE_RATE, "VHQ")
+    return heard
+
+
+def _heard(samples: NDArray[np.float64], limits: Limits) -> Iterator[Check]:
+    spoken = measure.speech(samples)
+    yield at_least("speech_share", float(spoken.mean()), limits.speech_share)
+    noise = measure.noise(samples, spoken)
+    yield at_most("noise_floor", noise.floor_dbfs, limits.noise_floor_dbfs)
+    yield at_least("snr", noise.snr_db, limits.snr_db)
+    power = measure.spectra(samples)
+    yield at_least("bandwidth", measure.bandwidth_hz(power), limits.bandwidth_hz)
+    yield at_most("sustained_tone", measure.sustained_tone_share(power), limits.sustained_tone)
+    yield at_most("reverberation", measure.decay_s(samples), limits.reverberation_s)
+    pitch = measure.pitch(samples)
+    yield at_least("pitch_min", pitch.median_hz, limits.pitch_min_hz)
+    yield at_most("pitch_max", pitch.median_hz, limits.pitch_max_hz)
+    yield at_least("pitch_range_min", pitch.range_semitones, limits.pitch_range_min)
+    yield at_most("pitch_range_max", pitch.range_semitones, limits.pitch_range_max)
