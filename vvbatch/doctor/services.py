@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from vvbatch import queue, server
+from vvbatch.connection import ServerUnreachable, connect, remedy, server_url, without_password
 from vvbatch.doctor import Finding
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
@@ -23,33 +24,33 @@ def server_program(home: Home) -> Iterator[Finding]:
     if home.redis_url:
         return
     try:
-        binary = server.find_binary()
-    except server.ServerUnreachable as error:
+        binary = server.find_binaries()[0]
+    except ServerUnreachable as error:
         yield Finding("queue: program", False, str(error), "install valkey or redis 7, or set VVBATCH_REDIS_URL")
         return
-    version = ".".join(map(str, server.version_of(str(binary))))
+    version = ".".join(map(str, server.version_of(binary)))
     yield Finding("queue: program", True, f"{binary}, version {version}")
 
 
 def queue_server(home: Home) -> Iterator[Finding]:
     try:
-        connection = server.connect(home)
-    except server.ServerUnreachable as error:
+        connection = connect(home)
+    except ServerUnreachable as error:
         if home.redis_url:
-            yield Finding("queue", False, str(error), server.remedy(home))
+            yield Finding("queue", False, str(error), remedy(home))
         else:
             yield Finding("queue", True, "the home folder's own server does not run now", "vvbatch up")
         return
     facts = {**connection.info("server"), **connection.info("persistence"), **connection.info("memory")}
     connection.close()
     version = facts.get("valkey_version") or facts.get("redis_version")
-    yield Finding("queue", True, f"{server.shown(home)} answers, version {version}")
+    yield Finding("queue", True, f"{without_password(server_url(home))} answers, version {version}")
     on, written = facts.get("aof_enabled") == 1, facts.get("aof_last_write_status", "ok") == "ok"
     words = f"append-only file {'on' if on else 'off'}, last write {'good' if written else 'failed'}"
-    remedy = "set  appendonly yes  on that server: without it a crash loses the queue until a worker puts it back"
+    mend = "set  appendonly yes  on that server: without it a crash loses the queue until a worker puts it back"
     if on and not written:
-        remedy = f"make room on the server's disk; see {server.log_file(home)}"
-    yield Finding("queue: durability", on and written, words, None if on and written else remedy)
+        mend = f"make room on the server's disk; see {server.log_file(home)}"
+    yield Finding("queue: durability", on and written, words, None if on and written else mend)
     policy = facts.get("maxmemory_policy", "noeviction")
     kept = policy == "noeviction"
     yield Finding(
@@ -124,10 +125,10 @@ def workers(home: Home) -> Iterator[Finding]:
         seen = overview(book)
     names = [each["worker"] for each in seen["workers"]]
     try:
-        connection = server.connect(home)
+        connection = connect(home)
         alive = queue.alive(connection, names)
         connection.close()
-    except server.ServerUnreachable:
+    except ServerUnreachable:
         alive = set()
     stuck = [each["worker"] for each in seen["workers"] if each["worker"] not in alive and each["rendering"]]
     words = f"{len(alive)} alive" + (f"; dead with lines in hand: {', '.join(stuck)}" if stuck else "")
