@@ -23,7 +23,7 @@ SIZE, LATENT, FEATURES = 32, 8, 12
 RATIOS = [2, 2, 4, 5, 5, 8]
 DEPTHS = [1, 1, 1, 1, 1, 1, 2]
 
-# transformers' name to the original's, the way back of vvbatch.engine.vibevoice.checkpoint.RENAMES
+# transformers' name to the original's, the way back of vvbatch.models.layout.RENAMES
 BACK: tuple[tuple[str, str], ...] = (
     (r"\.mixer\.conv\.", ".mixer.conv.conv.conv."),
     (r"(encoder|decoder)\.head\.conv\.", r"\1.head.conv.conv."),

@@ -40,14 +40,15 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
     from vvbatch.home import Home, HomeError
-    from vvbatch.ledger import Ledger, LedgerError
+    from vvbatch.journal import ledger_of
+    from vvbatch.ledger import LedgerError
     from workers.render_worker import RenderWorker
 
     name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         home = Home.from_environment()
         connection = server.connect(home, patient=True)
-        ledger = Ledger(home.ledger_url)
+        ledger = ledger_of(home)
         engine = (open_engine or open_profiles_engine)(profile, home.cache)
     except (HomeError, server.ServerUnreachable, LedgerError, EngineUnavailable) as error:
         return unavailable(error)

@@ -12,7 +12,9 @@ from tests import tiny_model
 from tests.vibevoice import profile, render, request, voice
 from vvbatch.engine import EngineUnavailable
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes, snapshot, transformers_name
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes
+from vvbatch.models.layout import transformers_name
+from vvbatch.models.snapshot import snapshot
 
 
 def test_every_original_name_is_found_under_its_transformers_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -22,7 +23,12 @@ COMMANDS = {
     "ledger": ("ledger", "Ask what was rendered: batches, lines, takes, metrics, SQL"),
     "verify": ("verify", "Hash every output file again and compare with the ledger"),
     "qc": ("qc", "Judge any audio file with the checks of a render"),
+    "models": ("models", "List, fetch, check and convert models"),
     "voices": ("voices", "List, import and check voices"),
+    "doctor": ("doctor", "Say what is wrong here, and the command that mends it"),
+    "bundle": ("bundle", "Make a zip for a bug report, without secrets"),
+    "warmup": ("warmup", "Load a model and read the voices, so that the first line is quick"),
+    "service": ("service", "Run vvbatch up whenever you are logged in"),
     "bench": ("bench", "Measure the engine"),
     "redis": ("redis", "Run the home folder's own Redis in the foreground"),
     "completion": ("completion", "Print the shell completion script"),
@@ -48,10 +54,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vvbatch")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Render narration scripts to speech in batch with VibeVoice, and keep a ledger of every take.
 
     \b
     Try it:    vvbatch run examples/lighthouse.yaml
     Leave it:  vvbatch up --workers draft   and then   vvbatch submit book.yaml
     """
+    if context.invoked_subcommand != "models":  # which has the one command that may ask the hub
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")

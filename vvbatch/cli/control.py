@@ -23,10 +23,10 @@ line_option = click.option("--line", metavar="ID", help="Only this line of the b
 @contextmanager
 def opened() -> Iterator[tuple[Home, Ledger]]:
     from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
+    from vvbatch.journal import ledger_of
 
     home = Home.from_environment()
-    ledger = Ledger(home.ledger_url)
+    ledger = ledger_of(home)
     try:
         yield home, ledger
     finally:

@@ -26,7 +26,7 @@ def run(scripts: tuple[Path, ...], model: str | None, out: Path | None, priority
     """
     from vvbatch import report, server
     from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
+    from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.submit import submit
@@ -36,7 +36,7 @@ def run(scripts: tuple[Path, ...], model: str | None, out: Path | None, priority
     interrupted = False
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
-        ledger = Ledger(home.ledger_url)
+        ledger = ledger_of(home)
         ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
         open_models = sorted({model for plan in plans for model in plan.models})
         try:

@@ -29,7 +29,7 @@ def submit(
     """
     from vvbatch import queue, report, server
     from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
+    from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.submit import submit as submit_plan
 
@@ -37,7 +37,7 @@ def submit(
     plans = plan_scripts(scripts, model, home)
     with server.own_server(home):
         connection = server.connect(home)
-        ledger = Ledger(home.ledger_url)
+        ledger = ledger_of(home)
         ids = [submit_plan(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
         idle = [name for name in sorted({m for p in plans for m in p.models}) if not queue.has_worker(connection, name)]
         if watch:

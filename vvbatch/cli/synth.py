@@ -36,7 +36,7 @@ def synth(
     """
     from vvbatch import server, store
     from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
+    from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.plan import make_plan
     from vvbatch.script.one import one_line
@@ -54,7 +54,7 @@ def synth(
         store.check_writable(out.absolute().parent, 0)
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
-        ledger = Ledger(home.ledger_url)
+        ledger = ledger_of(home)
         batch_id = submit(plan, ledger, connection, home.out, "high", at_front=True).batch_id
         try:
             with workers_for(own_server, connection, plan.models) as own:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import click
 
@@ -16,8 +18,9 @@ from vvbatch.cli.common import faults
     metavar="PROFILE,…",
     help="One worker each; twice is two.",
 )
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, rotated, not here.")
 @faults
-def up(models: str) -> None:
+def up(models: str, log: Path | None) -> None:
     """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
 
     Ctrl-C lets the workers finish what is in flight; a second one puts it back into the queue.
@@ -27,6 +30,7 @@ def up(models: str) -> None:
     """
     from vvbatch import profiles, server
     from vvbatch.home import Home
+    from vvbatch.rotating import output_to
     from vvbatch.session import worker_program
     from vvbatch.supervisor import Supervisor
 
@@ -35,5 +39,6 @@ def up(models: str) -> None:
         raise click.UsageError("--workers names no profile")
     home = Home.from_environment()
     programs = [worker_program(name) for name in names]
-    with server.own_server(home) as own:
+    output = output_to(log) if log else nullcontext()
+    with output, server.own_server(home) as own:
         sys.exit(Supervisor(home, programs, server=own, to_terminal=True).run())

@@ -1,4 +1,4 @@
-"""A model snapshot on this disk: where it is, what it holds, and its tensors one at a time, memory-mapped.
+"""A model snapshot's configuration, and its tensors one at a time, memory-mapped.
 
 Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside,
 tensors go by transformers' names and in transformers' shapes, which are the same numbers under other names.
@@ -6,87 +6,22 @@ tensors go by transformers' names and in transformers' shapes, which are the sam
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, StrictDataclassError
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
 
 from vvbatch.engine import EngineUnavailable
+from vvbatch.models.layout import is_original, transformers_name
+from vvbatch.models.weights import read_json, weight_files
 
 REOPEN_BYTES = 16 << 20
 """Mapped pages count as this process's memory until the file is closed, so it is reopened after so many bytes."""
-
-# Original name to transformers' name, applied in this order.
-RENAMES: tuple[tuple[str, str], ...] = (
-    (r"^model\.acoustic_tokenizer\.", "model.audio_tower."),
-    (r"^model\.semantic_tokenizer\.encoder\.", "model.semantic_tokenizer_encoder."),
-    (r"^model\.acoustic_connector\.", "model.multi_modal_projector."),
-    (r"(multi_modal_projector|semantic_connector)\.fc(\d)\.", r"\1.linear_\2."),
-    (r"(multi_modal_projector|semantic_connector)\.norm\.", r"\1.act."),
-    (r"^model\.speech_(scaling|bias)_factor$", r"model.latent_\1_factor"),
-    (r"^model\.prediction_head\.", "model.diffusion_head."),
-    (r"diffusion_head\.t_embedder\.mlp\.0\.", "diffusion_head.timestep_proj.fc1."),
-    (r"diffusion_head\.t_embedder\.mlp\.2\.", "diffusion_head.timestep_proj.fc2."),
-    (r"(diffusion_head\.layers\.\d+)\.adaLN_modulation\.1\.", r"\1.linear."),
-    (r"diffusion_head\.final_layer\.linear\.", "diffusion_head.final_layer.linear_2."),
-    (r"diffusion_head\.final_layer\.adaLN_modulation\.1\.", "diffusion_head.final_layer.linear_1."),
-    (r"\.(?:down|up)sample_layers\.0\.0\.conv\.conv\.", ".stem.conv.conv."),
-    (r"\.downsample_layers\.(\d+)\.0\.conv\.conv\.", r".conv_layers.\1.conv.conv."),
-    (r"\.upsample_layers\.(\d+)\.0\.convtr\.convtr\.", r".conv_layers.\1.convtr.convtr."),
-    (r"\.stages\.0\.", ".stem.stage."),
-    (r"\.stages\.(\d+)\.", r".conv_layers.\1.stage."),
-    (r"\.mixer\.conv\.conv\.conv\.", ".mixer.conv."),
-    (r"\.head\.conv\.conv\.", ".head.conv."),
-)
-
-
-def transformers_name(original: str) -> str:
-    """The name in transformers' layout of a tensor of the original layout."""
-    name = original
-    for pattern, replacement in RENAMES:
-        name = re.sub(pattern, replacement, name)
-    if name == original:
-        return name
-    # The original counts the stem as layer 0, transformers counts on after it.
-    return re.sub(r"\.conv_layers\.(\d+)\.", lambda found: f".conv_layers.{int(found[1]) - 1}.", name)
-
-
-def snapshot(repo: str, revision: str) -> Path:
-    """The folder of `repo` at `revision` in the Hugging Face cache, or `repo` itself when it is a folder. Never
-    downloads."""
-    folder = Path(repo).expanduser()
-    if folder.is_dir():
-        return folder
-    try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError) as error:
-        raise EngineUnavailable(
-            f"model {repo} at revision {revision} is not on this machine: run `vvbatch models pull`"
-        ) from error
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EngineUnavailable(f"{file} is missing: the snapshot is incomplete, pull the model again") from error
-    except ValueError as error:
-        raise EngineUnavailable(f"{file} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise EngineUnavailable(f"{file} does not hold a JSON object")
-    return data
-
-
-def is_original(config: Mapping[str, Any]) -> bool:
-    return "decoder_config" in config
 
 
 def read_config(folder: Path) -> VibeVoiceConfig:
@@ -171,7 +106,7 @@ class Checkpoint:
         self._where: dict[str, tuple[Path, str]] = {}
         self._open: tuple[Path, Any] | None = None
         self._bytes = 0
-        self.weight_files = list(_weight_files(folder))
+        self.weight_files = weight_files(folder)
         self.shapes: dict[str, tuple[int, ...]] = {}
         for file in self.weight_files:
             self._index(file)
@@ -217,21 +152,3 @@ class Checkpoint:
         """What tells this snapshot from another in the same folder: names, sizes and times of its weight files."""
         stats = [(file.name, file.stat()) for file in self.weight_files]
         return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
-
-
-def _weight_files(folder: Path) -> Iterator[Path]:
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
-        for name in names:
-            if not isinstance(name, str) or Path(name).name != name:
-                raise EngineUnavailable(f"{index} names the file {name!r}, which is not in this folder")
-            if not (folder / name).is_file():
-                raise EngineUnavailable(f"{folder / name} is missing: pull the model again")
-            yield folder / name
-    elif (folder / "model.safetensors").is_file():
-        yield folder / "model.safetensors"
-    else:
-        raise EngineUnavailable(
-            f"{folder} holds no model.safetensors (other formats are not read); pull the model again"
-        )

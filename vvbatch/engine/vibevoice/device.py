@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import sys
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from vvbatch.engine import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.ops import packs
+from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -92,15 +92,11 @@ def needed_bytes(checkpoint: Checkpoint, where: Place, slots: int) -> int:
     """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
     language = torch.empty(0, dtype=where.language).element_size()
     audio = torch.empty(0, dtype=where.audio).element_size()
-    total = 0
-    for name, shape in checkpoint.shapes.items():
-        if not name.startswith("model.audio_tower.encoder"):
-            total += math.prod(shape) * (language if "language_model" in name else audio)
     text = checkpoint.config.text_config
     position: int = (
         text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
     )
-    return total + slots * (900 + 450) * position * language
+    return memory_needed(checkpoint.shapes, position, language, audio, slots)
 
 
 def peak_bytes() -> int:

@@ -7,7 +7,7 @@ import math
 import platform
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,11 +28,13 @@ from vvbatch.engine import (
     Voice,
 )
 from vvbatch.engine.vibevoice import device as devices
-from vvbatch.engine.vibevoice.checkpoint import Checkpoint, snapshot
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.line import Line, Prefixes
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.prompt import Tokens, cast
 from vvbatch.engine.vibevoice.voices import VoiceLatents
+from vvbatch.models.snapshot import snapshot
+from vvbatch.models.verify import require_ready
 from vvbatch.profiles import Profile
 
 PIECE = 256
@@ -68,6 +70,7 @@ class VibeVoiceEngine:
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
         """Load the profile's model. Raises EngineUnavailable."""
+        require_ready(profile, cache / "models")
         where = devices.place(profile)
         folder = snapshot(profile.model.repo, profile.model.revision)
         tokens = Tokens(tokenizer_folder(profile, folder))
@@ -92,13 +95,18 @@ class VibeVoiceEngine:
                 "requested": f"{profile.device}/{profile.dtype}",
                 "slots": profile.slots,
                 "threads": torch.get_num_threads(),
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),  # a subclass, which no JSON encoder knows
                 "transformers": transformers.__version__,
                 "machine": platform.machine(),
             },
         )
         voices = VoiceLatents(cache / "voices", checkpoint, identity)
         return cls(model, tokens, voices, facts, profile.generation.voice_seed)
+
+    def read_voices(self, voices: Sequence[Voice]) -> None:
+        """Encode voices into the cache, so that no line has to wait for it. Raises RequestRefused."""
+        with torch.inference_mode():
+            self.voices.get(tuple(voices))
 
     def admit(self, request: Request) -> None:
         """Occupy a free slot. Raises RequestRefused."""

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import hub_cache, tiny_model
+from tests.vibevoice import profile as profile_of
+from vvbatch import profiles
+from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint
+from vvbatch.models import convert as converting
+from vvbatch.models import memory
+from vvbatch.models.convert import convert
+from vvbatch.models.verify import profile_problems
+from vvbatch.profiles import Profile
+
+
+@pytest.fixture
+def profile(tmp_path: Path, cache: Path) -> Profile:
+    return profiles.read(hub_cache.write_profile(tmp_path / "configs"))
+
+
+def test_a_converted_model_is_one_of_transformers_own(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    from transformers import VibeVoiceForConditionalGeneration
+
+    folder = convert(profile, tmp_path / "hf")
+    model, report = VibeVoiceForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    original = Checkpoint(hub_cache.snapshot_of(cache))
+    assert all(tensor.equal(original.tensor(name)) for name, tensor in model.state_dict().items())
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_a_converted_model_is_complete_for_the_engine(profile: Profile, tmp_path: Path) -> None:
+    folder = convert(profile, tmp_path / "hf")
+    mine = profile_of(folder)
+    assert profile_problems(mine, tmp_path / "manifests") == []
+    with pytest.raises(EngineUnavailable, match="has transformers' layout already"):
+        convert(mine, tmp_path / "again")
+    with pytest.raises(EngineUnavailable, match="exists already"):
+        convert(profile, folder)
+
+
+def test_a_conversion_that_is_not_true_is_not_kept(
+    profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = converting.rename_tensors
+
+    def lossy(source: Path, target: Path) -> None:
+        honest(source, target)
+        data = bytearray(target.read_bytes())
+        data[-1] ^= 1
+        target.write_bytes(data)
+
+    monkeypatch.setattr(converting, "rename_tensors", lossy)
+    with pytest.raises(EngineUnavailable, match="the converted model differs"):
+        convert(profile, tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_the_memory_said_without_torch_is_what_the_engine_asks_for(tmp_path: Path) -> None:
+    from vvbatch.engine.vibevoice import device
+
+    for layout in ("original", "transformers"):
+        folder = tiny_model.make(tmp_path / layout, layout)
+        where = device.Place(torch.device("cpu"), torch.float16, torch.float32)
+        assert memory.of_snapshot(folder, "float16", 3) == device.needed_bytes(Checkpoint(folder), where, 3)
+
+
+def test_this_cpus_bfloat16_is_known_without_torch() -> None:
+    from vvbatch import machine
+    from vvbatch.engine.vibevoice import device
+
+    assert machine.bfloat16_on_cpu() == device.bfloat16_on_cpu()

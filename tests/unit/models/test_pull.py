@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from tests import hub_cache
+from tests.cli import Cli
+from tests.hub_cache import REPO, REVISION, SHARDS, TOKENIZER_REPO, TOKENIZER_REVISION
+from tests.hub_server import Hub, running
+from vvbatch.models import pull as pulling
+
+
+@pytest.fixture
+def hub(tiny_files: tuple[dict[str, bytes], dict[str, bytes]]) -> Iterator[Hub]:
+    """The tiny model, with files that vvbatch does not want, and an alternative that has its tokenizer with it."""
+    more = {"README.md": b"# tiny", "pytorch_model.bin": b"pickle", "figures/plot.png": b"png"}
+    files = {
+        (REPO, REVISION): {**tiny_files[0], **more},
+        (TOKENIZER_REPO, TOKENIZER_REVISION): {**tiny_files[1], "vocab.json": b"{}"},
+        ("other/tiny-hf", "9" * 40): {**tiny_files[0], **tiny_files[1]},
+    }
+    with running(Hub(files)) as hub:
+        yield hub
+
+
+@pytest.fixture
+def pull(home: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line with this hub and an empty cache, and the profile `tiny`."""
+    hub_cache.write_profile(tmp_path / "configs")
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return Cli()
+
+
+def test_only_what_is_used_is_fetched_and_once(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+    done = pull("models", "pull", "tiny")
+    assert f"{REPO} at {REVISION}" in done.stdout
+    names = {file.name for file in hub_cache.snapshot_of(tmp_path / "hub").iterdir()}
+    assert names == {"config.json", "model.safetensors.index.json", *SHARDS}
+    assert not {"README.md", "pytorch_model.bin", "vocab.json", "figures/plot.png"} & set(hub.sent)
+    before = dict(hub.sent)
+    pull("models", "pull", "tiny")
+    assert dict(hub.sent) == before
+    assert pull.json("models", "verify", "tiny")[0]["state"] == "complete"
+    listed = next(row for row in pull.json("models", "list") if row["profile"] == "tiny")
+    assert (listed["state"], listed["device"], listed["dtype"]) == ("complete", "cpu", "float32")
+    assert listed["path"] == str(hub_cache.snapshot_of(tmp_path / "hub"))
+    assert listed["size_bytes"] > 500_000
+    assert listed["memory_fits"] is True
+
+
+def test_a_cut_connection_is_taken_up_where_it_broke(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.cut_after = 100_000
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what is received in smaller pieces is not counted
+    pull("models", "pull", "tiny")
+    assert sorted(hub.ranges) == [(shard, "bytes=100000-") for shard in SHARDS]
+    sizes = hub.files[REPO, REVISION]
+    assert all(hub.sent[shard] == len(sizes[shard]) for shard in SHARDS)
+
+
+def test_after_an_interruption_only_what_is_missing_or_broken_is_fetched(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+    pull("models", "pull", "tiny")
+    sent = dict(hub.sent)
+    folder = hub_cache.snapshot_of(tmp_path / "hub")
+    hub_cache.truncate_a_shard(folder)
+    hub_cache.flip_a_byte(folder)
+    assert pull("models", "verify", "tiny", code=1).stdout.count("model-0000") >= 2
+    pull("models", "pull", "tiny")
+    assert all(hub.sent[shard] == 2 * sent[shard] for shard in SHARDS)
+    assert hub.sent["config.json"] == sent["config.json"]
+    pull("models", "verify", "tiny")
+
+
+def test_wrong_bytes_are_fetched_once_more(pull: Cli, hub: Hub) -> None:
+    hub.corrupt, hub.corrupt_times = SHARDS[0], 1
+    pull("models", "pull", "tiny")
+    pull("models", "verify", "tiny")
+
+
+def test_a_hub_that_gives_other_bytes_than_announced_is_told_and_nothing_is_kept(
+    pull: Cli, hub: Hub, tmp_path: Path
+) -> None:
+    hub.corrupt = SHARDS[0]
+    done = pull("models", "pull", "tiny", code=3)
+    assert "gives other bytes than it announces" in done.stderr
+    assert SHARDS[0] in done.stderr
+    assert not (hub_cache.snapshot_of(tmp_path / "hub") / SHARDS[0]).exists()
+
+
+def test_an_unknown_repo_a_revision_and_a_private_repo_are_told_apart(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+    said = pull("models", "pull", "tiny", "--repo", "no/such", code=3).stderr
+    assert f"no/such does not exist at {hub.url}" in said
+    said = pull("models", "pull", "tiny", "--repo", REPO, "--revision", "8" * 40, code=3).stderr
+    assert f"{REPO} has no revision {'8' * 40}" in said
+    hub.private = True
+    said = pull("models", "pull", "tiny", code=3).stderr
+    assert "answers 401" in said
+    assert "HF_TOKEN" in said
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(pull: Cli, hub: Hub) -> None:
+    hub.claimed_size = 10**17
+    said = pull("models", "pull", "tiny", code=3).stderr
+    assert "GB are to be fetched" in said
+    assert "HF_HUB_CACHE" in said
+    assert not hub.sent
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_and_leaves_no_half_file(
+    pull: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small))
+        monkeypatch.setattr(pulling, "SPARE_BYTES", -(10**9))
+        said = pull("models", "pull", "tiny", code=3).stderr
+        assert "No space left on device" in said
+        assert not list(small.rglob("*.incomplete"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_link_out_of_the_cache_is_replaced_and_what_it_led_to_is_kept(pull: Cli, tmp_path: Path) -> None:
+    pull("models", "pull", "tiny")
+    config = hub_cache.snapshot_of(tmp_path / "hub") / "config.json"
+    mine = tmp_path / "mine.json"
+    mine.write_bytes(config.read_bytes())
+    config.unlink()
+    config.symlink_to(mine)
+    pull("models", "pull", "tiny")
+    assert mine.exists()
+    pull("models", "verify", "tiny")
+
+
+def test_a_hub_that_cannot_be_reached_is_told(pull: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        said = pull("models", "pull", "tiny", code=3).stderr
+    assert "no connection to http://127.0.0.1" in said
+
+
+def test_offline_is_respected(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE is set" in pull("models", "pull", "tiny", code=3).stderr
+    assert not hub.sent
+
+
+def test_another_repo_is_fetched_with_the_tokenizer_in_it(pull: Cli, tmp_path: Path) -> None:
+    done = pull("models", "pull", "tiny", "--repo", "other/tiny-hf")
+    folder = hub_cache.snapshot_of(tmp_path / "hub", "other/tiny-hf", "9" * 40)
+    assert (folder / "tokenizer.json").is_file()
+    assert f"{{repo: other/tiny-hf, revision: {'9' * 40}}}" in done.stderr
+
+
+def test_a_profile_without_a_model_is_refused(pull: Cli) -> None:
+    assert "needs no model" in pull("models", "pull", "draft", code=2).stderr
+
+
+def test_what_was_pulled_is_in_the_manifest(pull: Cli, home: Path) -> None:
+    pull("models", "pull", "tiny")
+    found = [json.loads(file.read_text()) for file in (home / "cache" / "models").iterdir()]
+    model = next(each for each in found if each["repo"] == REPO)
+    assert model["revision"] == REVISION
+    assert set(model["pulled"]) == set(model["files"]) == {"config.json", "model.safetensors.index.json", *SHARDS}
+    assert home.stat().st_mode & 0o077 == 0

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests import hub_cache
+from tests.cli import Cli
+from vvbatch import profiles
+from vvbatch.engine import EngineUnavailable, open_engine
+from vvbatch.models import verify as verifying
+from vvbatch.models.snapshot import sources
+from vvbatch.models.verify import Manifest, drift, profile_problems, require_ready, verify, write_manifest
+from vvbatch.profiles import Profile
+
+
+@pytest.fixture
+def profile(tmp_path: Path, cache: Path) -> Profile:
+    return profiles.read(hub_cache.write_profile(tmp_path / "configs"))
+
+
+def test_a_whole_snapshot_has_no_problems(profile: Profile, tmp_path: Path) -> None:
+    assert profile_problems(profile, tmp_path / "manifests") == []
+    require_ready(profile, tmp_path / "manifests")
+
+
+@pytest.mark.parametrize("kind", hub_cache.DAMAGES)
+def test_each_damage_has_its_own_message_in_verify_and_at_a_workers_start(
+    kind: str, profile: Profile, cache: Path, tmp_path: Path
+) -> None:
+    assert profile_problems(profile, tmp_path / "home" / "models") == []
+    damage, words = hub_cache.DAMAGES[kind]
+    damage(hub_cache.snapshot_of(cache))
+    problems = profile_problems(profile, tmp_path / "home" / "models")
+    assert [problem.kind for problem in problems] == [kind]
+    assert words in problems[0].message
+    with pytest.raises(EngineUnavailable) as error:
+        open_engine(profile, tmp_path / "home")
+    assert words in str(error.value)
+    assert "run  vvbatch models pull tiny" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_flipped_byte_is_seen_at_the_first_start_too(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    hub_cache.flip_a_byte(hub_cache.snapshot_of(cache))
+    with pytest.raises(EngineUnavailable, match=r"its name in the cache says"):
+        require_ready(profile, tmp_path)
+
+
+def test_unchanged_files_are_not_read_again_at_a_start(
+    profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_ready(profile, tmp_path)
+
+    def read(*_arguments: object) -> str:
+        raise AssertionError("hashed again")
+
+    monkeypatch.setattr(verifying, "sha256", read)
+    monkeypatch.setattr(verifying, "git_blob_hash", read)
+    require_ready(profile, tmp_path)
+    with pytest.raises(AssertionError, match="hashed again"):
+        profile_problems(profile, tmp_path)
+
+
+def test_a_byte_that_changed_with_the_files_time_put_back_is_found_by_a_full_verify(
+    profile: Profile, cache: Path, tmp_path: Path
+) -> None:
+    assert profile_problems(profile, tmp_path) == []
+    blob = (hub_cache.snapshot_of(cache) / hub_cache.SHARDS[1]).resolve()
+    before = blob.stat()
+    hub_cache.flip_a_byte(hub_cache.snapshot_of(cache))
+    os.utime(blob, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert [problem.kind for problem in profile_problems(profile, tmp_path)] == ["corrupt"]
+
+
+def test_a_small_file_is_known_by_gits_hash(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    config = hub_cache.snapshot_of(cache) / "config.json"
+    config.resolve().write_text(config.read_text() + " ")
+    problems = profile_problems(profile, tmp_path)
+    assert [(problem.kind, problem.file) for problem in problems] == [("corrupt", "config.json")]
+
+
+def test_an_index_that_lists_what_a_shard_does_not_hold_is_told(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    index = hub_cache.snapshot_of(cache) / "model.safetensors.index.json"
+    data = msgspec.json.decode(index.read_bytes())
+    data["weight_map"]["model.surprise"] = hub_cache.SHARDS[0]
+    index.unlink()
+    index.write_bytes(msgspec.json.encode(data))
+    problems = profile_problems(profile, tmp_path, "nothing")
+    assert [problem.kind for problem in problems] == ["index"]
+    assert "has no tensor model.surprise" in problems[0].message
+
+
+def test_a_link_out_of_the_cache_is_refused(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.json"
+    config = hub_cache.snapshot_of(cache) / "config.json"
+    elsewhere.write_bytes(config.read_bytes())
+    config.unlink()
+    config.symlink_to(elsewhere)
+    assert [problem.kind for problem in profile_problems(profile, tmp_path)] == ["outside"]
+
+
+def test_a_snapshot_whose_links_are_of_another_revision_is_drift(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    source, folder = sources(profile.model)[0], hub_cache.snapshot_of(cache)
+    pulled = {file.name: file.resolve().name for file in folder.iterdir()}
+    write_manifest(Manifest(source.repo, source.revision, pulled=pulled), folder, tmp_path)
+    assert verify(source, tmp_path) == []
+    config = (folder / "config.json").read_bytes() + b"\n"
+    hub_cache.put(cache, hub_cache.REPO, hub_cache.REVISION, {"config.json": config})
+    assert [problem.kind for problem in verify(source, tmp_path)] == ["drift"]
+
+
+def test_a_moved_main_and_an_unpinned_profile_are_noted(profile: Profile, cache: Path) -> None:
+    source = sources(profile.model)[0]
+    assert drift(source) is None
+    (cache / "models--maker--tiny" / "refs" / "main").write_text("e" * 40)
+    assert "the cache's main is " + "e" * 40 in (drift(source) or "")
+    unpinned = msgspec.structs.replace(profile.model, revision="main")
+    assert "names main, not a commit" in (drift(sources(unpinned)[0]) or "")
+
+
+def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
+    tmp_path: Path, tiny_files: tuple[dict[str, bytes], dict[str, bytes]]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, data in {**tiny_files[0], **tiny_files[1]}.items():
+        (folder / name).write_bytes(data)
+    profile = profiles.read(hub_cache.write_profile(tmp_path / "configs", repo=str(folder), revision="local"))
+    require_ready(profile, tmp_path / "manifests")
+    hub_cache.flip_a_byte(folder)
+    with pytest.raises(EngineUnavailable, match=r"when it was first verified it was .* --accept"):
+        require_ready(profile, tmp_path / "manifests")
+    verifying.forget(folder, tmp_path / "manifests")
+    require_ready(profile, tmp_path / "manifests")
+
+
+def test_accept_takes_a_folder_as_it_is_and_nothing_from_a_hub(
+    home: Path, cache: Path, tmp_path: Path, tiny_files: tuple[dict[str, bytes], dict[str, bytes]]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, data in {**tiny_files[0], **tiny_files[1]}.items():
+        (folder / name).write_bytes(data)
+    hub_cache.write_profile(tmp_path / "configs")
+    hub_cache.write_profile(tmp_path / "configs", "mine", repo=str(folder), revision="local")
+    cli = Cli()
+    cli("models", "verify", "mine")
+    hub_cache.flip_a_byte(folder)
+    assert "--accept" in cli("models", "verify", "mine", code=1).stdout
+    cli("models", "verify", "mine", "--accept")
+    cli("models", "verify", "mine")
+    assert "--accept is for folders" in cli("models", "verify", "tiny", "--accept", code=2).stderr
+
+
+def test_a_model_that_was_never_pulled_is_absent(profile: Profile, tmp_path: Path) -> None:
+    elsewhere = msgspec.structs.replace(profile.model, repo="maker/other", tokenizer_repo=None)
+    problems = profile_problems(msgspec.structs.replace(profile, model=elsewhere), tmp_path)
+    assert [problem.kind for problem in problems] == ["absent"]
+    assert "is not on this machine: run `vvbatch models pull`" in problems[0].message

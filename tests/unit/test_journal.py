@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ledgers
+from vvbatch.engine import EngineFacts
+from vvbatch.journal import Journal, JournalledLedger
+
+
+def lines_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    ledgers.add_batch(book, "b", ["One.", "Two.", "Three."])
+    ledgers.render(book, "b", 1)
+    ledgers.fail(book, "b", 2)
+    book.cancel("b")
+    book.settle("b")
+    book.close()
+    told = [(each["kind"], each.get("line"), each.get("state")) for each in lines_of(path)]
+    one, two = ledgers.line_id("b", 1), ledgers.line_id("b", 2)
+    assert told == [
+        ("batch submitted", None, None),
+        ("line", one, "rendering"),
+        ("take", one, "rendering"),
+        ("take", one, "done"),
+        ("line", one, "done"),
+        ("line", two, "rendering"),
+        ("take", two, "rendering"),
+        ("take", None, "failed_qc"),
+        ("line", two, "failed"),
+        ("lines cancelled", None, None),
+        ("batch failed", None, None),
+    ]
+    assert lines_of(path)[7]["failed_checks"] == ["silence"]
+    assert "One." not in path.read_text()
+
+
+def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    ledgers.add_batch(book, "b", ["One."])
+    claim = book.claim(ledgers.line_id("b", 1), "w1")
+    assert claim is not None
+    book.cancel("b")
+    before = len(lines_of(path))
+    assert book.claim(ledgers.line_id("b", 1), "w2") is None
+    assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
+    assert not book.fail_line(claim, "late")
+    assert len(lines_of(path)) == before
+    book.close()
+
+
+def test_a_journal_that_cannot_be_written_does_not_stop_the_ledger(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(tmp_path / "gone" / "journal.jsonl"))
+    ledgers.add_batch(book, "b", ["One."])
+    assert book.waiting_count("draft") == 1
+    assert "could not be written" in caplog.text
+    book.close()
+
+
+def test_files_are_rotated_and_only_so_many_kept(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl", file_bytes=100, kept=2)
+    for number in range(40):
+        journal.write(number=number, padding="x" * 20)
+    files = sorted(file.name for file in tmp_path.iterdir() if not file.name.startswith("."))
+    assert files == ["j.jsonl", "j.jsonl.1", "j.jsonl.2"]
+    assert all((tmp_path / name).stat().st_size <= 100 for name in files)
+    newest_first = [each["number"] for name in files for each in reversed(lines_of(tmp_path / name))]
+    assert newest_first == list(range(39, 39 - len(newest_first), -1))
+
+
+def test_several_processes_lose_no_line_while_files_rotate(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from vvbatch.journal import Journal\n"
+        "journal = Journal(Path(sys.argv[1]), file_bytes=4000, kept=50)\n"
+        "for number in range(300): journal.write(who=sys.argv[2], number=number)"
+    )
+    path = tmp_path / "j.jsonl"
+    processes = [subprocess.Popen([sys.executable, "-c", program, str(path), who]) for who in "ab"]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    found = [(each["who"], each["number"]) for file in tmp_path.glob("j.jsonl*") for each in lines_of(file)]
+    assert sorted(found) == [(who, number) for who in "ab" for number in range(300)]

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from vvbatch.cli.common import BadInput, Failed, faults
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The zip  [default: vvbatch-DATE.zip here]"
+)
+@click.option("--texts", is_flag=True, help="With the texts and titles of the scripts.")
+@faults
+def bundle(out: Path | None, texts: bool) -> None:
+    """Make a zip for a bug report: doctor, versions, profiles, ends of logs, extracts of the ledger.
+
+    No audio, no passwords, and no texts unless asked for. Look into it before you send it: it has ids and folders.
+
+    \b
+    Example:  vvbatch bundle --out report.zip
+    """
+    from vvbatch import bundle as bundling
+    from vvbatch.home import Home
+
+    target = (out or Path(f"vvbatch-{datetime.now():%Y%m%d-%H%M%S}.zip")).absolute()
+    if target.exists():
+        raise BadInput(f"{target} exists already: name another file with --out")
+    try:
+        names = bundling.make(Home.from_environment(), target, os.environ, texts=texts)
+    except OSError as error:
+        raise Failed(f"{target} could not be written: {error.strerror}; name another file with --out") from error
+    for name in names:
+        click.echo(f"  {name}", err=True)
+    click.echo(str(target))

@@ -1,0 +1,293 @@
+"""`vvbatch models`: what is here, and the only two commands that open a network connection (`pull` and `sync`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, faults, json_option, print_json
+from vvbatch.cli.inputs import complete_model
+
+if TYPE_CHECKING:
+    from vvbatch.models.snapshot import Source
+    from vvbatch.profiles import Profile
+
+
+@click.group()
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List, fetch, check and convert models."""
+    if context.invoked_subcommand != "pull":
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+
+
+profiles_argument = click.argument("names", nargs=-1, metavar="[PROFILE…]", shell_complete=complete_model)
+profile_argument = click.argument("name", metavar="PROFILE", shell_complete=complete_model)
+
+
+def manifests() -> Path:
+    from vvbatch.home import Home
+
+    return Home.from_environment().cache / "models"
+
+
+def with_model(name: str) -> Profile:
+    """A profile that has a model to fetch. Raises BadInput."""
+    from vvbatch import profiles
+
+    profile = profiles.load(name)
+    if profile.engine != "vibevoice":
+        raise BadInput(f"profile {name!r} needs no model from a hub: its voice is a package (`vvbatch models list`)")
+    return profile
+
+
+def chosen(names: Sequence[str]) -> list[Profile]:
+    """The named profiles; without names, every one that has a model."""
+    from vvbatch import profiles
+
+    if names:
+        return [with_model(name) for name in names]
+    return [profile for name in profiles.names() if (profile := profiles.load(name)).engine == "vibevoice"]
+
+
+@models.command("list")
+@json_option
+@faults
+def list_models(as_json: bool) -> None:
+    """Show each profile's model: where it lies, whether it is complete, where it would run, whether memory is enough.
+
+    \b
+    Example:  vvbatch models list
+    """
+    from vvbatch import profiles
+    from vvbatch.models.listing import describe
+
+    rows = [describe(profiles.load(name), manifests()) for name in profiles.names()]
+    if as_json:
+        print_json(rows)
+        return
+    from vvbatch import report
+
+    cells = [
+        [
+            row["profile"],
+            row["repo"],
+            row["revision"][:12],
+            gigabytes(row["size_bytes"]),
+            row["state"],
+            f"{row['device']}/{row['dtype']}" if row["device"] else "no device",
+            memory_words(row),
+        ]
+        for row in rows
+    ]
+    report.print_table(["profile", "repo", "revision", ">size", "state", "runs on", "memory"], cells)
+    for row in rows:
+        if row["path"]:
+            click.echo(f"{row['profile']}: {row['path']}")
+        for words in [*(row["problems"] if row["state"] == "incomplete" else []), *row["notes"]]:
+            click.echo(f"{row['profile']}: {words}", err=True)
+
+
+def gigabytes(size: int | None) -> str | None:
+    return None if size is None else f"{size / 1e9:.2f} GB"
+
+
+def memory_words(row: dict[str, Any]) -> str | None:
+    if row["memory_bytes"] is None:
+        return None
+    words = f"{gigabytes(row['memory_bytes'])} of {gigabytes(row['memory_total_bytes']) or 'unknown'}"
+    return words if row["memory_fits"] is not False else f"too little: {words}"
+
+
+@models.command()
+@profiles_argument
+@click.option("--fast", is_flag=True, help="Hash only files that changed since they were last hashed.")
+@click.option("--accept", is_flag=True, help="Take the files of a folder of yours as they are now.")
+@json_option
+@faults
+def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> None:
+    """Check that models are whole: links, index against shards, headers against sizes, every byte against its hash.
+
+    Without a name, every model that is here.
+
+    \b
+    Example:  vvbatch models verify 1.5b
+    """
+    from vvbatch import report
+    from vvbatch.models.listing import state_of
+    from vvbatch.models.snapshot import sources
+    from vvbatch.models.verify import drift, profile_problems, remedy
+
+    rows: list[dict[str, Any]] = []
+    for profile in chosen(names):
+        parts = sources(profile.model)
+        if accept:
+            accept_folders(parts)
+        with report.counting(f"bytes of {profile.name}", quiet=as_json) as seen:
+            problems = profile_problems(profile, manifests(), "changed" if fast else "everything", seen)
+        state = state_of(problems)
+        if state == "absent" and not names:
+            continue
+        rows.append(
+            {
+                "profile": profile.name,
+                "state": state,
+                "problems": [vars(problem) for problem in problems],
+                "notes": [note for part in parts if (note := drift(part))],
+                "remedy": remedy(profile, problems) if problems else None,
+            }
+        )
+    if as_json:
+        print_json(rows)
+    for row in [] if as_json else rows:
+        click.echo(f"{row['profile']}: {row['state'] if row['problems'] else 'complete, every hash is right'}")
+        for problem in row["problems"]:
+            click.echo(f"  {problem['kind']}: {problem['message']}")
+        for note in row["notes"] if row["state"] != "absent" else []:
+            click.echo(f"  note: {note}")
+        if row["remedy"]:
+            click.echo(f"  {row['remedy']}")
+    if not rows and not as_json:
+        click.echo("no model is here: vvbatch models pull PROFILE")
+    states = {row["state"] for row in rows}
+    if "incomplete" in states:
+        sys.exit(FAILED)
+    if "absent" in states:
+        sys.exit(UNAVAILABLE)
+
+
+def accept_folders(parts: Sequence[Source]) -> None:
+    """Forget how the sources that are folders of this machine were. Raises BadInput when none is."""
+    from vvbatch.models.snapshot import snapshot
+    from vvbatch.models.verify import forget
+
+    folders = [snapshot(part.repo, part.revision) for part in parts if part.local]
+    if not folders:
+        raise BadInput(f"--accept is for folders: what {parts[0].repo} should be, the hub says")
+    for folder in folders:
+        forget(folder, manifests())
+
+
+@models.command()
+@profile_argument
+@click.option("--repo", metavar="OWNER/NAME", help="Another repo with the same model, as aoi-ot/VibeVoice-Large.")
+@click.option("--revision", help="A commit of --repo  [default: its main]")
+@faults
+def pull(name: str, repo: str | None, revision: str | None) -> None:
+    """Fetch a profile's model and tokenizer at their pinned revisions, and verify every byte.
+
+    The same command goes on after an interruption. HF_ENDPOINT, HF_TOKEN and HF_HUB_CACHE are respected.
+
+    \b
+    Example:  vvbatch models pull 1.5b
+              vvbatch models pull 7b --repo vibevoice/VibeVoice-7B-hf
+    """
+    from vvbatch import report
+    from vvbatch.models import pull as pulling
+    from vvbatch.models.snapshot import sources
+
+    if revision and not repo:
+        raise click.UsageError("--revision belongs to --repo; a profile's own revision is in its file")
+    profile = with_model(name)
+    wanted = [part for part in with_repo(sources(profile.model), repo, revision) if not part.local]
+    offers = [pulling.ask(part) for part in wanted]
+    size = pulling.check_space(offers)
+    if size:
+        click.echo(f"{gigabytes(size)} to fetch from {pulling.endpoint()}", err=True)
+    for offer in offers:
+        with report.counting(f"bytes of {offer.source.repo} verified") as seen:
+            folder = pulling.pull(offer, manifests(), seen)
+        click.echo(f"{offer.source.repo} at {offer.commit}: {folder}")
+    if repo:
+        pinned = f"{{repo: {repo}, revision: {offers[0].commit}}}"
+        click.echo(f"to render with it, copy configs/{name}.yaml into $VVBATCH_CONFIGS with  model: {pinned}", err=True)
+
+
+def with_repo(parts: list[Source], repo: str | None, revision: str | None) -> list[Source]:
+    """The same sources with the model from another repo; a tokenizer in it is fetched too."""
+    from dataclasses import replace
+
+    from vvbatch.models.snapshot import MODEL_FILES
+
+    if repo is None:
+        return parts
+    model = replace(parts[0], repo=repo, revision=revision or "main", patterns=MODEL_FILES)
+    return [model, *parts[1:]]
+
+
+@models.command()
+@click.argument("source")
+@profiles_argument
+@faults
+def sync(source: str, names: tuple[str, ...]) -> None:
+    """Copy models from another machine's Hugging Face cache by rsync, and verify them. SOURCE is only read.
+
+    SOURCE is that cache: a mounted folder, user@host:path (over ssh) or rsync://host/module/path. Without PROFILE,
+    every model of a profile that lies there.
+
+    \b
+    Example:  vvbatch models sync studio:.cache/huggingface/hub 1.5b
+    """
+    from vvbatch import report
+    from vvbatch.models import sync as syncing
+    from vvbatch.models.snapshot import repo_folder, sources
+    from vvbatch.models.verify import verify as verified
+
+    profiles = chosen(names)
+    try:
+        place = syncing.checked_source(source)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    place, there = syncing.find_cache(place)
+    parts = {part: None for profile in profiles for part in sources(profile.model) if not part.local}
+    wanted = {part: repo_folder(part.repo).name for part in parts}
+    absent = sorted({part.repo for part, folder in wanted.items() if folder not in there})
+    if names and absent:
+        raise BadInput(f"{place} does not have {', '.join(absent)}: it has {', '.join(there)}")
+    here = [part for part, folder in wanted.items() if folder in there]
+    if not here:
+        raise BadInput(f"{place} has no model of a profile: it has {', '.join(there)}")
+    for folder in dict.fromkeys(wanted[part] for part in here):
+        click.echo(f"copying {folder}", err=True)
+        syncing.sync(place, folder, progress_line if sys.stderr.isatty() else None)
+    bad = False
+    for part in here:
+        with report.counting(f"bytes of {part.repo} verified") as seen:
+            problems = verified(part, manifests(), progress=seen)
+        click.echo(f"{part}: {'complete' if not problems else 'not usable'}")
+        for problem in problems:
+            click.echo(f"  {problem.kind}: {problem.message}")
+        bad = bad or bool(problems)
+    if bad:
+        sys.exit(FAILED)
+
+
+def progress_line(line: str) -> None:
+    click.echo(f"\r\033[K{line}", nl=False, err=True)
+
+
+@models.command()
+@profile_argument
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@faults
+def convert(name: str, out: Path) -> None:
+    """Write a model of the original layout in transformers' layout, and check it by loading it again.
+
+    \b
+    Example:  vvbatch models convert 1.5b --out ~/models/vibevoice-1.5b-hf
+    """
+    from vvbatch import report
+    from vvbatch.models.convert import convert as convert_model
+
+    profile = with_model(name)
+    with report.counting("bytes converted") as seen:
+        folder = convert_model(profile, out.expanduser().absolute(), seen)
+    click.echo(str(folder))
+    click.echo(
+        f"to render with it, copy configs/{name}.yaml with  model: {{repo: {folder}, revision: local}}", err=True
+    )

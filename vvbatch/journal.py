@@ -1,0 +1,124 @@
+"""The log of what happened: one JSON object a line for every take and every change of state, in the home's logs.
+
+Several processes write to it, so a line is appended, and the file rotated, under a lock. (logging's RotatingFileHandler
+is for one process: with two, one goes on writing into the file that the other has renamed.)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from vvbatch.engine import EngineFacts
+from vvbatch.home import Home
+from vvbatch.ledger import Claim, Ledger, Outcome
+from vvbatch.ledger.ledger import CachedTake
+
+FILE_BYTES = 10 << 20
+KEPT = 5  # rotated files, `.1` the newest
+
+log = logging.getLogger("vvbatch.journal")
+
+
+class Journal:
+    """Appends to `path`; `path.1` to `path.5` are what it was before."""
+
+    def __init__(self, path: Path, file_bytes: int = FILE_BYTES, kept: int = KEPT) -> None:
+        self.path, self.file_bytes, self.kept = path, file_bytes, kept
+
+    def write(self, **facts: object) -> None:
+        """Append one line. Raises OSError."""
+        line = msgspec.json.encode(facts) + b"\n"
+        lock = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.path.exists() and self.path.stat().st_size + len(line) > self.file_bytes:
+                self.rotate()
+            with self.path.open("ab", buffering=0) as file:
+                file.write(line)
+        finally:
+            os.close(lock)
+
+    def rotate(self) -> None:
+        for number in range(self.kept, 0, -1):
+            older = self.path.with_name(f"{self.path.name}.{number}")
+            newer = self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
+            if newer.exists():
+                newer.replace(older)
+
+
+def ledger_of(home: Home) -> Ledger:
+    """The home's ledger, with what it records also in the journal. Raises LedgerError."""
+    return JournalledLedger(home.ledger_url, Journal(home.logs / "journal.jsonl"))
+
+
+class JournalledLedger(Ledger):
+    """A ledger that writes a line for each change that it has made; nothing when the ledger refused the change."""
+
+    def __init__(self, url: str, journal: Journal) -> None:
+        super().__init__(url)
+        self.journal = journal
+
+    def write(self, kind: str, **facts: object) -> None:
+        try:
+            self.journal.write(at=self.now(), kind=kind, **facts)
+        except OSError as error:  # the ledger is the truth: a full disk must not undo what it has recorded
+            log.warning("%s could not be written: %s", self.journal.path, error)
+
+    def claim(self, line_id: str, worker: str) -> Claim | None:
+        claim = super().claim(line_id, worker)
+        if claim is not None:
+            self.write("line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
+        return claim
+
+    def open_take(self, claim: Claim, seed: int, facts: EngineFacts) -> tuple[Claim, str] | None:
+        opened = super().open_take(claim, seed, facts)
+        if opened is not None:
+            self.take(opened[1], "rendering", claim, attempt=opened[0].attempt, seed=seed, device=facts.device)
+        return opened
+
+    def close_take(self, take_id: str, outcome: Outcome) -> None:
+        super().close_take(take_id, outcome)
+        self.take(take_id, outcome.state, None, **measured(outcome))
+
+    def keep_take(self, claim: Claim, take_id: str, outcome: Outcome, publish: Callable[[], None]) -> bool:
+        kept = super().keep_take(claim, take_id, outcome, publish)
+        self.take(take_id, outcome.state if kept else "superseded", claim, **measured(outcome))
+        if kept:
+            self.write("line", line=claim.line_id, batch=claim.batch_id, state="done", path=outcome.path)
+        return kept
+
+    def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
+        kept = super().keep_cached(claim, cached, path, publish)
+        if kept:
+            self.write("line", line=claim.line_id, batch=claim.batch_id, state="cached", take=cached.take_id, path=path)
+        return kept
+
+    def release(self, claim: Claim, state: str, error: str | None) -> bool:
+        released = super().release(claim, state, error)
+        if released:
+            self.write("line", line=claim.line_id, batch=claim.batch_id, state=state, error=error)
+        return released
+
+    def note(self, connection: Connection, kind: str, **about: Any) -> None:
+        super().note(connection, kind, **about)
+        if kind != "line failed":  # told by `release`
+            self.write(kind, **{name.removesuffix("_id"): value for name, value in about.items()})
+
+    def take(self, take_id: str, state: str, claim: Claim | None, **facts: object) -> None:
+        of = {"line": claim.line_id, "batch": claim.batch_id, "worker": claim.worker} if claim else {}
+        self.write("take", take=take_id, state=state, **of, **facts)
+
+
+def measured(outcome: Outcome) -> dict[str, object]:
+    """What a take's line says of it."""
+    names = ("error", "duration_s", "wall_s", "first_chunk_s", "peak_dbfs", "sha256")
+    failed = [name for name, _, _, ok in outcome.qc if not ok]
+    return {**{name: getattr(outcome, name) for name in names}, "failed_checks": failed}

@@ -1,0 +1,79 @@
+"""What this machine is, found without torch: devices, the CPU's instruction sets, memory."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from vvbatch.profiles import Profile
+
+TOLD = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+"""Instruction sets that matter to the engine's speed."""
+BFLOAT16_NEEDS = {"avx512bw", "avx512vl", "avx512dq"}
+"""oneDNN multiplies bfloat16 on x86 CPUs with these (in hardware with avx512_bf16 or amx_bf16, else emulated)."""
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """The CPU's instruction sets in Linux's words; empty where they cannot be asked."""
+    if sys.platform == "darwin":
+        asked = ["/usr/sbin/sysctl", "-n", "hw.optional.arm.FEAT_BF16", "machdep.cpu.leaf7_features"]
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.lower().split()
+        return frozenset({*said} | ({"bf16"} if said[:1] == ["1"] else set()))
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return frozenset()
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+def instruction_sets() -> list[str]:
+    return [each for each in TOLD if each in cpu_flags()]
+
+
+def has(device: str) -> bool:
+    """Whether the hardware and its driver are here; whether torch can use it, only torch knows."""
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return (
+            Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+        )
+    if kind == "mps":
+        return sys.platform == "darwin" and platform.machine() == "arm64"
+    return device == "cpu"
+
+
+def place(profile: Profile) -> tuple[str, str] | None:
+    """The device and dtype that a profile would get here; None when it can have none of its devices."""
+    device = next((each for each in [profile.device, *profile.fallback] if has(each)), None)
+    if device is None:
+        return None
+    if device == "cpu" and profile.dtype != "float32" and profile.engine == "vibevoice":
+        return device, "bfloat16" if bfloat16_on_cpu() else "float32"
+    return device, profile.dtype
+
+
+def bfloat16_on_cpu() -> bool:
+    """Whether torch's CPU kernels take bfloat16 here; its builds for macOS do not."""
+    return cpu_flags() >= BFLOAT16_NEEDS or (sys.platform == "linux" and "bf16" in cpu_flags())
+
+
+def memory_total(device: str) -> int | None:
+    """Bytes of memory that a device has in all; None when it cannot be asked."""
+    if not device.startswith("cuda"):
+        return int(psutil.virtual_memory().total)  # on Apple silicon also the GPU's
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    index = device.partition(":")[2] or "0"
+    asked = [program, f"--id={index}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
+    return int(said) << 20 if said.isdigit() else None

@@ -1,0 +1,110 @@
+"""Copy models from another machine's Hugging Face cache with rsync: the source is only read, links stay links.
+
+Within a repo rsync goes by name, so blobs are there before the snapshots that link to them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vvbatch.engine import EngineUnavailable
+from vvbatch.models.snapshot import hub_cache
+
+INSTALL = "install rsync 3 (macOS: brew install rsync; Debian, Ubuntu: apt install rsync; Fedora: dnf install rsync)"
+REMOTE = re.compile(r"([\w.][\w.+-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\]):(?!:)[^-].*", re.ASCII)
+DAEMON = re.compile(r"rsync://([\w.][\w.+-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d+)?/\w.*", re.ASCII)
+CONNECT_S = 30
+REPO_FOLDER = re.compile(r"models--[\w.-]+", re.ASCII)
+LINE = re.compile(r"d\S+\s+[\d.,]+\s+\S+\s+\S+\s+(.+)")
+
+
+def find_rsync() -> str:
+    """The path of rsync 3 or newer. Raises EngineUnavailable; macOS comes with another program of that name."""
+    found = shutil.which("rsync")
+    if found is None:
+        raise EngineUnavailable(f"`models sync` needs rsync, which is not on this machine: {INSTALL}")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    version = re.search(r"rsync\s+version\s+v?(\d+)\.", said)
+    if version is None or int(version[1]) < 3:
+        first = said.splitlines()[0] if said else "no version"
+        raise EngineUnavailable(f"{found} is not rsync 3 or newer ({first}): {INSTALL}")
+    return found
+
+
+def checked_source(source: str) -> str:
+    """The source as rsync takes it, ending in a slash. Raises ValueError for what is none, or could be an option."""
+    if source.startswith("-") or any(ord(character) < 32 for character in source):
+        raise ValueError(f"{source!r} is not a source: it must not begin with '-' or hold control characters")
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return f"{folder.resolve()}/"
+    if DAEMON.fullmatch(source) or ("://" not in source and REMOTE.fullmatch(source)):
+        return source.rstrip("/") + "/"
+    raise ValueError(f"{source!r} is neither a folder here, nor user@host:path, nor rsync://host/module/path")
+
+
+def run(arguments: Sequence[str], told: Callable[[str], None] | None = None) -> str:
+    """rsync without a shell; its output, or each line of it to `told`. Raises EngineUnavailable with what it said."""
+    # -s: a path goes to the other side as it is, not through a shell there.
+    command = [find_rsync(), "-s", f"--timeout={CONNECT_S}", *arguments]
+    lines = []
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                if told:
+                    told(line.rstrip())
+        errors.seek(0)
+        reason = errors.readline().strip() or "no reason given"
+    if process.returncode:
+        source = arguments[arguments.index("--") + 1]
+        raise EngineUnavailable(
+            f"rsync from {source} failed (exit {process.returncode}): {reason}; the same command goes on from there"
+        )
+    return "".join(lines)
+
+
+def listed(source: str) -> list[str]:
+    """The model repos' folders in a source, sorted."""
+    output = run(["--list-only", "--no-h", "--", source])
+    names = [found[1] for line in output.splitlines() if (found := LINE.fullmatch(line))]
+    return sorted(names)
+
+
+def find_cache(source: str) -> tuple[str, list[str]]:
+    """Where in the source the hub's cache is, itself or its `hub`, and its repo folders. Raises EngineUnavailable."""
+    names = listed(source)
+    if "hub" in names and not any(REPO_FOLDER.fullmatch(name) for name in names):
+        source, names = f"{source}hub/", listed(f"{source}hub/")
+    repos = [name for name in names if REPO_FOLDER.fullmatch(name)]
+    if not repos:
+        raise EngineUnavailable(
+            f"{source} holds no models--OWNER--NAME folder: "
+            "name the other machine's cache, usually ~/.cache/huggingface/hub"
+        )
+    return source, repos
+
+
+def sync(source: str, repo_folder: str, told: Callable[[str], None] | None = None) -> Path:
+    """Copy one repo's folder into this machine's cache; nothing here is deleted. Raises EngineUnavailable."""
+    target = hub_cache() / repo_folder
+    target.mkdir(parents=True, exist_ok=True)
+    options = [
+        "-rlt",
+        "--partial-dir=.rsync-partial",
+        "--safe-links",
+        "--chmod=ugo=rwX",
+        "--exclude=*.incomplete",
+        "--exclude=*.lock",
+    ]
+    if told:
+        options.append("--info=progress2,stats0")
+    run([*options, "--", f"{source}{repo_folder}/", f"{target}/"], told)
+    return target

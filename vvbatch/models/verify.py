@@ -1,0 +1,284 @@
+"""Whether a snapshot is complete and unchanged: its links, its headers, its bytes.
+
+The bytes are compared with the hub's own names for them: the cache names a large file by its sha256 and a small one by
+its git blob hash. A manifest in the home folder keeps what was pulled and what was hashed when, as git's index does: a
+file whose size, time and inode are as then is not read again, so that a worker's start is quick and still sees what
+has been changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from vvbatch import store
+from vvbatch.engine import EngineUnavailable
+from vvbatch.models.snapshot import Source, commit_of, repo_folder, revisions, snapshot, sources
+from vvbatch.models.weights import SINGLE, BadWeights, CutOff, read_header, read_json, weight_map, weight_names
+from vvbatch.profiles import Profile
+
+BLOCK = 1 << 20
+HASH_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+Reading = Literal["nothing", "changed", "everything"]
+"""Of the files' bytes: headers alone, also files that have changed since they were hashed, or all files."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`kind`: absent, revision, missing, dangling, outside, truncated, index, unreadable, corrupt, changed or drift."""
+
+    kind: str
+    file: str
+    message: str
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A file as it was when it was last hashed (size 0 and times 0: announced by the hub, not hashed yet)."""
+
+    oid: str  # sha256, or git's blob hash where the hub has only that
+    size: int = 0
+    mtime_ns: int = 0
+    inode: int = 0
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    repo: str
+    revision: str
+    pulled: dict[str, str] = {}  # what the hub says that the revision's files are, asked when it was pulled
+    files: dict[str, Known] = {}
+
+
+def manifest_file(folder: Path, manifests: Path) -> Path:
+    """Where the manifest of a snapshot's folder is kept: `manifests` holds one file for each."""
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return manifests / f"{folder.name[:40]}-{place}.json"
+
+
+def read_manifest(source: Source, folder: Path, manifests: Path) -> Manifest:
+    """The manifest, or an empty one when there is none that can be read."""
+    try:
+        return msgspec.json.decode(manifest_file(folder, manifests).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return Manifest(source.repo, folder.name)
+
+
+def write_manifest(manifest: Manifest, folder: Path, manifests: Path) -> None:
+    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    store.write_atomically(manifest_file(folder, manifests), data + b"\n")
+
+
+def forget(folder: Path, manifests: Path) -> None:
+    """Take the folder's files as they are now the next time that they are verified (for a folder without hub names)."""
+    manifest_file(folder, manifests).unlink(missing_ok=True)
+
+
+def files_of(source: Source, folder: Path) -> list[Path]:
+    """The files of a snapshot that vvbatch uses, links not followed, sorted."""
+    return sorted(file for file in folder.iterdir() if any(fnmatch(file.name, each) for each in source.patterns))
+
+
+def verify(source: Source, manifests: Path, read: Reading = "everything", progress: Progress = nobody) -> list[Problem]:
+    """Everything that is wrong with a source on this disk, as far as its files are read."""
+    try:
+        folder = snapshot(source.repo, source.revision)
+    except EngineUnavailable as error:
+        known = not source.local and bool(revisions(source.repo))
+        return [Problem("revision" if known else "absent", source.repo, str(error))]
+    problems = list(shape_problems(source, folder))
+    if read == "nothing":
+        return problems
+    broken = {problem.file for problem in problems}
+    whole = [file for file in files_of(source, folder) if file.name not in broken]
+    return problems + content_problems(source, folder, whole, manifests, read == "everything", progress)
+
+
+def shape_problems(source: Source, folder: Path) -> Iterator[Problem]:
+    """What can be seen without reading the weights."""
+    needed = list(source.required)
+    if source.what == "model":
+        try:
+            needed += weight_names(folder)
+        except EngineUnavailable as error:
+            yield Problem("index", "model.safetensors.index.json", str(error))
+    for name in sorted({*needed, *(file.name for file in files_of(source, folder))}):
+        file = folder / name
+        if file.is_symlink() and not file.exists():
+            yield Problem("dangling", name, f"{file} is a link to {file.readlink()}, which does not exist")
+        elif not file.is_file():
+            yield Problem("missing", name, f"{file} is missing: {missing_part(name, needed)}")
+        elif leads_out(source, file):
+            yield Problem("outside", name, f"{file} is a link to {file.resolve()}, which is outside the model's cache")
+        else:
+            yield from unreadable(file)
+    yield from index_problems(folder)
+
+
+def missing_part(name: str, needed: Sequence[str]) -> str:
+    shards = [each for each in needed if each.endswith(".safetensors")]
+    if name in shards and name != SINGLE:
+        return f"one shard of {len(shards)}"
+    return "the snapshot is incomplete"
+
+
+def leads_out(source: Source, file: Path) -> bool:
+    return not source.local and not file.resolve().is_relative_to(repo_folder(source.repo).resolve())
+
+
+def unreadable(file: Path) -> Iterator[Problem]:
+    try:
+        if file.suffix == ".safetensors":
+            read_header(file)
+        else:
+            read_json(file)
+    except CutOff as error:
+        yield Problem("truncated", file.name, f"{file}: {error}")
+    except (BadWeights, OSError) as error:
+        yield Problem("unreadable", file.name, f"{file}: {error}")
+    except EngineUnavailable as error:
+        yield Problem("unreadable", file.name, str(error))
+
+
+def index_problems(folder: Path) -> Iterator[Problem]:
+    """Where the index and the shards' headers say different things; shards that cannot be read are left out."""
+    try:
+        where = weight_map(folder)
+        for shard in sorted(set(where.values())):
+            held = set(read_header(folder / shard).tensors)
+            listed = {tensor for tensor, file in where.items() if file == shard}
+            if held != listed:
+                name = min(held ^ listed)
+                what = "has no" if name in listed else "has an unlisted"
+                count = len(held ^ listed)
+                yield Problem("index", shard, f"{folder / shard} {what} tensor {name} ({count} differ from the index)")
+    except (BadWeights, OSError, EngineUnavailable):
+        return  # told by the file's own check
+
+
+def content_problems(
+    source: Source, folder: Path, files: Sequence[Path], manifests: Path, rehash: bool, progress: Progress
+) -> list[Problem]:
+    """Hash what is to be hashed and compare; the manifest is brought up to date with what is good."""
+    manifest = read_manifest(source, folder, manifests)
+    problems, known = [], dict(manifest.files)
+    stats = {file: file.stat() for file in files}
+    total = sum(stat.st_size for stat in stats.values())
+    done = 0
+    for file, stat in stats.items():
+        expected, said_by = expected_oid(file, manifest)
+        here = Known(expected or "", stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        named = hub_name(file)
+        if named and expected and named != expected:
+            problems.append(
+                Problem(
+                    "drift",
+                    file.name,
+                    f"{file} is {named[:12]}…, but {said_by} {expected[:12]}…: it is of another revision",
+                )
+            )
+        elif rehash or not expected or known.get(file.name) != here:
+            oid = git_blob_hash(file) if expected and len(expected) == 40 else sha256(file, progress, done, total)
+            if expected and oid != expected:
+                kind = "corrupt" if named or file.name in manifest.pulled else "changed"
+                problems.append(
+                    Problem(kind, file.name, f"{file} has changed: it is {oid[:12]}…, but {said_by} {expected[:12]}…")
+                )
+                known.pop(file.name, None)
+            else:
+                known[file.name] = Known(oid, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        done += stat.st_size
+        progress(done, total)
+    if known != manifest.files:
+        write_manifest(msgspec.structs.replace(manifest, files=known), folder, manifests)
+    return problems
+
+
+def expected_oid(file: Path, manifest: Manifest) -> tuple[str | None, str]:
+    """The hash that a file should have, and who says so."""
+    if file.name in manifest.pulled:
+        return manifest.pulled[file.name], "the hub has"
+    if named := hub_name(file):
+        return named, "its name in the cache says"
+    if file.name in manifest.files:
+        return manifest.files[file.name].oid, "when it was first verified it was"
+    return None, ""
+
+
+def hub_name(file: Path) -> str | None:
+    """The name of the blob that a snapshot's file links to, when it is a hash."""
+    target = file.resolve()
+    linked = file.is_symlink() and target.parent.name == "blobs"
+    return target.name if linked and HASH_NAME.fullmatch(target.name) else None
+
+
+def sha256(file: Path, progress: Progress = nobody, before: int = 0, total: int = 0) -> str:
+    """The sha256 of a file, in hex; `progress` counts on from `before` to `total` bytes."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+            before += len(block)
+            progress(before, max(total, before))
+    return digest.hexdigest()
+
+
+def git_blob_hash(file: Path) -> str:
+    """The name that git gives a file's content: sha1 of `blob LENGTH`, a NUL and the content."""
+    data = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def drift(source: Source) -> str | None:
+    """A note when the cache's `main` is another revision than the pinned one, or nothing is pinned."""
+    if source.local:
+        return None
+    if not source.pinned:
+        return (
+            f"the profile names {source.revision}, not a commit: here it is {commit_of(source.repo, source.revision)}"
+        )
+    main = commit_of(source.repo, "main")
+    if main not in (None, source.revision):
+        return f"the profile pins {source.revision[:12]}…, the cache's main is {main}: the pinned one is used"
+    return None
+
+
+def profile_problems(
+    profile: Profile, manifests: Path, read: Reading = "everything", progress: Progress = nobody
+) -> list[Problem]:
+    """What keeps a profile's model from being used; empty for engines that need no snapshot."""
+    if profile.engine != "vibevoice":
+        return []
+    return [each for source in sources(profile.model) for each in verify(source, manifests, read, progress)]
+
+
+def remedy(profile: Profile, problems: Sequence[Problem]) -> str:
+    """The command that mends these problems."""
+    if all(problem.kind == "changed" for problem in problems):
+        return f"restore the file, or take it as it is with  vvbatch models verify {profile.name} --accept"
+    if sources(profile.model)[0].local:
+        return f"put a whole model into {profile.model.repo}"
+    return f"run  vvbatch models pull {profile.name}"
+
+
+def require_ready(profile: Profile, manifests: Path) -> None:
+    """For a worker's start: all that is wrong with the profile's model, in one line. Raises EngineUnavailable."""
+    problems = profile_problems(profile, manifests, "changed")
+    if problems:
+        told = "; ".join(problem.message for problem in problems)
+        raise EngineUnavailable(
+            f"the model of profile {profile.name!r} cannot be used: {told}; {remedy(profile, problems)}"
+        )

@@ -1,0 +1,70 @@
+"""Make the next worker's first line quick: the model's files are read once, every voice is encoded into the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vvbatch.engine import Chunk, Engine, EngineUnavailable, Request, Turn, Voice, open_engine
+from vvbatch.profiles import Profile
+
+TEXT = "Hello."
+LONGEST_WAIT = 10_000  # steps until the first chunk
+
+
+def warmup(
+    profile: Profile, cache: Path, voices: Sequence[Voice], open_it: Callable[[Profile, Path], Engine] = open_engine
+) -> dict[str, Any]:
+    """Open the engine and speak, encode the voices, then do the first again with a new engine, as a worker will.
+
+    `before` and `after`: `load_s`, and `first_chunk_s`, from a line's admission to its first audio. The first voice
+    speaks. Raises EngineUnavailable, RequestRefused.
+    """
+    engine, before = first_line(profile, cache, voices[0], open_it)
+    begun = time.perf_counter()
+    try:
+        if profile.engine == "vibevoice":
+            read_voices(engine, voices)
+    finally:
+        engine.close()
+    voices_s = time.perf_counter() - begun
+    engine, after = first_line(profile, cache, voices[0], open_it)
+    engine.close()
+    return {
+        "profile": profile.name,
+        "device": engine.facts.device,
+        "dtype": engine.facts.dtype,
+        "voices": [voice.name for voice in voices] if profile.engine == "vibevoice" else [],
+        "voices_s": round(voices_s, 3),
+        "before": before,
+        "after": after,
+    }
+
+
+def read_voices(engine: Engine, voices: Sequence[Voice]) -> None:
+    from vvbatch.engine.vibevoice import VibeVoiceEngine
+
+    assert isinstance(engine, VibeVoiceEngine)
+    engine.read_voices(voices)
+
+
+def first_line(
+    profile: Profile, cache: Path, voice: Voice, open_it: Callable[[Profile, Path], Engine]
+) -> tuple[Engine, dict[str, float]]:
+    begun = time.perf_counter()
+    engine = open_it(profile, cache)
+    loaded = time.perf_counter()
+    golden = profile.generation
+    engine.admit(Request("warmup", (Turn(0, TEXT),), (voice,), 0, golden.cfg_scale.golden, int(golden.steps.golden)))
+    for _ in range(LONGEST_WAIT):
+        events = engine.step()
+        if any(isinstance(event, Chunk) for event in events):
+            engine.cancel("warmup")
+            heard = time.perf_counter()
+            return engine, {"load_s": round(loaded - begun, 3), "first_chunk_s": round(heard - loaded, 3)}
+        if events:
+            break
+    engine.close()
+    raise EngineUnavailable(f"the engine of profile {profile.name!r} gave no audio for {TEXT!r}")
