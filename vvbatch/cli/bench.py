@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
-EXIT_FAILED, EXIT_UNAVAILABLE = 1, 3
+from vvbatch.cli.common import FAILED, faults, json_option, print_json
+
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -20,20 +20,19 @@ def bench() -> None:
 @bench.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout")
+@json_option
+@faults
 def parity(folder: Path, dtype: str, as_json: bool) -> None:
-    """Compare with what the original made: FOLDER holds a model, v1.wav … and expected.npz."""
-    from vvbatch.engine import EngineUnavailable
+    """Compare with what the original made: FOLDER holds a model, v1.wav … and expected.npz.
 
-    try:
-        from vvbatch.bench import parity as measured
+    \b
+    Example:  vvbatch bench parity tiny-42 --json
+    """
+    from vvbatch.bench import parity as measured
 
-        cases = measured.parity(folder, dtype)
-    except EngineUnavailable as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_UNAVAILABLE)
+    cases = measured.parity(folder, dtype)
     if as_json:
-        click.echo(json.dumps(measured.as_json(folder, dtype, cases), indent=2))
+        print_json(measured.as_json(folder, dtype, cases))
     else:
         click.echo(f"{'case':12} {'slots':>5} {'together':>8} {'tokens':>7} {'latents':>9} {'audio':>9}")
         for case in cases:
@@ -43,7 +42,7 @@ def parity(folder: Path, dtype: str, as_json: bool) -> None:
             equal = "equal" if case.tokens_equal else "differ"
             click.echo(f"{case.case:12} {case.slots:5} {case.together:8} {equal:>7} {errors[0]:>9} {errors[1]:>9}")
     if not all(case.tokens_equal for case in cases):
-        sys.exit(EXIT_FAILED)
+        sys.exit(FAILED)
 
 
 def whole_numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -67,7 +66,8 @@ def whole_numbers(context: click.Context, parameter: click.Parameter, value: str
 @click.option("--frames", type=click.IntRange(2), default=12, show_default=True, help="Frames of each line in a round")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="As many as the machine has, if not given")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout")
+@json_option
+@faults
 def engine(
     shape: str,
     dtype: str,
@@ -79,15 +79,16 @@ def engine(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Speed with every slot busy. Weights are random unless --shape is a folder; every token is a frame."""
-    from vvbatch.engine import EngineUnavailable
+    """Speed with every slot busy. Weights are random unless --shape is a folder; every token is a frame.
 
-    try:
-        from vvbatch.bench import speed
+    \b
+    Example:  vvbatch bench engine --shape 1.5b --dtype bfloat16 --slots 1,16 --vs transformers --json
+    """
+    from vvbatch.bench import speed
 
-        setup = speed.Setup(shape, dtype, device, frames, rounds, threads)
-        report = speed.measure(setup, slots, versus=vs is not None, tell=lambda line: click.echo(line, err=True))
-    except EngineUnavailable as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_UNAVAILABLE)
-    click.echo(json.dumps(report, indent=2) if as_json else speed.table(report))
+    setup = speed.Setup(shape, dtype, device, frames, rounds, threads)
+    report = speed.measure(setup, slots, versus=vs is not None, tell=lambda line: click.echo(line, err=True))
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(speed.table(report))

@@ -21,8 +21,8 @@ def qc(files: tuple[Path, ...], text: str | None, model: str | None, as_json: bo
     """Judge audio files: every check with its value and its limit. Exit code 1 when a check fails.
 
     \b
-    vvbatch qc out/*/chapter-01/*.wav
-    vvbatch qc 0001-hello.wav --text "Who's there?" --model draft --json
+    Example:  vvbatch qc out/*/chapter-01/*.wav
+              vvbatch qc 0001-hello.wav --text "Who's there?" --model draft --json
     """
     from vvbatch import profiles
     from vvbatch.qc import file_report

@@ -49,7 +49,11 @@ def install(models: str, no_start: bool) -> None:
 @json_option
 @faults
 def status(as_json: bool) -> None:
-    """Say whether the service is installed and running; exit 1 when it is installed and does not run."""
+    """Say whether the service is installed and running; exit 1 when it is installed and does not run.
+
+    \b
+    Example:  vvbatch service status --json
+    """
     from vvbatch import service as services
 
     found = services.status()
@@ -67,7 +71,11 @@ def status(as_json: bool) -> None:
 @service.command()
 @faults
 def remove() -> None:
-    """Stop the service and remove its file."""
+    """Stop the service and remove its file.
+
+    \b
+    Example:  vvbatch service remove
+    """
     from vvbatch import service as services
 
     try:
