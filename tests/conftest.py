@@ -27,6 +27,7 @@ slots: 16
 generation:
   cfg_scale: {golden: 1.3, min: 1.0, max: 3.0}
   steps: {golden: 10, min: 1, max: 50}
+patience: {step_s: 4, step_s_per_char: 0}
 text: {max_chars: 2000}
 """
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
+
 from vvbatch.home import Home
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 OLDEST = (7, 0)
 LONGEST_SOCKET_PATH = 100  # bytes; the kernels allow 104 (macOS) and 108 (Linux)
 START_S = 15.0
+PING_S = 1.5  # twice
+SILENT_S = 25.0  # a server that is stopped, or busy with a slow disk, may come back
 STOP_S = 10.0
 
 
@@ -53,10 +57,10 @@ def socket_path(home: Home) -> Path:
     return folder / "redis.sock"
 
 
-def connect(home: Home, *, patient: bool = False) -> redis.Redis:
+def connect(home: Home, *, answer_s: float = 30) -> redis.Redis:
     """A connection that has answered a PING. Raises ServerUnreachable in under 5 s.
 
-    A `patient` one, for workers, tries each later command again for some seconds before it gives up.
+    Later commands wait `answer_s` for their answer, twice.
     """
     import redis
     from redis.backoff import ExponentialBackoff
@@ -64,8 +68,8 @@ def connect(home: Home, *, patient: bool = False) -> redis.Redis:
 
     options: dict[str, Any] = {
         "socket_connect_timeout": 2,
-        "socket_timeout": 30,
-        "retry": Retry(ExponentialBackoff(cap=1, base=0.1), 5 if patient else 1),
+        "socket_timeout": PING_S,
+        "retry": Retry(ExponentialBackoff(cap=1, base=0.1), 1),
     }
     try:
         if home.redis_url:
@@ -74,6 +78,8 @@ def connect(home: Home, *, patient: bool = False) -> redis.Redis:
         else:
             connection = redis.Redis(unix_socket_path=str(socket_path(home)), **options)
         connection.ping()
+        connection.connection_pool.disconnect()
+        connection.connection_pool.connection_kwargs["socket_timeout"] = answer_s
     except (redis.exceptions.RedisError, ValueError, OSError) as error:
         raise ServerUnreachable(f"the queue at {shown(home)} does not answer: {error}; {remedy(home)}") from error
     return connection
@@ -135,8 +141,25 @@ class EmbeddedServer:
             connect(self.home).close()
         elif not self.answers():
             with only_one(self.home.redis_folder / "start.lock"):
-                if not self.answers():
+                if not self.wait_for_silent() and not self.answers():
                     self.launch()
+
+    def wait_for_silent(self) -> bool:
+        """Give a server of ours that runs without answering time to come back; then kill it. Returns whether it came.
+
+        Two servers on one append-only file would destroy it.
+        """
+        until = time.monotonic() + SILENT_S
+        while running := server_processes(self.home):
+            if self.answers():
+                return True
+            if time.monotonic() > until:
+                for process in running:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
+                    gone(process.pid, STOP_S)
+                return False
+        return False
 
     def launch(self) -> None:
         process = launch(self.home)
@@ -199,6 +222,19 @@ def end_server(home: Home) -> None:
             os.kill(pid, step)
         if gone(pid, STOP_S):
             return
+
+
+def server_processes(home: Home) -> list[psutil.Process]:
+    """The server processes that were started for this home, whether they answer or not."""
+    socket = str(socket_path(home))
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        # A server rewrites its title as `valkey-server unixsocket:PATH`.
+        is_server = any("-server" in word for word in words[:1]) and any(socket in word for word in words)
+        if is_server and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
 
 
 def server_pid(home: Home) -> int | None:

@@ -24,7 +24,8 @@ from vvbatch.home import Home, HomeError
 from vvbatch.server import EmbeddedServer, open_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
-FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S = 0.5, 30.0, 30.0
+UNFIT = 4  # … when its engine failed line after line
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S, UNFIT_PAUSE_S = 0.5, 30.0, 30.0, 600.0
 GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
 LOG_BYTES = 10 << 20
 SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
@@ -121,6 +122,8 @@ class Supervisor:
             child.pause_s = SLOW_PAUSE_S
             if self.fail_fast:
                 self.unavailable = self.last_words(child)
+        elif code == UNFIT:
+            child.pause_s = min(max(2 * child.pause_s, SLOW_PAUSE_S), UNFIT_PAUSE_S)
         else:
             child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         child.due = now + child.pause_s

@@ -1,0 +1,135 @@
+"""What the ledger does about lines whose worker died, or has lost sight of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import RowMapping, and_, select
+
+from vvbatch.ledger.database import write
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.schema import batches, lines, takes, workers
+from vvbatch.profiles import Retries
+
+
+class Fate(NamedTuple):
+    """What a line in a dead worker's hands becomes; `counts` are the columns that say why."""
+
+    state: str
+    counts: dict[str, object]
+    error: str | None
+
+
+class Leftover(NamedTuple):
+    """A take that will not be finished, and where its line's file would have been."""
+
+    take_id: str
+    out: str
+    batch_id: str
+    chapter: int
+    number: int
+    line: str
+
+
+def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: str = "crash") -> list[tuple[str, str]]:
+    """A worker is dead: its takes crashed; its lines wait again, or fail after their model's limit.
+
+    `cause` is `crash` or `timeout`. Returns (line id, batch id) of every line that was in its hands.
+    """
+    now = ledger.now()
+    with write(ledger.engine) as connection:
+        mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
+        rows = connection.execute(select(lines).where(mine).with_for_update()).mappings().all()
+        for row in rows:
+            state, counts, error = fate(row, len(rows), retries.get(row["model"], Retries()), cause)
+            values = {**counts, "state": state, "trouble": cause, "error": error, "worker": None, "updated_at": now}
+            connection.execute(lines.update().where(lines.c.id == row["id"]).values(**values))
+        why = "the worker died" if cause == "crash" else "the worker made no progress and was killed"
+        connection.execute(
+            takes.update()
+            .where(takes.c.worker == worker, takes.c.state == "rendering")
+            .values(state="crashed", error=why, ended_at=now)
+        )
+        connection.execute(workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now))
+        detail = {"lines": [row["id"] for row in rows], "cause": cause}
+        ledger.note(connection, "worker died", worker=worker, detail=detail)
+    return [(row["id"], row["batch_id"]) for row in rows]
+
+
+def fate(row: RowMapping, in_hand: int, retries: Retries, cause: str) -> Fate:
+    """A line that was not alone in the worker's hands is only a suspect: it is not blamed, but may be put alone."""
+    if in_hand > 1:
+        return Fate("queued", {"suspicion": row["suspicion"] + 1}, None)
+    if cause == "timeout":
+        count = (row["troubles"] or {}).get("timeout", 0) + 1
+        counts: dict[str, object] = {"troubles": {**(row["troubles"] or {}), "timeout": count}}
+        limit, told = (
+            retries.timeout,
+            f"quarantined: its worker made no progress {count} times while rendering it alone",
+        )
+    else:
+        count = row["crashes"] + 1
+        counts = {"crashes": count}
+        limit, told = retries.crash, f"quarantined: its worker died {count} times while rendering it alone"
+    return Fate("failed", counts, told) if count > limit else Fate("queued", counts, None)
+
+
+def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
+    """Put back the lines that the ledger believes in a living worker's hands, and are not: their end was not recorded.
+
+    Returns their ids.
+    """
+    now = ledger.now()
+    with write(ledger.engine) as connection:
+        held = set(in_hand)
+        mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
+        lost = [
+            line_id for line_id in connection.execute(select(lines.c.id).where(mine)).scalars() if line_id not in held
+        ]
+        connection.execute(
+            lines.update().where(lines.c.id.in_(lost)).values(state="queued", worker=None, updated_at=now)
+        )
+        unfinished = and_(takes.c.line_id.in_(lost), takes.c.worker == worker, takes.c.state == "rendering")
+        told = "the ledger could not be written when it ended"
+        connection.execute(takes.update().where(unfinished).values(state="failed", error=told, ended_at=now))
+    return lost
+
+
+def leftovers(ledger: Ledger, worker: str) -> list[Leftover]:
+    """The takes that a dead worker has not finished: each may have left a temporary file."""
+    query = (
+        select(takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
+        .join_from(takes, lines, lines.c.id == takes.c.line_id)
+        .join(batches, batches.c.id == takes.c.batch_id)
+        .where(takes.c.worker == worker, takes.c.state == "rendering")
+    )
+    with ledger.engine.connect() as connection:
+        return [Leftover(*row) for row in connection.execute(query)]
+
+
+def place_of(ledger: Ledger, line_id: str) -> Leftover | None:
+    """Where a line's file belongs; None for a line that the ledger does not have."""
+    query = (
+        select(batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+        .where(lines.c.id == line_id)
+    )
+    with ledger.engine.connect() as connection:
+        row = connection.execute(query).first()
+    return Leftover("", *row) if row else None
+
+
+def open_folders(ledger: Ledger) -> list[Path]:
+    """The folders of the batches that have not ended."""
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(select(batches.c.id, batches.c.out).where(batches.c.ended_at.is_(None)))
+        return [Path(row.out, row.id) for row in rows]
+
+
+def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
+    """The takes of a line that its worker could not close when the ledger was away."""
+    unfinished = and_(takes.c.line_id == line_id, takes.c.worker == worker, takes.c.state == "rendering")
+    with write(ledger.engine) as connection:
+        connection.execute(takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now()))
