@@ -35,6 +35,7 @@ def render(
     input_ids: list[int],
     voices: list[np.ndarray],
     seed: int,
+    max_tokens: int,
     cfg_scale: float = 1.3,
     steps: int = 10,
 ) -> Rendered:
@@ -50,7 +51,7 @@ def render(
     negative = DynamicCache(config=model.config.text_config)
     acoustic, semantic = PaddingCache(), PaddingCache()
     fed: Tensor | None = None
-    for _ in range(2 * len(input_ids)):
+    for _ in range(max_tokens):
         scores = (hidden[0, 0] @ model.lm_head.weight.T)[allowed]
         token = int(allowed[scores.argmax()])
         out.tokens.append(token)

@@ -141,9 +141,10 @@ def original_config() -> dict[str, object]:
     }
 
 
-def tensors(seed: int) -> dict[str, Tensor]:
+def tensors(seed: int, calm: bool = False) -> dict[str, Tensor]:
     """Random weights by transformers' names; the first hidden dimension is a constant, with which the output layer prefers
-    frames over the other tokens."""
+    frames over the other tokens. Random nets amplify: a difference in the last bit fills the audio within 8 frames. In a calm
+    model one frame moves the next less, so that two implementations can be compared for longer; it may not end by itself."""
     torch.manual_seed(seed)
     with torch.no_grad():
         model = VibeVoiceForConditionalGeneration(config()).eval()
@@ -158,12 +159,14 @@ def tensors(seed: int) -> dict[str, Tensor]:
             layer.self_attn.o_proj.weight[0] = 0
             layer.mlp.down_proj.weight[0] = 0
         for connector in (inner.multi_modal_projector, inner.semantic_connector):
+            connector.linear_2.weight.mul_(0.1 if calm else 1.0)
             connector.linear_2.weight[0] = 0
             connector.linear_2.bias[0] = 1.0
         for part in inner.audio_tower.decoder.head.conv.parameters():
             part.mul_(0.05)
         inner.latent_scaling_factor.fill_(0.2)
         inner.latent_bias_factor.fill_(-0.05)
+        model.lm_head.weight[256:260].mul_(4.0 if calm else 1.0)
         model.lm_head.weight[256:260, 0] = torch.tensor([-0.05, -0.6, -0.6, 1.0])
     return {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
 
@@ -178,10 +181,10 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def make(folder: Path, layout: str = "original", shards: int = 1, seed: int = 1, dtype: torch.dtype = torch.float32) -> Path:
+def make(folder: Path, layout: str = "original", shards: int = 1, seed: int = 1, calm: bool = False) -> Path:
     """Write a snapshot; `layout` is original or transformers. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.to(dtype) for name, tensor in tensors(seed).items()}
+    weights = tensors(seed, calm)
     described: object = original_config()
     if layout == "original":
         weights = {original_name(name): tensor for name, tensor in weights.items()}

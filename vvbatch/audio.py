@@ -22,6 +22,7 @@ MAX_BYTES = 512 << 20
 MAX_DURATION_S = 4 * 3600.0
 MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
 UNKNOWN_LENGTH = 0xFFFFFFFF  # what a writer that cannot seek back leaves in a WAV header
+SAMPLE_CHUNK = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
 MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 
 
@@ -92,54 +93,57 @@ def read(
 
     Raises AudioError for whatever is no such file, is too large or too long, or ends before its header says.
     """
-    data = _read_bytes(path, max_bytes)
-    if not data.startswith(MAGIC):
-        raise AudioError(f"{path}: not a WAV, AIFF, FLAC, Ogg or MP3 file")
-    _refuse_cut(path, data)
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            declared, rate, channels = file.frames, file.samplerate, file.channels
+        # O_NONBLOCK: opening a named pipe must not wait for its other end.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            _refuse_unfit(path, file, max_bytes)
+            return _decode(path, file, max_duration_s)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the path
+        raise AudioError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
+    file.seek(0)
+    try:
+        # By descriptor: libsndfile then reads the file itself, and its name's ending means nothing.
+        with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+            declared, rate, channels = sound.frames, sound.samplerate, sound.channels
             if declared > max_duration_s * rate or declared * channels > MAX_SAMPLES:
                 raise AudioError(
                     f"{path}: {declared / rate:.0f} s in {channels} channels is too long (limit {max_duration_s:.0f} s)"
                 )
-            samples = file.read(dtype="float32")
-    except (soundfile.SoundFileError, TypeError, ValueError) as error:
+            samples = sound.read(dtype="float32")
+    except soundfile.SoundFileError as error:
         raise AudioError(f"{path}: cannot be read as audio: {error}") from error
     if len(samples) != declared:
         raise AudioError(f"{path}: its header declares {declared} frames, it holds {len(samples)}: cut or damaged")
     return samples, rate
 
 
-def _read_bytes(path: Path, max_bytes: int) -> bytes:
-    try:
-        # O_NONBLOCK: opening a named pipe must not wait for its other end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise AudioError(f"{path}: not a regular file")
-            data = file.read(max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise AudioError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > max_bytes:
-        raise AudioError(f"{path}: larger than {max_bytes} bytes")
-    return data
+def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
+    """Raise for what is no audio file, is too large, or is a WAV or AIFF file shorter than its header says.
 
-
-def _refuse_cut(path: Path, data: bytes) -> None:
-    """Raise if the sample chunk of a WAV or AIFF is longer than the file: libsndfile would shorten it silently."""
-    kinds = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
-    if data[:4] not in kinds:
+    libsndfile would shorten such a file's length without a word.
+    """
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(f"{path}: not a regular file")
+    if status.st_size > max_bytes:
+        raise AudioError(f"{path}: {status.st_size} bytes is too large (limit {max_bytes})")
+    kind = file.read(12)[:4]
+    if not kind.startswith(MAGIC):
+        raise AudioError(f"{path}: not a WAV, AIFF, FLAC, Ogg or MP3 file")
+    if kind not in SAMPLE_CHUNK:
         return
-    layout, wanted = kinds[data[:4]]
-    at = 12
-    while at + 8 <= len(data):
-        name, size = struct.unpack_from(layout, data, at)
-        at += 8
+    layout, wanted = SAMPLE_CHUNK[kind]
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack(layout, head)
+        here = status.st_size - file.tell()
         if name == wanted:
-            if size != UNKNOWN_LENGTH and at + size > len(data):
-                raise AudioError(f"{path}: its header declares {size} bytes of samples, it holds {len(data) - at}: cut")
+            if UNKNOWN_LENGTH != size > here:
+                raise AudioError(f"{path}: its header declares {size} bytes of samples, it holds {here}: cut")
             return
-        at += size + size % 2
+        file.seek(size + size % 2, os.SEEK_CUR)
 
 
 def _refuse_non_finite(samples: NDArray[np.float32]) -> None:
@@ -157,10 +161,10 @@ def _lufs(energy: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
 
 
 def _weighted_energies(samples: NDArray[np.float32], sample_rate: int, hop: int) -> NDArray[np.float64]:
-    """Mean square of the K-weighted samples in each whole hop. The filters are applied to the spectrum, by overlap-save.
+    """Mean square of the K-weighted samples in each whole hop; the filters work on the spectrum, by overlap-save.
 
-    Two seconds at a time: a length that is quick to transform. The quarter second before is more than the filters remember (their
-    slowest pole decays by e^-59 in it).
+    Two seconds at a time: a length that is quick to transform. The quarter second before is more than the filters
+    remember (their slowest pole decays by e^-59 in it).
     """
     segment, memory = 20 * hop, sample_rate // 4
     response = _k_weighting(sample_rate, segment + memory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -16,21 +16,30 @@ class Home:
     """The home folder, and the servers that the environment names instead of it (None: the home's own)."""
 
     path: Path
-    redis_url: str | None = None
-    own_ledger_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)  # an address may hold a password
+    own_ledger_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls) -> Home:
         """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; makes the folder. Raises HomeError."""
         named = os.environ.get("VVBATCH_HOME")
-        path = Path(named).expanduser().absolute() if named else default_path()
+        try:
+            path = Path(named).expanduser().absolute() if named else default_path()
+        except RuntimeError as error:  # ~somebody without a home folder
+            raise HomeError(f"VVBATCH_HOME={named}: {error}; set it to a folder of yours") from error
         home = cls(path, os.environ.get("VVBATCH_REDIS_URL") or None, os.environ.get("VVBATCH_LEDGER_URL") or None)
-        home.folder("", private=True)
+        home.folder("")
         return home
 
     @property
     def ledger_url(self) -> str:
-        return self.own_ledger_url or f"sqlite:///{self.path / 'ledger.sqlite3'}"
+        """SQLAlchemy's address of the ledger; may hold a password."""
+        if self.own_ledger_url:
+            return self.own_ledger_url
+        from sqlalchemy import URL  # it escapes what is special in a path
+
+        file = str(self.path / "ledger.sqlite3")
+        return URL.create("sqlite", database=file).render_as_string(hide_password=False)
 
     @property
     def redis_folder(self) -> Path:
@@ -65,7 +74,9 @@ class Home:
     def folder(self, name: str, *, private: bool = False) -> Path:
         path = self.path / name
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            # A home that is made here is for its user alone; the mode of a folder that exists is its owner's choice.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(exist_ok=True)
             if private:
                 path.chmod(0o700)
         except OSError as error:

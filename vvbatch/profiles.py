@@ -58,8 +58,8 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     inner_silence_s: float = 3.0
     speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
     end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
-    min_s_per_char: float = 0.025  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
-    max_s_per_char: float = 0.25
+    min_s_per_char: float = 0.03  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
+    max_s_per_char: float = 0.15
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
 
 

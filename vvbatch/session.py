@@ -13,9 +13,9 @@ import redis
 
 from vvbatch import queue
 from vvbatch.engine import EngineUnavailable
-from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
+from vvbatch.server import EmbeddedServer
 from vvbatch.supervisor import Program, Supervisor
 
 LOOK_S = 0.2
@@ -27,10 +27,10 @@ def worker_program(model: str) -> Program:
 
 
 @contextmanager
-def workers_for(home: Home, connection: redis.Redis, models: Sequence[str]) -> Iterator[Supervisor]:
+def workers_for(server: EmbeddedServer, connection: redis.Redis, models: Sequence[str]) -> Iterator[Supervisor]:
     """A worker for every model that has none; ended, after finishing what is in flight, with the block."""
     missing = [worker_program(model) for model in models if not queue.has_worker(connection, model)]
-    with Supervisor(home, missing, fail_fast=True) as supervisor:
+    with Supervisor(server.home, missing, server=server, fail_fast=True) as supervisor:
         try:
             yield supervisor
         finally:

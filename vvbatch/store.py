@@ -18,7 +18,6 @@ import stat
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
 from vvbatch import faults
@@ -71,9 +70,7 @@ class Staged:
     def __enter__(self) -> Staged:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Also after a rename: it leaves the temporary name when both names are already links to one file.
         if not self.kept:
             self.temp.unlink(missing_ok=True)
@@ -210,13 +207,10 @@ def check_writable(out: Path, need_bytes: int) -> None:
         free = shutil.disk_usage(out).free
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        full = isinstance(error, OSError) and error.errno in NO_ROOM
-        kind = NoRoom if full else StoreError
-        raise kind(f"output folder {str(out)!r} cannot be written: {reason}; choose another with --out") from error
+        kind = NoRoom if isinstance(error, OSError) and error.errno in NO_ROOM else StoreError
+        raise kind(f"output folder {out} cannot be written: {reason}; choose another with --out") from error
     if len(os.fsencode(out.absolute())) + ROOM_FOR_NAMES > longest:
-        raise StoreError(
-            f"output folder {str(out)!r}: the path is too long for the files in it (limit {longest} bytes)"
-        )
+        raise StoreError(f"output folder {out}: the path is too long for files in it (limit {longest} bytes)")
     if free < need_bytes:
         raise NoRoom(
             f"output folder {out}: about {need_bytes / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free; "
@@ -230,7 +224,11 @@ def make_folder(folder: Path) -> None:
         return
     if folder.parent != folder:
         make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     sync_folder(folder.parent)
 
 

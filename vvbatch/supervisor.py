@@ -7,27 +7,31 @@ ini file and a control socket of their own. What is needed here is a restart wit
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any
 
 from vvbatch.home import Home, HomeError
-from vvbatch.server import EmbeddedServer, open_lock
+from vvbatch.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
 UNFIT = 4  # … when its engine failed line after line
-FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S, UNFIT_PAUSE_S = 0.5, 30.0, 30.0, 600.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S, SERVER_PAUSE_S = 0.5, 30.0, 30.0, 5.0
+UNFIT_PAUSE_S = 600.0
 GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
-LOG_BYTES = 10 << 20
+GRACE_S = 600.0  # to finish what is in flight
+PUT_BACK_S = 10.0
+BOUND = Path(__file__).with_name("bound.py")
 SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
 
 log = logging.getLogger("vvbatch.supervisor")
@@ -44,6 +48,7 @@ class Child:
     program: Program
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    since: str | None = None  # UTC, for people
     restarts: int = -1
     last_exit: int | None = None
     pause_s: float = 0.0
@@ -70,16 +75,23 @@ class Supervisor:
         self.to_terminal = to_terminal
         self.unavailable: str | None = None  # why a program cannot start, when fail_fast
         self.signals = 0
+        self.server_due = 0.0
+        self.lock: int | None = None  # held by the one supervisor of a home that runs in the foreground
 
     def __enter__(self) -> Supervisor:
-        self.poll()
+        try:
+            self.poll()
+        except BaseException:
+            self.kill()  # what was started before the one that failed
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop(0.0)
 
     def poll(self) -> None:
-        """See who has ended, and start what is due."""
+        """See who has ended, and start what is due; the server first."""
+        self.look_after_server()
         now = time.monotonic()
         changed = False
         for child in self.children:
@@ -92,11 +104,23 @@ class Supervisor:
         if changed:
             self.write_state()
 
+    def look_after_server(self) -> None:
+        """A server that cannot be started now (no room on the disk, …) is tried again: the workers wait for it."""
+        now = time.monotonic()
+        if self.server is None or now < self.server_due:
+            return
+        try:
+            if self.server.ensure():
+                log.warning("the queue's server had ended: started again")
+        except ServerUnreachable as error:
+            self.server_due = now + SERVER_PAUSE_S
+            log.warning("%s; trying again in %g s", error, SERVER_PAUSE_S)
+
     def launch(self, child: Child, now: float) -> None:
         if not self.to_terminal:
             child.output = open_log(self.home.logs / f"worker-{child.program.name}.log")
         child.process = subprocess.Popen(
-            list(child.program.argv),
+            [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *child.program.argv],
             stdin=subprocess.DEVNULL,
             stdout=child.output,
             stderr=subprocess.STDOUT if child.output else None,
@@ -104,11 +128,13 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C in the terminal is for us: we pass on what is meant
         )
         child.started = now
+        child.since = datetime.now(UTC).isoformat(timespec="seconds")
         child.restarts += 1
 
     def note_end(self, child: Child, now: float) -> None:
         assert child.process is not None
         code = child.last_exit = child.process.returncode
+        kill_group(child.process)  # what it started and left behind
         child.process = None
         if child.output:
             child.output.close()
@@ -130,9 +156,10 @@ class Supervisor:
         log.warning("%s ended (exit code %s); starting it again in %g s", child.program.name, code, child.pause_s)
 
     def last_words(self, child: Child) -> str:
-        name = f"worker-{child.program.name}.log"
-        words = (self.home.logs / name).read_text(errors="replace").strip().splitlines()
-        return words[-1].partition("cannot start: ")[2] or f"worker {child.program.name} cannot start: see logs/{name}"
+        file = self.home.logs / f"worker-{child.program.name}.log"
+        words = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
+        reason = words[-1].partition("cannot start: ")[2] if words else ""
+        return reason or f"worker {child.program.name} cannot start: see {file}"
 
     def signal(self, number: int) -> None:
         """Pass a signal on: the first asks the workers to finish what is in flight, the second to put it back."""
@@ -155,10 +182,10 @@ class Supervisor:
             if not self.wait(grace_s):
                 time.sleep(1.1)  # a worker takes two signals within a second for one
                 self.signal(signal.SIGTERM)
-                self.wait(10.0)
+                self.wait(PUT_BACK_S)
         except KeyboardInterrupt:
             self.signal(signal.SIGTERM)
-            self.wait(10.0)
+            self.wait(PUT_BACK_S)
         finally:
             self.kill()
 
@@ -170,46 +197,57 @@ class Supervisor:
 
     def kill(self) -> None:
         for child in self.children:
-            if child.process is not None and child.process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.process.pid, signal.SIGKILL)
-                child.process.wait()
+            if child.process is not None:
+                kill_group(child.process)
+                child.last_exit = child.process.wait()
+                child.process = None
             if child.output:
                 child.output.close()
+                child.output = None
         self.write_state()
 
     def run(self) -> int:
-        """Supervise in the foreground until a signal; returns 0. A second supervisor of the home is a HomeError."""
-        lock = open_lock(self.home.path / "supervisor.lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            message = f"vvbatch up already runs for {self.home.path}: end it, or set another VVBATCH_HOME"
-            raise HomeError(message) from None
+        """Supervise in the foreground until a signal; returns 0. A second supervisor of the home is a HomeError.
 
-        def pass_on(_number: int, _frame: FrameType | None) -> None:
-            self.signal(signal.SIGTERM)
+        The first SIGTERM, SIGINT or SIGHUP lets the workers finish what is in flight, the next makes them put it back.
+        """
+        self.lock = try_lock(
+            self.home.folder("") / "supervisor.lock", within_s=1.0
+        )  # `status` may hold it for a moment
+        if self.lock is None:
+            raise HomeError(f"vvbatch up already runs for {self.home.path}: end it, or set another VVBATCH_HOME")
+        self.write_state()
+        wanted = 0
 
-        before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        def count(_number: int, _frame: FrameType | None) -> None:
+            # Passed on by the loop: here, a child that is just being started could be missed.
+            nonlocal wanted
+            wanted += 1
+
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else started by nohup
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, count) for number in numbers}
+        until = float("inf")
         try:
-            while not self.signals:
+            while not self.signals or (self.running() and time.monotonic() < until):
                 self.poll()
-                if self.server:
-                    self.server.ensure()
-                time.sleep(0.25)
-            while self.running():
-                time.sleep(0.05)
+                if self.signals < wanted:
+                    self.signal(signal.SIGTERM)
+                    until = time.monotonic() + (GRACE_S if self.signals == 1 else PUT_BACK_S)
+                time.sleep(0.1)
             return 0
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self.kill()
             (self.home.path / "supervisor.json").unlink(missing_ok=True)
-            os.close(lock)
+            os.close(self.lock)
 
     def write_state(self) -> None:
-        """`supervisor.json` in the home folder, for `status`."""
+        """`supervisor.json` in the home folder, for `status`; only of the supervisor in the foreground."""
+        if self.lock is None:
+            return
         state = {
             "pid": os.getpid(),
             "programs": [
@@ -218,6 +256,7 @@ class Supervisor:
                     "pid": child.process.pid if child.process else None,
                     "restarts": max(child.restarts, 0),
                     "last_exit": child.last_exit,
+                    "since": child.since,
                 }
                 for child in self.children
             ],
@@ -228,12 +267,20 @@ class Supervisor:
         temporary.replace(file)
 
 
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def supervisor_state(home: Home) -> dict[str, Any] | None:
-    """What a running supervisor wrote; None when none runs."""
+    """What the running supervisor wrote; None when none runs. A file left by a killed one does not count."""
+    lock = try_lock(home.folder("") / "supervisor.lock")
+    if lock is not None:
+        os.close(lock)
+        return None
     try:
         state: dict[str, Any] = json.loads((home.path / "supervisor.json").read_text())
-        os.kill(state["pid"], 0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return None
     return state
 
@@ -242,10 +289,3 @@ def supervisor_is_gone() -> bool:
     """In a worker: whether the supervisor that started it has died, so that nobody would ever end it."""
     started_by = os.environ.get(SUPERVISOR_VARIABLE)
     return started_by is not None and os.getppid() != int(started_by)
-
-
-def open_log(path: Path) -> IO[bytes]:
-    """Append; a file that has grown large is kept once as `.1`."""
-    if path.exists() and path.stat().st_size > LOG_BYTES:
-        path.replace(path.with_name(f"{path.name}.1"))
-    return path.open("ab")

@@ -306,7 +306,7 @@ class RenderWorker(BaseWorker):
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
         except (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError) as error:
-            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line is not begun again.
+            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line stays ended.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
 
     @property

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from vvbatch.profiles import Profile
 
 EXIT_UNAVAILABLE = 3
-ANSWER_S = 5.0  # an engine waits meanwhile
 OLD_TEMP_S = 3600.0  # nobody writes one file for that long
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -56,7 +55,7 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         home = Home.from_environment()
-        connection = server.connect(home, answer_s=ANSWER_S)
+        connection = server.connect(home, patient=True)
         ledger = Ledger(home.ledger_url)
     except (HomeError, server.ServerUnreachable, LedgerError) as error:
         return unavailable(error)

@@ -27,7 +27,7 @@ SENTENCE = "This is line number {} of the batch."
 def up(shell: Shell, *models: str) -> None:
     """Redis in one process and a ready worker per model in others, as the Procfile does it."""
     shell.start("vvbatch", "redis")
-    wait_until(lambda: server.EmbeddedServer(Home.from_environment()).answers())
+    wait_until(lambda: server.EmbeddedServer(Home.from_environment()).is_up())
     for model in models:
         shell.start("tests.ready", model)
 

@@ -23,7 +23,9 @@ def test_every_original_name_is_found_under_its_transformers_name() -> None:
 def test_both_layouts_sharded_or_not_render_the_same_bits(tmp_path: Path) -> None:
     alice = voice(tmp_path)
     audio = []
-    for number, (layout, shards) in enumerate([("original", 1), ("original", 3), ("transformers", 1), ("transformers", 2)]):
+    for number, (layout, shards) in enumerate(
+        [("original", 1), ("original", 3), ("transformers", 1), ("transformers", 2)]
+    ):
         folder = tiny_model.make(tmp_path / str(number), layout, shards)
         engine = VibeVoiceEngine.open(profile(folder), tmp_path / "cache")
         audio.append(render(engine, [request("a", [alice])])["a"].audio)

@@ -32,7 +32,9 @@ def modules() -> VibeVoiceForConditionalGeneration:
 def model() -> VibeVoice:
     place = Place(torch.device("cpu"), torch.float32, torch.float32)
     with torch.inference_mode():
-        return VibeVoice(tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, place)
+        return VibeVoice(
+            tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, place
+        )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 14, 15, 20, 50])

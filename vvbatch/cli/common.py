@@ -44,23 +44,34 @@ def faults(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from vvbatch.engine import EngineUnavailable
-        from vvbatch.home import HomeError
-        from vvbatch.ledger import LedgerError
-        from vvbatch.ledger.queries import UnknownBatch
-        from vvbatch.profiles import ProfileError
-        from vvbatch.script.model import ScriptError
-        from vvbatch.server import ServerUnreachable
-        from vvbatch.store import StoreError
-
         try:
             return command(*args, **kwargs)
-        except (ScriptError, ProfileError, StoreError, UnknownBatch) as error:
-            raise BadInput(str(error)) from error
-        except (ServerUnreachable, LedgerError, HomeError, EngineUnavailable) as error:
-            raise Unavailable(str(error)) from error
+        except Exception as error:
+            told = as_told(error)
+            if told is None:
+                raise
+            raise told from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def as_told(error: Exception) -> click.ClickException | None:
+    """An error that vvbatch knows as the person is told of it; None for any other."""
+    # Imported only now: a command that goes well does not wait for modules that it has no need of.
+    from vvbatch.engine import EngineUnavailable
+    from vvbatch.home import HomeError
+    from vvbatch.ledger import LedgerError
+    from vvbatch.ledger.queries import UnknownBatch
+    from vvbatch.profiles import ProfileError
+    from vvbatch.script.model import ScriptError
+    from vvbatch.server import ServerUnreachable
+    from vvbatch.store import StoreError
+
+    if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch):
+        return BadInput(str(error))
+    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable):
+        return Unavailable(str(error))
+    return None
 
 
 def print_json(document: object) -> None:

@@ -34,13 +34,16 @@ def run(scripts: tuple[Path, ...], model: str | None, out: Path | None, priority
     home = Home.from_environment()
     plans = plan_scripts(scripts, model, home)
     interrupted = False
-    with sigterm_as_interrupt(), server.own_server(home):
+    with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = Ledger(home.ledger_url)
         ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
         open_models = sorted({model for plan in plans for model in plan.models})
         try:
-            with report.progress(ledger, ids, quiet=as_json) as show, workers_for(home, connection, open_models) as own:
+            with (
+                report.progress(ledger, ids, quiet=as_json) as show,
+                workers_for(own_server, connection, open_models) as own,
+            ):
                 wait_for(ledger, ids, own, show)
         except KeyboardInterrupt:
             interrupted = True

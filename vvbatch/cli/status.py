@@ -76,17 +76,19 @@ def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
 
 def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
     """Whether the queue's server answers, and how many jobs wait there; tells the workers in `seen` that live."""
-    from vvbatch import queue, server
+    from vvbatch import queue
+    from vvbatch.connection import ServerUnreachable, connect, server_url, without_password
 
+    address = without_password(server_url(home))
     try:
-        connection = server.connect(home)
-    except server.ServerUnreachable as error:
+        connection = connect(home)
+    except ServerUnreachable as error:
         for worker in seen["workers"]:
             worker["alive"] = None
-        return {"reachable": False, "address": server.shown(home), "error": str(error), "waiting": {}}
+        return {"reachable": False, "address": address, "error": str(error), "waiting": {}}
     living = queue.alive(connection, [worker["worker"] for worker in seen["workers"]])
     for worker in seen["workers"]:
         worker["alive"] = worker["worker"] in living
     models = {each["model"] for each in (*seen["queues"], *seen["workers"])}
     waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
-    return {"reachable": True, "address": server.shown(home), "error": None, "waiting": waiting}
+    return {"reachable": True, "address": address, "error": None, "waiting": waiting}

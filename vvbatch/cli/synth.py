@@ -52,12 +52,12 @@ def synth(
         plan = plan.streamed()
     if out is not None:
         store.check_writable(out.absolute().parent, 0)
-    with sigterm_as_interrupt(), server.own_server(home):
+    with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = Ledger(home.ledger_url)
         batch_id = submit(plan, ledger, connection, home.out, "high", at_front=True).batch_id
         try:
-            with workers_for(home, connection, plan.models) as own:
+            with workers_for(own_server, connection, plan.models) as own:
                 if stream:
                     pass_on(connection, ledger, batch_id, own)
                 wait_for(ledger, [batch_id], own)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, exists, func, not_, or_, select
 
 from vvbatch import faults
-from vvbatch.engine import EngineFacts
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.records import (
     CLAIM_COLUMNS,
@@ -26,7 +25,10 @@ from vvbatch.ledger.records import (
     utc_now,
 )
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
-from vvbatch.plan import PlannedLine
+
+if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.engine import EngineFacts
+    from vvbatch.plan import PlannedLine
 
 
 class Ledger:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, func, select
-from sqlalchemy.dialects.postgresql import JSONB
 
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, checks_of, heads, time_in_work
@@ -135,7 +134,7 @@ def list_takes(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
     with ledger.engine.connect() as connection:
         wanted = resolved(connection, wanted)
         chosen = chosen_takes(ledger, wanted, [takes.c.id])
-        checks = checks_of(connection, select(chosen.subquery().c.id))
+        checks = checks_of(connection, chosen)
         rows = connection.execute(chosen_takes(ledger, wanted, labelled(TAKE_COLUMNS))).mappings().all()
     return [{key: checks.get(row["take"], []) if key == "qc" else row[key] for key in TAKE_KEYS} for row in rows]
 
@@ -212,6 +211,8 @@ def labelled(columns: Mapping[str, ColumnElement[Any]]) -> list[Any]:
 def has_voice(voices: ColumnElement[Any], name: str, ledger: Ledger) -> ColumnElement[bool]:
     """Whether a JSON list of voices has one with this name."""
     if ledger.engine.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB
+
         return cast(voices, JSONB).contains([{"name": name}])
     each = func.json_each(voices).table_valued("value")
     return exists(select(1).select_from(each).where(func.json_extract(each.c.value, "$.name") == name))

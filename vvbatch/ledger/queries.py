@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, select, union_all
+import msgspec
+from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
+from sqlalchemy.types import NullType
 
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import LINE_ENDED, LINE_OPEN, LINE_STATES, batches, lines, qc_results, takes
 
-PACE_TAKES = 500
+PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
 
 PREFIXES_SHOWN = 8
@@ -185,21 +187,15 @@ def seconds(timestamp: str) -> float:
 def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
     """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one."""
     last = takes.alias("last")
-    shown = case(
-        (lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id)
-    ).label("take")
-    from_lines = lines.outerjoin(
-        last, and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
+    shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
+    is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
+    in_batch = (
+        select(lines.c.line, lines.c.state, lines.c.path, lines.c.sha256, lines.c.error, shown.label("take"))
+        .select_from(lines.outerjoin(last, is_last))
+        .where(lines.c.batch_id == batch_id)
     )
-    mine = lines.c.batch_id == batch_id
-    rows = connection.execute(
-        select(lines.c.line, lines.c.state, lines.c.path, lines.c.sha256, lines.c.error, shown)
-        .select_from(from_lines)
-        .where(mine)
-        .order_by(lines.c.number)
-    ).all()
-    wanted = select(shown).select_from(from_lines).where(mine).subquery()
-    checks = checks_of(connection, select(wanted.c.take))
+    rows = connection.execute(in_batch.order_by(lines.c.number)).all()
+    checks = checks_of(connection, in_batch.with_only_columns(shown))
     return [
         {
             "id": row.line,
@@ -214,17 +210,29 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def checks_of(connection: Connection, take_ids: Any) -> dict[str, list[dict[str, Any]]]:
-    """QC results by take, in the order in which they were made, of the takes that a subquery names."""
+def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[dict[str, Any]]]:
+    """QC results by take, in the order in which they were made, of the takes that a query names."""
+    on_sqlite = connection.dialect.name == "sqlite"
+    # SQLite keeps a JSON number as a number, where SQLAlchemy's JSON type raises and catches an exception per value.
+    value, limit = (
+        type_coerce(column, NullType()) if on_sqlite else column for column in (qc_results.c.value, qc_results.c.limit)
+    )
     query = (
-        select(qc_results.c.take_id, qc_results.c.name, qc_results.c.value, qc_results.c.limit, qc_results.c.ok)
+        select(qc_results.c.take_id, qc_results.c.name, value, limit, qc_results.c.ok)
         .where(qc_results.c.take_id.in_(take_ids))
         .order_by(qc_results.c.take_id, qc_results.c.position)
     )
     found: dict[str, list[dict[str, Any]]] = {}
     for take_id, name, value, limit, ok in connection.execute(query):
+        if on_sqlite:
+            value, limit = plain(value), plain(limit)
         found.setdefault(take_id, []).append({"name": name, "value": value, "limit": limit, "ok": ok})
     return found
+
+
+def plain(stored: Any) -> Any:
+    """A JSON value as SQLite gives it: what is not a number is JSON text."""
+    return msgspec.json.decode(stored) if isinstance(stored, str) else stored
 
 
 def batch_totals(ledger: Ledger, batch_id: str) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import and_
 
 from vvbatch.ledger.schema import lines
-from vvbatch.plan import PlannedLine
+
+if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.plan import PlannedLine
 
 Item = TypeVar("Item")
 

@@ -5,11 +5,14 @@ Portable to PostgreSQL: text ids, UTC timestamps as ISO 8601 text that sorts by 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -19,10 +22,24 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 metadata = MetaData()
+
+
+class Json(TypeDecorator[Any]):
+    """JSON, on PostgreSQL as JSONB; that dialect is loaded only where it is used, as it takes long to import."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
+
 
 LINE_OPEN = ("queued", "rendering")
 LINE_ENDED = ("done", "cached", "failed", "cancelled")

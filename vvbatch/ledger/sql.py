@@ -102,6 +102,8 @@ def query_postgresql(url: str, sql: str, limit: int, timeout_s: float) -> Answer
             with raw.cursor() as cursor:
                 # Streaming uses the extended protocol: no second statement, which could end the transaction, gets in.
                 rows = list(islice(cursor.stream(sql.encode()), limit + 1))
+                if not rows:
+                    cursor.execute(sql.encode(), prepare=True)  # a stream without rows does not say its columns
                 names = distinct([column.name for column in cursor.description or ()])
                 return Answer(names, rows[:limit], len(rows) > limit)
     except DBAPIError as error:

@@ -27,11 +27,12 @@ class Activity:
 
 
 def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float) -> Activity:
-    """Frame levels of 10 ms, without DC, against `silence_dbfs`, or against 25 dB under the loud parts if that is less."""
+    """10 ms frames' levels, each without its DC, against the lower of `silence_dbfs` and 25 dB under the loud parts."""
     size = round(FRAME_S * sample_rate)
     count = max(len(samples) // size, 1)
     frames = np.resize(samples, size) if len(samples) < size else samples[: count * size]
-    frames = (frames - samples.mean(dtype=np.float64).astype(np.float32)).reshape(count, size)
+    frames = frames.reshape(count, size).astype(np.float64)  # squares of samples that ran wild overflow float32
+    frames = frames - frames.mean(axis=1, keepdims=True)
     levels = 10 * np.log10(np.einsum("ij,ij->i", frames, frames) / size + 1e-12)
     loud = float(np.percentile(levels, LOUD_PERCENTILE))
     active = np.flatnonzero(levels > min(silence_dbfs, loud - 25))
@@ -40,10 +41,10 @@ def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float
         return Activity(loud, length, length, 0.0, 0.0, 0.0, -120.0)
     return Activity(
         loud_dbfs=loud,
-        leading_s=active[0] * FRAME_S,
-        trailing_s=(count - 1 - active[-1]) * FRAME_S,
+        leading_s=int(active[0]) * FRAME_S,
+        trailing_s=(count - 1 - int(active[-1])) * FRAME_S,
         inner_s=(int(np.diff(active).max(initial=1)) - 1) * FRAME_S,
-        speech_s=(active[-1] - active[0] + 1) * FRAME_S,
+        speech_s=int(active[-1] - active[0] + 1) * FRAME_S,
         share=len(active) / count,
         end_db=float(levels[-2:].max()) - loud,
     )

