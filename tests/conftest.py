@@ -71,13 +71,14 @@ class Shell:
     def json(self, *words: str, code: int | None = 0) -> Any:
         return json.loads(self(*words, "--json", code=code).stdout)
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
+    def start(self, *argv: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.folder,
+            env={**os.environ, **environment},
             start_new_session=True,
         )
         self.running.append(process)
