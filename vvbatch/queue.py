@@ -125,7 +125,7 @@ class Reconciler:
         return self.bury_the_dead() + sum(self.restore_missing(model) for model in models) + self.end_batches()
 
     def bury_the_dead(self) -> int:
-        working = set(self.ledger.rendering_by())
+        working = set(self.ledger.rendering_by()) | {note.worker for note in self.pending.notes()}
         silent = working - alive(self.connection, working)
         dead, self.silent = silent & self.silent, silent - self.silent
         put_back = 0

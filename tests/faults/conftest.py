@@ -99,7 +99,9 @@ def problems(home: Path, out: Path) -> list[str]:
             found.append(f"{line_id} failed without a reason")
         for (take,) in connection.execute("SELECT id FROM takes WHERE state = 'rendering'"):
             found.append(f"take {take} never ended")
-        for batch, folder in connection.execute("SELECT id, out FROM batches WHERE ended_at IS NULL OR manifest_sha256 IS NULL"):
+        for batch, folder in connection.execute(
+            "SELECT id, out FROM batches WHERE ended_at IS NULL OR manifest_sha256 IS NULL"
+        ):
             found.append(f"{batch} in {folder} has not ended, or has no manifest")
         for line_id, count in connection.execute(
             "SELECT line_id, count(*) FROM takes WHERE state = 'done' GROUP BY line_id HAVING count(*) > 1"

@@ -103,7 +103,7 @@ def test_a_hang_in_a_c_call_is_ended_from_outside_and_the_line_quarantined_as_ti
         assert night.worker().wait(timeout=60) == -signal.SIGKILL
     night.worker()
     view = night.ended(batch)
-    assert "stood still 2 times" in view["lines"][0]["error"]
+    assert "made no progress 2 times" in view["lines"][0]["error"]
     assert night.rows("SELECT trouble FROM lines") == [("timeout",)]
     assert not list((night.home / "pulse").glob("*.hung"))
 
@@ -119,7 +119,7 @@ def test_a_worker_that_was_thought_dead_and_finishes_late_changes_nothing(night:
     os.kill(late.pid, signal.SIGCONT)
     wait_until(lambda: not list(night.out.rglob(".tmp-*")))
     late.send_signal(signal.SIGTERM)
-    assert late.wait(timeout=60) == 0
+    assert late.wait(timeout=60) == 0, late.stdout.read()
     after = Path(view["lines"][0]["path"]).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert sorted(night.rows("SELECT attempt, state FROM takes")) == [(1, "crashed"), (2, "done")]

@@ -85,10 +85,14 @@ def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
     except ServerUnreachable as error:
         for worker in seen["workers"]:
             worker["alive"] = None
-        return {"reachable": False, "address": address, "error": str(error), "waiting": {}}
+        return {"reachable": False, "address": address, "error": str(error), "waiting": {}, "lost": {}}
     living = queue.alive(connection, [worker["worker"] for worker in seen["workers"]])
     for worker in seen["workers"]:
         worker["alive"] = worker["worker"] in living
     models = {each["model"] for each in (*seen["queues"], *seen["workers"])}
     waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
-    return {"reachable": True, "address": address, "error": None, "waiting": waiting}
+    open_lines = {each["model"]: each["waiting"] for each in seen["queues"]}
+    lost = {
+        model: open_lines[model] - waiting[model] for model in sorted(open_lines) if open_lines[model] > waiting[model]
+    }
+    return {"reachable": True, "address": address, "error": None, "waiting": waiting, "lost": lost}

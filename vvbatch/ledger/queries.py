@@ -18,6 +18,7 @@ PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
 
 PREFIXES_SHOWN = 8
+LINE_SHOWN = ("line", "state", "path", "sha256", "error", "trouble")
 
 
 class UnknownBatch(LookupError):
@@ -68,6 +69,15 @@ def line_ids(ledger: Ledger, batch_id: str) -> list[str]:
     query = select(lines.c.line).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
     with ledger.engine.connect() as connection:
         return list(connection.execute(query).scalars())
+
+
+def line_names(ledger: Ledger, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """(batch id, the line's id in the script) of these lines."""
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(
+            select(lines.c.batch_id, lines.c.line).where(lines.c.id.in_(ids)).order_by(lines.c.id)
+        )
+        return [(row.batch_id, row.line) for row in rows]
 
 
 def batch_view(ledger: Ledger, batch_id: str) -> dict[str, Any]:
@@ -190,7 +200,7 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
     shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
     is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
     in_batch = (
-        select(lines.c.line, lines.c.state, lines.c.path, lines.c.sha256, lines.c.error, shown.label("take"))
+        select(*(lines.c[name] for name in LINE_SHOWN), shown.label("take"))
         .select_from(lines.outerjoin(last, is_last))
         .where(lines.c.batch_id == batch_id)
     )
@@ -205,6 +215,7 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
             "take": row.take,
             "qc": checks.get(row.take, []),
             "error": row.error,
+            "trouble": row.trouble,
         }
         for row in rows
     ]

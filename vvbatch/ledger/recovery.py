@@ -133,3 +133,19 @@ def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
     unfinished = and_(takes.c.line_id == line_id, takes.c.worker == worker, takes.c.state == "rendering")
     with write(ledger.engine) as connection:
         connection.execute(takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now()))
+
+
+def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
+    """Done lines (by their ids in the script) whose file is not what it was wait again; their takes are superseded."""
+    now = ledger.now()
+    which = and_(lines.c.batch_id == batch_id, lines.c.line.in_(list(names)), lines.c.state.in_(("done", "cached")))
+    with write(ledger.engine) as connection:
+        ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
+        kept = and_(takes.c.line_id.in_(ids), takes.c.state == "done")
+        told = {"state": "superseded", "error": "its file was missing or changed"}
+        connection.execute(takes.update().where(kept).values(told))
+        waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}
+        connection.execute(lines.update().where(lines.c.id.in_(ids)).values(waits))
+        ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+        connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
+        ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
