@@ -51,6 +51,9 @@ REST_S = 0.05  # between two looks into empty queues
 SILENCE_S = 2.0  # before a server that did not answer is asked again
 UNFIT_AFTER = 3  # lines in a row that the engine failed, none good in between
 
+NO_RECORD = (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError, LookupError, TypeError, ValueError)
+"""What rq raises when its server is away, was wiped, or let a job's record expire while its worker was stopped."""
+
 log = logging.getLogger("vvbatch.worker")
 
 
@@ -247,8 +250,14 @@ class RenderWorker(BaseWorker):
         return args[0]
 
     def start(self, job: Job, queue: Queue, line_id: str, alone: bool) -> None:
-        execution = self.prepare_execution(job)
-        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        try:
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        except redis.exceptions.RedisError:
+            raise
+        except NO_RECORD as error:
+            log.warning("job %s has no whole record: its line comes again (%s)", job.id, error)
+            return
         job.started_at = now()
         if line_id in self.flights:  # queued twice
             self._finalize_success(job, queue, execution, "not wanted")
@@ -305,7 +314,7 @@ class RenderWorker(BaseWorker):
             self._finalize_success(flight.job, flight.queue, flight.execution, ended.how)
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
-        except (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError) as error:
+        except NO_RECORD as error:
             # The server is away or has lost the job. rq drops what it finds abandoned; an ended line stays ended.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
 
@@ -361,7 +370,7 @@ class RenderWorker(BaseWorker):
                 self.heartbeat()
                 for flight in list(self.flights.values()):
                     self.maintain_heartbeats(flight.job, flight.execution)
-            except redis.exceptions.RedisError as error:
+            except NO_RECORD as error:
                 log.warning("no heartbeat could be sent: %s", error)
 
     def look_around(self) -> None:
@@ -379,8 +388,8 @@ class RenderWorker(BaseWorker):
                 self.reconciler.look([self.profile.name])
                 if self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()
-        except redis.exceptions.RedisError as error:
-            log.warning("the queue's server does not answer: %s", error)
+        except NO_RECORD as error:
+            log.warning("no look at the queue: %s", error)
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
         self.last_look = time.monotonic()

@@ -79,7 +79,7 @@ class Night:
         """Every done line has its file, nothing else lies there, nothing is left to be mended."""
         wait_until(lambda: not problems(self.home, self.out))
         self.shell("verify", *batches)
-        assert not list((self.home / "pending").iterdir())
+        wait_until(lambda: not list((self.home / "pending").iterdir()))
 
 
 def problems(home: Path, out: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -207,4 +206,4 @@ def test_a_hostile_script_is_one_clear_error_in_bounded_memory(shell, home, tmp_
     assert "Traceback" not in done.stderr
     assert "hostile" in done.stderr
     assert not (Path.cwd() / "owned").exists()
-    assert not os.path.exists(tmp_path / "owned")
+    assert not (tmp_path / "owned").exists()

@@ -91,7 +91,7 @@ def test_a_worker_that_fails_everything_is_taken_out_and_its_lines_go_to_another
     assert (counts["failed"], counts["queued"]) == (0, 40)
     night.worker()
     assert night.ended(batch)["counts"]["done"] == 40
-    failed = [row for row in night.rows("SELECT line_id FROM takes WHERE state = 'failed'")]
+    failed = night.rows("SELECT line_id FROM takes WHERE state = 'failed'")
     assert len(failed) == 3
     assert {trouble for (trouble,) in night.rows("SELECT trouble FROM lines WHERE trouble IS NOT NULL")} == {"engine"}
     night.is_whole(batch)

@@ -23,8 +23,8 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
 
     Says which files are missing or changed, and which lie in a batch's folder without being known. Exit 1 if any.
 
-    With --repair, finished takes that the ledger has missed are recorded, and done lines whose file is missing or changed
-    are queued again.
+    With --repair, finished takes that the ledger has missed are recorded, and done lines whose file is missing or
+    changed are queued again.
 
     \b
     Example:  vvbatch verify last
