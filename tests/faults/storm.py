@@ -245,7 +245,9 @@ def storm(folder: Path, faults: int, lines: int, seed: int, gap_s: float) -> dic
     configs.mkdir()
     # A worker that is hit again and again is the storm's doing, not its lines'.
     more = "delays_s: {timeout: 1, resource: 1}\nretries: {crash: 1000, timeout: 1000, resource: 1000}\n"
-    (configs / "ready.yaml").write_text(READY_PROFILE.replace("step_s: 4", "step_s: 30") + more)
+    (configs / "ready.yaml").write_text(
+        READY_PROFILE.replace("step_s: 4", "step_s: 30").replace("slots: 16", "slots: 4") + more
+    )
     os.environ |= {"VVBATCH_HOME": str(folder / "home"), "VVBATCH_CONFIGS": str(configs), "PYTHONPATH": str(ROOT)}
     night = Storm(folder, lines, seed)
     try:
