@@ -15,6 +15,7 @@ from vvbatch import faults, plan, profiles, store
 from vvbatch.batches import end_if_complete
 from vvbatch.engine import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
+from vvbatch.ledger.pauses import pause_queue
 from vvbatch.pending import LedgerAway, Note, Pending
 from vvbatch.take import Audio, EngineFailed, Take, audio_room, judge, no_audio
 from vvbatch.voices import VoiceError, still_there
@@ -171,7 +172,7 @@ def without_room(claim: Claim, context: Context, error: Exception) -> Ended:
     retries, told = profiles.load(claim.model).retries, f"{claim.out}: {error}"
     if isinstance(error, store.NoRoom) or (isinstance(error, OSError) and error.errno in store.NO_ROOM):
         need = audio_room(claim.text) * claim.takes
-        context.ledger.pause_queue(claim.model, f"no room: {told}", probe=claim.out, need_bytes=need)
+        pause_queue(context.ledger, claim.model, f"no room: {told}", probe=claim.out, need_bytes=need)
     return Ended(context.ledger.note_trouble(claim, "resource", told, retries.resource), "resource")
 
 

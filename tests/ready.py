@@ -1,8 +1,8 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
 `python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
-`nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad with
-the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault` with SIGSEGV, `memory`
+`nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
+with the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault` with SIGSEGV, `memory`
 asks for more than there is, `hangs` stands still in a C call.
 
 The environment: READY_BROKEN=1 is a device on which every line fails, READY_AHEAD_S a wall clock that is ahead,

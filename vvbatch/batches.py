@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from vvbatch import faults, store
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.recovery import manifest_written
 from vvbatch.ledger.schema import batches, lines, takes
 
 log = logging.getLogger("vvbatch.batches")
@@ -39,7 +40,7 @@ def write_manifest(ledger: Ledger, batch_id: str) -> None:
     store.sweep(folder, 0.0, time.time())  # nothing is being written any more: killed workers left these
     written = store.write_manifest(folder / "manifest.json", document)
     faults.point("manifest.written")
-    ledger.manifest_written(batch_id, written.sha256)
+    manifest_written(ledger, batch_id, written.sha256)
 
 
 def manifest(ledger: Ledger, batch_id: str) -> tuple[Path, dict[str, Any]]:

@@ -22,7 +22,7 @@ from vvbatch.batches import end_if_complete, try_to_write_manifest
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.records import chunks
-from vvbatch.ledger.recovery import abandon, leftovers
+from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, unsettled, waiting_count
 from vvbatch.pending import Pending
 
 PRIORITIES = ("high", "normal", "low")
@@ -125,7 +125,7 @@ class Reconciler:
         return self.bury_the_dead() + sum(self.restore_missing(model) for model in models) + self.end_batches()
 
     def bury_the_dead(self) -> int:
-        working = set(self.ledger.rendering_by()) | {note.worker for note in self.pending.notes()}
+        working = set(rendering_by(self.ledger)) | {note.worker for note in self.pending.notes()}
         silent = working - alive(self.connection, working)
         dead, self.silent = silent & self.silent, silent - self.silent
         put_back = 0
@@ -154,7 +154,7 @@ class Reconciler:
         return lines
 
     def restore_missing(self, model: str) -> int:
-        if self.ledger.waiting_count(model) <= waiting(self.connection, model):
+        if waiting_count(self.ledger, model) <= waiting(self.connection, model):
             return 0
         there: set[str] = set()
         for queue in queues_of(model, self.connection):
@@ -172,8 +172,8 @@ class Reconciler:
         return 0
 
     def end_batches(self) -> int:
-        for batch_id in self.ledger.unsettled():
-            if not end_if_complete(self.ledger, batch_id) and self.ledger.needs_manifest(batch_id):
+        for batch_id in unsettled(self.ledger):
+            if not end_if_complete(self.ledger, batch_id) and needs_manifest(self.ledger, batch_id):
                 try_to_write_manifest(self.ledger, batch_id)
         return 0
 

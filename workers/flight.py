@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
+import redis
 from numpy.typing import NDArray
 from rq import Queue
 from rq.executions import Execution
@@ -15,6 +17,8 @@ from jobs.render import Rendering
 from vvbatch.engine import Request
 from vvbatch.profiles import Patience
 from vvbatch.stream import Stream
+
+log = logging.getLogger("vvbatch.worker")
 
 
 @dataclass
@@ -36,6 +40,15 @@ class Flight:
     def begin(self, request: Request) -> None:
         self.request, self.chunks, self.first_chunk_s = request, [], None
         self.started = time.perf_counter()
+
+    def let_hear(self, samples: NDArray[np.float32]) -> None:
+        """Hand a chunk on to who listens, if anybody does and the server is there."""
+        if self.stream:
+            try:
+                self.stream.push(samples)
+            except redis.exceptions.RedisError as error:
+                log.warning("%s is not heard any more: %s", self.line_id, error)
+                self.stream = None
 
     def is_late(self, patience: Patience) -> bool:
         if self.request is None:

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,23 +26,22 @@ from rq.worker.base import BaseWorker, WorkerStatus
 from rq.worker_registration import register
 from sqlalchemy.exc import DBAPIError
 
-from jobs.render import Cancelled, Context, Ended, Lost, PutBack, Rendering, TimedOut, render_line
+from jobs.render import Cancelled, Context, Ended, Lost, PutBack, TimedOut
 from vvbatch import faults, store
 from vvbatch import queue as transport
 from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.recovery import disown
+from vvbatch.ledger.pauses import probe_of_pause, queue_is_paused, resume_queue
+from vvbatch.ledger.recovery import disown, is_suspect, no_longer_wanted, worker_lives
 from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
 from vvbatch.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
+from workers.allowed import ALLOWED, NotAllowed, line_of
 from workers.flight import Flight, step_allowed
 from workers.pulse import BETWEEN_STEPS_S, Pulse
-
-ALLOWED: Mapping[str, Callable[[str, Context], Rendering]] = {transport.RENDER_LINE: render_line}
-"""What a queue may ask for. Whoever can write to Redis can name any function: everything else is refused."""
 
 HEARTBEAT_S = 2.0
 HEARTBEAT_TTL_S = 6  # after this long without one, a worker counts as dead
@@ -55,10 +54,6 @@ NO_RECORD = (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError, L
 """What rq raises when its server is away, was wiped, or let a job's record expire while its worker was stopped."""
 
 log = logging.getLogger("vvbatch.worker")
-
-
-class NotAllowed(Exception):
-    """A job names something else than what this worker is for."""
 
 
 class RenderWorker(BaseWorker):
@@ -155,14 +150,14 @@ class RenderWorker(BaseWorker):
         self.suspect_waits = False
         faults.point("queue.dequeued")
         try:
-            line_id = self.line_of(job)
+            line_id = line_of(job)
         except NotAllowed as refusal:
             log.error("%s", refusal)
             execution = self.prepare_execution(job)
             self.prepare_job_execution(job, remove_from_intermediate_queue=True)
             self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
             return
-        suspect = self.ledger.is_suspect(line_id, self.profile.retries.company)
+        suspect = is_suspect(self.ledger, line_id, self.profile.retries.company)
         if suspect and self.flights:
             self.suspect_waits = True
             queue.push_job_id(job.id, at_front=True)
@@ -185,7 +180,7 @@ class RenderWorker(BaseWorker):
     def drop_unwanted(self) -> None:
         """What was cancelled, was given to another worker, or has had its time."""
         try:
-            unwanted = self.ledger.no_longer_wanted(self.name, list(self.flights))
+            unwanted = no_longer_wanted(self.ledger, self.name, list(self.flights))
         except DBAPIError as error:
             unwanted = {}
             self.ledger_does_not_answer(error)
@@ -205,7 +200,7 @@ class RenderWorker(BaseWorker):
             if flight.first_chunk_s is None:
                 flight.first_chunk_s = wall_s
             flight.chunks.append(event.samples)
-            self.let_hear(flight, event)
+            flight.let_hear(event.samples)
         elif isinstance(event, Finished):
             metrics = {**event.metrics, "lines_at_once": len(self.flights)}
             audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
@@ -214,18 +209,10 @@ class RenderWorker(BaseWorker):
             assert isinstance(event, Failed)
             self.resume(flight, lambda: flight.rendering.throw(EngineFailed(event.error, wall_s)))
 
-    def let_hear(self, flight: Flight, chunk: Chunk) -> None:
-        if flight.stream:
-            try:
-                flight.stream.push(chunk.samples)
-            except redis.exceptions.RedisError as error:
-                log.warning("%s is not heard any more: %s", flight.line_id, error)
-                flight.stream = None
-
     # Jobs
 
     def next_job(self) -> tuple[Job, Queue] | None:
-        if self.ledger.queue_is_paused(self.profile.name):
+        if queue_is_paused(self.ledger, self.profile.name):
             return None
         for queue in self.queues:
             try:
@@ -236,18 +223,6 @@ class RenderWorker(BaseWorker):
             if found:
                 return found
         return None
-
-    def line_of(self, job: Job) -> str:
-        """The line that a job asks for. Raises NotAllowed."""
-        try:
-            name, args, kwargs = job.func_name, job.args, job.kwargs
-        except DeserializationError as error:
-            raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
-        if name is None or name not in ALLOWED or len(args) != 1 or kwargs or not isinstance(args[0], str):
-            raise NotAllowed(
-                f"job {job.id} asks for {name}{tuple(args)!r}: only {transport.RENDER_LINE}(line_id) is allowed"
-            )
-        return args[0]
 
     def start(self, job: Job, queue: Queue, line_id: str, alone: bool) -> None:
         try:
@@ -401,7 +376,7 @@ class RenderWorker(BaseWorker):
 
     def catch_up(self) -> None:
         """The ledger was away: bring it what was finished, and give back what it believes in these hands and is not."""
-        self.ledger.worker_lives(self.name)
+        worker_lives(self.ledger, self.name)
         self.pending.replay_own(self.ledger)
         transport.enqueue(
             self.connection, self.ledger.waiting_lines(ids=disown(self.ledger, self.name, list(self.flights)))
@@ -409,7 +384,7 @@ class RenderWorker(BaseWorker):
 
     def end_pause(self) -> None:
         """A queue that was paused for want of room goes on when there is some."""
-        probe = self.ledger.probe_of_pause(self.profile.name)
+        probe = probe_of_pause(self.ledger, self.profile.name)
         if probe is None:
             return
         folder, need_bytes = probe
@@ -417,5 +392,5 @@ class RenderWorker(BaseWorker):
             store.check_writable(Path(folder), need_bytes)
         except store.StoreError:
             return
-        if self.ledger.resume_queue(self.profile.name):
+        if resume_queue(self.ledger, self.profile.name):
             log.warning("there is room in %s again: the queue goes on", folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, exists, func, not_, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
 from vvbatch import faults
 from vvbatch.ledger.database import open_database, write
@@ -24,7 +24,7 @@ from vvbatch.ledger.records import (
     still_claimed,
     utc_now,
 )
-from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
+from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes, workers
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.engine import EngineFacts
@@ -96,25 +96,6 @@ class Ledger:
                 self.note(connection, f"batch {state}", batch_id=batch_id)
         return state if changed else None
 
-    def unsettled(self) -> list[str]:
-        """Open batches with no open line, and ended ones without a manifest: their last worker died on the way."""
-        has_open = exists().where(lines.c.batch_id == batches.c.id, lines.c.state.in_(LINE_OPEN))
-        wanting = or_(and_(batches.c.ended_at.is_(None), ~has_open), lacks_manifest())
-        with self.engine.connect() as connection:
-            return list(connection.execute(select(batches.c.id).where(wanting)).scalars())
-
-    def needs_manifest(self, batch_id: str) -> bool:
-        with self.engine.connect() as connection:
-            return (
-                connection.execute(select(batches.c.id).where(batches.c.id == batch_id, lacks_manifest())).first()
-                is not None
-            )
-
-    def manifest_written(self, batch_id: str, sha256: str) -> None:
-        with write(self.engine) as connection:
-            mine = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
-            connection.execute(batches.update().where(mine).values(manifest_sha256=sha256))
-
     def cancel(self, batch_id: str, line: str | None = None) -> list[str]:
         """Cancel a batch's open lines, or one of them. Returns the ids of the lines that were open."""
         which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
@@ -153,37 +134,6 @@ class Ledger:
                 connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
                 self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": count, "line": line})
         return count
-
-    # A model's queue
-
-    def pause_queue(self, name: str, reason: str, probe: str | None = None, need_bytes: int = 0) -> None:
-        """With a `probe` folder a worker ends the pause when that takes `need_bytes`; one by hand stays as it is."""
-        with write(self.engine) as connection:
-            old = connection.execute(select(queues.c.probe).where(queues.c.name == name)).first()
-            if probe is not None and old is not None:
-                return
-            connection.execute(queues.delete().where(queues.c.name == name))
-            values = {"reason": reason, "probe": probe, "need_bytes": need_bytes if probe else None}
-            connection.execute(queues.insert().values(name=name, paused_at=self.now(), **values))
-            self.note(connection, "queue paused", detail={"queue": name, "reason": reason})
-
-    def resume_queue(self, name: str) -> bool:
-        with write(self.engine) as connection:
-            changed = connection.execute(queues.delete().where(queues.c.name == name)).rowcount
-            if changed:
-                self.note(connection, "queue resumed", detail={"queue": name})
-        return bool(changed)
-
-    def probe_of_pause(self, name: str) -> tuple[str, int] | None:
-        """The folder that a paused queue waits for, and how many bytes it must take."""
-        query = select(queues.c.probe, queues.c.need_bytes).where(queues.c.name == name, queues.c.probe.is_not(None))
-        with self.engine.connect() as connection:
-            row = connection.execute(query).first()
-        return (row.probe, row.need_bytes) if row else None
-
-    def queue_is_paused(self, name: str) -> bool:
-        with self.engine.connect() as connection:
-            return connection.execute(select(queues.c.name).where(queues.c.name == name)).first() is not None
 
     # Lines and takes
 
@@ -369,29 +319,6 @@ class Ledger:
                 )
         return bool(changed)
 
-    def no_longer_wanted(self, worker: str, line_ids: Sequence[str]) -> dict[str, str]:
-        """Which of these lines are not this worker's any more, with their state; asked between steps."""
-        if not line_ids:
-            return {}
-        mine = and_(lines.c.state == "rendering", lines.c.worker == worker)
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(lines.c.id, lines.c.state).where(lines.c.id.in_(line_ids), not_(mine)))
-            return {row.id: row.state for row in rows}
-
-    def is_suspect(self, line_id: str, company: int) -> bool:
-        """Whether a worker died with this line alone, or more than `company` died with it among others."""
-        suspect = or_(lines.c.crashes > 0, lines.c.suspicion > company, lines.c.trouble == "timeout")
-        with self.engine.connect() as connection:
-            return connection.execute(select(lines.c.id).where(lines.c.id == line_id, suspect)).first() is not None
-
-    def rendering_by(self) -> dict[str, list[str]]:
-        """Line ids in work, by worker name."""
-        by_worker: dict[str, list[str]] = {}
-        with self.engine.connect() as connection:
-            for row in connection.execute(select(lines.c.id, lines.c.worker).where(lines.c.state == "rendering")):
-                by_worker.setdefault(row.worker or "", []).append(row.id)
-        return by_worker
-
     def waiting_lines(
         self, *, model: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
     ) -> list[tuple[str, str, str]]:
@@ -411,15 +338,6 @@ class Ledger:
         with self.engine.connect() as connection:
             return [(row.id, row.model, row.priority) for row in connection.execute(query)]
 
-    def waiting_count(self, model: str) -> int:
-        query = (
-            select(func.count())
-            .select_from(lines.join(batches, batches.c.id == lines.c.batch_id))
-            .where(lines.c.state == "queued", lines.c.model == model, batches.c.state == "open")
-        )
-        with self.engine.connect() as connection:
-            return connection.execute(query).scalar_one()
-
     # Workers and events
 
     def worker_started(self, name: str, profile: str, host: str, pid: int, facts: Mapping[str, Any]) -> None:
@@ -437,11 +355,6 @@ class Ledger:
                 workers.update().where(workers.c.id == name).values(state="stopped", ended_at=self.now())
             )
             self.note(connection, "worker stopped", worker=name)
-
-    def worker_lives(self, name: str) -> None:
-        """Also a way to learn whether the ledger takes writes: raises the database's error when it does not."""
-        with write(self.engine) as connection:
-            connection.execute(workers.update().where(workers.c.id == name).values(state="running", ended_at=None))
 
     def record(self, connection: Connection, take_id: str, outcome: Outcome, *, orphaned: bool = False) -> None:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
@@ -480,7 +393,3 @@ class Ledger:
                 detail=detail,
             )
         )
-
-
-def lacks_manifest() -> Any:
-    return and_(batches.c.ended_at.is_not(None), batches.c.manifest_sha256.is_(None))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping, and_, select
+from sqlalchemy import RowMapping, and_, exists, func, not_, or_, select
 
 from vvbatch.ledger.database import write
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.schema import batches, lines, takes, workers
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes, workers
 from vvbatch.profiles import Retries
 
 
@@ -149,3 +149,71 @@ def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
         ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
         connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
         ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
+
+
+def unsettled(ledger: Ledger) -> list[str]:
+    """Open batches with no open line, and ended ones without a manifest: their last worker died on the way."""
+    has_open = exists().where(lines.c.batch_id == batches.c.id, lines.c.state.in_(LINE_OPEN))
+    wanting = or_(and_(batches.c.ended_at.is_(None), ~has_open), lacks_manifest())
+    with ledger.engine.connect() as connection:
+        return list(connection.execute(select(batches.c.id).where(wanting)).scalars())
+
+
+def needs_manifest(ledger: Ledger, batch_id: str) -> bool:
+    with ledger.engine.connect() as connection:
+        return (
+            connection.execute(select(batches.c.id).where(batches.c.id == batch_id, lacks_manifest())).first()
+            is not None
+        )
+
+
+def manifest_written(ledger: Ledger, batch_id: str, sha256: str) -> None:
+    with write(ledger.engine) as connection:
+        mine = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+        connection.execute(batches.update().where(mine).values(manifest_sha256=sha256))
+
+
+def is_suspect(ledger: Ledger, line_id: str, company: int) -> bool:
+    """Whether a worker died with this line alone, or more than `company` died with it among others."""
+    suspect = or_(lines.c.crashes > 0, lines.c.suspicion > company, lines.c.trouble == "timeout")
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(lines.c.id).where(lines.c.id == line_id, suspect)).first() is not None
+
+
+def no_longer_wanted(ledger: Ledger, worker: str, line_ids: Sequence[str]) -> dict[str, str]:
+    """Which of these lines are not this worker's any more, with their state; asked between steps."""
+    if not line_ids:
+        return {}
+    mine = and_(lines.c.state == "rendering", lines.c.worker == worker)
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(select(lines.c.id, lines.c.state).where(lines.c.id.in_(line_ids), not_(mine)))
+        return {row.id: row.state for row in rows}
+
+
+def rendering_by(ledger: Ledger) -> dict[str, list[str]]:
+    """Line ids in work, by worker name."""
+    by_worker: dict[str, list[str]] = {}
+    with ledger.engine.connect() as connection:
+        for row in connection.execute(select(lines.c.id, lines.c.worker).where(lines.c.state == "rendering")):
+            by_worker.setdefault(row.worker or "", []).append(row.id)
+    return by_worker
+
+
+def lacks_manifest() -> Any:
+    return and_(batches.c.ended_at.is_not(None), batches.c.manifest_sha256.is_(None))
+
+
+def worker_lives(ledger: Ledger, name: str) -> None:
+    """Also a way to learn whether the ledger takes writes: raises the database's error when it does not."""
+    with write(ledger.engine) as connection:
+        connection.execute(workers.update().where(workers.c.id == name).values(state="running", ended_at=None))
+
+
+def waiting_count(ledger: Ledger, model: str) -> int:
+    query = (
+        select(func.count())
+        .select_from(lines.join(batches, batches.c.id == lines.c.batch_id))
+        .where(lines.c.state == "queued", lines.c.model == model, batches.c.state == "open")
+    )
+    with ledger.engine.connect() as connection:
+        return connection.execute(query).scalar_one()
