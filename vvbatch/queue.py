@@ -22,7 +22,7 @@ from vvbatch.batches import end_if_complete, try_to_write_manifest
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.records import chunks
-from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, unsettled, waiting_count
+from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, running, unsettled, waiting_count
 from vvbatch.pending import Pending
 
 PRIORITIES = ("high", "normal", "low")
@@ -125,7 +125,7 @@ class Reconciler:
         return self.bury_the_dead() + sum(self.restore_missing(model) for model in models) + self.end_batches()
 
     def bury_the_dead(self) -> int:
-        working = set(rendering_by(self.ledger)) | {note.worker for note in self.pending.notes()}
+        working = set(rendering_by(self.ledger)) | running(self.ledger) | {note.worker for note in self.pending.notes()}
         silent = working - alive(self.connection, working)
         dead, self.silent = silent & self.silent, silent - self.silent
         put_back = 0

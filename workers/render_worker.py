@@ -85,6 +85,7 @@ class RenderWorker(BaseWorker):
         self.reconciler = transport.Reconciler(ledger, connection, home)
         self.flights: dict[str, Flight] = {}  # by line id
         self.failed_in_a_row: set[str] = set()  # line ids
+        self.thought_dead = False  # somebody else was given its lines
         self.suspect_waits = False  # at the front of the queue, until nothing else is in flight
         self.put_back_requested = False
         self.stopping_since: float | None = None
@@ -186,6 +187,7 @@ class RenderWorker(BaseWorker):
             self.ledger_does_not_answer(error)
         for line_id, state in unwanted.items():
             self.throw(self.flights[line_id], Cancelled() if state == "cancelled" else Lost())
+            self.thought_dead |= state != "cancelled"
         for flight in list(self.flights.values()):
             if flight.is_late(self.profile.patience):
                 self.throw(flight, TimedOut(f"not ready after {time.perf_counter() - flight.started:.0f} s"))
@@ -355,7 +357,7 @@ class RenderWorker(BaseWorker):
         if supervisor_is_gone():
             self._stop_requested = True
         try:
-            if self.pending.ledger_away:
+            if self.pending.ledger_away or self.thought_dead:
                 self.catch_up()
             self.end_pause()
             if moment >= self.server_silent_until:
@@ -377,6 +379,7 @@ class RenderWorker(BaseWorker):
     def catch_up(self) -> None:
         """The ledger was away: bring it what was finished, and give back what it believes in these hands and is not."""
         worker_lives(self.ledger, self.name)
+        self.thought_dead = False
         self.pending.replay_own(self.ledger)
         transport.enqueue(
             self.connection, self.ledger.waiting_lines(ids=disown(self.ledger, self.name, list(self.flights)))

@@ -217,3 +217,9 @@ def waiting_count(ledger: Ledger, model: str) -> int:
     )
     with ledger.engine.connect() as connection:
         return connection.execute(query).scalar_one()
+
+
+def running(ledger: Ledger) -> set[str]:
+    """The workers that have not said that they stopped: some of them may be dead."""
+    with ledger.engine.connect() as connection:
+        return set(connection.execute(select(workers.c.id).where(workers.c.state == "running")).scalars())
