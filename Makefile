@@ -4,13 +4,36 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench clean faults storm fuzz audit recovery
 
 demo: $(VENV)/.draft
 	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/faults
+
+FAULTS ?= 500
+LINES ?= 1000
+SEED ?= 1
+storm: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.storm --faults $(FAULTS) --lines $(LINES) --seed $(SEED)
+
+recovery: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.recovery 20
+
+SECONDS ?= 600
+fuzz: $(VENV)/.dev
+	$(PIP) 'atheris>=2.3'
+	$(BIN)/python -m tests.faults.fuzz -max_total_time=$(SECONDS) -max_len=4096
+
+# Licences of all that is installed, then what is publicly known to be vulnerable in it (asks pypi.org).
+audit: $(VENV)/.dev
+	$(PIP) 'pip-licenses>=5' 'pip-audit>=2.7'
+	$(BIN)/pip-licenses --order=license --fail-on 'GNU Affero General Public License v3;Proprietary'
+	$(BIN)/pip-audit --local --skip-editable
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

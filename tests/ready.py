@@ -1,16 +1,23 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
 `python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
-`nan` gives NaN, `silent` silence, `broken` fails, `refused` is refused, `killer` ends the process with SIGKILL,
-`once-bad` is bad with the line's own seed and good with any other.
+`nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
+with the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault` with SIGSEGV,
+`memory` asks for more than there is, `hangs` stands still in a C call.
+
+The environment: READY_BROKEN=1 is a device on which every line fails, READY_AHEAD_S a wall clock that is ahead,
+READY_STEPS a file that gets the step's number and what was cancelled.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +47,7 @@ class ReadyEngine:
         self.slots = profile.slots
         self.facts = EngineFacts("ready", "1", profile.model.repo, profile.model.revision, "cpu", "float32")
         self.requests: dict[str, tuple[Request, int]] = {}
+        self.steps = 0
 
     def admit(self, request: Request) -> None:
         text = " ".join(turn.text for turn in request.turns)
@@ -49,6 +57,8 @@ class ReadyEngine:
 
     def step(self) -> list[Event]:
         events: list[Event] = []
+        self.steps += 1
+        self.tell(f"step {self.steps}")
         if any("slowly" in turn.text for request, _ in self.requests.values() for turn in request.turns):
             time.sleep(0.05)
         for request_id, (request, left) in list(self.requests.items()):
@@ -61,6 +71,12 @@ class ReadyEngine:
 
     def cancel(self, request_id: str) -> None:
         self.requests.pop(request_id, None)
+        self.tell(f"cancelled {request_id} after step {self.steps}")
+
+    def tell(self, word: str) -> None:
+        if file := os.environ.get("READY_STEPS"):
+            with Path(file).open("a") as log:
+                log.write(word + "\n")
 
     def close(self) -> None:
         self.requests.clear()
@@ -70,13 +86,26 @@ def finish(request: Request) -> list[Event]:
     text = " ".join(turn.text for turn in request.turns)
     if "killer" in text:
         os.kill(os.getpid(), signal.SIGKILL)
-    if "broken" in text:
+    if "segfault" in text:
+        ctypes.string_at(0)
+    if "memory" in text:
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        np.ones(64 << 30)
+    if "hangs" in text:
+        ctypes.CDLL(None).sleep(3600)
+    if "broken" in text or os.environ.get("READY_BROKEN"):
         return [Failed(request.id, "NaN latents at step 7")]
     samples = speechlike(request)
     if "silent" in text or ("once-bad" in text and request.seed == 7):
         samples = np.zeros_like(samples)
     if "nan" in text.split():
         samples[100] = np.nan
+    if "inf" in text.split():
+        samples[100] = np.inf
+    if "clipped" in text.split():
+        samples = np.clip(samples * 100, -1.0, 1.0)
+    if "empty" in text.split():
+        samples = samples[:0]
     half = len(samples) // 2
     return [Chunk(request.id, samples[:half]), Chunk(request.id, samples[half:]), Finished(request.id)]
 
@@ -85,7 +114,26 @@ def open_ready(profile: Profile, cache: Path) -> ReadyEngine:
     return ReadyEngine(profile)
 
 
+def set_clock_ahead(seconds: float) -> None:
+    """For this process, as if its machine's clock were wrong: the ledger's time, rq's, and time.time."""
+    import rq.utils
+
+    from vvbatch.ledger import Ledger, records
+
+    real, ahead = time.time, timedelta(seconds=seconds)
+    time.time = lambda: real() + seconds
+
+    def wrong_now() -> str:
+        return (datetime.now(UTC) + ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    records.utc_now = wrong_now
+    Ledger.__init__.__defaults__ = (wrong_now,)
+    rq.utils.now = lambda: datetime.now(UTC) + ahead
+
+
 if __name__ == "__main__":
+    if "READY_AHEAD_S" in os.environ:
+        set_clock_ahead(float(os.environ["READY_AHEAD_S"]))
     from workers.serve import serve
 
     sys.exit(serve(sys.argv[1], open_engine=open_ready))

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
-from vvbatch import store
+from vvbatch import faults, store
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.recovery import manifest_written
 from vvbatch.ledger.schema import batches, lines, takes
+
+log = logging.getLogger("vvbatch.batches")
 
 
 def end_if_complete(ledger: Ledger, batch_id: str) -> bool:
     """End the batch when no line of it is open. Returns whether this call ended it."""
-    state = ledger.settle(batch_id)
-    if state is None:
-        return False
-    write_manifest(ledger, batch_id)
-    return True
+    ended = ledger.settle(batch_id) is not None
+    if ended:
+        faults.point("batch.settled")
+        try_to_write_manifest(ledger, batch_id)
+    return ended
+
+
+def try_to_write_manifest(ledger: Ledger, batch_id: str) -> None:
+    """A manifest that cannot be written now is missing in the ledger: the next look writes it."""
+    try:
+        write_manifest(ledger, batch_id)
+    except OSError as error:
+        log.warning("the manifest of %s cannot be written now: %s", batch_id, error)
 
 
 def write_manifest(ledger: Ledger, batch_id: str) -> None:
-    """`OUT/<batch>/manifest.json`: what each file is, for whoever has the folder without the ledger."""
+    """`OUT/<batch>/manifest.json`: what each file is, for whoever has the folder without the ledger. Raises OSError."""
     folder, document = manifest(ledger, batch_id)
-    store.write_manifest(folder / "manifest.json", document)
+    store.sweep(folder, 0.0, time.time())  # nothing is being written any more: killed workers left these
+    written = store.write_manifest(folder / "manifest.json", document)
+    faults.point("manifest.written")
+    manifest_written(ledger, batch_id, written.sha256)
 
 
 def manifest(ledger: Ledger, batch_id: str) -> tuple[Path, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Named places at which a test may let the process die or an operating system call fail.
 
 `VVBATCH_FAULTS="store.temp_written=kill,store.renamed@3=ENOSPC"` kills the process with SIGKILL at the first visit of
-one point and raises OSError(ENOSPC) at the third visit of another. Without the variable a point does nothing.
+one point and raises OSError(ENOSPC) at the third visit of another; `stop` is SIGSTOP. Without the variable a point does
+nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,24 @@ import errno
 import os
 import signal
 from collections import Counter
+
+POINTS = (
+    "queue.dequeued",  # a worker has the job, the ledger does not know yet
+    "render.claimed",  # the line is the worker's
+    "store.begin",  # the folder is there
+    "store.temp_opened",
+    "store.temp_written",
+    "store.temp_synced",
+    "store.linked",  # a cached take's file has a second, temporary name
+    "pending.noted",  # the finished take is known to who comes after a crash
+    "store.renamed",
+    "store.folder_synced",
+    "ledger.recorded",  # not committed
+    "ledger.committed",
+    "batch.settled",  # ended, without its manifest
+    "manifest.written",  # and not recorded
+    "submit.recorded",  # and not queued
+)
 
 _visits: Counter[str] = Counter()
 
@@ -28,9 +47,10 @@ def point(name: str) -> None:
 
 
 def _strike(name: str, action: str) -> None:
-    if action == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if action in ("kill", "stop"):
+        os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)
+        return
     number = getattr(errno, action, None)
     if number is None:
-        raise ValueError(f"VVBATCH_FAULTS: {name}={action}: allowed are kill and errno names such as ENOSPC")
+        raise ValueError(f"VVBATCH_FAULTS: {name}={action}: allowed are kill, stop and errno names such as ENOSPC")
     raise OSError(number, f"{os.strerror(number)} (asked for by VVBATCH_FAULTS at {name})")

@@ -58,6 +58,16 @@ class Home:
         return self.folder("voices")
 
     @property
+    def pending(self) -> Path:
+        """Finished takes that the ledger has not recorded yet."""
+        return self.folder("pending", private=True)
+
+    @property
+    def pulse(self) -> Path:
+        """Until when each worker means to have got on."""
+        return self.folder("pulse", private=True)
+
+    @property
     def out(self) -> Path:
         return self.folder("out")
 

@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 
 from vvbatch.engine import EngineFacts
 from vvbatch.home import Home
-from vvbatch.ledger import Claim, Ledger, Outcome
-from vvbatch.ledger.ledger import CachedTake
+from vvbatch.ledger import CachedTake, Claim, Ledger, Outcome
+from vvbatch.ledger.records import Fence
 
 FILE_BYTES = 10 << 20
 KEPT = 5  # rotated files, `.1` the newest
@@ -88,11 +88,13 @@ class JournalledLedger(Ledger):
         super().close_take(take_id, outcome)
         self.take(take_id, outcome.state, None, **measured(outcome))
 
-    def keep_take(self, claim: Claim, take_id: str, outcome: Outcome, publish: Callable[[], None]) -> bool:
-        kept = super().keep_take(claim, take_id, outcome, publish)
+    def keep_take(
+        self, claim: Fence, take_id: str, outcome: Outcome, publish: Callable[[], None], **orphan: Any
+    ) -> bool:
+        kept = super().keep_take(claim, take_id, outcome, publish, **orphan)
         self.take(take_id, outcome.state if kept else "superseded", claim, **measured(outcome))
         if kept:
-            self.write("line", line=claim.line_id, batch=claim.batch_id, state="done", path=outcome.path)
+            self.write("line", line=claim.line_id, state="done", path=outcome.path)
         return kept
 
     def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
@@ -101,19 +103,19 @@ class JournalledLedger(Ledger):
             self.write("line", line=claim.line_id, batch=claim.batch_id, state="cached", take=cached.take_id, path=path)
         return kept
 
-    def release(self, claim: Claim, state: str, error: str | None) -> bool:
-        released = super().release(claim, state, error)
+    def release(self, claim: Claim, state: str, error: str | None, **values: Any) -> bool:
+        released = super().release(claim, state, error, **values)
         if released:
             self.write("line", line=claim.line_id, batch=claim.batch_id, state=state, error=error)
         return released
 
     def note(self, connection: Connection, kind: str, **about: Any) -> None:
         super().note(connection, kind, **about)
-        if kind != "line failed":  # told by `release`
+        if kind not in ("line failed", "line put back"):  # told by `release`
             self.write(kind, **{name.removesuffix("_id"): value for name, value in about.items()})
 
-    def take(self, take_id: str, state: str, claim: Claim | None, **facts: object) -> None:
-        of = {"line": claim.line_id, "batch": claim.batch_id, "worker": claim.worker} if claim else {}
+    def take(self, take_id: str, state: str, claim: Fence | None, **facts: object) -> None:
+        of = {"line": claim.line_id, "worker": claim.worker} if claim else {}
         self.write("take", take=take_id, state=state, **of, **facts)
 
 

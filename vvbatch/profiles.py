@@ -64,11 +64,30 @@ class QcLimits(Strict, frozen=True, kw_only=True):
 
 
 class Retries(Strict, frozen=True, kw_only=True):
-    """How often a line may be tried again, by what went wrong."""
+    """How often a line may be tried again, by what went wrong. Bad input is never tried again."""
 
-    qc: int = 2
-    engine: int = 1
-    crash: int = 2
+    qc: int = 2  # at once, with another seed
+    engine: int = 1  # no audio came out: by whichever worker is next
+    crash: int = 2  # its worker died, and had nothing but this line
+    company: int = 1  # its worker died with other lines as well; after as many it is rendered alone
+    timeout: int = 1
+    resource: int = 20  # its folder did not take the file
+
+
+class DelaysS(Strict, frozen=True, kw_only=True):
+    """Seconds before a line is tried again, by what went wrong."""
+
+    engine: float = 0.0
+    timeout: float = 5.0
+    resource: float = 15.0
+
+
+class Patience(Strict, frozen=True, kw_only=True):
+    """Seconds of wall time that are allowed for what a line asks for."""
+
+    step_s: float = 120.0  # one step of the engine
+    step_s_per_char: float = 0.5  # added for the longest text in hand: the first step reads it, one may speak it all
+    take_s_per_char: float = 30.0  # of a whole take, added to step_s
 
 
 class Profile(Strict, frozen=True, kw_only=True):
@@ -85,6 +104,8 @@ class Profile(Strict, frozen=True, kw_only=True):
     text: TextLimits
     qc: QcLimits = QcLimits()
     retries: Retries = Retries()
+    delays_s: DelaysS = DelaysS()
+    patience: Patience = Patience()
 
 
 def bundled(folder: str) -> Path:

@@ -6,23 +6,29 @@ keeps a job that its worker dies with.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
-from vvbatch import profiles
-from vvbatch.batches import end_if_complete
+from vvbatch import profiles, store
+from vvbatch.batches import end_if_complete, try_to_write_manifest
+from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.ledger import chunks
+from vvbatch.ledger.records import chunks
+from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, running, unsettled, waiting_count
+from vvbatch.pending import Pending
 
 PRIORITIES = ("high", "normal", "low")
 RENDER_LINE = "jobs.render.render_line"
 WORKER_KEY = "rq:worker:{}"
+HELD_KEY = "vvbatch:held:{}"
 
 log = logging.getLogger("vvbatch.queue")
 
@@ -90,14 +96,27 @@ def has_worker(connection: redis.Redis, model: str) -> bool:
     return bool(alive(connection, names))
 
 
+def hold(connection: redis.Redis, line_id: str, seconds: float) -> None:
+    """Nobody puts the line into a queue for that long, by the server's clock."""
+    connection.set(HELD_KEY.format(line_id), 1, px=max(int(seconds * 1000), 1))
+
+
+def held(connection: redis.Redis, line_ids: Iterable[str]) -> set[str]:
+    asked = list(line_ids)
+    found = connection.mget([HELD_KEY.format(line_id) for line_id in asked]) if asked else []
+    return {line_id for line_id, value in zip(asked, found, strict=True) if value}
+
+
 class Reconciler:
     """Puts back what died with a worker or was lost by Redis. Only what two looks in a row show is believed:
     between a submit's ledger row and its job, or after an outage, a single look would see ghosts.
     """
 
-    def __init__(self, ledger: Ledger, connection: redis.Redis) -> None:
+    def __init__(self, ledger: Ledger, connection: redis.Redis, home: Home) -> None:
         self.ledger = ledger
         self.connection = connection
+        self.pulse = home.pulse
+        self.pending = Pending(home.pending)
         self.silent: set[str] = set()
         self.missing: set[str] = set()
 
@@ -106,14 +125,12 @@ class Reconciler:
         return self.bury_the_dead() + sum(self.restore_missing(model) for model in models) + self.end_batches()
 
     def bury_the_dead(self) -> int:
-        working = set(self.ledger.rendering_by())
+        working = set(rendering_by(self.ledger)) | running(self.ledger) | {note.worker for note in self.pending.notes()}
         silent = working - alive(self.connection, working)
         dead, self.silent = silent & self.silent, silent - self.silent
-        limits = crash_limits() if dead else {}
         put_back = 0
         for worker in dead:
-            lines = self.ledger.abandon(worker, limits)
-            log.warning("worker %s died with %d lines in its hands", worker, len(lines))
+            lines = self.bury(worker)
             again = self.ledger.waiting_lines(ids=[line_id for line_id, _ in lines])
             enqueue(self.connection, again, at_front=True)
             put_back += len(again)
@@ -121,13 +138,30 @@ class Reconciler:
                 end_if_complete(self.ledger, batch_id)
         return put_back
 
+    def bury(self, worker: str) -> list[tuple[str, str]]:
+        """What the dead worker had finished is recorded, its temporary files are removed, its lines wait again."""
+        self.pending.replay_dead(self.ledger, {worker})
+        for left in leftovers(self.ledger, worker):
+            with contextlib.suppress(OSError, store.StoreError):  # the sweep of old temporary files comes after us
+                path = store.line_path(Path(left.out), left.batch_id, left.chapter, left.number, left.line)
+                store.temp_of(path, left.take_id).unlink(missing_ok=True)
+        hung = self.pulse / f"{worker}.hung"
+        cause = "timeout" if hung.exists() else "crash"
+        lines = abandon(self.ledger, worker, retries_by_model(), cause)
+        log.warning("worker %s died (%s) with %d lines in its hands", worker, cause, len(lines))
+        for file in (hung, self.pulse / worker):
+            file.unlink(missing_ok=True)
+        return lines
+
     def restore_missing(self, model: str) -> int:
-        if self.ledger.waiting_count(model) <= waiting(self.connection, model):
+        if waiting_count(self.ledger, model) <= waiting(self.connection, model):
             return 0
         there: set[str] = set()
         for queue in queues_of(model, self.connection):
             there.update(job_id.rpartition("-")[0] for job_id in queue.get_job_ids())
         lost = {row[0]: row for row in self.ledger.waiting_lines(model=model) if row[0] not in there}
+        for line_id in held(self.connection, lost):
+            del lost[line_id]
         confirmed = [row for line_id, row in lost.items() if line_id in self.missing]
         self.missing = lost.keys() - {row[0] for row in confirmed}
         # Every worker looks; one of them puts back.
@@ -138,10 +172,11 @@ class Reconciler:
         return 0
 
     def end_batches(self) -> int:
-        for batch_id in self.ledger.unsettled():
-            end_if_complete(self.ledger, batch_id)
+        for batch_id in unsettled(self.ledger):
+            if not end_if_complete(self.ledger, batch_id) and needs_manifest(self.ledger, batch_id):
+                try_to_write_manifest(self.ledger, batch_id)
         return 0
 
 
-def crash_limits() -> Mapping[str, int]:
-    return {name: profiles.load(name).retries.crash for name in profiles.names()}
+def retries_by_model() -> Mapping[str, profiles.Retries]:
+    return {name: profiles.load(name).retries for name in profiles.names()}

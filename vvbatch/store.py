@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -29,8 +29,15 @@ ROOM_FOR_NAMES = 400  # bytes that batch, chapter and file name may add to the o
 NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
 class StoreError(Exception):
     """A path leads out of its root, a folder cannot take the files, or a file is not what it should be."""
+
+
+class NoRoom(StoreError):
+    """A disk is full: there will be room again."""
 
 
 class Written(NamedTuple):
@@ -38,14 +45,20 @@ class Written(NamedTuple):
     size: int  # bytes
 
 
-@dataclass(frozen=True)
+@dataclass
 class Staged:
-    """A complete, synced file under a temporary name beside `path`; leaving the context removes it unless published."""
+    """A complete, synced file under a temporary name beside `path`; leaving the context removes what was not published,
+    unless it is to be kept under its temporary name.
+    """
 
     path: Path
     temp: Path
     sha256: str
     size: int  # bytes
+    kept: bool = False
+
+    def keep(self) -> None:
+        self.kept = True
 
     def publish(self) -> None:
         """Give the file its final name, replacing what has it, durably. Raises OSError."""
@@ -59,7 +72,8 @@ class Staged:
 
     def __exit__(self, *_: object) -> None:
         # Also after a rename: it leaves the temporary name when both names are already links to one file.
-        self.temp.unlink(missing_ok=True)
+        if not self.kept:
+            self.temp.unlink(missing_ok=True)
 
 
 def confine(root: Path, relative: str | Path) -> Path:
@@ -95,9 +109,17 @@ def line_path(out: Path, batch_id: str, chapter: int, number: int, line_id: str)
     return confine(out, f"{batch_id}/chapter-{chapter:02d}/{number:04d}-{line_id}.wav")
 
 
-def stage(path: Path, data: bytes) -> Staged:
-    """Write `data` beside `path`, complete and synced, ready to be published. Creates the folder. Raises OSError."""
-    with _temp_beside(path) as temp:
+def temp_of(path: Path, name: str | None = None) -> Path:
+    """A temporary name in `path`'s folder: a new one, or that of `name`."""
+    return path.parent / f"{TEMP_PREFIX}{name or secrets.token_hex(8)}"
+
+
+def stage(path: Path, data: bytes, name: str | None = None) -> Staged:
+    """Write `data` beside `path`, complete and synced, ready to be published. Creates the folder. Raises OSError.
+
+    With a `name` the temporary file is `temp_of(path, name)`, for whoever comes after a crash.
+    """
+    with _temp_beside(path, name) as temp:
         with _create(temp) as file:
             faults.point("store.temp_opened")
             file.write(data)
@@ -153,8 +175,10 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sweep(folder: Path, older_than_s: float, now: float) -> list[Path]:
+def sweep(folder: Path, older_than_s: float, now: float, keep: Set[Path] = frozenset()) -> list[Path]:
     """Remove the temporary files under `folder` that nobody has touched for `older_than_s`; returns their paths.
+
+    Those in `keep` stay.
 
     `now` is Unix time. The age is that of the last change to the inode: a fresh link to an old file is fresh.
     """
@@ -162,7 +186,7 @@ def sweep(folder: Path, older_than_s: float, now: float) -> list[Path]:
     for parent, _, names in os.walk(folder):
         for name in names:
             temp = Path(parent, name)
-            if not name.startswith(TEMP_PREFIX):
+            if not name.startswith(TEMP_PREFIX) or temp in keep:
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if now - temp.lstat().st_ctime > older_than_s:
@@ -183,11 +207,12 @@ def check_writable(out: Path, need_bytes: int) -> None:
         free = shutil.disk_usage(out).free
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise StoreError(f"output folder {out} cannot be written: {reason}; choose another with --out") from error
+        kind = NoRoom if isinstance(error, OSError) and error.errno in NO_ROOM else StoreError
+        raise kind(f"output folder {out} cannot be written: {reason}; choose another with --out") from error
     if len(os.fsencode(out.absolute())) + ROOM_FOR_NAMES > longest:
         raise StoreError(f"output folder {out}: the path is too long for files in it (limit {longest} bytes)")
     if free < need_bytes:
-        raise StoreError(
+        raise NoRoom(
             f"output folder {out}: about {need_bytes / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free; "
             "make room or choose another with --out"
         )
@@ -217,11 +242,11 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temp_beside(path: Path) -> Iterator[Path]:
-    """A new temporary name in `path`'s folder; removed if the body fails."""
+def _temp_beside(path: Path, name: str | None = None) -> Iterator[Path]:
+    """A temporary name in `path`'s folder; removed if the body fails."""
     make_folder(path.parent)
     faults.point("store.begin")
-    temp = path.parent / f"{TEMP_PREFIX}{secrets.token_hex(8)}"
+    temp = temp_of(path, name)
     try:
         yield temp
     except BaseException:

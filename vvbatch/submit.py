@@ -10,10 +10,10 @@ from pathlib import Path
 
 import redis
 
-from vvbatch import queue, store
+from vvbatch import faults, queue, store
 from vvbatch.batches import end_if_complete
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.ledger import line_key
+from vvbatch.ledger.records import line_key
 from vvbatch.plan import Plan
 
 SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
@@ -43,6 +43,7 @@ def submit(
     batch = NewBatch(batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out))
     found_id, created = ledger.add_batch(batch, plan.lines, cached)
     if created:
+        faults.point("submit.recorded")
         waiting = [
             (line_key(batch_id, line.number), line.model, priority) for line in plan.lines if line.line not in cached
         ]

@@ -25,8 +25,10 @@ from vvbatch.home import Home, HomeError
 from vvbatch.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
+UNFIT = 4  # … when its engine failed line after line
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S, SERVER_PAUSE_S = 0.5, 30.0, 30.0, 5.0
 FAULTS_IN_A_ROW = 5
+UNFIT_PAUSE_S = 600.0
 GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
 GRACE_S = 600.0  # to finish what is in flight
 PUT_BACK_S = 10.0
@@ -150,6 +152,8 @@ class Supervisor:
             self.unavailable = self.last_words(child)
         if code == CANNOT_START:
             child.pause_s = SLOW_PAUSE_S
+        elif code == UNFIT:
+            child.pause_s = min(max(2 * child.pause_s, SLOW_PAUSE_S), UNFIT_PAUSE_S)
         else:
             child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         child.due = now + child.pause_s

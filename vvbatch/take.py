@@ -50,6 +50,21 @@ class Take:
         return replace(self.outcome, state="superseded")
 
 
+BYTES_PER_SECOND = 2 * SAMPLE_RATE
+LONGEST_S_PER_CHARACTER = 0.25  # of speech
+DEVICE_CHECKS = {"finite", "not_empty"}
+
+
+def audio_room(text: str) -> int:
+    """Bytes that the file of a text may need at most."""
+    return int((5 + LONGEST_S_PER_CHARACTER * len(text)) * BYTES_PER_SECOND)
+
+
+def no_audio(outcome: Outcome) -> bool:
+    """Whether what failed its checks is no sound at all: the device's fault more likely than the text's."""
+    return any(name in DEVICE_CHECKS and not ok for name, _, _, ok in outcome.qc)
+
+
 def judge(rendered: Audio, text: str, limits: QcLimits) -> Take:
     """Check the samples as the engine gave them; only what passes is levelled and encoded."""
     samples = np.concatenate(rendered.chunks) if rendered.chunks else np.zeros(0, np.float32)

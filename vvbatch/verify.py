@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from vvbatch import store
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.ledger import chunks
 from vvbatch.ledger.queries import find_batch
+from vvbatch.ledger.records import chunks
 from vvbatch.ledger.schema import batches, lines
 
 HASHERS = min(4, os.cpu_count() or 1)  # hashing lets other threads run, and soon waits for the disk

@@ -10,64 +10,63 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import redis
-from numpy.typing import NDArray
 from rq import Queue
 from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
-from rq.executions import Execution
+from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
+from rq.worker_registration import register
+from sqlalchemy.exc import DBAPIError
 
-from jobs.render import Cancelled, Context, PutBack, Rendering, render_line
+from jobs.render import Cancelled, Context, Ended, Lost, PutBack, TimedOut
+from vvbatch import faults, store
 from vvbatch import queue as transport
-from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request, RequestRefused
+from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request
+from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.pauses import probe_of_pause, queue_is_paused, resume_queue
+from vvbatch.ledger.recovery import disown, is_suspect, no_longer_wanted, worker_lives
+from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
-from vvbatch.supervisor import supervisor_is_gone
+from vvbatch.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
-
-ALLOWED: Mapping[str, Callable[[str, Context], Rendering]] = {transport.RENDER_LINE: render_line}
-"""What a queue may ask for. Whoever can write to Redis can name any function: everything else is refused."""
+from workers.allowed import ALLOWED, NotAllowed, line_of
+from workers.flight import Flight, step_allowed
+from workers.pulse import BETWEEN_STEPS_S, Pulse
 
 HEARTBEAT_S = 2.0
 HEARTBEAT_TTL_S = 6  # after this long without one, a worker counts as dead
 LOOK_S = 2.5  # between two looks for what dead workers left
 REST_S = 0.05  # between two looks into empty queues
+SILENCE_S = 2.0  # before a server that did not answer is asked again
+UNFIT_AFTER = 3  # lines in a row that the engine failed, none good in between
+
+NO_RECORD = (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError, LookupError, TypeError, ValueError)
+"""What rq raises when its server is away, was wiped, or let a job's record expire while its worker was stopped."""
 
 log = logging.getLogger("vvbatch.worker")
 
 
-class NotAllowed(Exception):
-    """A job names something else than what this worker is for."""
-
-
-@dataclass
-class Flight:
-    """A job in hand: its rq record, its generator, and the take that the engine renders for it now."""
-
-    job: Job
-    queue: Queue
-    execution: Execution
-    rendering: Rendering
-    line_id: str
-    request: Request | None = None
-    started: float = 0.0
-    first_chunk_s: float | None = None
-    chunks: list[NDArray[np.float32]] = field(default_factory=list)
-    stream: Stream | None = None
-
-
 class RenderWorker(BaseWorker):
-    def __init__(self, profile: Profile, engine: Engine, ledger: Ledger, connection: redis.Redis, name: str) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        engine: Engine,
+        ledger: Ledger,
+        connection: redis.Redis,
+        home: Home,
+        pulse: Pulse,
+        name: str,
+    ) -> None:
         super().__init__(
             transport.queues_of(profile.name, connection),
             name=name,
@@ -80,17 +79,26 @@ class RenderWorker(BaseWorker):
         self.profile = profile
         self.engine = engine
         self.ledger = ledger
-        self.context = Context(ledger=ledger, worker=name, facts=engine.facts)
-        self.reconciler = transport.Reconciler(ledger, connection)
+        self.pulse = pulse
+        self.pending = Pending(home.pending)
+        self.context = Context(ledger, name, engine.facts, self.pending)
+        self.reconciler = transport.Reconciler(ledger, connection, home)
         self.flights: dict[str, Flight] = {}  # by line id
+        self.failed_in_a_row: set[str] = set()  # line ids
+        self.thought_dead = False  # somebody else was given its lines
+        self.suspect_waits = False  # at the front of the queue, until nothing else is in flight
         self.put_back_requested = False
         self.stopping_since: float | None = None
         self.last_look = 0.0
+        self.server_silent_until = 0.0
 
     # The policy
 
-    def run(self) -> None:
-        """Render until asked to stop. Takes the place of rq's `work`, which has one job at a time."""
+    def run(self) -> int:
+        """Render until asked to stop. Takes the place of rq's `work`, which has one job at a time.
+
+        Returns the exit code: 0, or UNFIT when the engine failed line after line.
+        """
         self.bootstrap(logging_level="WARNING")
         self.set_state(WorkerStatus.IDLE)
         self._install_signal_handlers()
@@ -99,6 +107,7 @@ class RenderWorker(BaseWorker):
         heart.start()
         try:
             while not (self._stop_requested and not self.flights):
+                self.pulse.allow(BETWEEN_STEPS_S)
                 self.admit_waiting()
                 if self.put_back_requested:
                     self.put_everything_back()
@@ -112,29 +121,80 @@ class RenderWorker(BaseWorker):
             heart.join(timeout=5)
             try:
                 self.teardown()
-            except redis.exceptions.ConnectionError:
+            except redis.exceptions.RedisError:
                 log.warning("the queue's server is gone: leaving without saying goodbye")
+        return UNFIT if self.unfit else 0
 
     def admit_waiting(self) -> None:
-        """Fill the engine's free slots from the queues, most urgent first."""
+        """Fill the engine's free slots from the queues, most urgent first; a suspect has nothing beside it."""
         try:
-            while len(self.flights) < self.engine.slots and not self._stop_requested:
+            while self.may_admit():
                 found = self.next_job()
                 if found is None:
                     return
-                self.start(*found)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+                self.consider(*found)
+        except redis.exceptions.RedisError as error:
             # What is in flight goes on: its end is recorded in the ledger, which does not need Redis.
             log.warning("the queue's server does not answer: %s", error)
-            time.sleep(0.0 if self.flights else 1.0)
+            self.server_silent_until = time.monotonic() + SILENCE_S
+        except DBAPIError as error:
+            self.ledger_does_not_answer(error)
+
+    def may_admit(self) -> bool:
+        room = len(self.flights) < self.engine.slots and not any(flight.alone for flight in self.flights.values())
+        waits = self.suspect_waits and bool(self.flights)
+        away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
+        return room and not waits and not away and not self._stop_requested
+
+    def consider(self, job: Job, queue: Queue) -> None:
+        """Start a job, or leave a suspect at the front until what is in flight has ended."""
+        self.suspect_waits = False
+        faults.point("queue.dequeued")
+        try:
+            line_id = line_of(job)
+        except NotAllowed as refusal:
+            log.error("%s", refusal)
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+            return
+        suspect = is_suspect(self.ledger, line_id, self.profile.retries.company)
+        if suspect and self.flights:
+            self.suspect_waits = True
+            queue.push_job_id(job.id, at_front=True)
+            IntermediateQueue(queue.key, self.connection).remove(job.id)
+            return
+        self.start(job, queue, line_id, suspect)
 
     def advance(self) -> None:
         """One step of the engine, then what it brought."""
-        for line_id in self.ledger.cancelled_among(list(self.flights)):
-            self.throw(self.flights[line_id], Cancelled())
+        self.drop_unwanted()
         by_request = {flight.request.id: flight for flight in self.flights.values() if flight.request}
-        for event in self.engine.step():
+        self.pulse.allow(self.step_allowed())
+        events = self.engine.step()
+        self.pulse.allow(BETWEEN_STEPS_S)
+        for event in events:
             self.handle(by_request[event.request_id], event)
+            if self.unfit:  # the others are put back, whatever became of them
+                return
+
+    def drop_unwanted(self) -> None:
+        """What was cancelled, was given to another worker, or has had its time."""
+        try:
+            unwanted = no_longer_wanted(self.ledger, self.name, list(self.flights))
+        except DBAPIError as error:
+            unwanted = {}
+            self.ledger_does_not_answer(error)
+        for line_id, state in unwanted.items():
+            self.throw(self.flights[line_id], Cancelled() if state == "cancelled" else Lost())
+            self.thought_dead |= state != "cancelled"
+        for flight in list(self.flights.values()):
+            if flight.is_late(self.profile.patience):
+                self.throw(flight, TimedOut(f"not ready after {time.perf_counter() - flight.started:.0f} s"))
+
+    def step_allowed(self) -> float:
+        requests = [flight.request for flight in self.flights.values() if flight.request]
+        return step_allowed(requests, self.profile.patience)
 
     def handle(self, flight: Flight, event: Event) -> None:
         wall_s = time.perf_counter() - flight.started
@@ -142,8 +202,7 @@ class RenderWorker(BaseWorker):
             if flight.first_chunk_s is None:
                 flight.first_chunk_s = wall_s
             flight.chunks.append(event.samples)
-            if flight.stream:
-                flight.stream.push(event.samples)
+            flight.let_hear(event.samples)
         elif isinstance(event, Finished):
             metrics = {**event.metrics, "lines_at_once": len(self.flights)}
             audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
@@ -155,7 +214,7 @@ class RenderWorker(BaseWorker):
     # Jobs
 
     def next_job(self) -> tuple[Job, Queue] | None:
-        if self.ledger.queue_is_paused(self.profile.name):
+        if queue_is_paused(self.ledger, self.profile.name):
             return None
         for queue in self.queues:
             try:
@@ -167,34 +226,23 @@ class RenderWorker(BaseWorker):
                 return found
         return None
 
-    def start(self, job: Job, queue: Queue) -> None:
-        execution = self.prepare_execution(job)
-        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        job.started_at = now()
+    def start(self, job: Job, queue: Queue, line_id: str, alone: bool) -> None:
         try:
-            line_id, rendering = self.allowed(job)
-        except NotAllowed as refusal:
-            log.error("%s", refusal)
-            self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        except redis.exceptions.RedisError:
+            raise
+        except NO_RECORD as error:
+            log.warning("job %s has no whole record: its line comes again (%s)", job.id, error)
             return
+        job.started_at = now()
         if line_id in self.flights:  # queued twice
             self._finalize_success(job, queue, execution, "not wanted")
             return
-        flight = Flight(job, queue, execution, rendering, line_id)
+        rendering = ALLOWED[str(job.func_name)](line_id, self.context)
+        flight = Flight(job, queue, execution, rendering, line_id, alone)
         self.flights[line_id] = flight
         self.resume(flight, lambda: next(rendering))
-
-    def allowed(self, job: Job) -> tuple[str, Rendering]:
-        """The line and the generator that a job asks for. Raises NotAllowed."""
-        try:
-            name, args, kwargs = job.func_name, job.args, job.kwargs
-        except DeserializationError as error:
-            raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
-        if name is None or name not in ALLOWED or len(args) != 1 or kwargs or not isinstance(args[0], str):
-            raise NotAllowed(
-                f"job {job.id} asks for {name}{tuple(args)!r}: only {transport.RENDER_LINE}(line_id) is allowed"
-            )
-        return args[0], ALLOWED[name](args[0], self.context)
 
     def throw(self, flight: Flight, error: Exception) -> None:
         if flight.request:
@@ -205,40 +253,67 @@ class RenderWorker(BaseWorker):
         """Let the job go on until it wants something rendered, or has ended."""
         flight.request = None
         while True:
+            self.pulse.allow(BETWEEN_STEPS_S)
             try:
                 request = go_on()
             except StopIteration as ended:
                 return self.end(flight, ended.value)
+            except DBAPIError as error:
+                self.ledger_does_not_answer(error)
+                return self.end(flight, Ended("lost"))
+            self.pulse.allow(step_allowed([request], self.profile.patience))
             try:
                 self.engine.admit(request)
-            except RequestRefused as refusal:
+            except Exception as refusal:  # the job knows what each means for its line
                 go_on = lambda refusal=refusal: flight.rendering.throw(refusal)  # type: ignore[misc]  # noqa: E731
                 continue
-            flight.request, flight.chunks, flight.first_chunk_s = request, [], None
-            flight.started = time.perf_counter()
+            flight.begin(request)
             if request.stream and flight.stream is None:
                 flight.stream = Stream(self.connection, flight.line_id)
             return None
 
-    def end(self, flight: Flight, how: str) -> None:
+    def end(self, flight: Flight, ended: Ended) -> None:
         """The line's fate is in the ledger: close the job's record in Redis."""
         del self.flights[flight.line_id]
-        log.info("%s: %s", flight.line_id, how)
+        log.info("%s: %s", flight.line_id, f"{ended.how} ({ended.trouble})" if ended.trouble else ended.how)
+        if ended.trouble == "engine":
+            self.failed_in_a_row.add(flight.line_id)
+        elif ended.how == "done":
+            self.failed_in_a_row.clear()
+        if self.unfit and not self.put_back_requested:
+            log.error("%d lines in a row failed: this worker is taken out", UNFIT_AFTER)
+            self._stop_requested = self.put_back_requested = True
         try:
             if flight.stream:
                 flight.stream.end()
-            self._finalize_success(flight.job, flight.queue, flight.execution, how)
+            if ended.how == "queued" and ended.trouble:
+                self.queue_again(flight.line_id, ended.trouble)
+            self._finalize_success(flight.job, flight.queue, flight.execution, ended.how)
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
-        except (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError) as error:
-            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line is never rendered
-            # again.
+        except NO_RECORD as error:
+            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line stays ended.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
+
+    @property
+    def unfit(self) -> bool:
+        return len(self.failed_in_a_row) >= UNFIT_AFTER
+
+    def queue_again(self, line_id: str, trouble: str) -> None:
+        """After the class's delay: the reconciler queues what is not held any more."""
+        delay_s = getattr(self.profile.delays_s, trouble, 0.0)
+        if delay_s:
+            transport.hold(self.connection, line_id, delay_s)
+        else:
+            transport.enqueue(self.connection, self.ledger.waiting_lines(ids=[line_id]))
 
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):
             self.throw(flight, PutBack())
-            transport.enqueue(self.connection, self.ledger.waiting_lines(ids=[flight.line_id]), at_front=True)
+            try:
+                transport.enqueue(self.connection, self.ledger.waiting_lines(ids=[flight.line_id]), at_front=True)
+            except (redis.exceptions.RedisError, DBAPIError) as error:
+                log.warning("%s waits in the ledger: the next worker queues it again (%s)", flight.line_id, error)
 
     # Signals, heartbeats, and what dead workers left
 
@@ -272,19 +347,53 @@ class RenderWorker(BaseWorker):
                 self.heartbeat()
                 for flight in list(self.flights.values()):
                     self.maintain_heartbeats(flight.job, flight.execution)
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            except NO_RECORD as error:
                 log.warning("no heartbeat could be sent: %s", error)
 
     def look_around(self) -> None:
         moment = time.monotonic()
         if moment - self.last_look < LOOK_S:
             return
-        self.last_look = moment
         if supervisor_is_gone():
             self._stop_requested = True
         try:
-            self.reconciler.look([self.profile.name])
-            if self.should_run_maintenance_tasks:
-                self.run_maintenance_tasks()
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-            log.warning("the queue's server does not answer: %s", error)
+            if self.pending.ledger_away or self.thought_dead:
+                self.catch_up()
+            self.end_pause()
+            if moment >= self.server_silent_until:
+                register(self)  # a server that was wiped knows nobody
+                self.reconciler.look([self.profile.name])
+                if self.should_run_maintenance_tasks:
+                    self.run_maintenance_tasks()
+        except NO_RECORD as error:
+            log.warning("no look at the queue: %s", error)
+        except DBAPIError as error:
+            self.ledger_does_not_answer(error)
+        self.last_look = time.monotonic()
+
+    def ledger_does_not_answer(self, error: DBAPIError) -> None:
+        """Begin nothing new until it does; what is in flight is finished and held."""
+        log.warning("the ledger cannot be used: %s", error.orig)
+        self.pending.ledger_away = True
+
+    def catch_up(self) -> None:
+        """The ledger was away: bring it what was finished, and give back what it believes in these hands and is not."""
+        worker_lives(self.ledger, self.name)
+        self.thought_dead = False
+        self.pending.replay_own(self.ledger)
+        transport.enqueue(
+            self.connection, self.ledger.waiting_lines(ids=disown(self.ledger, self.name, list(self.flights)))
+        )
+
+    def end_pause(self) -> None:
+        """A queue that was paused for want of room goes on when there is some."""
+        probe = probe_of_pause(self.ledger, self.profile.name)
+        if probe is None:
+            return
+        folder, need_bytes = probe
+        try:
+            store.check_writable(Path(folder), need_bytes)
+        except store.StoreError:
+            return
+        if resume_queue(self.ledger, self.profile.name):
+            log.warning("there is room in %s again: the queue goes on", folder)

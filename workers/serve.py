@@ -7,21 +7,29 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import redis
+
     from vvbatch.engine import Engine
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
     from vvbatch.profiles import Profile
 
 EXIT_UNAVAILABLE = 3
+OLD_TEMP_S = 3600.0  # nobody writes one file for that long
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | None = None) -> int:
-    """Run the worker of one profile in this process. Returns the exit code: 0 ended well, 3 could not start.
+    """Run the worker of one profile in this process.
 
+    Returns the exit code: 0 ended well, 3 could not start, 4 failed line after line.
     `open_engine` is given by benchmarks and tests that measure everything but the engine.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
@@ -42,6 +50,7 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     from vvbatch.home import Home, HomeError
     from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError
+    from workers.pulse import Pulse
     from workers.render_worker import RenderWorker
 
     name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -49,18 +58,35 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
         home = Home.from_environment()
         connection = server.connect(home, patient=True)
         ledger = ledger_of(home)
-        engine = (open_engine or open_profiles_engine)(profile, home.cache)
-    except (HomeError, server.ServerUnreachable, LedgerError, EngineUnavailable) as error:
+    except (HomeError, server.ServerUnreachable, LedgerError) as error:
         return unavailable(error)
-    facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
-    ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
-    try:
-        RenderWorker(profile, engine, ledger, connection, name).run()
-    finally:
-        ledger.worker_stopped(name)
-        engine.close()
-        ledger.close()
-    return 0
+    with Pulse(home.pulse / name) as pulse, closing(ledger):
+        try:
+            engine = (open_engine or open_profiles_engine)(profile, home.cache)
+        except EngineUnavailable as error:
+            return unavailable(error)
+        clean_up(home, ledger, connection)
+        facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+        ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
+        try:
+            return RenderWorker(profile, engine, ledger, connection, home, pulse, name).run()
+        finally:
+            ledger.worker_stopped(name)
+            engine.close()
+
+
+def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
+    """Record what dead workers had finished, and remove the temporary files that nobody writes any more."""
+    from vvbatch import queue, store
+    from vvbatch.ledger.recovery import open_folders
+    from vvbatch.pending import Pending
+
+    pending = Pending(home.pending)
+    left = {note.worker for note in pending.notes()}
+    pending.replay_dead(ledger, left - queue.alive(connection, left))
+    keep = pending.temps()
+    for folder in open_folders(ledger):
+        store.sweep(folder, OLD_TEMP_S, time.time(), keep)
 
 
 def unavailable(error: Exception) -> int:

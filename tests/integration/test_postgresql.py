@@ -20,6 +20,7 @@ from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes, metrics
 from vvbatch.ledger.migrations import MIGRATIONS
 from vvbatch.ledger.overview import overview
+from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import batch_totals, batch_view, failures
 from vvbatch.ledger.sql import QueryError, query
 
@@ -61,7 +62,7 @@ def test_an_earlier_version_is_brought_up_to_date_with_its_data(url, version):
     engine.dispose()
     ledger = Ledger(url)
     assert batch_view(ledger, "b")["lines"][0]["id"] == "l1"
-    ledger.pause_queue("draft", "writable")
+    pause_queue(ledger, "draft", "writable")
     ledger.close()
 
 

@@ -16,6 +16,8 @@ MODELS = {"torch", "transformers", "diffusers", "safetensors", "piper", "onnxrun
 MAY_IMPORT = {"vvbatch": {"vvbatch"}, "jobs": {"jobs", "vvbatch"}, "workers": {"workers", "jobs", "vvbatch"}}
 WITH_MODELS = ("vvbatch/engine/", "vvbatch/bench/")
 """Engines, and the benchmarks that compare them with the original: imported by name, never on the way to a command."""
+WHEN_CALLED = {("vvbatch/doctor/machine.py", "torch"), ("vvbatch/models/convert.py", "torch")}
+"""Commands that are about torch, or write tensors: within the function that needs it."""
 
 FILES = sorted(file for package in MAY_IMPORT for file in (ROOT / package).rglob("*.py"))
 
@@ -49,7 +51,7 @@ def test_imports_follow_the_flow_and_never_go_backwards(package: str) -> None:
 def test_only_engines_and_their_benchmarks_import_a_model_library() -> None:
     others = [file for file in FILES if not str(file.relative_to(ROOT)).startswith(WITH_MODELS)]
     found = {(str(file.relative_to(ROOT)), name) for file in others for name in imported(file) if name in MODELS}
-    assert found == set()
+    assert found <= WHEN_CALLED
 
 
 def test_no_model_library_is_loaded_by_anything_but_an_engines_own_modules() -> None:

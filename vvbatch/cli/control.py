@@ -69,9 +69,11 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
     Example:  vvbatch pause lighthouse-1a2b3c4d
               vvbatch pause --queue 1.5b
     """
+    from vvbatch.ledger.pauses import pause_queue
+
     with opened() as (_, ledger):
         if model:
-            ledger.pause_queue(known_model(model), "paused by hand")
+            pause_queue(ledger, known_model(model), "paused by hand")
             answer(as_json, f"queue {model} is paused", queue=model, state="paused")
             return
         batch_id = full_id(ledger, batch)
@@ -91,9 +93,11 @@ def resume(batch: str | None, model: str | None, as_json: bool) -> None:
     \b
     Example:  vvbatch resume lighthouse-1a2b3c4d
     """
+    from vvbatch.ledger.pauses import resume_queue
+
     with opened() as (home, ledger):
         if model:
-            was_paused = ledger.resume_queue(known_model(model))
+            was_paused = resume_queue(ledger, known_model(model))
             text = f"queue {model} goes on" if was_paused else f"queue {model} was not paused"
             answer(as_json, text, queue=model, state="open")
             return

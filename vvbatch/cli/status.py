@@ -91,7 +91,11 @@ def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
     except (ServerUnreachable, redis.exceptions.RedisError) as error:
         for worker in seen["workers"]:
             worker["alive"] = None
-        return {"reachable": False, "address": address, "error": str(error), "waiting": {}}
+        return {"reachable": False, "address": address, "error": str(error), "waiting": {}, "lost": {}}
     for worker in seen["workers"]:
         worker["alive"] = worker["worker"] in living
-    return {"reachable": True, "address": address, "error": None, "waiting": waiting}
+    open_lines = {each["model"]: each["waiting"] for each in seen["queues"]}
+    lost = {
+        model: open_lines[model] - waiting[model] for model in sorted(open_lines) if open_lines[model] > waiting[model]
+    }
+    return {"reachable": True, "address": address, "error": None, "waiting": waiting, "lost": lost}

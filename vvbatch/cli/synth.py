@@ -81,8 +81,8 @@ def synth(
 def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Supervisor) -> None:
     """Write the line's chunks to stdout as they come, until it has ended."""
     from vvbatch import stream
-    from vvbatch.ledger.ledger import line_key
     from vvbatch.ledger.queries import open_batches
+    from vvbatch.ledger.records import line_key
     from vvbatch.session import look_after
 
     output = sys.stdout.buffer

@@ -1,21 +1,30 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
 from vvbatch.cli.common import FAILED, faults, json_option, print_json
 
+if TYPE_CHECKING:
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
+@click.option("--repair", is_flag=True, help="First mend what crashes left: see below.")
 @json_option
 @faults
-def verify(batch: str | None, as_json: bool) -> None:
+def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """Hash every output file again and compare it with the ledger: of one batch, or of all.
 
     Says which files are missing or changed, and which lie in a batch's folder without being known. Exit 1 if any.
+
+    With --repair, finished takes that the ledger has missed are recorded, and done lines whose file is missing or
+    changed are queued again.
 
     \b
     Example:  vvbatch verify last
@@ -25,14 +34,43 @@ def verify(batch: str | None, as_json: bool) -> None:
     from vvbatch.cli.control import opened
     from vvbatch.verify import verify as verify_files
 
-    with opened() as (_, ledger), report.counting("files hashed", quiet=as_json) as seen:
+    with opened() as (home, ledger), report.counting("files hashed", quiet=as_json) as seen:
+        repaired = recover(home, ledger) if repair else []
         found = verify_files(ledger, batch, seen)
+        if repair:
+            repaired += render_again(home, ledger, found)
+            found["repaired"] = repaired
     if as_json:
         print_json(found)
     else:
         problems = [[each["problem"], each["batch"], each["line"], each["path"]] for each in found["problems"]]
         if problems:
             report.print_table(["problem", "batch", "line", "path"], problems)
+        for each in repaired:
+            click.echo(f"{each['line']} of {each['batch']}: {each['done']}")
         click.echo(f"{found['ok']:,} of {found['checked']:,} files are as the ledger has them")
     if found["problems"]:
         sys.exit(FAILED)
+
+
+def recover(home: Home, ledger: Ledger) -> list[dict[str, str]]:
+    """Record what dead workers had finished."""
+    from vvbatch.ledger.queries import line_names
+    from vvbatch.pending import Pending
+
+    pending = Pending(home.pending)
+    kept = pending.replay(ledger, pending.notes(), orphaned=True)
+    names = line_names(ledger, [note.line_id for note in kept])
+    return [{"batch": batch, "line": line, "done": "recorded"} for batch, line in names]
+
+
+def render_again(home: Home, ledger: Ledger, found: dict[str, Any]) -> list[dict[str, str]]:
+    """Queue the lines whose file is gone or is not theirs any more."""
+    from vvbatch.cli.control import queue_again
+    from vvbatch.ledger.recovery import reopen
+
+    bad = [each for each in found["problems"] if each["problem"] in ("missing", "changed")]
+    for batch in sorted({each["batch"] for each in bad}):
+        reopen(ledger, batch, [each["line"] for each in bad if each["batch"] == batch])
+        queue_again(home, ledger, batch)
+    return [{"batch": each["batch"], "line": each["line"], "done": "queued again"} for each in bad]

@@ -3,95 +3,33 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, exists, func, select
+from sqlalchemy import Connection, and_, or_, select
 
-from vvbatch.ledger import schema
+from vvbatch import faults
 from vvbatch.ledger.database import open_database, write
-from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, queues, takes, workers
+from vvbatch.ledger.records import (
+    CLAIM_COLUMNS,
+    CachedTake,
+    Claim,
+    Fence,
+    NewBatch,
+    Outcome,
+    chunks,
+    final_state,
+    line_row,
+    still_at_attempt,
+    still_claimed,
+    utc_now,
+)
+from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes, workers
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.engine import EngineFacts
     from vvbatch.plan import PlannedLine
-
-Item = TypeVar("Item")
-
-
-def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """itertools.batched, which Python 3.11 does not have."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk
-
-
-def utc_now() -> str:
-    """ISO 8601 in UTC with microseconds: sorts as text."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@dataclass(frozen=True)
-class NewBatch:
-    id: str
-    title: str
-    script: str
-    fingerprint: str
-    model: str | None
-    priority: str
-    out: str
-
-
-@dataclass(frozen=True)
-class CachedTake:
-    """A finished take with the same key; whether its file still has its hash is for the caller to see."""
-
-    take_id: str
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A line that this worker may render: what to render, and the numbers that fence late finishers."""
-
-    line_id: str
-    batch_id: str
-    line: str
-    number: int
-    chapter: int
-    model: str
-    out: str
-    key: str
-    control_hash: str
-    text: str
-    request: Mapping[str, Any]
-    takes: int
-    attempt: int
-    crashes: int
-    worker: str
-    cached: CachedTake | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a take ended, in the ledger's columns. `qc` rows are name, value, limit, ok."""
-
-    state: str
-    error: str | None = None
-    path: str | None = None
-    sha256: str | None = None
-    size_bytes: int | None = None
-    duration_s: float | None = None
-    wall_s: float | None = None
-    first_chunk_s: float | None = None
-    peak_dbfs: float | None = None
-    loudness_lufs: float | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    qc: Sequence[tuple[str, Any, Any, bool]] = ()
 
 
 class Ledger:
@@ -156,19 +94,11 @@ class Ledger:
             changed = connection.execute(
                 batches.update()
                 .where(batches.c.id == batch_id, batches.c.ended_at.is_(None))
-                .values(state=state, ended_at=self.now())
+                .values(state=state, ended_at=self.now(), manifest_sha256=None)
             ).rowcount
             if changed:
                 self.note(connection, f"batch {state}", batch_id=batch_id)
         return state if changed else None
-
-    def unsettled(self) -> list[str]:
-        """Open batches with no open line: their last worker died before it could end them."""
-        has_open = exists().where(lines.c.batch_id == batches.c.id, lines.c.state.in_(LINE_OPEN))
-        with self.engine.connect() as connection:
-            return list(
-                connection.execute(select(batches.c.id).where(batches.c.ended_at.is_(None), ~has_open)).scalars()
-            )
 
     def cancel(self, batch_id: str, line: str | None = None) -> list[str]:
         """Cancel a batch's open lines, or one of them. Returns the ids of the lines that were open."""
@@ -192,32 +122,22 @@ class Ledger:
             count = connection.execute(
                 lines.update()
                 .where(which)
-                .values(state="queued", crashes=0, error=None, worker=None, updated_at=self.now())
+                .values(
+                    state="queued",
+                    crashes=0,
+                    suspicion=0,
+                    trouble=None,
+                    troubles=None,
+                    error=None,
+                    worker=None,
+                    updated_at=self.now(),
+                )
             ).rowcount
             if count:
                 ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))  # a paused one stays paused
                 connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
                 self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": count, "line": line})
         return count
-
-    # A model's queue
-
-    def pause_queue(self, name: str, reason: str) -> None:
-        with write(self.engine) as connection:
-            connection.execute(queues.delete().where(queues.c.name == name))
-            connection.execute(queues.insert().values(name=name, paused_at=self.now(), reason=reason))
-            self.note(connection, "queue paused", detail={"queue": name, "reason": reason})
-
-    def resume_queue(self, name: str) -> bool:
-        with write(self.engine) as connection:
-            changed = connection.execute(queues.delete().where(queues.c.name == name)).rowcount
-            if changed:
-                self.note(connection, "queue resumed", detail={"queue": name})
-        return bool(changed)
-
-    def queue_is_paused(self, name: str) -> bool:
-        with self.engine.connect() as connection:
-            return connection.execute(select(queues.c.name).where(queues.c.name == name)).first() is not None
 
     # Lines and takes
 
@@ -263,6 +183,7 @@ class Ledger:
             line_id=line_id,
             cached=CachedTake(twin.id, twin.path, twin.sha256) if twin else None,
             **{name: row[name] for name in CLAIM_COLUMNS},
+            troubles=row["troubles"] or {},
             worker=worker,
         )
 
@@ -308,18 +229,35 @@ class Ledger:
         with write(self.engine) as connection:
             self.record(connection, take_id, outcome)
 
-    def keep_take(self, claim: Claim, take_id: str, outcome: Outcome, publish: Callable[[], None]) -> bool:
+    def keep_take(
+        self,
+        claim: Fence,
+        take_id: str,
+        outcome: Outcome,
+        publish: Callable[[], None],
+        *,
+        orphaned: bool = False,
+        discard: Callable[[], None] = lambda: None,
+    ) -> bool:
         """The line is done with this take. False, and the take superseded, when the claim has been lost.
 
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
-        was thought dead cannot put its file over that of its successor.
+        was thought dead cannot put its file over that of its successor. An `orphaned` take, whose worker is dead, may
+        also serve a line that was put back and not begun again; `discard` removes what it left when it may not.
         """
+        mine = still_claimed(claim)
+        if orphaned:
+            mine = or_(mine, and_(still_at_attempt(claim), lines.c.state == "queued"))
         with write(self.engine) as connection:
-            if not connection.execute(select(lines.c.id).where(still_claimed(claim)).with_for_update()).first():
+            if not connection.execute(select(lines.c.id).where(mine).with_for_update()).first():
+                state = connection.execute(select(lines.c.state).where(lines.c.id == claim.line_id)).scalar()
+                if state not in ("done", "cached"):
+                    discard()
                 self.record(connection, take_id, replace(outcome, state="superseded", path=None))
                 return False
             publish()
-            self.record(connection, take_id, outcome)
+            self.record(connection, take_id, outcome, orphaned=orphaned)
+            faults.point("ledger.recorded")
             connection.execute(
                 lines.update()
                 .where(lines.c.id == claim.line_id)
@@ -329,9 +267,11 @@ class Ledger:
                     path=outcome.path,
                     sha256=outcome.sha256,
                     error=None,
+                    worker=claim.worker,
                     updated_at=self.now(),
                 )
             )
+        faults.point("ledger.committed")
         return True
 
     def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
@@ -347,82 +287,41 @@ class Ledger:
             )
         return True
 
-    def fail_line(self, claim: Claim, error: str) -> bool:
+    def fail_line(self, claim: Claim, trouble: str, error: str) -> bool:
         """The line has failed for good. False when the claim has been lost."""
-        return self.release(claim, "failed", error)
+        return self.release(claim, "failed", error, trouble=trouble)
 
     def put_back(self, claim: Claim) -> bool:
         """The line waits again, as if it had not been claimed. False when the claim has been lost."""
         return self.release(claim, "queued", None)
 
-    def release(self, claim: Claim, state: str, error: str | None) -> bool:
+    def note_trouble(self, claim: Claim, trouble: str, error: str, limit: int) -> str:
+        """Put the line back, or fail it when this has happened more than `limit` times.
+
+        Returns the line's state, or `lost` when the claim has been lost.
+        """
+        count = claim.troubles.get(trouble, 0) + 1
+        state = "failed" if count > limit else "queued"
+        troubles = {**claim.troubles, trouble: count}
+        return state if self.release(claim, state, error, trouble=trouble, troubles=troubles) else "lost"
+
+    def release(self, claim: Claim, state: str, error: str | None, **values: Any) -> bool:
         with write(self.engine) as connection:
             changed = connection.execute(
                 lines.update()
                 .where(still_claimed(claim))
-                .values(state=state, error=error, worker=None, updated_at=self.now())
+                .values(state=state, error=error, worker=None, updated_at=self.now(), **values)
             ).rowcount
-            if changed and state == "failed":
+            if changed and error:
                 self.note(
                     connection,
-                    "line failed",
+                    "line failed" if state == "failed" else "line put back",
                     batch_id=claim.batch_id,
                     line_id=claim.line_id,
                     worker=claim.worker,
-                    detail={"error": error},
+                    detail={"error": error, **values},
                 )
         return bool(changed)
-
-    def cancelled_among(self, line_ids: Sequence[str]) -> set[str]:
-        """Which of these lines have been cancelled; asked by the worker between steps."""
-        if not line_ids:
-            return set()
-        with self.engine.connect() as connection:
-            query = select(lines.c.id).where(lines.c.id.in_(line_ids), lines.c.state == "cancelled")
-            return set(connection.execute(query).scalars())
-
-    def rendering_by(self) -> dict[str, list[str]]:
-        """Line ids in work, by worker name."""
-        by_worker: dict[str, list[str]] = {}
-        with self.engine.connect() as connection:
-            for row in connection.execute(select(lines.c.id, lines.c.worker).where(lines.c.state == "rendering")):
-                by_worker.setdefault(row.worker or "", []).append(row.id)
-        return by_worker
-
-    def abandon(self, worker: str, crash_limits: Mapping[str, int]) -> list[tuple[str, str]]:
-        """A worker is dead: its takes crashed; its lines wait again, or fail after their model's limit of crashes.
-
-        Returns (line id, batch id) of every line that was in its hands.
-        """
-        now = self.now()
-        mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
-        with write(self.engine) as connection:
-            rows = connection.execute(
-                select(lines.c.id, lines.c.batch_id, lines.c.model, lines.c.crashes).where(mine)
-            ).all()
-            for row in rows:
-                crashes = row.crashes + 1
-                failed = crashes > crash_limits.get(row.model, 0)
-                error = f"its worker died {crashes} times while rendering it" if failed else None
-                connection.execute(
-                    lines.update()
-                    .where(lines.c.id == row.id)
-                    .values(
-                        state="failed" if failed else "queued",
-                        crashes=crashes,
-                        worker=None,
-                        error=error,
-                        updated_at=now,
-                    )
-                )
-            connection.execute(
-                takes.update()
-                .where(takes.c.worker == worker, takes.c.state == "rendering")
-                .values(state="crashed", error="the worker died", ended_at=now)
-            )
-            connection.execute(workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now))
-            self.note(connection, "worker died", worker=worker, detail={"lines": [row.id for row in rows]})
-        return [(row.id, row.batch_id) for row in rows]
 
     def waiting_lines(
         self, *, model: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
@@ -443,15 +342,6 @@ class Ledger:
         with self.engine.connect() as connection:
             return [(row.id, row.model, row.priority) for row in connection.execute(query)]
 
-    def waiting_count(self, model: str) -> int:
-        query = (
-            select(func.count())
-            .select_from(lines.join(batches, batches.c.id == lines.c.batch_id))
-            .where(lines.c.state == "queued", lines.c.model == model, batches.c.state == "open")
-        )
-        with self.engine.connect() as connection:
-            return connection.execute(query).scalar_one()
-
     # Workers and events
 
     def worker_started(self, name: str, profile: str, host: str, pid: int, facts: Mapping[str, Any]) -> None:
@@ -470,11 +360,12 @@ class Ledger:
             )
             self.note(connection, "worker stopped", worker=name)
 
-    def record(self, connection: Connection, take_id: str, outcome: Outcome) -> None:
+    def record(self, connection: Connection, take_id: str, outcome: Outcome, *, orphaned: bool = False) -> None:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
         if outcome.wall_s is not None and outcome.duration_s:
             values["rtf"] = outcome.wall_s / outcome.duration_s
-        in_work = and_(takes.c.id == take_id, takes.c.state == "rendering")
+        states = ("rendering", "crashed") if orphaned else ("rendering",)
+        in_work = and_(takes.c.id == take_id, takes.c.state.in_(states))
         ended = connection.execute(takes.update().where(in_work).values(**values, ended_at=self.now())).rowcount
         if ended and outcome.qc:
             connection.execute(
@@ -506,49 +397,3 @@ class Ledger:
                 detail=detail,
             )
         )
-
-
-def final_state(states: Collection[str]) -> str:
-    """The state of a batch whose lines have these, none of them open."""
-    return "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"
-
-
-CLAIM_COLUMNS = (
-    "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "request", "takes",
-    "attempt", "crashes",
-)  # fmt: skip
-
-
-def still_claimed(claim: Claim) -> Any:
-    """The condition that the line is still this claim's: the fence against late finishers."""
-    return and_(
-        lines.c.id == claim.line_id,
-        lines.c.state == "rendering",
-        lines.c.worker == claim.worker,
-        lines.c.attempt == claim.attempt,
-    )
-
-
-def line_key(batch_id: str, number: int) -> str:
-    """The ledger's id of a line, which is also its job's: letters, digits and dashes are all that rq allows."""
-    return f"{batch_id}-{number:05d}"
-
-
-def line_row(batch_id: str, line: PlannedLine, cached: tuple[CachedTake, str] | None, now: str) -> dict[str, Any]:
-    take, path = cached if cached else (None, None)
-    return {
-        **vars(line),
-        "id": line_key(batch_id, line.number),
-        "batch_id": batch_id,
-        "state": "cached" if take else "queued",
-        "attempt": 0,
-        "crashes": 0,
-        "take_id": take.take_id if take else None,
-        "path": path,
-        "sha256": take.sha256 if take else None,
-        "created_at": now,
-        "updated_at": now,
-    }
-
-
-assert set(schema.LINE_STATES) == {*LINE_OPEN, *schema.LINE_ENDED}

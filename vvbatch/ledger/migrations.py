@@ -98,3 +98,19 @@ def takes_by_time_and_takes_in_work(connection: Connection) -> None:
         CREATE INDEX ix_takes_rendering ON takes (worker) WHERE state = 'rendering'
         """,
     )
+
+
+@migration
+def troubles_of_lines_and_pauses_that_end_themselves(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        ALTER TABLE lines ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE lines ADD COLUMN trouble TEXT;
+        ALTER TABLE lines ADD COLUMN troubles JSON_TYPE;
+        ALTER TABLE queues ADD COLUMN probe TEXT;
+        ALTER TABLE queues ADD COLUMN need_bytes BIGINT;
+        ALTER TABLE batches ADD COLUMN manifest_sha256 TEXT;
+        UPDATE batches SET manifest_sha256 = '' WHERE ended_at IS NOT NULL
+        """,
+    )

@@ -25,6 +25,7 @@ def overview(ledger: Ledger) -> dict[str, Any]:
             "queues": model_queues(connection),
             "workers": running_workers(connection),
             "failures": newest_failures(connection),
+            "troubles": troubles(connection),
             "rates": rates(connection, ledger.now()),
         }
 
@@ -97,6 +98,18 @@ def newest_failures(connection: Connection) -> list[dict[str, Any]]:
         .where(lines.c.state == "failed")
         .order_by(lines.c.updated_at.desc())
         .limit(FAILURES_SHOWN)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def troubles(connection: Connection) -> list[dict[str, Any]]:
+    """How many lines of open batches wait for another try or have failed, by model and by what went wrong."""
+    query = (
+        select(lines.c.model, lines.c.trouble, lines.c.state, func.count().label("lines"))
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+        .where(batches.c.ended_at.is_(None), lines.c.trouble.is_not(None), lines.c.state.in_((*LINE_OPEN, "failed")))
+        .group_by(lines.c.model, lines.c.trouble, lines.c.state)
+        .order_by(lines.c.model, lines.c.trouble, lines.c.state)
     )
     return [dict(row) for row in connection.execute(query).mappings()]
 

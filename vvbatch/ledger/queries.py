@@ -11,7 +11,8 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
-from vvbatch.ledger.ledger import Ledger, final_state
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.records import final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
 
 PACE_TAKES = 200
@@ -19,6 +20,7 @@ PACE_TAKES = 200
 
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
+LINE_SHOWN = ("line", "state", "path", "sha256", "error", "trouble")
 
 
 class UnknownBatch(LookupError):
@@ -69,6 +71,15 @@ def line_ids(ledger: Ledger, batch_id: str) -> list[str]:
     query = select(lines.c.line).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
     with ledger.engine.connect() as connection:
         return list(connection.execute(query).scalars())
+
+
+def line_names(ledger: Ledger, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """(batch id, the line's id in the script) of these lines."""
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(
+            select(lines.c.batch_id, lines.c.line).where(lines.c.id.in_(ids)).order_by(lines.c.id)
+        )
+        return [(row.batch_id, row.line) for row in rows]
 
 
 def batch_view(ledger: Ledger, batch_id: str) -> dict[str, Any]:
@@ -197,7 +208,7 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
     shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
     is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
     in_batch = (
-        select(lines.c.line, lines.c.state, lines.c.path, lines.c.sha256, lines.c.error, shown.label("take"))
+        select(*(lines.c[name] for name in LINE_SHOWN), shown.label("take"))
         .select_from(lines.outerjoin(last, is_last))
         .where(lines.c.batch_id == batch_id)
     )
@@ -212,6 +223,7 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
             "take": row.take,
             "qc": checks.get(row.take, []),
             "error": row.error,
+            "trouble": row.trouble,
         }
         for row in rows
     ]

@@ -61,6 +61,7 @@ batches = Table(
     Column("state", Text, nullable=False),  # open, paused, done, failed, cancelled
     Column("created_at", Text, nullable=False),
     Column("ended_at", Text),
+    Column("manifest_sha256", Text),  # of an ended batch; NULL: its manifest is still to be written
     Index("ix_batches_fingerprint", "fingerprint", "state"),
     Index("ix_batches_created", "created_at"),
     Index("ix_batches_state", "state"),
@@ -78,7 +79,7 @@ lines = Table(
     Column("model", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False),  # the newest take's number; fences late finishers
-    Column("crashes", Integer, nullable=False),  # since the last submit or retry
+    Column("crashes", Integer, nullable=False),  # of its own: workers that died while they had only this line
     Column("key", Text, nullable=False),
     Column("control_hash", Text, nullable=False),
     Column("text", Text, nullable=False),
@@ -92,6 +93,9 @@ lines = Table(
     Column("worker", Text),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
+    Column("suspicion", Integer, nullable=False, server_default="0"),  # deaths of workers that had other lines as well
+    Column("trouble", Text),  # what went wrong last: crash, timeout, engine, resource, qc or input
+    Column("troubles", Json),  # how often since the last submit or retry: {"engine": 1}
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),
@@ -198,4 +202,6 @@ queues = Table(
     Column("name", Text, primary_key=True),
     Column("paused_at", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("probe", Text),  # a folder: the queue goes on by itself when it takes files again
+    Column("need_bytes", BigInteger),
 )

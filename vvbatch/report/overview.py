@@ -19,6 +19,12 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
     facts: list[tuple[str, object]] = [
         ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
     ]
+    for model, count in server["lost"].items():
+        facts.append(
+            ("", f"{count} lines of {model} are missing in the queue: a worker puts them back, or vvbatch resume")
+        )
+    for each in seen["troubles"]:
+        facts.append(("trouble", f"{each['trouble']}: {each['lines']} lines of {each['model']} are {each['state']}"))
     if rates["takes"]:
         pace = f"{rate(rates['takes_per_min'])} takes/min, {rate(rates['speed'] or 0)} x real time"
         facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from vvbatch.engine import SAMPLE_RATE, Manner, Voice
@@ -175,6 +176,28 @@ def wav_frames(path: Path) -> tuple[int, int, int, int]:
             return declared, actual, sound.getframerate(), channels
     except (EOFError, RuntimeError) as error:  # RuntimeError: a chunk that ends after the file
         raise wave.Error(str(error) or "it ends too early") from error
+
+
+def still_there(voices: Iterable[Voice]) -> None:
+    """Raises UnusableVoice when a voice's file is not the one any more that a script was planned with."""
+    for voice in voices:
+        try:
+            found = voice.path.stat()
+        except OSError as error:
+            raise UnusableVoice(f"voice {voice.name!r}: {voice.path} cannot be read: {error.strerror}") from error
+        seen = (voice.path, found.st_ino, found.st_size, found.st_mtime_ns)
+        if hash_of(*seen) != voice.sha256:
+            raise UnusableVoice(f"voice {voice.name!r}: {voice.path} has changed since the script was planned")
+
+
+@lru_cache(maxsize=256)
+def hash_of(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
+    """The sha256 of a file that has not been touched since it was last asked for."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnusableVoice(f"{path} cannot be read: {error.strerror}") from error
 
 
 def manner_of(sha256: str, gender: str = "") -> Manner:

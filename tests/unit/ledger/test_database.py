@@ -18,13 +18,14 @@ from tests.conftest import ROOT
 from tests.ledgers import add_batch, begin, open_ledger
 from vvbatch.ledger import Ledger, LedgerError, Outcome, database, schema
 from vvbatch.ledger.migrations import MIGRATIONS
+from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import batch_view
 
 NEWEST = len(MIGRATIONS)
 
 
 ONE_LINE = """
-    INSERT INTO batches VALUES
+    INSERT INTO batches (id, title, script, fingerprint, model, priority, out, state, created_at, ended_at) VALUES
         ('b', 'Title', 'b.yaml', 'f', 'draft', 'normal', '/out', 'open', '2026-01-01T00:00:00.000000Z', NULL);
     INSERT INTO lines (id, batch_id, line, number, chapter, chapter_title, model, state, attempt, crashes, key,
             control_hash, text, request, takes, pause_after_s, created_at, updated_at) VALUES
@@ -93,7 +94,7 @@ def test_a_ledger_of_an_earlier_version_is_brought_up_to_date_with_its_data(tmp_
     old_ledger(file, version)
     ledger = Ledger(url_of(file))
     assert batch_view(ledger, "b")["lines"][0]["id"] == "l1"
-    ledger.pause_queue("draft", "a table of the newest version")
+    pause_queue(ledger, "draft", "a table of the newest version")
     begin(ledger, "b", 1)
     ledger.close()
     with closing(sqlite3.connect(file)) as connection:
@@ -263,7 +264,7 @@ def test_numbers_that_json_lacks_are_stored_as_nothing_and_numpys_as_plain_ones(
         ("dc", np.float32(0.5), 1, True),
     ]
     ledger.close_take(take, Outcome("failed_qc", error="bad", qc=checks))
-    ledger.fail_line(claim, "bad")
+    ledger.fail_line(claim, "qc", "bad")
     shown = [(check["value"], check["limit"]) for check in batch_view(ledger, "b")["lines"][0]["qc"]]
     assert shown == [(None, None), (None, 0), (0.5, 1)]
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from tests.ledgers import add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.queries import batch_view
+from vvbatch.ledger.recovery import abandon
+from vvbatch.profiles import Retries
 
 
 def again(ledger: Ledger, batch: str, of: str) -> None:
@@ -48,7 +50,7 @@ def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger, clock)
 def test_a_late_result_of_a_worker_that_was_given_up_changes_nothing(ledger):
     add_batch(ledger, "b", ["One."])
     late, take = begin(ledger, "b", 1, worker="slow")
-    assert ledger.abandon("slow", {"draft": 2}) == [(line_id("b", 1), "b")]
+    assert abandon(ledger, "slow", {"draft": Retries()}) == [(line_id("b", 1), "b")]
     published: list[str] = []
     kept = render(ledger, "b", 1)
     assert not ledger.keep_take(late, take, good(path="/out/late.wav"), lambda: published.append("late"))

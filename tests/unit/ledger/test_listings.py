@@ -14,6 +14,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines, list_takes, metrics, moment
 from vvbatch.ledger.overview import overview
+from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import UnknownBatch, batch_view
 
 TAKE_KEYS = [
@@ -169,7 +170,7 @@ def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger, cl
     ledger.worker_stopped("w2")
     add_batch(ledger, "c", ["Seven."], model="1.5b")
     ledger.set_batch_state("c", "paused", only_from=("open",))
-    ledger.pause_queue("draft", "too hot")
+    pause_queue(ledger, "draft", "too hot")
     begin(ledger, "b", 2)
     seen = overview(ledger)
     assert [batch["batch"] for batch in seen["batches"]] == ["c", "b", "a"]

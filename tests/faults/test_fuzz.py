@@ -1,0 +1,122 @@
+"""Whatever bytes come, a script or an audio file is read or refused with one of the project's own errors."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from vvbatch.voices.wav import wav_facts
+
+from vvbatch import audio
+from vvbatch.script import parse
+from vvbatch.script.model import ScriptError
+from vvbatch.voices import UnusableVoice
+
+FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PIECES = st.sampled_from(
+    [
+        "version: 1\n",
+        "lines:\n",
+        "  - ",
+        "text: ",
+        "mara: ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a ",
+        "*a",
+        "!!python/object:os.system ",
+        '"',
+        "'",
+        "\t",
+        "\n",
+        "\r\n",
+        ",",
+        ";",
+        "id",
+        "\ufeff",
+        "\x00",
+        "dialogue:\n",
+        "seed: 9e99",
+        "takes: -1",
+        "cfg_scale: .nan",
+        "9999999999999999999",
+        "Speaker 1: ",
+        "ü",
+        "\u202e",
+        "  ",
+        "#",
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+def read_script(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    try:
+        parse(path)
+    except ScriptError as error:
+        assert path.name in str(error)
+
+
+@FUZZ
+@given(data=st.binary(max_size=400), kind=st.sampled_from(["yaml", "csv", "txt"]))
+def test_any_bytes_as_a_script(folder: Path, data: bytes, kind: str):
+    read_script(folder / f"fuzz.{kind}", data)
+
+
+@FUZZ
+@given(pieces=st.lists(PIECES, max_size=40), kind=st.sampled_from(["yaml", "csv", "txt"]))
+def test_any_order_of_a_scripts_pieces(folder: Path, pieces: list[str], kind: str):
+    read_script(folder / f"pieces.{kind}", "".join(pieces).encode())
+
+
+def sound(format: str, subtype: str) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.sin(np.arange(2400) / 20).astype(np.float32) / 2, 24_000, format=format, subtype=subtype)
+    return file.getvalue()
+
+
+SOUNDS = [
+    sound("WAV", "PCM_16"),
+    sound("WAV", "FLOAT"),
+    sound("FLAC", "PCM_16"),
+    sound("OGG", "VORBIS"),
+    sound("AIFF", "PCM_16"),
+]
+
+
+@FUZZ
+@given(
+    data=st.sampled_from(SOUNDS),
+    cut=st.floats(0, 1),
+    changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=8),
+)
+def test_a_sound_file_with_changed_and_missing_bytes(
+    folder: Path, data: bytes, cut: float, changes: list[tuple[int, int]]
+):
+    changed = bytearray(data)
+    for place, value in changes:
+        changed[place % len(changed)] = value
+    path = folder / "fuzz.wav"
+    path.write_bytes(bytes(changed[: int(len(changed) * (1 - cut))]))
+    try:
+        samples, rate = audio.read(path)
+    except audio.AudioError as error:
+        assert path.name in str(error)
+    else:
+        assert rate > 0 and samples.size <= audio.MAX_SAMPLES
+    try:
+        wav_facts(path)
+    except UnusableVoice as error:
+        assert path.name in str(error)

@@ -1,0 +1,209 @@
+"""What people do in mid-render, and what they, or an engine, bring that is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import wait_until
+from tests.faults.conftest import Night
+from vvbatch.profiles import bundled
+
+HOSTILE_NAMES = ["../../escape", "a/b", "..", ".", "x" * 300, "nul\x00", "line\nbreak", "-rf", "CON", "ü̈"]
+
+
+def test_the_same_script_from_two_shells_at_the_same_instant_is_rendered_once(night: Night):
+    path = night.folder / "same.yaml"
+    path.write_text(json.dumps({"version": 1, "model": "ready", "lines": [f"Line {n} of it." for n in range(50)]}))
+    words = [sys.executable, "-m", "vvbatch", "submit", str(path), "--out", str(night.out), "--json"]
+    shells = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    batches = {json.loads(shell.communicate(timeout=60)[0])["batch"] for shell in shells}
+    assert len(batches) == 1
+    night.worker()
+    night.worker()
+    assert night.ended(*batches)["counts"]["done"] == 50
+    assert len(night.rows("SELECT id FROM takes")) == 50
+    night.is_whole(*batches)
+
+
+def test_four_workers_render_each_of_2000_lines_once(night: Night):
+    for _ in range(4):
+        night.worker()
+    batch = night.submit(*[f"Line {n}." for n in range(2000)])
+    assert night.ended(batch, timeout=280)["counts"]["done"] == 2000
+    assert len(night.rows("SELECT id FROM takes")) == 2000
+    assert len(night.rows("SELECT DISTINCT worker FROM takes")) == 4
+    night.is_whole(batch)
+
+
+def test_a_cancelled_line_leaves_the_engine_within_two_steps_and_stays_cancelled(night: Night):
+    steps = night.folder / "steps"
+    night.worker(READY_STEPS=str(steps))
+    batch = night.submit("Alpha goes slowly, slowly.", "Beta goes slowly, slowly.")
+    night.rendering(batch, 2)
+    line = night.view(batch)["lines"][0]["id"]
+    before = steps.read_text().count("step ")
+    from contextlib import closing
+
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+
+    with closing(Ledger(Home.from_environment().ledger_url)) as ledger:
+        assert ledger.cancel(batch, line)
+        at = last_step(steps)
+    wait_until(lambda: "cancelled" in steps.read_text())
+    (word,) = [each for each in steps.read_text().splitlines() if each.startswith("cancelled")]
+    assert before <= at <= int(word.split()[-1]) <= at + 2
+    view = night.ended(batch)
+    assert (view["counts"]["cancelled"], view["counts"]["done"]) == (1, 1)
+    assert Counter(night.rows("SELECT state FROM takes")) == {("cancelled",): 1, ("done",): 1}
+    night.is_whole(batch)
+
+
+def last_step(steps: Path) -> int:
+    return int([each for each in steps.read_text().splitlines() if each.startswith("step")][-1].split()[1])
+
+
+def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_so(night: Night):
+    night.worker()
+    batch = night.submit(*[f"Line {n} goes slowly." for n in range(48)])
+    night.rendering(batch, 16)
+    night.shell("pause", batch)
+    paused = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    night.rendering(batch, 0)
+    time.sleep(1.5)
+    assert night.rows(f"SELECT id FROM takes WHERE created_at > '{paused}'") == []
+    night.shell("resume", batch)
+    night.rendering(batch, 16)
+    night.shell("cancel", batch)
+    view = night.ended(batch)
+    assert view["state"] == "cancelled"
+    time.sleep(4)  # a reconciler looks twice
+    assert night.view(batch)["counts"] == view["counts"]
+    night.is_whole(batch)
+
+
+@pytest.mark.parametrize("sound", ["nan", "inf", "clipped", "empty", "silent"])
+def test_an_engine_whose_audio_is_not_speech_leaves_no_file_and_a_reason(night: Night, sound: str):
+    night.worker()
+    batch = night.submit(f"This one is {sound} throughout.", "And this one is good.")
+    view = night.ended(batch)
+    assert [line["state"] for line in view["lines"]] == ["failed", "done"]
+    check = {"nan": "finite", "inf": "finite", "clipped": "clipping", "empty": "not_empty", "silent": "level"}[sound]
+    assert check in view["lines"][0]["error"]
+    assert view["lines"][0]["trouble"] == ("engine" if sound in ("nan", "inf", "empty") else "qc")
+    night.is_whole(batch)
+
+
+@pytest.mark.parametrize("what", ["vanished", "truncated", "changed", "another folder's"])
+def test_a_voice_that_is_not_what_was_planned_fails_its_line_with_the_reason(night: Night, what: str):
+    manifest = yaml.safe_load((bundled("voices") / "manifest.yaml").read_text())
+    source = bundled("voices") / manifest["voices"][0]["file"]
+    voice = night.home / "voices" / "mine.wav"
+    voice.parent.mkdir(exist_ok=True)
+    voice.write_bytes(source.read_bytes())
+    path = night.folder / "voices.yaml"
+    lines = [{"text": "Said with my own voice.", "voice": "mine"}, {"text": "And with another one."}]
+    path.write_text(json.dumps({"version": 1, "model": "ready", "lines": lines}))
+    batch = night.shell.json("submit", str(path), "--out", str(night.out))["batch"]
+    data = voice.read_bytes()
+    voice.unlink()
+    if what == "truncated":
+        voice.write_bytes(data[:-1000])
+    elif what == "changed":
+        voice.write_bytes(data[:-2] + b"\x01\x02")
+    elif what == "another folder's":
+        voice.symlink_to("/etc/hostname")
+    night.worker()
+    view = night.ended(batch)
+    assert [line["state"] for line in view["lines"]] == ["failed", "done"]
+    assert "mine" in view["lines"][0]["error"]
+    assert view["lines"][0]["trouble"] == "input"
+    assert len(night.rows("SELECT id FROM takes")) == 2  # it is not tried again
+
+
+def test_a_worker_without_its_model_ends_at_once_and_the_jobs_stay_queued(night: Night, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "no-models"))
+    batch = night.submit("Nobody can say this yet.", model="1.5b")
+    worker = night.shell.start("workers", "1.5b")
+    assert worker.wait(timeout=120) == 3
+    assert "cannot start" in worker.stdout.read()
+    assert night.view(batch)["counts"]["queued"] == 1
+    assert night.shell.json("status")["redis"]["waiting"] == {"1.5b": 1}
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_hostile_id_or_title_is_refused_or_stays_inside_the_output_folder(night: Night, name: str):
+    path = night.folder / "hostile.yaml"
+    script = {"version": 1, "title": name, "model": "ready", "lines": [{"id": name, "text": "Some words here."}]}
+    path.write_text(json.dumps(script))
+    done = night.shell("submit", str(path), "--out", str(night.out), "--json", code=None)
+    assert done.returncode in (0, 2), done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode == 0:
+        night.worker()
+        view = night.ended(json.loads(done.stdout)["batch"])
+        assert [line["state"] for line in view["lines"]] == ["done"]
+        assert Path(view["lines"][0]["path"]).resolve().is_relative_to(night.out.resolve())
+    outside = {file for file in night.folder.rglob("*.wav") if not file.is_relative_to(night.out)}
+    assert not outside
+
+
+def test_a_link_that_leads_out_of_the_output_folder_is_not_followed(night: Night):
+    configs = night.folder / "configs" / "ready.yaml"
+    configs.write_text(configs.read_text() + "retries: {resource: 1}\n")
+    batch = night.submit("The lamp went out at midnight.")
+    elsewhere = night.folder / "elsewhere"
+    elsewhere.mkdir()
+    (night.out / batch).mkdir()
+    (night.out / batch / "chapter-01").symlink_to(elsewhere)
+    worker = night.worker()
+    view = night.ended(batch)
+    assert view["counts"]["failed"] == 1
+    assert "leads out of" in view["lines"][0]["error"]
+    assert list(elsewhere.iterdir()) == []
+    assert worker.poll() is None
+
+
+YAMLS = {
+    "a bomb of aliases": "a: &a [x,x,x,x,x,x,x,x,x]\n"
+    + "\n".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]" for n in range(12)),
+    "an object tag": "lines: !!python/object/apply:os.system ['touch owned']",
+    "deep nesting": "lines: " + "[" * 20_000,
+    "a huge number": "version: " + "9" * 10_000 + "\nlines: [a]",
+    "not text": "\x00\x01\x02",
+    "a duplicate key": "version: 1\nversion: 2\nlines: [a]",
+    "a recursive alias": "lines: &a [*a]",
+}
+CSVS = {
+    "an open quote": 'id,text\n1,"never closed\n' + "x" * 100_000,
+    "a huge cell": "id,text\n1," + "x" * 5_000_000,
+    "NUL": "id,text\n1,a\x00b",
+    "no text column": "id,voice\n1,carter",
+    "more cells than columns": "id,text\n1,a,b,c,d",
+    "a formula": "id,text\n=cmd|' /C calc'!A0,hello there",
+}
+
+
+@pytest.mark.parametrize("name", [*YAMLS, *CSVS])
+def test_a_hostile_script_is_one_clear_error_in_bounded_memory(shell, home, tmp_path, name: str):
+    path = tmp_path / ("hostile.yaml" if name in YAMLS else "hostile.csv")
+    path.write_text((YAMLS | CSVS)[name], encoding="utf-8")
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({3 << 30}, {3 << 30}))"
+    code = (
+        f"{limited}\nimport sys; sys.argv = ['vvbatch', 'check', {str(path)!r}]\nfrom vvbatch.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hostile" in done.stderr
+    assert not (Path.cwd() / "owned").exists()
+    assert not (tmp_path / "owned").exists()

@@ -1,0 +1,204 @@
+"""The queue's server, the ledger and the disk fail while lines are rendered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.faults.conftest import Night
+from vvbatch import server
+from vvbatch.home import Home
+from vvbatch.server import signal_server
+
+
+def test_submit_without_a_server_exits_3_and_records_nothing(shell, script, home, tmp_path, monkeypatch):
+    monkeypatch.setenv("VVBATCH_REDIS_URL", f"unix://{tmp_path}/nobody.sock")
+    done = shell("submit", str(script("Nobody hears this.")), "--out", str(tmp_path / "out"), code=3, timeout=30)
+    assert "does not answer" in done.stderr
+    assert not (tmp_path / "out").exists()
+    monkeypatch.delenv("VVBATCH_REDIS_URL")
+    assert shell.json("ledger", "batches") == []
+
+
+def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Night):
+    worker = night.worker()
+    batch = night.submit(*[f"Line {n} goes slowly." for n in range(24)])
+    night.rendering(batch, 16)
+    night.stop_server_for_good()
+    time.sleep(15)
+    assert night.view(batch)["counts"]["done"] == 16
+    night.start_server()
+    assert night.ended(batch)["counts"]["done"] == 24
+    assert worker.poll() is None
+    assert Counter(night.rows("SELECT state, attempt FROM takes")) == {("done", 1): 24}
+    night.is_whole(batch)
+
+
+def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(night: Night):
+    night.worker()
+    batch = night.submit(*[f"Line {n} goes slowly." for n in range(40)])
+    night.rendering(batch, 16)
+    signal_server(Home.from_environment(), signal.SIGKILL)
+    assert night.ended(batch)["counts"]["done"] == 40
+    night.is_whole(batch)
+
+
+def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(night: Night):
+    batch = night.submit(*[f"Line {n} of a lost queue." for n in range(30)])
+    night.redis().flushall()
+    assert night.shell.json("status")["redis"]["lost"] == {"ready": 30}
+    assert "30 lines of ready are missing in the queue" in night.shell("status").stdout.replace("\n", " ")
+    night.shell("resume", batch)
+    assert night.shell.json("status")["redis"]["lost"] == {}
+    night.redis().flushall()
+    night.worker()
+    assert night.ended(batch)["counts"]["done"] == 30
+    assert len(night.rows("SELECT id FROM takes")) == 30
+    night.is_whole(batch)
+
+
+def test_a_server_wiped_while_a_worker_renders_loses_neither_lines_nor_the_worker(night: Night):
+    worker = night.worker()
+    batch = night.submit(*[f"Line {n} goes slowly." for n in range(24)])
+    night.rendering(batch, 16)
+    night.redis().flushall()
+    assert night.ended(batch)["counts"]["done"] == 24
+    assert Counter(night.rows("SELECT state, attempt FROM takes")) == {("done", 1): 24}
+    seen = night.shell.json("status")["workers"]
+    assert [each["alive"] for each in seen] == [True]
+    assert worker.poll() is None
+
+
+def test_a_ledger_that_is_locked_for_30_s_gets_its_results_afterwards(night: Night):
+    worker = night.worker()
+    batch = night.submit(*[f"Line {n} goes slowly." for n in range(20)])
+    night.rendering(batch, 16)
+    locked(night.home, 30)
+    assert night.ended(batch)["counts"]["done"] == 20
+    assert worker.poll() is None
+    assert Counter(state for (state,) in night.rows("SELECT state FROM takes"))["done"] == 20
+    once = night.rows("SELECT line_id FROM takes GROUP BY line_id HAVING count(*) > 1")
+    assert once == []
+    night.is_whole(batch)
+
+
+def locked(home: Path, seconds: float) -> None:
+    with closing(sqlite3.connect(home / "ledger.sqlite3", timeout=60, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
+
+
+def test_what_a_worker_held_when_it_was_killed_is_recorded_by_verify_repair(night: Night):
+    batch = night.submit("This one goes slowly.")
+    worker = night.worker()
+    night.rendering(batch, 1)
+    lock = threading.Thread(target=locked, args=(night.home, 32))
+    lock.start()
+    wait_until(lambda: list((night.home / "pending").glob("*.json")), timeout=60)
+    wait_until(lambda: list(night.out.rglob(".tmp-*")), timeout=60)
+    worker.kill()
+    lock.join()
+    assert night.view(batch)["counts"]["done"] == 0
+    done = night.shell.json("verify", "--repair")
+    assert [each["line"] for each in done["repaired"]] == [night.view(batch)["lines"][0]["id"]]
+    assert night.view(batch)["counts"]["done"] == 1
+    night.is_whole(batch)
+
+
+@pytest.fixture
+def small_disk(night: Night):
+    """8 MB of tmpfs as the output folder."""
+    night.out.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", night.out], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root; a full disk is also tested by an injected ENOSPC")
+    yield night.out
+    subprocess.run(["umount", "--lazy", night.out], check=True)
+
+
+def test_a_full_disk_pauses_the_queue_with_a_reason_and_room_resumes_it(night: Night, small_disk: Path):
+    first = night.submit("The first line of all.", title="First")
+    worker = night.worker()
+    night.ended(first)
+    older = night.view(first)["lines"][0]["path"]
+    filler = small_disk / "filler"
+    batch = night.submit(*[f"Line {n} goes slowly." for n in range(8)], title="Second")
+    night.rendering(batch, 8)
+    fill(filler, small_disk)
+    wait_until(lambda: paused(night), timeout=60)
+    assert "no room" in paused(night)
+    assert "no room" in night.shell("status").stdout
+    assert night.view(batch)["counts"]["failed"] == 0
+    Path(older).read_bytes()
+    filler.unlink()
+    assert night.ended(batch)["counts"]["done"] == 8
+    assert paused(night) is None
+    assert worker.poll() is None
+    night.is_whole(
+        first,
+    )
+
+
+def fill(filler: Path, disk: Path) -> None:
+    with filler.open("wb") as file:
+        file.write(b"x" * max(shutil.disk_usage(disk).free - 4096, 0))
+
+
+def paused(night: Night) -> str | None:
+    rows = night.rows("SELECT reason FROM queues")
+    return rows[0][0] if rows else None
+
+
+@pytest.mark.parametrize("point", ["store.temp_written", "store.renamed", "store.temp_opened", "store.folder_synced"])
+@pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EIO"])
+def test_a_disk_that_fails_a_write_costs_one_more_try_and_no_file(night: Night, point: str, error: str):
+    batch = night.submit("The lamp went out at midnight.")
+    worker = night.worker(VVBATCH_FAULTS=f"{point}={error}")
+    view = night.ended(batch)
+    assert view["counts"]["done"] == 1
+    assert worker.poll() is None
+    assert sorted(night.rows("SELECT attempt, state FROM takes")) == [(1, "failed"), (2, "done")]
+    assert night.rows("SELECT trouble FROM lines") == [("resource",)]
+    night.is_whole(batch)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders")
+def test_an_output_folder_that_was_turned_read_only_is_waited_for(night: Night):
+    batch = night.submit("The lamp went out at midnight.")
+    night.out.chmod(0o500)
+    night.worker()
+    try:
+        wait_until(lambda: night.rows("SELECT troubles FROM lines WHERE trouble = 'resource'"))
+    finally:
+        night.out.chmod(0o700)
+    assert night.ended(batch)["counts"]["done"] == 1
+    night.is_whole(batch)
+
+
+def test_an_output_folder_that_cannot_be_made_fails_its_lines_with_the_reason_at_last(night: Night):
+    configs = night.folder / "configs" / "ready.yaml"
+    configs.write_text(configs.read_text() + "retries: {resource: 2}\n")
+    batch = night.submit("The lamp went out at midnight.")
+    shutil.rmtree(night.out)
+    night.out.write_text("a file, where a folder was")
+    night.worker()
+    view = night.ended(batch)
+    assert view["counts"]["failed"] == 1
+    assert "cannot be written" in view["lines"][0]["error"]
+    assert night.rows("SELECT trouble, troubles FROM lines") == [("resource", '{"resource":3}')]
+    assert night.rows("SELECT count(*) FROM takes") == [(0,)]
+    assert server.EmbeddedServer(Home.from_environment()).is_up()

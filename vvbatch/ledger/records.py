@@ -1,0 +1,149 @@
+"""What goes into the ledger and comes out of it: batches to record, claims that fence, outcomes of takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from sqlalchemy import and_
+
+from vvbatch.ledger.schema import lines
+
+if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.plan import PlannedLine
+
+Item = TypeVar("Item")
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """itertools.batched, which Python 3.11 does not have."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def utc_now() -> str:
+    """ISO 8601 in UTC with microseconds: sorts as text."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    id: str
+    title: str
+    script: str
+    fingerprint: str
+    model: str | None
+    priority: str
+    out: str
+
+
+@dataclass(frozen=True)
+class CachedTake:
+    """A finished take with the same key; whether its file still has its hash is for the caller to see."""
+
+    take_id: str
+    path: str
+    sha256: str
+
+
+class Fence(Protocol):
+    """Whose attempt at which line: what a late finisher is told by."""
+
+    @property
+    def line_id(self) -> str: ...
+    @property
+    def worker(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A line that this worker may render: what to render, and the numbers that fence late finishers."""
+
+    line_id: str
+    batch_id: str
+    line: str
+    number: int
+    chapter: int
+    model: str
+    out: str
+    key: str
+    control_hash: str
+    text: str
+    request: Mapping[str, Any]
+    takes: int
+    attempt: int
+    crashes: int
+    worker: str
+    cached: CachedTake | None = None
+    troubles: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a take ended, in the ledger's columns. `qc` rows are name, value, limit, ok."""
+
+    state: str
+    error: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    duration_s: float | None = None
+    wall_s: float | None = None
+    first_chunk_s: float | None = None
+    peak_dbfs: float | None = None
+    loudness_lufs: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    qc: Sequence[tuple[str, Any, Any, bool]] = ()
+
+
+CLAIM_COLUMNS = (
+    "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "request", "takes",
+    "attempt", "crashes",
+)  # fmt: skip
+
+
+def still_claimed(claim: Fence) -> Any:
+    """The condition that the line is still this claim's: the fence against late finishers."""
+    return and_(
+        still_at_attempt(claim),
+        lines.c.state == "rendering",
+        lines.c.worker == claim.worker,
+    )
+
+
+def still_at_attempt(claim: Fence) -> Any:
+    """The condition that nobody has begun another take of the line."""
+    return and_(lines.c.id == claim.line_id, lines.c.attempt == claim.attempt)
+
+
+def line_key(batch_id: str, number: int) -> str:
+    """The ledger's id of a line, which is also its job's: letters, digits and dashes are all that rq allows."""
+    return f"{batch_id}-{number:05d}"
+
+
+def line_row(batch_id: str, line: PlannedLine, cached: tuple[CachedTake, str] | None, now: str) -> dict[str, Any]:
+    take, path = cached if cached else (None, None)
+    return {
+        **vars(line),
+        "id": line_key(batch_id, line.number),
+        "batch_id": batch_id,
+        "state": "cached" if take else "queued",
+        "attempt": 0,
+        "crashes": 0,
+        "take_id": take.take_id if take else None,
+        "path": path,
+        "sha256": take.sha256 if take else None,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def final_state(states: Collection[str]) -> str:
+    """The state of a batch whose lines have these, none of them open."""
+    return "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"

@@ -1,0 +1,225 @@
+"""What the ledger does about lines whose worker died, or has lost sight of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import RowMapping, and_, exists, func, not_, or_, select
+
+from vvbatch.ledger.database import write
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes, workers
+from vvbatch.profiles import Retries
+
+
+class Fate(NamedTuple):
+    """What a line in a dead worker's hands becomes; `counts` are the columns that say why."""
+
+    state: str
+    counts: dict[str, object]
+    error: str | None
+
+
+class Leftover(NamedTuple):
+    """A take that will not be finished, and where its line's file would have been."""
+
+    take_id: str
+    out: str
+    batch_id: str
+    chapter: int
+    number: int
+    line: str
+
+
+def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: str = "crash") -> list[tuple[str, str]]:
+    """A worker is dead: its takes crashed; its lines wait again, or fail after their model's limit.
+
+    `cause` is `crash` or `timeout`. Returns (line id, batch id) of every line that was in its hands.
+    """
+    now = ledger.now()
+    with write(ledger.engine) as connection:
+        mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
+        rows = connection.execute(select(lines).where(mine).with_for_update()).mappings().all()
+        for row in rows:
+            state, counts, error = fate(row, len(rows), retries.get(row["model"], Retries()), cause)
+            values = {**counts, "state": state, "trouble": cause, "error": error, "worker": None, "updated_at": now}
+            connection.execute(lines.update().where(lines.c.id == row["id"]).values(**values))
+        why = "the worker died" if cause == "crash" else "the worker made no progress and was killed"
+        connection.execute(
+            takes.update()
+            .where(takes.c.worker == worker, takes.c.state == "rendering")
+            .values(state="crashed", error=why, ended_at=now)
+        )
+        connection.execute(workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now))
+        detail = {"lines": [row["id"] for row in rows], "cause": cause}
+        ledger.note(connection, "worker died", worker=worker, detail=detail)
+    return [(row["id"], row["batch_id"]) for row in rows]
+
+
+def fate(row: RowMapping, in_hand: int, retries: Retries, cause: str) -> Fate:
+    """A line that was not alone in the worker's hands is only a suspect: it is not blamed, but may be put alone."""
+    if in_hand > 1:
+        return Fate("queued", {"suspicion": row["suspicion"] + 1}, None)
+    if cause == "timeout":
+        count = (row["troubles"] or {}).get("timeout", 0) + 1
+        counts: dict[str, object] = {"troubles": {**(row["troubles"] or {}), "timeout": count}}
+        limit, told = (
+            retries.timeout,
+            f"quarantined: its worker made no progress {count} times while rendering it alone",
+        )
+    else:
+        count = row["crashes"] + 1
+        counts = {"crashes": count}
+        limit, told = retries.crash, f"quarantined: its worker died {count} times while rendering it alone"
+    return Fate("failed", counts, told) if count > limit else Fate("queued", counts, None)
+
+
+def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
+    """Put back the lines that the ledger believes in a living worker's hands, and are not: their end was not recorded.
+
+    Returns their ids.
+    """
+    now = ledger.now()
+    with write(ledger.engine) as connection:
+        held = set(in_hand)
+        mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
+        lost = [
+            line_id for line_id in connection.execute(select(lines.c.id).where(mine)).scalars() if line_id not in held
+        ]
+        connection.execute(
+            lines.update().where(lines.c.id.in_(lost)).values(state="queued", worker=None, updated_at=now)
+        )
+        unfinished = and_(takes.c.line_id.in_(lost), takes.c.worker == worker, takes.c.state == "rendering")
+        told = "the ledger could not be written when it ended"
+        connection.execute(takes.update().where(unfinished).values(state="failed", error=told, ended_at=now))
+    return lost
+
+
+def leftovers(ledger: Ledger, worker: str) -> list[Leftover]:
+    """The takes that a dead worker has not finished: each may have left a temporary file."""
+    query = (
+        select(takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
+        .join_from(takes, lines, lines.c.id == takes.c.line_id)
+        .join(batches, batches.c.id == takes.c.batch_id)
+        .where(takes.c.worker == worker, takes.c.state == "rendering")
+    )
+    with ledger.engine.connect() as connection:
+        return [Leftover(*row) for row in connection.execute(query)]
+
+
+def place_of(ledger: Ledger, line_id: str) -> Leftover | None:
+    """Where a line's file belongs; None for a line that the ledger does not have."""
+    query = (
+        select(batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+        .where(lines.c.id == line_id)
+    )
+    with ledger.engine.connect() as connection:
+        row = connection.execute(query).first()
+    return Leftover("", *row) if row else None
+
+
+def open_folders(ledger: Ledger) -> list[Path]:
+    """The folders of the batches that have not ended."""
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(select(batches.c.id, batches.c.out).where(batches.c.ended_at.is_(None)))
+        return [Path(row.out, row.id) for row in rows]
+
+
+def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
+    """The takes of a line that its worker could not close when the ledger was away."""
+    unfinished = and_(takes.c.line_id == line_id, takes.c.worker == worker, takes.c.state == "rendering")
+    with write(ledger.engine) as connection:
+        connection.execute(takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now()))
+
+
+def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
+    """Done lines (by their ids in the script) whose file is not what it was wait again; their takes are superseded."""
+    now = ledger.now()
+    which = and_(lines.c.batch_id == batch_id, lines.c.line.in_(list(names)), lines.c.state.in_(("done", "cached")))
+    with write(ledger.engine) as connection:
+        ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
+        kept = and_(takes.c.line_id.in_(ids), takes.c.state == "done")
+        told = {"state": "superseded", "error": "its file was missing or changed"}
+        connection.execute(takes.update().where(kept).values(told))
+        waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}
+        connection.execute(lines.update().where(lines.c.id.in_(ids)).values(waits))
+        ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+        connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
+        ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
+
+
+def unsettled(ledger: Ledger) -> list[str]:
+    """Open batches with no open line, and ended ones without a manifest: their last worker died on the way."""
+    has_open = exists().where(lines.c.batch_id == batches.c.id, lines.c.state.in_(LINE_OPEN))
+    wanting = or_(and_(batches.c.ended_at.is_(None), ~has_open), lacks_manifest())
+    with ledger.engine.connect() as connection:
+        return list(connection.execute(select(batches.c.id).where(wanting)).scalars())
+
+
+def needs_manifest(ledger: Ledger, batch_id: str) -> bool:
+    with ledger.engine.connect() as connection:
+        return (
+            connection.execute(select(batches.c.id).where(batches.c.id == batch_id, lacks_manifest())).first()
+            is not None
+        )
+
+
+def manifest_written(ledger: Ledger, batch_id: str, sha256: str) -> None:
+    with write(ledger.engine) as connection:
+        mine = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+        connection.execute(batches.update().where(mine).values(manifest_sha256=sha256))
+
+
+def is_suspect(ledger: Ledger, line_id: str, company: int) -> bool:
+    """Whether a worker died with this line alone, or more than `company` died with it among others."""
+    suspect = or_(lines.c.crashes > 0, lines.c.suspicion > company, lines.c.trouble == "timeout")
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(lines.c.id).where(lines.c.id == line_id, suspect)).first() is not None
+
+
+def no_longer_wanted(ledger: Ledger, worker: str, line_ids: Sequence[str]) -> dict[str, str]:
+    """Which of these lines are not this worker's any more, with their state; asked between steps."""
+    if not line_ids:
+        return {}
+    mine = and_(lines.c.state == "rendering", lines.c.worker == worker)
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(select(lines.c.id, lines.c.state).where(lines.c.id.in_(line_ids), not_(mine)))
+        return {row.id: row.state for row in rows}
+
+
+def rendering_by(ledger: Ledger) -> dict[str, list[str]]:
+    """Line ids in work, by worker name."""
+    by_worker: dict[str, list[str]] = {}
+    with ledger.engine.connect() as connection:
+        for row in connection.execute(select(lines.c.id, lines.c.worker).where(lines.c.state == "rendering")):
+            by_worker.setdefault(row.worker or "", []).append(row.id)
+    return by_worker
+
+
+def lacks_manifest() -> Any:
+    return and_(batches.c.ended_at.is_not(None), batches.c.manifest_sha256.is_(None))
+
+
+def worker_lives(ledger: Ledger, name: str) -> None:
+    """Also a way to learn whether the ledger takes writes: raises the database's error when it does not."""
+    with write(ledger.engine) as connection:
+        connection.execute(workers.update().where(workers.c.id == name).values(state="running", ended_at=None))
+
+
+def waiting_count(ledger: Ledger, model: str) -> int:
+    query = (
+        select(func.count())
+        .select_from(lines.join(batches, batches.c.id == lines.c.batch_id))
+        .where(lines.c.state == "queued", lines.c.model == model, batches.c.state == "open")
+    )
+    with ledger.engine.connect() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def running(ledger: Ledger) -> set[str]:
+    """The workers that have not said that they stopped: some of them may be dead."""
+    with ledger.engine.connect() as connection:
+        return set(connection.execute(select(workers.c.id).where(workers.c.state == "running")).scalars())

@@ -1,0 +1,182 @@
+"""Finished takes that the ledger has not recorded yet: noted before the file gets its name, forgotten after the row.
+
+Whoever comes after a crash or an outage finds here what needs not be rendered again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+
+from vvbatch import faults, store
+from vvbatch.batches import end_if_complete
+from vvbatch.ledger import Claim, Ledger, Outcome
+from vvbatch.ledger.database import to_json
+from vvbatch.ledger.recovery import place_of, supersede_others
+
+log = logging.getLogger("vvbatch.pending")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the ledger needs to know of a finished take. It is a fence, as a claim is."""
+
+    take_id: str
+    line_id: str
+    worker: str
+    attempt: int
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, claim: Claim, take_id: str, outcome: Outcome) -> Note:
+        return cls(take_id, claim.line_id, claim.worker, claim.attempt, outcome)
+
+
+class LedgerAway(Exception):
+    """The ledger does not take a result now: it is held, with its file."""
+
+
+class FileGone(Exception):
+    """Neither the temporary nor the final file is what the note says."""
+
+
+@dataclass
+class Pending:
+    """The notes of a home, as small files in `folder`; what this process holds also in memory: the disk may be full."""
+
+    folder: Path
+    waiting: dict[str, Note] = field(default_factory=dict)  # this process's, which the ledger could not take
+    ledger_away: bool = False  # the last write failed: results go here until one succeeds
+
+    @contextlib.contextmanager
+    def noted(self, note: Note, staged: store.Staged) -> Iterator[None]:
+        """The block publishes and records the take. Raises LedgerAway, and keeps note and file, when it could not.
+
+        The note is not synced: a power cut may lose it, which costs a rendering, and a sync costs as much as the line's
+        whole row.
+        """
+        try:
+            if self.ledger_away:
+                raise LedgerAway
+            with contextlib.suppress(OSError):  # it is only needed after a crash
+                self.write(note, sync=False)
+            faults.point("pending.noted")
+            yield
+        except (DBAPIError, LedgerAway) as error:
+            self.ledger_away = True
+            staged.keep()
+            self.hold(note)
+            raise LedgerAway from error
+        except BaseException:
+            self.forget(note)
+            raise
+        self.forget(note)
+
+    def hold(self, note: Note) -> None:
+        self.waiting[note.take_id] = note
+        try:
+            self.write(note, sync=True)
+        except OSError as error:
+            log.warning("take %s is held in memory only: %s", note.take_id, error)
+
+    def write(self, note: Note, *, sync: bool) -> None:
+        data = to_json(vars(note) | {"outcome": vars(note.outcome)}).encode()
+        if sync:
+            store.write_atomically(self.file_of(note), data)
+            return
+        temp = store.temp_of(self.file_of(note), note.take_id)
+        temp.write_bytes(data)
+        temp.replace(self.file_of(note))
+
+    def forget(self, note: Note) -> None:
+        self.waiting.pop(note.take_id, None)
+        self.file_of(note).unlink(missing_ok=True)
+
+    def file_of(self, note: Note) -> Path:
+        return self.folder / f"{note.take_id}.json"
+
+    def notes(self) -> Iterator[Note]:
+        """Everybody's; what cannot be read was cut short by a power cut, and is removed."""
+        for file in sorted(self.folder.glob("*.json")):
+            try:
+                data: dict[str, Any] = msgspec.json.decode(file.read_bytes())
+                data["outcome"] = Outcome(**data["outcome"])
+                yield Note(**data)
+            except FileNotFoundError:
+                continue  # its worker has just recorded it
+            except (msgspec.DecodeError, TypeError, KeyError) as error:
+                log.warning("%s cannot be read and is removed: %s", file, error)
+                file.unlink(missing_ok=True)
+
+    def temps(self) -> set[Path]:
+        """The temporary files that notes wait for."""
+        notes = [*self.notes(), *self.waiting.values()]
+        return {store.temp_of(Path(note.outcome.path), note.take_id) for note in notes if note.outcome.path}
+
+    def replay(self, ledger: Ledger, notes: Iterable[Note], *, orphaned: bool) -> list[Note]:
+        """Bring notes into the ledger, their files into place. Returns those that were kept.
+
+        Raises the database's error when the ledger does not take them. `orphaned`: their worker is dead.
+        """
+        kept = []
+        for note in list(notes):
+            if settle(ledger, note, orphaned=orphaned):
+                kept.append(note)
+            self.forget(note)
+        return kept
+
+    def replay_own(self, ledger: Ledger) -> list[Note]:
+        """What this process holds. Raises the database's error when the ledger still does not take it."""
+        kept = self.replay(ledger, self.waiting.values(), orphaned=False)
+        self.ledger_away = False
+        return kept
+
+    def replay_dead(self, ledger: Ledger, is_dead: Container[str]) -> list[Note]:
+        """What dead workers left."""
+        return self.replay(ledger, [note for note in self.notes() if note.worker in is_dead], orphaned=True)
+
+
+def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
+    """Record one finished take if its line still wants it and its file is there, whole. Raises the database's error."""
+    place = place_of(ledger, note.line_id)
+    if place is None:
+        return False
+    path = store.line_path(Path(place.out), place.batch_id, place.chapter, place.number, place.line)
+    temp = store.temp_of(path, note.take_id)
+
+    def publish() -> None:
+        if has_hash(temp, note.outcome.sha256):
+            temp.replace(path)
+        elif not has_hash(path, note.outcome.sha256):
+            raise FileGone(path)
+        store.sync_folder(path.parent)
+
+    def discard() -> None:
+        if has_hash(path, note.outcome.sha256):
+            path.unlink()
+
+    try:
+        kept = ledger.keep_take(note, note.take_id, note.outcome, publish, orphaned=orphaned, discard=discard)
+        temp.unlink(missing_ok=True)
+    except (FileGone, OSError) as error:
+        log.warning("the file of take %s cannot be used: %s", note.take_id, error)
+        return False
+    if kept:
+        supersede_others(ledger, note.line_id, note.worker)
+        log.warning("%s: take %s is recorded now", note.line_id, note.take_id)
+        end_if_complete(ledger, place.batch_id)
+    return kept
+
+
+def has_hash(path: Path, sha256: str | None) -> bool:
+    try:
+        return not path.is_symlink() and store.sha256_file(path) == sha256
+    except OSError:
+        return False
