@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import unicodedata
@@ -12,12 +13,13 @@ import redis
 
 from vvbatch import faults, queue, store
 from vvbatch.batches import end_if_complete
-from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.records import line_key
+from vvbatch.ledger import CachedTake, Ledger, NewBatch, cached
+from vvbatch.ledger.records import chunks, line_key
 from vvbatch.plan import Plan
 
 SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
 BYTES_PER_SECOND = 48_000
+SERVED_AT_ONCE = 100  # cached lines; their files get their names while the ledger is locked
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,14 @@ def submit(
     room = int(sum(len(line.text) for line in plan.lines) * SECONDS_PER_CHARACTER * BYTES_PER_SECOND)
     store.check_writable(out, room)
     batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
-    cached = link_cached(plan, ledger, out, batch_id)
     batch = NewBatch(batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out))
-    found_id, created = ledger.add_batch(batch, plan.lines, cached)
+    found_id, created = ledger.add_batch(batch, plan.lines, {})
     if created:
         faults.point("submit.recorded")
-        waiting = [
-            (line_key(batch_id, line.number), line.model, priority) for line in plan.lines if line.line not in cached
-        ]
-        queue.enqueue(connection, waiting, at_front=at_front)
+        serve_cached(plan, ledger, out, batch_id)
+        queue.enqueue(connection, ledger.waiting_lines(batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:
-        for _, path in cached.values():
-            Path(path).unlink()
         ledger.set_batch_state(found_id, "open", only_from=("paused",))
         restore(ledger, connection, found_id)
     return Submitted(found_id, created)
@@ -64,21 +61,23 @@ def restore(ledger: Ledger, connection: redis.Redis, batch_id: str) -> int:
     return len(waiting)
 
 
-def link_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> dict[str, tuple[CachedTake, str]]:
-    """Bring the files of equal takes into the new batch; one that is gone or changed is not used."""
+def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
+    """Bring the files of equal takes into the new batch; one that is gone or changed is not used.
+
+    The batch is recorded already, so that files of a submit that dies here belong to lines that wait, and are replaced.
+    """
     takes = ledger.cached_takes(line.key for line in plan.lines)
-    linked: dict[str, tuple[CachedTake, str]] = {}
-    for line in plan.lines:
-        take = takes.get(line.key)
-        if take is None:
-            continue
-        path = store.line_path(out, batch_id, line.chapter, line.number, line.line)
-        try:
-            store.link_or_copy(Path(take.path), path, take.sha256)
-        except (OSError, store.StoreError):
-            continue
-        linked[line.line] = (take, str(path))
-    return linked
+    known = [line for line in plan.lines if line.key in takes]
+    for chunk in chunks(known, SERVED_AT_ONCE):
+        with contextlib.ExitStack() as staged_files:
+            served: list[tuple[str, CachedTake, store.Staged]] = []
+            for line in chunk:
+                take = takes[line.key]
+                path = store.line_path(out, batch_id, line.chapter, line.number, line.line)
+                with contextlib.suppress(OSError, store.StoreError):
+                    staged = staged_files.enter_context(store.stage_copy(Path(take.path), path, take.sha256))
+                    served.append((line_key(batch_id, line.number), take, staged))
+            cached.serve_cached(ledger, served)
 
 
 def slug(title: str, longest: int = 40) -> str:

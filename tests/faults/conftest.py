@@ -78,7 +78,8 @@ class Night:
     def is_whole(self, *batches: str) -> None:
         """Every done line has its file, nothing else lies there, nothing is left to be mended."""
         wait_until(lambda: not problems(self.home, self.out))
-        self.shell("verify", *batches)
+        for batch in batches:
+            self.shell("verify", batch)
         wait_until(lambda: not list((self.home / "pending").iterdir()))
 
 

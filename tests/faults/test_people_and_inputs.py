@@ -207,3 +207,17 @@ def test_a_hostile_script_is_one_clear_error_in_bounded_memory(shell, home, tmp_
     assert "hostile" in done.stderr
     assert not (Path.cwd() / "owned").exists()
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("point", ["store.linked", "store.renamed", "store.folder_synced"])
+def test_a_submit_that_dies_while_it_links_cached_files_leaves_no_stray(night: Night, monkeypatch, point: str):
+    night.worker()
+    first = night.submit("One line of it.", "And another one.", title="First")
+    night.ended(first)
+    monkeypatch.setenv("VVBATCH_FAULTS", f"{point}=kill")
+    with pytest.raises(AssertionError, match="exit -9"):
+        night.submit("One line of it.", "And another one.", title="Second")
+    monkeypatch.delenv("VVBATCH_FAULTS")
+    (second,) = [batch for (batch,) in night.rows("SELECT id FROM batches") if batch != first]
+    assert night.ended(second)["counts"]["cached"] == 2
+    night.is_whole(first, second)
