@@ -29,7 +29,7 @@ fuzz: $(VENV)/.dev
 	$(PIP) 'atheris>=2.3'
 	$(BIN)/python -m tests.faults.fuzz -max_total_time=$(SECONDS) -max_len=4096
 
-# Licences of all that is installed, then what is publicly known to be vulnerable in it (asks pypi.org).
+# Licences of all that is installed, then what is publicly known to be vulnerable in it (asks the package index).
 audit: $(VENV)/.dev
 	$(PIP) 'pip-licenses>=5' 'pip-audit>=2.7'
 	$(BIN)/pip-licenses --order=license --fail-on 'GNU Affero General Public License v3;Proprietary'

@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import event
 
 from tests.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
-from vvbatch.ledger import Ledger
+from vvbatch.ledger import Ledger, recovery
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, failures, line_ids
+from vvbatch.profiles import Retries
 
 LARGE = r"SCAN (lines|takes|qc_results|events|last)\b(?! USING)"
 
@@ -66,9 +67,9 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: list_takes(ledger, Filter(limit=5)),
         lambda ledger: ledger.cached_takes([planned(1, "One.", "a").key]),
         lambda ledger: ledger.waiting_lines(model="draft"),
-        lambda ledger: ledger.waiting_count("draft"),
-        lambda ledger: ledger.rendering_by(),
-        lambda ledger: ledger.unsettled(),
+        lambda ledger: recovery.waiting_count(ledger, "draft"),
+        recovery.rendering_by,
+        recovery.unsettled,
     ],
 )
 def test_reading_does_not_go_through_whole_tables(ledger, read):
@@ -79,8 +80,8 @@ def test_rendering_a_line_and_burying_a_worker_do_not_go_through_whole_tables(le
     def work() -> None:
         render(ledger, "a", 3)
         begin(ledger, "b", 3, worker="dead")
-        ledger.abandon("dead", {"draft": 1})
-        ledger.cancelled_among([line_id("a", 4)])
+        recovery.abandon(ledger, "dead", {"draft": Retries()})
+        recovery.no_longer_wanted(ledger, "w", [line_id("a", 4)])
         ledger.cancel("a")
         ledger.settle("a")
         ledger.retry("a")
