@@ -18,7 +18,7 @@ PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
 
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "path", "sha256", "error", "trouble")
+LINE_SHOWN = ("line", "state", "path", "sha256", "error")
 
 
 class UnknownBatch(LookupError):
@@ -215,7 +215,6 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
             "take": row.take,
             "qc": checks.get(row.take, []),
             "error": row.error,
-            "trouble": row.trouble,
         }
         for row in rows
     ]
