@@ -176,7 +176,7 @@ def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) ->
     write = f"[store.write_atomically(Path({str(tmp_path)!r}) / str(n), b'x') for n in range(5)]"
     assert child(write, "store.renamed@3=kill").returncode == -signal.SIGKILL
     assert names(tmp_path) == ["0", "1", "2"]
-    assert "allowed are kill and errno names" in child(write, "store.begin=explode").stderr
+    assert "allowed are kill, stop and errno names" in child(write, "store.begin=explode").stderr
 
 
 def test_a_full_disk_leaves_older_files_whole(tmp_path: Path) -> None:

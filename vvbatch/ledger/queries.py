@@ -20,7 +20,7 @@ PACE_TAKES = 200
 
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "path", "sha256", "error", "trouble")
+LINE_SHOWN = ("line", "state", "path", "sha256", "error")
 
 
 class UnknownBatch(LookupError):
@@ -223,7 +223,6 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
             "take": row.take,
             "qc": checks.get(row.take, []),
             "error": row.error,
-            "trouble": row.trouble,
         }
         for row in rows
     ]
