@@ -10,6 +10,7 @@ import pytest
 from tests import ledgers
 from vvbatch.engine import EngineFacts
 from vvbatch.journal import Journal, JournalledLedger
+from vvbatch.ledger.recovery import waiting_count
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -54,7 +55,7 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     before = len(lines_of(path))
     assert book.claim(ledgers.line_id("b", 1), "w2") is None
     assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
-    assert not book.fail_line(claim, "late")
+    assert not book.fail_line(claim, "engine", "late")
     assert len(lines_of(path)) == before
     book.close()
 
@@ -64,7 +65,7 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_ledger(
 ) -> None:
     book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(tmp_path / "gone" / "journal.jsonl"))
     ledgers.add_batch(book, "b", ["One."])
-    assert book.waiting_count("draft") == 1
+    assert waiting_count(book, "draft") == 1
     assert "could not be written" in caplog.text
     book.close()
 

@@ -54,7 +54,7 @@ def test_a_damaged_model_is_broken_with_its_message_and_remedy(
 
 
 def test_a_ledger_with_a_torn_page_is_broken(cli: Cli, home: Path) -> None:
-    home.mkdir()
+    home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
     ledgers.add_batch(book, "b", [f"Line {number}." for number in range(200)])
     book.close()
@@ -70,7 +70,7 @@ def test_a_ledger_with_a_torn_page_is_broken(cli: Cli, home: Path) -> None:
 
 
 def test_a_file_that_is_no_ledger_is_broken(cli: Cli, home: Path) -> None:
-    home.mkdir()
+    home.mkdir(mode=0o700)
     (home / "ledger.sqlite3").write_text("hello" * 1000)
     assert "cannot be read" in findings(cli, code=1)["ledger"]["value"]
 
@@ -92,7 +92,7 @@ def test_a_server_that_is_named_but_away_is_broken(cli: Cli, monkeypatch: pytest
 
 
 def test_lines_that_failed_and_lines_that_wait_are_noted(cli: Cli, home: Path) -> None:
-    home.mkdir()
+    home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
     ledgers.add_batch(book, "b", ["One.", "Two."])
     ledgers.fail(book, "b", 1)
@@ -103,7 +103,7 @@ def test_lines_that_failed_and_lines_that_wait_are_noted(cli: Cli, home: Path) -
 
 
 def test_a_worker_that_died_with_lines_in_hand_is_broken(cli: Cli, home: Path) -> None:
-    home.mkdir()
+    home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
     ledgers.add_batch(book, "b", ["One."])
     book.worker_started("w1", "draft", "host", 1, {})
