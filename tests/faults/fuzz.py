@@ -12,12 +12,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["vvbatch"]):
-    from vvbatch.voices.wav import wav_facts
-
     from vvbatch import audio
     from vvbatch.script import parse
     from vvbatch.script.model import ScriptError
     from vvbatch.voices import UnusableVoice
+    from vvbatch.voices.library import refuse_unfit
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 KINDS = ("yaml", "csv", "txt", "wav")
@@ -38,7 +37,7 @@ def one_input(data: bytes) -> None:
     except audio.AudioError as error:
         str(error)
     try:
-        wav_facts(path)
+        refuse_unfit(path)
     except UnusableVoice as error:
         str(error)
 

@@ -10,12 +10,12 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vvbatch.voices.wav import wav_facts
 
 from vvbatch import audio
 from vvbatch.script import parse
 from vvbatch.script.model import ScriptError
 from vvbatch.voices import UnusableVoice
+from vvbatch.voices.library import refuse_unfit
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PIECES = st.sampled_from(
@@ -117,6 +117,6 @@ def test_a_sound_file_with_changed_and_missing_bytes(
     else:
         assert rate > 0 and samples.size <= audio.MAX_SAMPLES
     try:
-        wav_facts(path)
+        refuse_unfit(path)
     except UnusableVoice as error:
         assert path.name in str(error)
