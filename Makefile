@@ -10,7 +10,7 @@ demo: $(VENV)/.draft
 	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3  # most tests wait for processes of their own
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/faults

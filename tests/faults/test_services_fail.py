@@ -37,7 +37,7 @@ def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Ni
     night.rendering(batch, 16)
     night.stop_server_for_good()
     time.sleep(15)
-    assert night.view(batch)["counts"]["done"] == 16
+    wait_until(lambda: night.view(batch)["counts"]["done"] == 16)
     night.start_server()
     assert night.ended(batch)["counts"]["done"] == 24
     assert worker.poll() is None
