@@ -125,3 +125,10 @@ def test_a_cache_grows_with_its_context_and_keeps_what_it_holds() -> None:
         cache.length = position + 1
     assert cache.data.shape[3] < 1.5 * 1500 + 256
     assert (cache.data[1, 1, 0, :1500, 2] == torch.arange(1500)).all()
+
+
+def test_what_a_benchmark_says_of_the_machine_can_be_written_as_json() -> None:
+    from vvbatch.bench.speed import machine
+    from vvbatch.cli.common import print_json
+
+    print_json(machine("cpu"))

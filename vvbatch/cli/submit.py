@@ -27,7 +27,7 @@ def submit(
     \b
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
-    from vvbatch import queue, report, server
+    from vvbatch import queue, server
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
@@ -41,6 +41,8 @@ def submit(
         ids = [submit_plan(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
         idle = [name for name in sorted({m for p in plans for m in p.models}) if not queue.has_worker(connection, name)]
         if watch:
+            from vvbatch import report
+
             for batch_id in ids:
                 report.watch(ledger, batch_id)
     views = [batch_view(ledger, batch_id) for batch_id in ids]
