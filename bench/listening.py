@@ -1,4 +1,4 @@
-"""How much a listener beside it slows an engine's step: `python -m bench.listening`, on a machine that does nothing else.
+"""How much a listener slows an engine's step: `python -m bench.listening`, on a machine that does nothing else.
 
 Steps of the engine's kind, matrix products on every core, are timed in turn while the listener rests and while it has
 takes in hand, and the medians compared.
