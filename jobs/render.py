@@ -56,6 +56,7 @@ class Context:
 
     ledger: Ledger
     worker: str
+    model: str  # the profile whose engine it has
     facts: EngineFacts
     pending: Pending
 
@@ -64,6 +65,9 @@ def render_line(line_id: str, context: Context) -> Rendering:
     """Render a line. Raises the database's error when the ledger does not answer before the line is rendered."""
     claim = context.ledger.claim(line_id, context.worker)
     if claim is None:
+        return Ended("not wanted")
+    if claim.model != context.model:  # a forged job, or one in the wrong queue: its own model's queue has it as well
+        context.ledger.put_back(claim)
         return Ended("not wanted")
     faults.point("render.claimed")
     try:
