@@ -3,9 +3,11 @@
 `python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
 `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
 with the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault` with SIGSEGV,
-`memory` asks for more than there is, `hangs` stands still in a C call.
+`memory` asks for more than there is, `raises` lets the engine's step raise. `hangs` stands still in a C call, `holds` in one
+that keeps the interpreter's lock, `spins` goes round in Python, `endless` gives sound step after step and never ends.
 
-The environment: READY_BROKEN=1 is a device on which every line fails, READY_AHEAD_S a wall clock that is ahead,
+The environment: READY_BROKEN=fails is a device on which every line fails, =raises one on which every step raises,
+READY_AHEAD_S a wall clock that is ahead,
 READY_STEPS a file that gets the step's number and what was cancelled.
 """
 
@@ -61,7 +63,13 @@ class ReadyEngine:
         self.tell(f"step {self.steps}")
         if any("slowly" in turn.text for request, _ in self.requests.values() for turn in request.turns):
             time.sleep(0.05)
+        if self.requests and os.environ.get("READY_BROKEN") == "raises":
+            raise RuntimeError("the device does not answer")
         for request_id, (request, left) in list(self.requests.items()):
+            if "endless" in request.turns[0].text:
+                time.sleep(0.05)
+                events.append(Chunk(request_id, np.zeros(3200, np.float32)))
+                continue
             if left > 1:
                 self.requests[request_id] = (request, left - 1)
                 continue
@@ -93,7 +101,13 @@ def finish(request: Request) -> list[Event]:
         np.ones(64 << 30)
     if "hangs" in text:
         ctypes.CDLL(None).sleep(3600)
-    if "broken" in text or os.environ.get("READY_BROKEN"):
+    if "holds" in text.split():
+        ctypes.PyDLL(None).sleep(3600)
+    while "spins" in text.split():
+        pass
+    if "raises" in text.split():
+        raise RuntimeError("index out of range in self")
+    if "broken" in text or os.environ.get("READY_BROKEN") == "fails":
         return [Failed(request.id, "NaN latents at step 7")]
     samples = speechlike(request)
     if "silent" in text or ("once-bad" in text and request.seed == 7):
