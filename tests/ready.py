@@ -1,9 +1,9 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
-`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
+`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms each time,
 `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
 with the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault` with SIGSEGV,
-`memory` asks for more than there is, `raises` lets the engine's step raise. `hangs` stands still in a C call, `holds` in one
+`memory` asks for more than there is, `raises` lets a step raise. `hangs` stands still in a C call, `holds` in one
 that keeps the interpreter's lock, `spins` goes round in Python, `endless` gives sound step after step and never ends.
 
 The environment: READY_BROKEN=fails is a device on which every line fails, =raises one on which every step raises,
@@ -55,7 +55,7 @@ class ReadyEngine:
         text = " ".join(turn.text for turn in request.turns)
         if "refused" in text:
             raise RequestRefused("this text is refused")
-        self.requests[request.id] = (request, 40 if "slowly" in text else 1)
+        self.requests[request.id] = (request, max(40 * text.count("slowly"), 1))
 
     def step(self) -> list[Event]:
         events: list[Event] = []

@@ -215,7 +215,7 @@ BOUND_BY_MODES = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() 
 
 @pytest.mark.parametrize("where", ["before", "mid-render"])
 def test_an_output_folder_whose_mode_was_turned_read_only_is_waited_for(night: Night, where: str):
-    batch = night.submit("This one goes slowly.")
+    batch = night.submit("This one goes slowly, slowly, slowly.")
     folder = night.out / batch / "chapter-01"
     folder.mkdir(parents=True)
     if where == "before":
@@ -240,7 +240,7 @@ def test_a_disk_that_was_turned_read_only_in_mid_render_is_waited_for(night: Nig
     first = night.submit("The first line of all.", title="First")
     worker = night.worker()
     night.ended(first)
-    batch = night.submit("This one goes slowly.", title="Second")
+    batch = night.submit("This one goes slowly, slowly, slowly.", title="Second")
     night.rendering(batch, 1)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     try:
