@@ -133,12 +133,12 @@ def test_a_line_at_which_the_engine_raises_ends_the_worker_only_while_nobody_kno
 
 
 def test_a_device_on_which_every_step_raises_takes_its_worker_out_and_quarantines_no_line(night: Night):
-    batch = night.submit(*[f"Line number {n} of the night." for n in range(20)])
+    batch = night.submit(*[f"Line number {n} of the night." for n in range(10)])
     codes = [night.worker(READY_BROKEN="raises").wait(timeout=90) for _ in range(3)]
     assert codes == [1, 1, 4]
     assert night.view(batch)["counts"]["failed"] == 0
     night.worker()
-    assert night.ended(batch)["counts"]["done"] == 20
+    assert night.ended(batch)["counts"]["done"] == 10
     assert night.rows("SELECT max(crashes) FROM lines") == [(0,)]
     night.is_whole(batch)
 
