@@ -143,7 +143,12 @@ class Storm:
             return
         filler = self.out / "filler"
         with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(shutil.disk_usage(self.out).free - 4096, 1))
+            while (room := shutil.disk_usage(self.out).free) > 4096:
+                try:
+                    os.posix_fallocate(file.fileno(), file.tell(), room - 4096)
+                    break
+                except OSError:  # a worker has just taken some
+                    file.seek(0, os.SEEK_END)
         self.later(self.dice.uniform(1, 10), lambda: filler.unlink(missing_ok=True))
 
     def cancel(self) -> None:

@@ -1,0 +1,123 @@
+"""`vvbatch up` as a person leaves it for the night: killed, started twice, asked what it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import Shell, wait_until
+from tests.faults.conftest import QUICK, Night
+from vvbatch.home import Home
+from vvbatch.supervisor import supervisor_state
+
+# What `up` runs is `python -m workers ready`: here that has the ready engine.
+STANDS_IN = "import sys\nfrom tests.ready import open_ready\nfrom workers.serve import serve\n"
+
+
+@pytest.fixture
+def night(shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
+    """A home where nothing runs yet, and whose workers have the ready engine."""
+    (tmp_path / "configs" / "ready.yaml").write_text(QUICK)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import vvbatch.engine\n"
+        "def open_engine(profile, cache):\n"
+        "    from tests.ready import open_ready\n"
+        "    return open_ready(profile, cache)\n"
+        "vvbatch.engine.open_engine = open_engine\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    yield Night(shell, home, tmp_path)
+
+
+def state() -> Any:
+    return supervisor_state(Home.from_environment())
+
+
+def pid_of_worker() -> int | None:
+    seen = state()
+    return seen["programs"][0]["pid"] if seen else None
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def up(night: Night) -> subprocess.Popen[str]:
+    started = night.shell.start("vvbatch", "up", "--workers", "ready")
+    wait_until(lambda: (seen := state()) and seen["pid"] == started.pid and pid_of_worker(), timeout=60)
+    return started
+
+
+def test_up_that_is_killed_leaves_nothing_running_and_the_next_goes_on_with_the_batch(night: Night):
+    first = up(night)
+    batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(20)])
+    night.rendering(batch, 16)
+    worker = pid_of_worker()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    wait_until(lambda: worker and is_gone(worker))
+    assert night.shell.json("status")["supervisor"] is None
+    up(night)
+    assert night.ended(batch)["counts"]["done"] == 20
+    night.is_whole(batch)
+
+
+def test_a_second_up_of_the_same_home_is_refused_and_the_first_is_not_disturbed(night: Night):
+    up(night)
+    worker = pid_of_worker()
+    second = night.shell("up", "--workers", "ready", code=3)
+    assert "already runs" in second.stderr and "Traceback" not in second.stderr
+    batch = night.submit("One line of it.")
+    assert night.ended(batch)["counts"]["done"] == 1
+    assert pid_of_worker() == worker
+
+
+def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(night: Night):
+    running = up(night)
+    batch = night.submit("One line, slowly, slowly, slowly.")
+    night.rendering(batch, 1)
+    killed = pid_of_worker()
+    os.kill(killed or 0, signal.SIGKILL)
+    wait_until(lambda: pid_of_worker() not in (killed, None))
+    seen = night.shell.json("status")["supervisor"]
+    assert seen["pid"] == running.pid
+    (program,) = seen["programs"]
+    assert (program["name"], program["restarts"], program["last_exit"]) == ("ready", 1, -9)
+    shown = night.shell("status").stdout
+    assert f"process {running.pid}" in shown and f"runs as process {program['pid']}, 1 restarts" in shown
+    assert night.ended(batch)["counts"]["done"] == 1
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=60) == 0
+    assert is_gone(program["pid"])
+    assert not night.shell.json("status")["redis"]["reachable"]
+
+
+def test_status_tells_how_many_lines_are_in_which_class_of_trouble(night: Night):
+    configs = night.folder / "configs" / "ready.yaml"
+    configs.write_text(
+        configs.read_text() + "retries: {qc: 0, engine: 0, crash: 0, timeout: 0, resource: 0, company: 0}\n"
+    )
+    texts = {
+        "qc": "This one is silent throughout.",
+        "engine": "This one is broken.",
+        "input": "This one is refused.",
+        "crash": "This one is a killer.",
+        "timeout": "This one hangs.",
+    }
+    up(night)
+    batch = night.submit(*texts.values(), "This one goes slowly, slowly, slowly, slowly, slowly, slowly, slowly.")
+    night.shell("pause", batch)  # the batch stays open while it is looked at
+    night.shell("resume", batch)
+    wait_until(lambda: night.view(batch)["counts"]["failed"] == len(texts), timeout=120)
+    by_class = dict(night.rows("SELECT trouble, text FROM lines WHERE state = 'failed'"))
+    assert by_class == texts
+    shown = night.shell.json("status")["troubles"]
+    failed = {each["trouble"]: each["lines"] for each in shown if each["state"] == "failed"}
+    assert failed == dict.fromkeys(texts, 1) or night.view(batch)["state"] == "failed"
