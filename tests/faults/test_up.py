@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,9 +17,6 @@ from tests.conftest import Shell, wait_until
 from tests.faults.conftest import QUICK, Night
 from vvbatch.home import Home
 from vvbatch.supervisor import supervisor_state
-
-# What `up` runs is `python -m workers ready`: here that has the ready engine.
-STANDS_IN = "import sys\nfrom tests.ready import open_ready\nfrom workers.serve import serve\n"
 
 
 @pytest.fixture
@@ -99,25 +97,33 @@ def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(night: Ni
     assert not night.shell.json("status")["redis"]["reachable"]
 
 
-def test_status_tells_how_many_lines_are_in_which_class_of_trouble(night: Night):
+def test_status_tells_which_class_of_trouble_each_line_is_in_and_how_many_are_in_each(night: Night):
     configs = night.folder / "configs" / "ready.yaml"
-    configs.write_text(
-        configs.read_text() + "retries: {qc: 0, engine: 0, crash: 0, timeout: 0, resource: 0, company: 0}\n"
-    )
+    none = "retries: {qc: 0, engine: 0, crash: 0, timeout: 0, resource: 20, company: 0}\n"
+    configs.write_text(configs.read_text() + none)
     texts = {
         "qc": "This one is silent throughout.",
         "engine": "This one is broken.",
         "input": "This one is refused.",
         "crash": "This one is a killer.",
         "timeout": "This one hangs.",
+        "resource": "The folder of this one takes no file.",
     }
+    path = night.folder / "classes.yaml"
+    chapters = [{"title": name, "lines": [{"id": name, "text": text}]} for name, text in texts.items()]
+    path.write_text(json.dumps({"version": 1, "model": "ready", "chapters": chapters}))
+    batch = night.shell.json("submit", str(path), "--out", str(night.out))["batch"]
+    (night.out / batch).mkdir()
+    (night.out / batch / "chapter-06").write_text("a file, where a folder would be")
     up(night)
-    batch = night.submit(*texts.values(), "This one goes slowly, slowly, slowly, slowly, slowly, slowly, slowly.")
-    night.shell("pause", batch)  # the batch stays open while it is looked at
-    night.shell("resume", batch)
-    wait_until(lambda: night.view(batch)["counts"]["failed"] == len(texts), timeout=120)
-    by_class = dict(night.rows("SELECT trouble, text FROM lines WHERE state = 'failed'"))
-    assert by_class == texts
-    shown = night.shell.json("status")["troubles"]
-    failed = {each["trouble"]: each["lines"] for each in shown if each["state"] == "failed"}
-    assert failed == dict.fromkeys(texts, 1) or night.view(batch)["state"] == "failed"
+    wait_until(lambda: night.view(batch)["counts"]["failed"] == 5, timeout=120)
+    lines = {line["id"]: line for line in night.shell.json("status", batch)["lines"]}
+    assert {name: line["trouble"] for name, line in lines.items()} == {name: name for name in texts}
+    assert all(lines[name]["tries"] == {name: 1} for name in ("engine", "crash", "timeout"))
+    assert lines["resource"]["state"] in ("queued", "rendering") and lines["resource"]["tries"]["resource"] >= 1
+    counted = {each["trouble"]: each["lines"] for each in night.shell.json("status")["troubles"]}
+    assert counted == dict.fromkeys(texts, 1)
+    shown = night.shell("status", batch).stdout
+    assert "crash 1" in shown and "timeout 1" in shown
+    (night.out / batch / "chapter-06").unlink()
+    assert night.ended(batch)["counts"]["done"] == 1

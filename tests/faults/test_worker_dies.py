@@ -170,6 +170,17 @@ def test_a_step_that_hangs_is_ended_from_outside_and_the_line_quarantined_as_tim
     assert not list((night.home / "pulse").glob("*.hung"))
 
 
+def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(night: Night):
+    """Its terminal was closed, or its disk is full: the watchdog's last words must not keep it from its work."""
+    batch = night.submit("This one hangs on.")
+    worker = night.worker()
+    assert worker.stdout
+    night.rendering(batch, 1)
+    worker.stdout.close()
+    assert worker.wait(timeout=60) == -signal.SIGKILL
+    assert list((night.home / "pulse").glob("*.hung"))
+
+
 def test_a_take_that_never_ends_is_given_up_when_the_time_for_its_text_is_over(night: Night):
     configs = night.folder / "configs" / "ready.yaml"
     impatient = "patience: {step_s: 1, step_s_per_char: 0, take_s_per_char: 0.1}"

@@ -20,7 +20,7 @@ PACE_TAKES = 200
 
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "path", "sha256", "error")
+LINE_SHOWN = ("line", "state", "path", "sha256", "error", "trouble", "troubles", "crashes")
 
 
 class UnknownBatch(LookupError):
@@ -203,7 +203,10 @@ def seconds(timestamp: str) -> float:
 
 
 def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
-    """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one."""
+    """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one.
+
+    `trouble` is the class of what last went wrong, `tries` how often each class has.
+    """
     last = takes.alias("last")
     shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
     is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
@@ -223,6 +226,8 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
             "take": row.take,
             "qc": checks.get(row.take, []),
             "error": row.error,
+            "trouble": row.trouble,
+            "tries": {**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
         }
         for row in rows
     ]

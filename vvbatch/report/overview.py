@@ -73,6 +73,13 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
         print_table(["when", "batch", "line", "error"], rows, title="Newest failures", file=file)
 
 
+def trouble_words(line: Mapping[str, Any]) -> str | None:
+    """`resource 3`: the class of what last went wrong, and how often."""
+    if not line["trouble"]:
+        return None
+    return f"{line['trouble']} {line['tries'].get(line['trouble'], '')}".strip()
+
+
 def program_words(program: Mapping[str, Any]) -> str:
     """One program that the supervisor keeps running."""
     state = f"runs as process {program['pid']}" if program["pid"] else "waits to be started again"
@@ -90,8 +97,11 @@ def print_lines(view: Mapping[str, Any], file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest."""
     urgent = ("failed", "rendering", "queued", "cancelled")
     lines = sorted(view["lines"], key=lambda line: urgent.index(line["state"]) if line["state"] in urgent else 9)
-    rows = [[line["id"], line["state"], line["error"] or line["path"] or ""] for line in lines[:LINES_SHOWN]]
-    print_table(["line", "state", "file or error"], rows, file=file)
+    rows = [
+        [line["id"], line["state"], trouble_words(line), line["error"] or line["path"] or ""]
+        for line in lines[:LINES_SHOWN]
+    ]
+    print_table(["line", "state", "trouble", "file or error"], rows, file=file)
     if len(lines) > LINES_SHOWN:
         more = f"vvbatch ledger lines {view['batch']} --limit 0"
         print_facts([("", f"and {len(lines) - LINES_SHOWN:,} more: {more}")], file)
