@@ -50,7 +50,7 @@ def test_a_damaged_model_is_broken_with_its_message_and_remedy(
     found = findings(cli, code=1)["model of tiny"]
     assert not found["ok"]
     assert words in found["value"]
-    assert found["remedy"] == "run  vvbatch models pull tiny"
+    assert found["remedy"] == "vvbatch models pull tiny"
 
 
 def test_a_ledger_with_a_torn_page_is_broken(cli: Cli, home: Path) -> None:
