@@ -273,6 +273,8 @@ def sync(source: str, names: tuple[str, ...]) -> None:
     for folder in dict.fromkeys(wanted[part] for part in here):
         click.echo(f"copying {folder}", err=True)
         syncing.sync(place, folder, progress_line if sys.stderr.isatty() else None)
+        if sys.stderr.isatty():
+            progress_line("")
     bad = False
     for part in here:
         with report.counting(f"of {part.repo} verified", of_bytes=True) as seen:

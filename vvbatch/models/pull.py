@@ -161,7 +161,7 @@ def fetch(offer: Offer, progress: Progress = nobody) -> list[Problem]:
 
     disable_progress_bars()  # what is large is counted here
     total = sum(each.size for each in offer.files)
-    done = total - sum(each.size for each in offer.missing())
+    done = done_before = total - sum(each.size for each in offer.missing())
     problems = []
     with hub_errors(offer.source):
         for each in offer.missing():
@@ -182,6 +182,8 @@ def fetch(offer: Offer, progress: Progress = nobody) -> list[Problem]:
             cache_dir=hub_cache(),
             endpoint=endpoint(),
         )
+    if total > done_before:
+        progress(total, total)
     return []
 
 

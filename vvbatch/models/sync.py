@@ -97,20 +97,9 @@ def sync(source: str, repo_folder: str, told: Callable[[str], None] | None = Non
     target = hub_cache() / repo_folder
     target.mkdir(parents=True, exist_ok=True)
     options = ["-rt", "--partial-dir=.rsync-partial", "--chmod=ugo=rwX", "--exclude=*.incomplete", "--exclude=*.lock"]
-    if told:
-        options.append("--info=progress2,stats0")
+    told_of = ["--info=progress2,stats0"] if told else []
+    ends = ["--", f"{source}{repo_folder}/", f"{target}/"]
     # A blob may be a link to the store that all repos of the other cache share: what it leads to is the blob.
-    run(
-        [
-            *options,
-            "--copy-links",
-            "--include=/blobs/***",
-            "--exclude=*",
-            "--",
-            f"{source}{repo_folder}/",
-            f"{target}/",
-        ],
-        told,
-    )
-    run([*options, "--links", "--safe-links", "--exclude=/blobs", "--", f"{source}{repo_folder}/", f"{target}/"], told)
+    run([*options, *told_of, "--copy-links", "--include=/blobs/***", "--exclude=*", *ends], told)
+    run([*options, "--links", "--safe-links", "--exclude=/blobs", *ends])
     return target

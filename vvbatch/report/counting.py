@@ -47,9 +47,9 @@ def counting(
 
     def show(done: int, total: int) -> None:
         nonlocal said
+        bar.update(task, completed=done, total=total)
         if not bar.live.is_started:
             bar.start()
-        bar.update(task, completed=done, total=total)
         if done >= total:
             bar.stop()  # one bar at a time: what comes next may have its own
         if bar.disable and not quiet and time.monotonic() - said >= LINE_EVERY_S:
