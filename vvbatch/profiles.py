@@ -129,10 +129,15 @@ def names() -> list[str]:
 @cache
 def load(name: str) -> Profile:
     """The profile `name`, validated strictly. Raises ProfileError."""
+    return read(file_of(name))
+
+
+def file_of(name: str) -> Path:
+    """The file of the profile `name`. Raises ProfileError."""
     for folder in folders():
         file = folder / f"{name}.yaml"
         if name in names() and file.is_file():
-            return read(file)
+            return file
     raise ProfileError(f"unknown model {name!r}: there is {', '.join(names())}")
 
 

@@ -222,8 +222,10 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
             folder = pulling.pull(offer, manifests(), fetched, verified)
         click.echo(f"{offer.source.repo} at {offer.commit}: {folder}")
     if repo:
-        pinned = f"{{repo: {repo}, revision: {offers[0].commit}}}"
-        click.echo(f"to render with it, copy configs/{name}.yaml into $VVBATCH_CONFIGS with  model: {pinned}", err=True)
+        model = {"repo": repo, "revision": offers[0].commit}
+        if not any(file.name == "tokenizer.json" for file in offers[0].files):
+            model |= {"tokenizer_repo": offers[1].source.repo, "tokenizer_revision": offers[1].commit}
+        say_how_to_use(name, model)
 
 
 def with_repo(parts: list[Source], repo: str | None, revision: str | None) -> list[Source]:
@@ -310,6 +312,18 @@ def convert(name: str, out: Path) -> None:
     with report.counting("converted", of_bytes=True) as seen:
         folder = convert_model(profile, out.expanduser().absolute(), seen)
     click.echo(str(folder))
+    say_how_to_use(name, {"repo": str(folder), "revision": "local"})
+
+
+def say_how_to_use(name: str, model: dict[str, str]) -> None:
+    """A model that no profile names yet needs one of the user's own."""
+    import yaml
+
+    from vvbatch import profiles
+
+    line = yaml.safe_dump({"model": model}, default_flow_style=None, sort_keys=False, width=10_000).strip()
     click.echo(
-        f"to render with it, copy configs/{name}.yaml with  model: {{repo: {folder}, revision: local}}", err=True
+        "to render with it, make a profile of your own: set VVBATCH_CONFIGS to a folder of yours, copy\n"
+        f"  {profiles.file_of(name)}\ninto it under another name, and write there\n  {line}",
+        err=True,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from huggingface_hub import constants
 
 from tests import hub_cache
@@ -241,7 +242,19 @@ def test_another_repo_is_fetched_with_the_tokenizer_in_it(pull: Cli, tmp_path: P
     done = pull("models", "pull", "tiny", "--repo", "other/tiny-hf")
     folder = hub_cache.snapshot_of(tmp_path / "hub", "other/tiny-hf", "9" * 40)
     assert (folder / "tokenizer.json").is_file()
-    assert f"{{repo: other/tiny-hf, revision: {'9' * 40}}}" in done.stderr
+    assert f"model: {{repo: other/tiny-hf, revision: '{'9' * 40}'}}" in done.stderr
+    assert str(tmp_path / "configs" / "tiny.yaml") in done.stderr
+
+
+def test_what_is_to_be_written_into_a_profile_names_the_tokenizer_where_the_repo_has_none(
+    pull: Cli, hub: Hub, tmp_path: Path
+) -> None:
+    hub.files["other/tiny", "7" * 40] = {**hub.files[REPO, REVISION]}
+    said = pull("models", "pull", "tiny", "--repo", "other/tiny").stderr
+    line = next(line for line in said.splitlines() if "model: {" in line)
+    profile = yaml.safe_load((tmp_path / "configs" / "tiny.yaml").read_text()) | yaml.safe_load(line)
+    (tmp_path / "configs" / "mine.yaml").write_text(yaml.safe_dump(profile))
+    assert pull.json("models", "verify", "mine")[0]["state"] == "complete"
 
 
 def test_a_profile_without_a_model_is_refused(pull: Cli) -> None:
