@@ -10,6 +10,9 @@ import msgspec
 import yaml
 
 
+MOST_TAKES = 20  # of a line
+
+
 class ProfileError(Exception):
     """A profile is unknown or its file is wrong; the message names the file, the value and what is allowed."""
 
@@ -66,11 +69,12 @@ class QcLimits(Strict, frozen=True, kw_only=True):
 class Retries(Strict, frozen=True, kw_only=True):
     """How often a line may be tried again, by what went wrong. Bad input is never tried again."""
 
-    qc: int = 2  # at once, with another seed
+    qc: int = 2  # takes beyond those that a line asks for, when some fail a check: at once, each with another seed
     engine: int = 1  # no audio came out: by whichever worker is next
     crash: int = 2  # its worker died, and had nothing but this line
     company: int = 1  # its worker died with other lines as well; after as many it is rendered alone
     timeout: int = 1
+    listen: int = 1  # nobody could listen to a take
     resource: int = 20  # its folder did not take the file
 
 
@@ -100,6 +104,9 @@ class Profile(Strict, frozen=True, kw_only=True):
     fallback: list[str] = []  # devices to try in turn when `device` cannot be had
     threads: int | None = None  # None: as many as the machine has
     slots: int = 16
+    takes: int = 1  # of each line that does not say otherwise; the best is kept
+    keep_takes: bool = False  # also the audio of the others
+    escalate: str | None = None  # the profile that renders the lines whose takes all fail
     generation: Generation
     text: TextLimits
     qc: QcLimits = QcLimits()
@@ -147,4 +154,6 @@ def read(file: Path) -> Profile:
         value: Setting = getattr(profile.generation, setting)
         if not value.min <= value.golden <= value.max:
             raise ProfileError(f"{file}: {setting}: golden {value.golden} is not within {value.min} to {value.max}")
+    if not 1 <= profile.takes <= MOST_TAKES:
+        raise ProfileError(f"{file}: takes is {profile.takes}; allowed are 1 to {MOST_TAKES}")
     return profile

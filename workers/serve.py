@@ -50,6 +50,7 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     from vvbatch.home import Home, HomeError
     from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError
+    from vvbatch.ledger.workers import worker_started, worker_stopped
     from workers.pulse import Pulse
     from workers.render_worker import RenderWorker
 
@@ -67,11 +68,11 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
             return unavailable(error)
         clean_up(home, ledger, connection)
         facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
-        ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
+        worker_started(ledger, name, profile.name, socket.gethostname(), os.getpid(), facts)
         try:
             return RenderWorker(profile, engine, ledger, connection, home, pulse, name).run()
         finally:
-            ledger.worker_stopped(name)
+            worker_stopped(ledger, name)
             engine.close()
 
 

@@ -92,13 +92,13 @@ def test_any_samples_and_text_give_finite_plain_values(samples: np.ndarray, rate
     for check in checks:
         assert json.loads(json.dumps(check.as_json(), allow_nan=False)) == check.as_json()
         assert type(check.ok) is bool
-    assert qc.margin(checks) >= 0
+    assert qc.score(checks) >= 0
 
 
 def test_the_margin_is_the_room_to_the_nearest_limit() -> None:
     checks = [qc.at_most("dc_offset", 0.008, 0.01), qc.at_least("speech_share", 0.8, 0.2), qc.at_most("finite", 0, 0)]
-    assert qc.margin(checks) == pytest.approx(0.2)
-    assert qc.margin([*checks, qc.at_most("budget", 1, 0)]) == 0
+    assert qc.score(checks) == pytest.approx(0.2)
+    assert qc.score([*checks, qc.at_most("budget", 1, 0)]) == 0
 
 
 # ---- text

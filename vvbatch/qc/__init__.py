@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Check:
     value: float
     limit: float
     ok: bool
+    weight: float = 1.0
+    detail: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {"name": self.name, "value": self.value, "limit": self.limit, "ok": self.ok}
@@ -77,7 +79,7 @@ def at_least(name: str, value: float, limit: float) -> Check:
     return Check(name, round(float(value), 6), round(float(limit), 6), bool(value >= limit))
 
 
-def margin(checks: list[Check]) -> float:
+def score(checks: list[Check]) -> float:
     """Room to the nearest limit, as a share of that limit; 0 if a check failed."""
     if not all(check.ok for check in checks):
         return 0.0
