@@ -28,7 +28,6 @@ from vvbatch.profiles import Profile, QcLimits
 from vvbatch.take import EngineFailed, Judged, audio_room, judge, no_audio
 from vvbatch.voices import VoiceError, still_there
 
-
 ANOTHER_WORKER = "the line was given to another worker"
 AGAIN = ("engine", "timeout", "listen")
 """Troubles that may be the machine's: the line is tried again, as often as `retries` says."""

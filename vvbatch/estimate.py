@@ -19,9 +19,7 @@ SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing
 
 def estimate(plan: Plan, ledger: Ledger) -> dict[str, Any]:
     """A plan's lines, cached lines, warnings, expected audio and wall seconds (None where nothing is known)."""
-    cached = {
-        key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)
-    }
+    cached = {key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)}
     fresh = [line for line in plan.lines if line.key not in cached]
     models: list[dict[str, Any]] = []
     for model, characters in Counter(dict.fromkeys(plan.models, 0)).items():

@@ -110,7 +110,7 @@ class Wishes:
     keep_takes: bool = False
 
 
-def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan:  # noqa: B008  frozen
+def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan:
     """Plan every line of a script. Raises ScriptError with all problems at once."""
     problems: list[Problem] = []
     planned: list[PlannedLine] = []

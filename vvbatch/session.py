@@ -64,7 +64,9 @@ def workers_for(server: EmbeddedServer, connection: redis.Redis) -> Iterator[Wor
             supervisor.stop(GRACE_S)
 
 
-def wait_for(ledger: Ledger, batch_ids: Sequence[str], workers: Workers, show: Callable[[], None] = lambda: None) -> None:
+def wait_for(
+    ledger: Ledger, batch_ids: Sequence[str], workers: Workers, show: Callable[[], None] = lambda: None
+) -> None:
     """Return when every batch has ended. Raises EngineUnavailable when a worker cannot start."""
     while open_batches(ledger, batch_ids):
         workers.look_after(ledger, batch_ids)

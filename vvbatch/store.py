@@ -111,7 +111,7 @@ def line_path(out: Path, batch_id: str, chapter: int, number: int, line_id: str)
 
 
 def take_path(out: Path, batch_id: str, number: int, line_id: str, attempt: int) -> Path:
-    """`OUT/<batch>/takes/<NNNN>-<line-id>/take-<NN>.wav`: the audio of a take that is not the line's. Raises StoreError.
+    """`OUT/<batch>/takes/<NNNN>-<line-id>/take-<NN>.wav`, for a take that is not the line's. Raises StoreError.
 
     No line's own file has such a name: those begin with their number.
     """

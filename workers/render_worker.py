@@ -30,6 +30,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import no_longer_wanted
 from vvbatch.ledger.waiting import waiting_lines
+from vvbatch.listener import Listener
 from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
@@ -127,7 +128,7 @@ class RenderWorker(BaseWorker):
         return UNFIT if self.unfit else 0
 
     def admit_waiting(self) -> None:
-        """Fill the engine's free slots: with further takes of lines in hand, then from the queues, most urgent first."""
+        """Fill the engine's free slots: further takes of lines in hand, then the queues, most urgent first."""
         for flight in list(self.flights.values()):
             if flight.wanted and self.has_slot():
                 self.admit(flight, flight.wanted)

@@ -70,5 +70,3 @@ class Rounds:
             return
         if resume_queue(ledger, model):
             log.warning("there is room in %s again: the queue goes on", folder)
-
-

@@ -47,15 +47,16 @@ def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What may be said of every line at once; the command gets it as `wishes`."""
 
     @functools.wraps(command)
-    def wrapped(
-        model: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any
-    ) -> Any:
+    def wrapped(model: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any) -> Any:
         return command(wishes=Wishes(model, takes, escalate, keep_takes), **given)
 
     options = (
         model_option,
         click.option(
-            "--takes", type=click.IntRange(1, MOST_TAKES), metavar="N", help="Candidates of each line; the best is kept."
+            "--takes",
+            type=click.IntRange(1, MOST_TAKES),
+            metavar="N",
+            help="Candidates of each line; the best is kept.",
         ),
         click.option(
             "--escalate",

@@ -45,7 +45,9 @@ def submit(
         ids = [submit_plan(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
         wanted = sorted({model for plan in plans for model in plan.models})
         later = sorted({model for plan in plans for model in plan.escalations} - set(wanted))
-        idle, idle_later = ([name for name in names if not queue.has_worker(connection, name)] for names in (wanted, later))
+        idle, idle_later = (
+            [name for name in names if not queue.has_worker(connection, name)] for names in (wanted, later)
+        )
         if watch:
             from vvbatch import report
 

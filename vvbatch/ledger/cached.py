@@ -22,7 +22,7 @@ DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes
 def cached_takes(ledger: Ledger, planned: Sequence[PlannedLine]) -> dict[str, CachedTake]:
     """Finished takes by the key of a planned line; of several the newest, made because the older one's file had gone.
 
-    A line that may be escalated is also served by a take of the other profile, where takes with its own key have failed.
+    A line that may be escalated is also served by a take of the other profile, if takes of its own have failed.
     """
     found: dict[str, CachedTake] = {}
     first = takes.alias("first")

@@ -22,9 +22,9 @@ def escalate(
     """
     other = claim.escalate
     assert other is not None
-    planned = {name: other[name] for name in ("model", "key", "control_hash", "takes")}
+    planned: dict[str, Any] = {name: other[name] for name in ("model", "key", "control_hash", "takes")}
     planned["request"] = {**claim.request, "seed": other["seed"], "params": other["params"]}
-    anew = {"rolls": 0, "crashes": 0, "suspicion": 0, "troubles": None}
+    anew: dict[str, Any] = {"rolls": 0, "crashes": 0, "suspicion": 0, "troubles": None}
     return ledger.release(
         claim, "queued", error, closing, trouble="qc", escalate=None, tried=list(tried), **planned, **anew
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Select, func, select
 
@@ -31,7 +32,7 @@ def waiting_lines(
 def waiting_count(ledger: Ledger, model: str) -> int:
     query = waits(select(func.count()).select_from(lines)).where(lines.c.model == model)
     with ledger.engine.connect() as connection:
-        return connection.execute(query).scalar_one()
+        return int(connection.execute(query).scalar_one())
 
 
 def waiting_by_model(ledger: Ledger, batch_ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -43,6 +44,6 @@ def waiting_by_model(ledger: Ledger, batch_ids: Sequence[str] | None = None) -> 
         return {row.model: row.waiting for row in connection.execute(query)}
 
 
-def waits(query: Select[tuple[()]] | Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+def waits(query: Select[Any]) -> Select[Any]:
     joined = query.join(batches, batches.c.id == lines.c.batch_id)
     return joined.where(lines.c.state == "queued", batches.c.state == "open")
