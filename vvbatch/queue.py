@@ -147,6 +147,9 @@ class Reconciler:
             with contextlib.suppress(OSError, store.StoreError):  # the sweep of old temporary files comes after us
                 path = store.line_path(Path(left.out), left.batch_id, left.chapter, left.number, left.line)
                 store.temp_of(path, left.take_id).unlink(missing_ok=True)
+                # Its audio had its place, and the row had not: it died between the two.
+                kept = store.take_path(Path(left.out), left.batch_id, left.number, left.line, left.attempt)
+                kept.unlink(missing_ok=True)
         hung = self.pulse / f"{worker}.hung"
         cause = "timeout" if hung.exists() else "crash"
         lines = abandon(self.ledger, worker, retries_by_model(), cause)

@@ -146,10 +146,12 @@ class RenderWorker(BaseWorker):
         return sum(flight.request is not None for flight in self.flights.values()) < self.engine.slots
 
     def may_start(self) -> bool:
-        """Nothing is beside a suspect. As many lines as there are slots may wait to be heard, and no more are begun."""
+        """Nothing is beside a suspect; and no more lines are in hand than two for each slot, heard ones included: their
+        audio is in memory.
+        """
         flights = self.flights.values()
         slots_taken = sum(flight.heard is None for flight in flights)
-        room = slots_taken < self.engine.slots and len(flights) - slots_taken < self.engine.slots
+        room = slots_taken < self.engine.slots and len(flights) < 2 * self.engine.slots
         alone = any(flight.alone for flight in flights)
         away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
         return room and self.intake.open and not alone and not away and not self._stop_requested

@@ -31,6 +31,7 @@ class Leftover(NamedTuple):
     chapter: int
     number: int
     line: str
+    attempt: int = 0
 
 
 def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: str = "crash") -> list[tuple[str, str]]:
@@ -100,7 +101,9 @@ def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
 def leftovers(ledger: Ledger, worker: str) -> list[Leftover]:
     """The takes that a dead worker has not finished: each may have left a temporary file."""
     query = (
-        select(takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
+        select(
+            takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line, takes.c.attempt
+        )
         .join_from(takes, lines, lines.c.id == takes.c.line_id)
         .join(batches, batches.c.id == takes.c.batch_id)
         .where(takes.c.worker == worker, takes.c.state == "rendering")
@@ -149,6 +152,13 @@ def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
         ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
         connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
         ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
+
+
+def forget_audio(ledger: Ledger, take_ids: Iterable[str]) -> None:
+    """The kept audio of takes that were not chosen is gone, or is not theirs any more."""
+    which = and_(takes.c.id.in_(list(take_ids)), takes.c.state != "done")
+    with write(ledger.engine) as connection:
+        connection.execute(takes.update().where(which).values(path=None, sha256=None, size_bytes=None))
 
 
 def unsettled(ledger: Ledger) -> list[str]:

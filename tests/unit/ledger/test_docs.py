@@ -30,7 +30,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     short = Outcome("failed_qc", error="short", qc=[("duration_min", 0.1, 0.5, False)])
     again = ledger.open_take(claim, 6, FACTS, [(first, short)]) or claim
     second = again.take
-    ledger.keep_take(again, second, good(), lambda: None)
+    tried = [{"take": first, "model": "smaller", "seed": 5, "state": "failed_qc", "score": 0.0, "error": "short"}]
+    ledger.keep_take(again, second, good(), lambda: None, tried=tried)
     ledger.close()
     return ledger.url
 
