@@ -3,7 +3,8 @@
 `python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
 `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
 with the line's own seed and good with any other, `demanding` is bad unless the profile's name ends in 2. `killer` ends
-the process with SIGKILL, `segfault` with SIGSEGV, `memory` asks for more than there is, `hangs` stands still in a C call.
+the process with SIGKILL, `segfault` with SIGSEGV,
+`memory` asks for more than there is, `hangs` stands still in a C call.
 
 The environment: READY_BROKEN=1 is a device on which every line fails, READY_AHEAD_S a wall clock that is ahead,
 READY_STEPS a file that gets the step's number and what was cancelled.

@@ -39,8 +39,6 @@ def test_of_several_takes_the_best_is_kept_and_the_ledger_says_why(shell, home, 
     assert kept["chosen"] == line["chosen"] == f"best of 4: {scores[0]:.2f}; others {others}"
     not_kept = f"not kept: {kept['take']} scored {scores[0]:.2f}"
     assert {take["chosen"] for take in takes if take is not kept} == {not_kept}
-        f"not kept: {kept['take']} scored {scores[0]:.2f}"
-    }
     assert [tried["take"] for tried in line["tried"]] == [take["take"] for take in takes if take is not kept]
     assert all(take["path"] is None for take in takes if take is not kept)
     (listed,) = shell.json("ledger", "lines", batch)
