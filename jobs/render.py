@@ -84,13 +84,16 @@ class Context:
 
     ledger: Ledger
     worker: str
+    model: str  # the profile whose engine it has
     facts: EngineFacts
     pending: Pending
 
 
 def render_line(line_id: str, context: Context) -> Rendering:
     """Render a line. Raises the database's error when the ledger does not answer before the line is rendered."""
-    claim = context.ledger.claim(line_id, context.worker, FirstTake(context.facts, seed_of_next))
+    # Of another model it is a forged job, or one in the wrong queue: its own model's queue has it as well.
+    first = FirstTake(context.facts, seed_of_next)
+    claim = context.ledger.claim(line_id, context.worker, first, model=context.model)
     if claim is None:
         return Ended("not wanted")
     faults.point("render.claimed")

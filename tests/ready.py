@@ -1,12 +1,14 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
-`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
-`nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
+`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms each
+time, `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
 with the line's own seed and good with any other, `demanding` is bad unless the profile's name ends in 2. `killer` ends
-the process with SIGKILL, `segfault` with SIGSEGV,
-`memory` asks for more than there is, `hangs` stands still in a C call.
+the process with SIGKILL, `segfault` with SIGSEGV, `memory` asks for more than there is, `raises` lets a step raise.
+`hangs` stands still in a C call, `holds` in one that keeps the interpreter's lock, `spins` goes round in Python,
+`endless` gives sound step after step and never ends.
 
-The environment: READY_BROKEN=1 is a device on which every line fails, READY_AHEAD_S a wall clock that is ahead,
+The environment: READY_BROKEN=fails is a device on which every line fails, =raises one on which every step raises,
+READY_AHEAD_S a wall clock that is ahead,
 READY_STEPS a file that gets the step's number and what was cancelled.
 """
 
@@ -55,7 +57,7 @@ class ReadyEngine:
         text = " ".join(turn.text for turn in request.turns)
         if "refused" in text:
             raise RequestRefused("this text is refused")
-        self.requests[request.id] = (request, 40 if "slowly" in text else 1)
+        self.requests[request.id] = (request, max(40 * text.count("slowly"), 1))
 
     def step(self) -> list[Event]:
         events: list[Event] = []
@@ -63,7 +65,13 @@ class ReadyEngine:
         self.tell(f"step {self.steps}")
         if any("slowly" in turn.text for request, _ in self.requests.values() for turn in request.turns):
             time.sleep(0.05)
+        if self.requests and os.environ.get("READY_BROKEN") == "raises":
+            raise RuntimeError("the device does not answer")
         for request_id, (request, left) in list(self.requests.items()):
+            if "endless" in request.turns[0].text:
+                time.sleep(0.05)
+                events.append(Chunk(request_id, np.zeros(3200, np.float32)))
+                continue
             if left > 1:
                 self.requests[request_id] = (request, left - 1)
                 continue
@@ -95,7 +103,13 @@ def finish(request: Request, *, able: bool) -> list[Event]:
         np.ones(64 << 30)
     if "hangs" in text:
         ctypes.CDLL(None).sleep(3600)
-    if "broken" in text or os.environ.get("READY_BROKEN"):
+    if "holds" in text.split():
+        ctypes.PyDLL(None).sleep(3600)
+    while "spins" in text.split():
+        pass
+    if "raises" in text.split():
+        raise RuntimeError("index out of range in self")
+    if "broken" in text or os.environ.get("READY_BROKEN") == "fails":
         return [Failed(request.id, "NaN latents at step 7")]
     samples = speechlike(request)
     if "silent" in text or ("once-bad" in text and request.seed == 7) or ("demanding" in text and not able):

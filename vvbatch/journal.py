@@ -72,8 +72,10 @@ class JournalledLedger(Ledger):
         except OSError as error:  # the ledger is the truth: a full disk must not undo what it has recorded
             log.warning("%s could not be written: %s", self.journal.path, error)
 
-    def claim(self, line_id: str, worker: str, first: FirstTake | None = None) -> Claim | None:
-        claim = super().claim(line_id, worker, first)
+    def claim(
+        self, line_id: str, worker: str, first: FirstTake | None = None, *, model: str | None = None
+    ) -> Claim | None:
+        claim = super().claim(line_id, worker, first, model=model)
         if claim is not None:
             self.write("line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
             if claim.take:

@@ -158,6 +158,7 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
         elif not has_hash(path, note.outcome.sha256):
             raise FileGone(path)
         store.sync_folder(path.parent)
+        faults.point("pending.published")
 
     def discard() -> None:
         if has_hash(path, note.outcome.sha256):

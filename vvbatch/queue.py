@@ -14,6 +14,7 @@ from pathlib import Path
 
 import redis
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
@@ -39,10 +40,11 @@ def queue_name(model: str, priority: str = "normal") -> str:
     return model if priority == "normal" else f"{model}.{priority}"
 
 
-def queues_of(model: str, connection: redis.Redis) -> list[Queue]:
+def queues_of(model: str, connection: redis.Redis, job_class: type[Job] | None = None) -> list[Queue]:
     """The model's queues, most urgent first."""
     return [
-        Queue(queue_name(model, priority), connection=connection, serializer=JSONSerializer) for priority in PRIORITIES
+        Queue(queue_name(model, priority), connection=connection, job_class=job_class, serializer=JSONSerializer)
+        for priority in PRIORITIES
     ]
 
 

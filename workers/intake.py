@@ -7,14 +7,13 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from rq import Queue
-from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
 from vvbatch import faults
 from vvbatch.ledger.pauses import queue_is_paused
 from vvbatch.ledger.recovery import is_suspect
-from workers.allowed import NotAllowed, line_of
+from workers.allowed import LineJob, NotAllowed, line_of
 
 if TYPE_CHECKING:
     from workers.render_worker import RenderWorker
@@ -60,11 +59,7 @@ class Intake:
         if queue_is_paused(worker.ledger, worker.profile.name):
             return None
         for queue in worker.queues:
-            try:
-                found = worker.queue_class.dequeue_any([queue], None, worker.connection, serializer=worker.serializer)
-            except DeserializationError as error:
-                log.error("a job in %s cannot be read and is dropped: %s", queue.name, error)
-                continue
+            found = worker.queue_class.dequeue_any([queue], None, worker.connection, LineJob, worker.serializer)
             if found:
                 return found
         return None

@@ -6,6 +6,7 @@ The policy is `run`: admit what fits, advance the engine by a step, hand each li
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -36,7 +37,7 @@ from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
 from vvbatch.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
-from workers.allowed import ALLOWED, NotAllowed
+from workers.allowed import ALLOWED, LineJob, NotAllowed
 from workers.flight import Flight, step_allowed
 from workers.intake import Intake
 from workers.pulse import BETWEEN_STEPS_S, Pulse
@@ -67,9 +68,10 @@ class RenderWorker(BaseWorker):
         listener: Listener | None = None,
     ) -> None:
         super().__init__(
-            transport.queues_of(profile.name, connection),
+            transport.queues_of(profile.name, connection, LineJob),
             name=name,
             connection=connection,
+            job_class=LineJob,
             serializer=JSONSerializer,
             log_job_description=False,
             maintenance_interval=30,
@@ -80,7 +82,7 @@ class RenderWorker(BaseWorker):
         self.ledger = ledger
         self.pulse = pulse
         self.pending = Pending(home.pending)
-        self.context = Context(ledger, name, engine.facts, self.pending)
+        self.context = Context(ledger, name, profile.name, engine.facts, self.pending)
         self.listener = listener  # None: the profile does not listen
         self.flights: dict[str, Flight] = {}  # by line id
         self.intake = Intake(self, self.flights)
@@ -161,7 +163,18 @@ class RenderWorker(BaseWorker):
         self.drop_unwanted()
         by_request = {flight.request.id: flight for flight in self.flights.values() if flight.request}
         self.pulse.allow(self.step_allowed())
-        events = self.engine.step()
+        try:
+            events = self.engine.step()
+        except Exception as error:
+            # Among several nobody can tell whose it was: the worker ends, and they come again as suspects, alone.
+            # Without memory a new process is better off.
+            if len(by_request) > 1 or isinstance(error, MemoryError):
+                raise
+            log.exception("the engine's step failed")
+            (request_id,) = by_request
+            events = [Failed(request_id, f"{type(error).__name__}: {error}")]
+            with contextlib.suppress(Exception):  # a broken device; after three such lines the worker is taken out
+                self.engine.cancel(request_id)
         self.pulse.allow(BETWEEN_STEPS_S)
         for event in events:
             self.handle(by_request[event.request_id], event)

@@ -112,6 +112,10 @@ def problems(home: Path, out: Path) -> list[str]:
     return found
 
 
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @pytest.fixture
 def night(shell: Shell, home: Path, tmp_path: Path) -> Iterator[Night]:
     (tmp_path / "configs" / "ready.yaml").write_text(QUICK)

@@ -83,9 +83,11 @@ def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
 
 def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
     from vvbatch.ledger.overview import overview
+    from vvbatch.supervisor import supervisor_state
 
     seen = overview(ledger)
     seen["redis"] = ask_server(home, seen)
+    seen["supervisor"] = supervisor_state(home)
     if as_json:
         print_json(seen)
         return

@@ -145,17 +145,23 @@ class Ledger:
 
     # Lines and takes
 
-    def claim(self, line_id: str, worker: str, first: FirstTake | None = None) -> Claim | None:
+    def claim(
+        self, line_id: str, worker: str, first: FirstTake | None = None, *, model: str | None = None
+    ) -> Claim | None:
         """Take a queued line of an open batch for this worker; None when it is not (or no longer) to be rendered.
 
-        With `first`, and when no equal take may serve it, the line's first take is begun as well: `claim.take`.
+        With `first`, and when no equal take may serve it, the line's first take is begun as well: `claim.take`. With
+        `model` only a line for that profile is taken.
         """
+        wanted = and_(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
+        if model is not None:
+            wanted = and_(wanted, lines.c.model == model)
         with write(self.engine) as connection:
             row = (
                 connection.execute(
                     select(lines, batches.c.out.label("out"))
                     .join(batches, batches.c.id == lines.c.batch_id)
-                    .where(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
+                    .where(wanted)
                     .with_for_update(of=lines)
                 )
                 .mappings()

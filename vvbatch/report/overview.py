@@ -19,6 +19,9 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
     facts: list[tuple[str, object]] = [
         ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
     ]
+    if seen["supervisor"]:
+        facts.append(("supervisor", f"vvbatch up, process {seen['supervisor']['pid']}"))
+        facts += [("", program_words(each)) for each in seen["supervisor"]["programs"]]
     for model, count in server["lost"].items():
         facts.append(
             ("", f"{count} lines of {model} are missing in the queue: a worker puts them back, or vvbatch resume")
@@ -75,6 +78,13 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
 
 def unserved(model: str, count: int) -> str:
     return f"{count:,} lines for model {model}, of which no worker is running: vvbatch up --workers {model}"
+
+
+def program_words(program: Mapping[str, Any]) -> str:
+    """One program that the supervisor keeps running."""
+    state = f"runs as process {program['pid']}" if program["pid"] else "waits to be started again"
+    ended = f", {program['restarts']} restarts, last exit code {program['last_exit']}" if program["restarts"] else ""
+    return f"{program['name']} {state}{ended}"
 
 
 def left(batch: Mapping[str, Any]) -> str | None:
