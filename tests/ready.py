@@ -1,11 +1,11 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
-`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
-twice 80; `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused,
-`once-bad` is bad with the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault`
-with SIGSEGV, `memory` asks for more than there is, `raises` lets a step raise. `hangs` stands still in a C call,
-`holds` in one that keeps the interpreter's lock, `spins` goes round in Python, `endless` gives sound step after step
-and never ends.
+`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms each
+time, `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad`
+is bad with the line's own seed and good with any other, `demanding` is bad unless the profile's name ends in 2.
+`killer` ends the process with SIGKILL, `segfault` with SIGSEGV, `memory` asks for more than there is, `raises` lets a
+step raise. `hangs` stands still in a C call, `holds` in one that keeps the interpreter's lock, `spins` goes round in
+Python, `endless` gives sound step after step and never ends.
 
 The environment: READY_BROKEN=fails is a device on which every line fails, =raises one on which every step raises,
 READY_AHEAD_S a wall clock that is ahead,
@@ -51,6 +51,7 @@ class ReadyEngine:
         self.facts = EngineFacts("ready", "1", profile.model.repo, profile.model.revision, "cpu", "float32")
         self.requests: dict[str, tuple[Request, int]] = {}
         self.steps = 0
+        self.able = profile.name.endswith("2")
 
     def admit(self, request: Request) -> None:
         text = " ".join(turn.text for turn in request.turns)
@@ -75,7 +76,7 @@ class ReadyEngine:
                 self.requests[request_id] = (request, left - 1)
                 continue
             del self.requests[request_id]
-            events += finish(request)
+            events += finish(request, able=self.able)
         return events
 
     def cancel(self, request_id: str) -> None:
@@ -91,7 +92,7 @@ class ReadyEngine:
         self.requests.clear()
 
 
-def finish(request: Request) -> list[Event]:
+def finish(request: Request, *, able: bool) -> list[Event]:
     text = " ".join(turn.text for turn in request.turns)
     if "killer" in text:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -111,7 +112,7 @@ def finish(request: Request) -> list[Event]:
     if "broken" in text or os.environ.get("READY_BROKEN") == "fails":
         return [Failed(request.id, "NaN latents at step 7")]
     samples = speechlike(request)
-    if "silent" in text or ("once-bad" in text and request.seed == 7):
+    if "silent" in text or ("once-bad" in text and request.seed == 7) or ("demanding" in text and not able):
         samples = np.zeros_like(samples)
     if "nan" in text.split():
         samples[100] = np.nan
@@ -151,4 +152,4 @@ if __name__ == "__main__":
         set_clock_ahead(float(os.environ["READY_AHEAD_S"]))
     from workers.serve import serve
 
-    sys.exit(serve(sys.argv[1], open_engine=open_ready))
+    sys.exit(serve(sys.argv[1], open_engine=open_ready, listener_program=(sys.executable, "-m", "tests.ready_ears")))

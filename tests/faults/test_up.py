@@ -119,8 +119,8 @@ def test_status_tells_which_class_of_trouble_each_line_is_in_and_how_many_are_in
     wait_until(lambda: night.view(batch)["counts"]["failed"] == 5, timeout=120)
     lines = {line["id"]: line for line in night.shell.json("status", batch)["lines"]}
     assert {name: line["trouble"] for name, line in lines.items()} == {name: name for name in texts}
-    assert all(lines[name]["tries"] == {name: 1} for name in ("engine", "crash", "timeout"))
-    assert lines["resource"]["state"] in ("queued", "rendering") and lines["resource"]["tries"]["resource"] >= 1
+    assert all(lines[name]["troubles"] == {name: 1} for name in ("engine", "crash", "timeout"))
+    assert lines["resource"]["state"] in ("queued", "rendering") and lines["resource"]["troubles"]["resource"] >= 1
     counted = {each["trouble"]: each["lines"] for each in night.shell.json("status")["troubles"]}
     assert counted == dict.fromkeys(texts, 1)
     shown = night.shell("status", batch).stdout

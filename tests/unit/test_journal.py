@@ -10,7 +10,7 @@ import pytest
 from tests import ledgers
 from vvbatch.engine import EngineFacts
 from vvbatch.journal import Journal, JournalledLedger
-from vvbatch.ledger.recovery import waiting_count
+from vvbatch.ledger.waiting import waiting_count
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -55,7 +55,7 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     before = len(lines_of(path))
     assert book.claim(ledgers.line_id("b", 1), "w2") is None
     assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
-    assert not book.fail_line(claim, "engine", "late")
+    assert not book.release(claim, "failed", "late", trouble="engine")
     assert len(lines_of(path)) == before
     book.close()
 

@@ -61,6 +61,7 @@ def as_told(error: Exception) -> click.ClickException | None:
     import redis
     from sqlalchemy.exc import DBAPIError
 
+    from vvbatch.ears import EarsUnavailable
     from vvbatch.engine import EngineUnavailable
     from vvbatch.home import HomeError
     from vvbatch.ledger import LedgerError
@@ -73,7 +74,9 @@ def as_told(error: Exception) -> click.ClickException | None:
 
     if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):
         return BadInput(str(error))
-    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | MissingExtra):
+    if isinstance(
+        error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | EarsUnavailable | MissingExtra
+    ):
         return Unavailable(str(error))
     if isinstance(error, redis.exceptions.RedisError):
         what_next = "what the ledger has of it comes into the queue by itself; the same command again goes on"

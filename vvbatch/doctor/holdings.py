@@ -52,7 +52,7 @@ def models(home: Home) -> Iterator[Finding]:
             words = "; ".join(problem.message for problem in problems)
             yield Finding(f"model of {profile.name}", False, words, remedy(profile, problems))
         elif row["state"] == "absent":
-            yield Finding(f"model of {profile.name}", True, row["problems"][0], "pip install 'vvbatch[draft]'")
+            yield Finding(f"model of {profile.name}", True, row["problems"][0], row["remedy"])
         elif row["memory_fits"] is False:
             needed, total = row["memory_bytes"] / 1e9, row["memory_total_bytes"] / 1e9
             words = f"needs {needed:.1f} GB, {row['device']} has {total:.1f} GB"

@@ -12,6 +12,7 @@ from tests import hub_cache, ledgers
 from tests.cli import Cli
 from tests.conftest import ROOT
 from vvbatch.doctor import machine
+from vvbatch.ledger.workers import worker_started
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_damaged_model_is_broken_with_its_message_and_remedy(
     found = findings(cli, code=1)["model of tiny"]
     assert not found["ok"]
     assert words in found["value"]
-    assert found["remedy"] == "run  vvbatch models pull tiny"
+    assert found["remedy"] == "vvbatch models pull tiny"
 
 
 def test_a_ledger_with_a_torn_page_is_broken(cli: Cli, home: Path) -> None:
@@ -106,7 +107,7 @@ def test_a_worker_that_died_with_lines_in_hand_is_broken(cli: Cli, home: Path) -
     home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
     ledgers.add_batch(book, "b", ["One."])
-    book.worker_started("w1", "draft", "host", 1, {})
+    worker_started(book, "w1", "draft", "host", 1, {})
     ledgers.begin(book, "b", 1)
     book.close()
     assert "dead with lines in hand: w1" in findings(cli, code=1)["workers"]["value"]
