@@ -229,24 +229,32 @@ def problem(found: Found) -> str | None:
 
 def show(reports: list[dict[str, Any]], as_json: bool) -> None:
     from vvbatch.report import print_table
+    from vvbatch.voices.quality import MEASURES
 
     if as_json:
         print_json(reports)
     else:
-        cells = [
-            [report["voice"] or report["file"], check["name"], f"{check['value']:g}", f"{check['limit']:g}", verdict]
-            for report in reports
-            for check in report["checks"]
-            for verdict in ["ok" if check["ok"] else "failed"]
-        ]
-        print_table(["voice", "measure", ">value", ">limit", "verdict"], cells)
         for report in reports:
+            cells = []
+            for check in report["checks"]:
+                sign, unit, hint = MEASURES[check["name"]]
+                limit = f"{sign} {measured(check['limit'])} {unit}"
+                cells.append([check["name"], measured(check["value"]), limit, "ok" if check["ok"] else f"off: {hint}"])
+            print_table(["measure", ">value", "limit", ""], cells, title=report["voice"] or report["file"])
             if "error" in report:
                 click.echo(report["error"])
+            click.echo("")
         good = sum(report["ok"] for report in reports)
         click.echo(f"{good} of {len(reports)} fit for cloning")
     if not all(report["ok"] for report in reports):
         sys.exit(FAILED)
+
+
+def measured(value: float) -> str:
+    """Three digits that count; whole numbers whole."""
+    if value == round(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.4f}"
 
 
 @voices.command()

@@ -86,6 +86,7 @@ def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path):
     tone = write_wav(tmp_path / "tone.wav", 0.1 * np.sin(np.arange(5 * RATE) / 10))
     done = voices("check", tone, code=1)
     assert "speech_share" in done.stdout and "0 of 1 fit for cloning" in done.stdout
+    assert "off: " in done.stdout
     assert "unknown voice 'nobody'" in voices("check", "nobody", code=2).stderr
 
 
