@@ -113,6 +113,11 @@ def test_variants_are_made_and_compared():
     assert [report["voice"] for report in compared] == ["alice", "alice-part", "alice-loud"]
     assert all(report["ok"] for report in compared)
     assert len({json.dumps(report["checks"]) for report in compared}) == 3
+    assert len({report["sha256"] for report in compared}) == 3
+    head, hashes, *measures = voices("variants", "alice").stdout.splitlines()
+    assert head.split() == ["measure", "limit", "alice", "alice-part", "alice-loud"]
+    assert hashes.split()[2:] == [report["sha256"][:12] for report in compared]
+    assert any(line.split() == ["duration_max", "≤", "30", "s", "10", "5.07", "10"] for line in measures), measures
 
 
 def test_a_variant_needs_a_name_and_a_change():
