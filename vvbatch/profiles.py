@@ -123,7 +123,7 @@ def folders() -> list[Path]:
 
 def names() -> list[str]:
     """Every profile's name, sorted."""
-    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
 @cache

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 
 def profiles(_home: Home) -> Iterator[Finding]:
+    for folder in all_profiles.folders():
+        if not folder.is_dir():
+            words = f"VVBATCH_CONFIGS names {folder}, which is no folder"
+            yield Finding("profiles", False, words, "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
     for name in all_profiles.names():
         try:
             profile = all_profiles.load(name)
