@@ -18,13 +18,15 @@ def doctor(as_json: bool) -> None:
     """
     from vvbatch.doctor import examine
     from vvbatch.home import Home, HomeError
+    from vvbatch.report import waiting
     from vvbatch.report.findings import print_findings
 
     try:
         home: Home | HomeError = Home.from_environment()
     except HomeError as error:
         home = error
-    findings = list(examine(home))
+    with waiting("examining; a model that was copied by hand is read once"):
+        findings = list(examine(home))
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
