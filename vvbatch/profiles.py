@@ -142,7 +142,7 @@ def folders() -> list[Path]:
 
 def names() -> list[str]:
     """Every profile's name, sorted."""
-    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
 @cache
@@ -165,7 +165,7 @@ def read(file: Path) -> Profile:
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         profile = msgspec.convert({"name": file.stem, **data}, Profile)
-    except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):
         value: Setting = getattr(profile.generation, setting)
