@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,9 +41,40 @@ def test_good_speech_passes_every_check_in_order() -> None:
     checks = qc.judge(speech(), RATE, TEXT, LIMITS)
     assert [check.name for check in checks if not check.ok] == []
     assert [check.name for check in checks] == [
-        "finite", "not_empty", "sample_rate", "dc_offset", "clipping", "level", "duration_min", "duration_max",
-        "leading_silence", "trailing_silence", "inner_silence", "speech_share", "end_level", "budget",
+        "finite", "not_empty", "sample_rate", "dc_offset", "clipping", "true_peak", "level", "loudness_min",
+        "loudness_max", "noise_floor", "clicks", "dropouts", "bandwidth", "repeated", "leading_silence",
+        "trailing_silence", "inner_silence", "speech_share", "start_level", "end_level", "duration_min", "duration_max",
+        "s_per_syllable_min", "s_per_syllable_max", "s_per_word_max", "budget",
     ]  # fmt: skip
+
+
+def noise(count: int, level: float) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, level, count).astype(np.float32)
+
+
+def between_the_samples() -> np.ndarray:
+    """A wave at a quarter of the sample rate whose tops, at 1.41 of its samples, all lie between them."""
+    wave = np.sin(2 * np.pi * np.arange(3 * RATE) / 4 + np.pi / 4)
+    return (1.2 * wave * np.sin(np.pi * np.arange(len(wave)) / len(wave))).astype(np.float32)
+
+
+def with_clicks(samples: np.ndarray, count: int, at: int) -> np.ndarray:
+    """Steps in a part of the take that is quiet."""
+    spoilt = (samples * 0.05).astype(np.float32)
+    for number in range(count):
+        spoilt[at + number * 9_600 :] += 0.5 * (-1) ** number
+    return spoilt
+
+
+def with_hole(samples: np.ndarray, seconds: float) -> np.ndarray:
+    spoilt, start = samples.copy(), int(1.06 * RATE)
+    spoilt[start : start + int(seconds * RATE)] = 0
+    return spoilt
+
+
+def resampled(samples: np.ndarray, rate: int) -> np.ndarray:
+    """As if it had come over a line that carries half of `rate`."""
+    return soxr.resample(soxr.resample(samples, RATE, rate), rate, RATE).astype(np.float32)
 
 
 def test_each_fault_fails_its_own_check() -> None:
@@ -55,6 +87,18 @@ def test_each_fault_fails_its_own_check() -> None:
         "dc_offset": [good + np.float32(0.02)],
         "clipping": [np.clip(good, -0.2, 0.2), np.clip(good, -1, 0.2), np.clip(good * 20, -1, 1)],
         "level": [good * np.float32(0.01), silence(3), silence(3) + np.float32(0.3)],
+        "true_peak": [between_the_samples()],
+        "loudness_min": [good * np.float32(0.02)],
+        "loudness_max": [np.clip(good * 20, -1, 1)],
+        "noise_floor": [good + noise(len(good), 0.02)],
+        "clicks": [with_clicks(good, 3, at=10_000), with_clicks(good, 3, at=6_400)],
+        "dropouts": [with_hole(good, 0.008), with_hole(good, 0.1)],
+        "bandwidth": [resampled(good, 6_000)],
+        "repeated": [np.concatenate([good[: 2 * RATE], good[RATE // 2 :]])],
+        "start_level": [good[RATE // 2 :]],
+        "s_per_syllable_min": [speech(0.1)],
+        "s_per_syllable_max": [speech(30)],
+        "s_per_word_max": [speech(30)],
         "duration_min": [speech(0.3)],
         "duration_max": [speech(30)],
         "leading_silence": [np.concatenate([silence(2), good])],
