@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,7 @@ from vvbatch.qc.signal import Activity, activity, clipped_share
 from vvbatch.qc.spectrum import bandwidth_hz, power, repeat
 from vvbatch.qc.text import repeated_length, spoken_length, syllables, word_count
 
-__all__ = ["Check", "at_least", "at_most", "file_report", "judge", "score"]
+__all__ = ["Check", "at_least", "at_most", "judge", "score"]
 
 FEWEST_SYLLABLES = 3  # "Hmm" has no pace
 MOST_PLACES = 20  # that a check's detail names
@@ -98,19 +96,3 @@ def _length_checks(speech_s: float, text: str, limits: QcLimits) -> Iterator[Che
         yield at_least("s_per_syllable_min", (speech_s + grace) / count, limits.s_per_syllable_min)
         yield at_most("s_per_syllable_max", max(speech_s - grace, 0.0) / count, limits.s_per_syllable_max)
         yield at_most("s_per_word_max", max(speech_s - grace, 0.0) / max(word_count(text), 1), limits.s_per_word_max)
-
-
-def file_report(path: Path, text: str | None, limits: QcLimits) -> dict[str, Any]:
-    """The checks of an audio file as `{"file", "ok", "checks": [{"name", "value", "limit", "ok"}]}`.
-
-    Several channels are judged as their mean, and fail a check of their own. A file that cannot be read has the one
-    failed check `readable` and an `error`.
-    """
-    try:
-        samples, sample_rate = audio.read(path)
-    except audio.AudioError as error:
-        return {"file": str(path), "ok": False, "checks": [at_least("readable", 0, 1).as_json()], "error": str(error)}
-    channels = samples.shape[1] if samples.ndim > 1 else 1
-    mono = samples.mean(axis=1) if channels > 1 else samples
-    checks = [at_most("channels", channels, 1), *judge(mono, sample_rate, text, limits)]
-    return {"file": str(path), "ok": all(check.ok for check in checks), "checks": [check.as_json() for check in checks]}
