@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vvbatch.engine import Chunk, EngineUnavailable, Failed, Finished, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
+from vvbatch.engine.vibevoice.device import exactly
 from vvbatch.engine.vibevoice.prompt import Prompt
 from vvbatch.profiles import Generation, Model, Profile, Setting, TextLimits
 
@@ -47,11 +48,12 @@ def parity(folder: Path, dtype: str = "float32") -> list[Case]:
     """Run every case of `folder` (model, v1.wav …, expected.npz) at 1 slot and all together. Raises
     EngineUnavailable."""
     expected = read_expected(folder / "expected.npz")
+    where = exactly("cpu", dtype)
     with TemporaryDirectory() as cache:
-        alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache))
+        alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache), where)
         results = [case for name in expected for case in run(alone, folder, {name: expected[name]})]
         alone.close()
-        together = VibeVoiceEngine.open(profile(folder, max(4, len(expected)), dtype), Path(cache))
+        together = VibeVoiceEngine.open(profile(folder, max(4, len(expected)), dtype), Path(cache), where)
         results += run(together, folder, expected)
         together.close()
     return results
