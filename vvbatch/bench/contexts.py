@@ -111,6 +111,7 @@ def rows(report: dict[str, Any]) -> Iterator[str]:
     for result in report["contexts"]:
         yield (
             f"{result['slots']:5} {result['context']:8} {result['step_s']:6.3f} s {result['step_cpu_s']:6.3f} s"
-            f" {result['parts']['language']:7.3f} s {result['growth_cpu_s']:6.3f} s {result['admission_steps']:5.2f} steps"
-            f" {result['load_peak_bytes'] / 1e9:5.1f} GB {result['peak_bytes'] / 1e9:5.1f} GB"
+            f" {result['parts']['language']:7.3f} s {result['growth_cpu_s']:6.3f} s"
+            f" {result['admission_steps']:5.2f} steps {result['load_peak_bytes'] / 1e9:5.1f} GB"
+            f" {result['peak_bytes'] / 1e9:5.1f} GB"
         )

@@ -326,6 +326,7 @@ class VibeVoiceEngine:
             "frames": line.frames,
             "tokens": len(line.tokens),
             "prompt_tokens": len(line.prompt),
+            "reach_max_step": line.tokens_left <= 0 and runaway,
             "prefix_cached": line.prefix_cached,
             "first_chunk_s": line.first_chunk_s,
             "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": line.request.steps},
