@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_UNAVAILABLE = 3
 OLD_TEMP_S = 3600.0  # nobody writes one file for that long
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | None = None) -> int:
@@ -33,15 +32,14 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
     `open_engine` is given by benchmarks and tests that measure everything but the engine.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    from vvbatch import profiles
+    from vvbatch import machine, profiles
 
     try:
         profile = profiles.load(profile_name)
     except profiles.ProfileError as error:
         return unavailable(error)
     # Before anything imports a library that reads them; and no model library may reach for the network.
-    threads = str(profile.threads or os.cpu_count() or 1)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
     from vvbatch import server
@@ -67,6 +65,7 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
             return unavailable(error)
         clean_up(home, ledger, connection)
         facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+        facts |= {"versions": machine.versions(), "machine": machine.identity()}
         ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
         try:
             return RenderWorker(profile, engine, ledger, connection, home, pulse, name).run()

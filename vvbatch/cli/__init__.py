@@ -22,6 +22,7 @@ COMMANDS = {
     "retry": ("control", "Queue failed and cancelled lines again"),
     "ledger": ("ledger", "Ask what was rendered: batches, lines, takes, metrics, SQL"),
     "verify": ("verify", "Hash every output file again and compare with the ledger"),
+    "replay": ("replay", "Render a take again from the ledger alone, and compare"),
     "qc": ("qc", "Judge any audio file with the checks of a render"),
     "models": ("models", "List, fetch, check and convert models"),
     "voices": ("voices", "List, import and check voices"),
