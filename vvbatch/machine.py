@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -54,6 +55,12 @@ def cpu_name() -> str:
     except OSError:
         return ""
     return found[1].strip() if found else ""
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process had at most so far."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most << 10
 
 
 @cache

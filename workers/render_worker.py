@@ -34,6 +34,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.pauses import probe_of_pause, queue_is_paused, resume_queue
 from vvbatch.ledger.recovery import disown, is_suspect, no_longer_wanted, worker_lives
+from vvbatch.machine import peak_memory
 from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
@@ -204,7 +205,7 @@ class RenderWorker(BaseWorker):
             flight.chunks.append(event.samples)
             flight.let_hear(event.samples)
         elif isinstance(event, Finished):
-            metrics = {**event.metrics, "lines_at_once": len(self.flights)}
+            metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": len(self.flights)}
             audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
             self.resume(flight, lambda: flight.rendering.send(audio))
         else:
