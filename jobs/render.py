@@ -132,12 +132,12 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
 
 
 def keep_best(claim: Claim, path: Path, context: Context, good: list[tuple[str, Take]]) -> Ended:
-    """Write the take with the most room to its limits; the others are recorded as superseded.
+    """Write the take with the best score; the others are recorded as superseded.
 
     When the ledger does not take it now, the take is held, with its file under its temporary name.
     """
     ledger, pending = context.ledger, context.pending
-    ordered = sorted(good, key=lambda each: each[1].margin, reverse=True)
+    ordered = sorted(good, key=lambda each: each[1].score, reverse=True)
     (take_id, take), others = ordered[0], ordered[1:]
     for other_id, other in others:
         ledger.close_take(other_id, other.superseded())

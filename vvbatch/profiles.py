@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
@@ -61,6 +62,16 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     min_s_per_char: float = 0.03  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
     max_s_per_char: float = 0.15
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
+    wer: float = 0.25  # words missing, added or wrong, per word of the text
+    word_likeness: float = 0.3  # of the first and the last word, letters in common with what was heard, 0 to 1
+    voice_similarity: float = 0.6  # cosine of the embeddings of the take and of its voice prompt
+    naturalness_mos: float = 2.5  # DNSMOS P.835 overall quality, 1 to 5
+    background_mos: float = 3.0  # DNSMOS P.835 background, 1 (very intrusive) to 5 (not noticeable)
+    music_share: float = 0.1  # of the time that sounds, in which nobody speaks
+
+
+Listen = Literal["words", "voice", "naturalness", "music"]
+"""What models listen for (`vvbatch.qc.ears`)."""
 
 
 class Retries(Strict, frozen=True, kw_only=True):
@@ -103,6 +114,8 @@ class Profile(Strict, frozen=True, kw_only=True):
     generation: Generation
     text: TextLimits
     qc: QcLimits = QcLimits()
+    listen: list[Listen] = []
+    """What the worker's models listen for before a take is kept; needs the extra `qc`."""
     retries: Retries = Retries()
     delays_s: DelaysS = DelaysS()
     patience: Patience = Patience()

@@ -41,7 +41,7 @@ class Take:
 
     outcome: Outcome
     wav: bytes = b""
-    margin: float = 0.0  # room to the nearest limit, as a share of that limit
+    score: float = 0.0  # 0 to 1 (`vvbatch.qc.score`)
 
     def written(self, path: Path, sha256: str, size: int) -> Outcome:
         return replace(self.outcome, path=str(path), sha256=sha256, size_bytes=size)
@@ -88,4 +88,4 @@ def judge(rendered: Audio, text: str, limits: QcLimits) -> Take:
         loudness_lufs=audio.loudness_lufs(levelled, SAMPLE_RATE),
         metrics={**rendered.metrics, "gain_db": gain_db},
     )
-    return Take(outcome, audio.wav_bytes(audio.to_pcm16(levelled), SAMPLE_RATE), qc.margin(checks))
+    return Take(outcome, audio.wav_bytes(audio.to_pcm16(levelled), SAMPLE_RATE), qc.score(checks))

@@ -92,13 +92,15 @@ def test_any_samples_and_text_give_finite_plain_values(samples: np.ndarray, rate
     for check in checks:
         assert json.loads(json.dumps(check.as_json(), allow_nan=False)) == check.as_json()
         assert type(check.ok) is bool
-    assert qc.margin(checks) >= 0
+    assert 0 <= qc.score(checks) <= 1
 
 
-def test_the_margin_is_the_room_to_the_nearest_limit() -> None:
+def test_the_score_is_the_weighted_mean_of_the_room_to_the_limits() -> None:
     checks = [qc.at_most("dc_offset", 0.008, 0.01), qc.at_least("speech_share", 0.8, 0.2), qc.at_most("finite", 0, 0)]
-    assert qc.margin(checks) == pytest.approx(0.2)
-    assert qc.margin([*checks, qc.at_most("budget", 1, 0)]) == 0
+    assert qc.score(checks) == pytest.approx((0.2 + 1.0) / 2)
+    assert qc.score([*checks, qc.at_most("wer", 0.05, 0.25)]) == pytest.approx((0.2 + 1.0 + 4 * 0.8) / 6)
+    assert qc.score([*checks, qc.at_most("budget", 1, 0)]) == 0
+    assert qc.score([]) == 0
 
 
 # ---- text
@@ -149,7 +151,7 @@ def test_a_files_report_has_the_keys_that_outside_checks_rely_on(tmp_path: Path)
     report = qc.file_report(file, TEXT, LIMITS)
     assert list(report) == ["file", "ok", "checks"]
     assert report["ok"] is True
-    assert all(list(check) == ["name", "value", "limit", "ok"] for check in report["checks"])
+    assert all(list(check) == ["name", "value", "limit", "ok", "weight"] for check in report["checks"])
 
 
 def test_a_stereo_and_an_unreadable_file_fail_a_check_of_their_own(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def faults(command: Command) -> Command:
 def as_told(error: Exception) -> click.ClickException | None:
     """An error that vvbatch knows as the person is told of it; None for any other."""
     # Imported only now: a command that goes well does not wait for modules that it has no need of.
+    from vvbatch.ears import EarsUnavailable
     from vvbatch.engine import EngineUnavailable
     from vvbatch.home import HomeError
     from vvbatch.ledger import LedgerError
@@ -70,7 +71,9 @@ def as_told(error: Exception) -> click.ClickException | None:
 
     if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):
         return BadInput(str(error))
-    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | MissingExtra):
+    if isinstance(
+        error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | EarsUnavailable | MissingExtra
+    ):
         return Unavailable(str(error))
     return None
 

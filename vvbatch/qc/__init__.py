@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,11 @@ from numpy.typing import NDArray
 from vvbatch import audio
 from vvbatch.engine import SAMPLE_RATE
 from vvbatch.profiles import QcLimits
+from vvbatch.qc.check import Check, at_least, at_most, score
 from vvbatch.qc.signal import activity, clipped_share
 from vvbatch.qc.text import spoken_length
 
-YES_OR_NO = {"channels", "finite", "not_empty", "sample_rate", "budget"}  # checks without more or less
-
-
-@dataclass(frozen=True)
-class Check:
-    """One measurement: `value` must be at most `limit`, or at least, as the name says; both are finite."""
-
-    name: str
-    value: float
-    limit: float
-    ok: bool
-
-    def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "value": self.value, "limit": self.limit, "ok": self.ok}
+__all__ = ["Check", "at_least", "at_most", "file_report", "judge", "score"]
 
 
 def judge(
@@ -67,22 +54,6 @@ def _signal_checks(
     yield at_most("inner_silence", heard.inner_s, limits.inner_silence_s)
     yield at_least("speech_share", heard.share, limits.speech_share)
     yield at_most("end_level", heard.end_db, limits.end_level_db)
-
-
-def at_most(name: str, value: float, limit: float) -> Check:
-    return Check(name, round(float(value), 6), round(float(limit), 6), bool(value <= limit))
-
-
-def at_least(name: str, value: float, limit: float) -> Check:
-    return Check(name, round(float(value), 6), round(float(limit), 6), bool(value >= limit))
-
-
-def margin(checks: list[Check]) -> float:
-    """Room to the nearest limit, as a share of that limit; 0 if a check failed."""
-    if not all(check.ok for check in checks):
-        return 0.0
-    measured = (check for check in checks if check.name not in YES_OR_NO and check.limit)
-    return min((abs(check.limit - check.value) / abs(check.limit) for check in measured), default=0.0)
 
 
 def file_report(path: Path, text: str | None, limits: QcLimits) -> dict[str, Any]:
