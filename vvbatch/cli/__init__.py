@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": ("verify", "Hash every output file again and compare with the ledger"),
     "replay": ("replay", "Render a take again from the ledger alone, and compare"),
     "qc": ("qc", "Judge any audio file with the checks of a render"),
+    "regress": ("regress", "Render suites every night, and compare them with blessed takes"),
     "models": ("models", "List, fetch, check and convert models"),
     "voices": ("voices", "List, import and check voices"),
     "doctor": ("doctor", "Say what is wrong here, and the command that mends it"),
