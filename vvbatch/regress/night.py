@@ -174,6 +174,8 @@ def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> li
         line.bits = found.pop("bits")
         line.measures = {**found, "rate": less_one(found["rate"]), "spectrum_db": found.pop("mel_db")}
         line.measures["noise_db"] = line.measures.pop("floor_db")
+        if line.measures["loudness_db"] is not None:  # of what the engine gave, before its peak was brought down
+            line.measures["loudness_db"] += baseline["facts"]["gain_db"] - result.facts["gain_db"]
         if not line.bits:
             pairs.append(Pair(result.line, result.text, baseline["sha256"], Path(baseline["path"]), before, after))
     try:

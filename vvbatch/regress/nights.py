@@ -93,6 +93,7 @@ def facts_of(take: Mapping[str, Any], facts: Mapping[str, Any] | None) -> dict[s
     names = ("engine", "model", "revision", "device", "dtype", "control_hash", "seed")
     return {
         **{name: take[name] for name in names},
+        "gain_db": (take["metrics"] or {}).get("gain_db", 0.0),  # what kept the file's peak under its limit
         "voices": {voice["name"]: voice["sha256"] for voice in take["voices"]},
         **{name: worker.get(name) or {} for name in ("details", "versions", "machine")},
     }
