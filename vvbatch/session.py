@@ -26,6 +26,11 @@ def worker_program(model: str) -> Program:
     return Program(name=model, argv=[sys.executable, "-m", "workers", model])
 
 
+def nightly_program() -> Program:
+    """What runs the suites that are scheduled."""
+    return Program(name="nightly", argv=[sys.executable, "-m", "workers.nightly"])
+
+
 @contextmanager
 def workers_for(server: EmbeddedServer, connection: redis.Redis, models: Sequence[str]) -> Iterator[Supervisor]:
     """A worker for every model that has none; ended, after finishing what is in flight, with the block."""

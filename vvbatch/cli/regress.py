@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -170,3 +171,144 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
         print_json({"suite": loaded.name, "night": found["id"], "who": name, "why": why.strip(), "lines": blessed})
     else:
         click.echo(f"{len(blessed)} lines of night {found['id']} are baselines now, blessed by {name}")
+
+
+@regress.command()
+@suite_argument
+@night_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The page  [default: in the home folder]")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also as JUnit XML, for CI.")
+@json_option
+@faults
+def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json: bool) -> None:
+    """Write a night as one HTML page: verdicts, trends, spectrograms, both recordings, what changed in versions.
+
+    The page needs no network and no other file. --json prints the same as data, and writes the page only with --out.
+
+    \b
+    Example:  vvbatch regress report draft --out report.html
+              vvbatch regress report draft --night draft-1a2b --junit night.xml --json
+    """
+    from vvbatch import store
+    from vvbatch.regress import nights
+    from vvbatch.regress import report as reports
+    from vvbatch.regress import suite as suites
+    from vvbatch.regress.report.write import default_path, history, html, missed
+    from vvbatch.regress.summary import summary
+
+    with opened() as (home, ledger):
+        loaded = suites.load(suite)
+        row = nights.find_night(ledger, loaded.name, night)
+        if row["state"] != "ended":
+            raise BadInput(f"night {row['id']} is {row['state']}: only one that has ended has a report")
+        found = summary(ledger, loaded.name, row["id"])
+        files = {}
+        if out or not as_json:
+            files[(out or default_path(home, loaded.name)).absolute()] = html(ledger, loaded, found).encode()
+        if junit:
+            files[junit.absolute()] = reports.junit(found)
+        for path, data in files.items():
+            try:
+                store.write_atomically(path, data)
+            except OSError as error:
+                raise Failed(f"{path} could not be written: {error.strerror}; name another file") from error
+        if as_json:
+            kept = ("id", "verdict", "started_at", "ended_at", "speed", "reasons")
+            before = [{name: each[name] for name in kept} for each in history(ledger, loaded.name, row["profile"])]
+            print_json({**found, "history": before, "missed": missed(ledger, loaded.name)})
+            return
+    for path in files:
+        click.echo(str(path))
+
+
+@regress.command()
+@click.argument("suite", required=False, metavar="[SUITE]", shell_complete=complete_suite)
+@click.option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday in local time: '30 2 * * *'.")
+@click.option("--off", is_flag=True, help="Do not run the suite by itself any more.")
+@click.option(
+    "--print", "kind", type=click.Choice(["cron", "launchd"]), help="One line for crontab or launchd; changes nothing."
+)
+@model_option
+@json_option
+@faults
+def schedule(
+    suite: str | None, cron: str | None, off: bool, kind: str | None, model: str | None, as_json: bool
+) -> None:
+    """Run a suite by itself; without options, show what is scheduled, what comes next and what was missed.
+
+    `vvbatch up` (or `python -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
+    missed.
+
+    \b
+    Example:  vvbatch regress schedule draft --cron "30 2 * * *"
+              vvbatch regress schedule draft --cron "30 2 * * *" --print cron | crontab -
+              vvbatch regress schedule draft --off
+    """
+    from datetime import datetime
+
+    from vvbatch import profiles
+    from vvbatch.regress import schedule as plan
+    from vvbatch.regress import suite as suites
+
+    if suite is None and (cron or off or kind or model):
+        raise click.UsageError("name a suite")
+    if (off and (cron or kind)) or (kind and not cron):
+        raise click.UsageError("--off goes alone; --print needs --cron")
+    with opened() as (home, ledger):
+        if suite is not None:
+            path = suites.find(suite)
+            name = suite if path.parent in suites.folders() else str(path)
+            if off:
+                if not plan.take_off(ledger, name):
+                    raise BadInput(f"suite {suite!r} is not scheduled")
+            elif cron:
+                suites.load(suite)
+                profile = profiles.load(model).name if model else None
+                try:
+                    wanted = plan.checked(cron, datetime.fromisoformat(ledger.now()))
+                    if kind:
+                        line = plan.crontab_line if kind == "cron" else plan.launchd_line
+                        click.echo(line(home, name, profile, wanted))
+                        return
+                except plan.BadSchedule as error:
+                    raise BadInput(str(error)) from error
+                plan.put(ledger, name, profile, wanted)
+        rows = plan.overview(ledger)
+        runs = nightly_runs(home)
+    if as_json:
+        print_json({"running": runs, "schedules": rows})
+    else:
+        show_schedules(rows, runs)
+    if suite is None and any(row["missed"] for row in rows):
+        sys.exit(FAILED)
+
+
+def nightly_runs(home: Home) -> bool:
+    """Whether a process is there that runs what is scheduled."""
+    from vvbatch import queue
+    from vvbatch.connection import ServerUnreachable, connect
+
+    try:
+        connection = connect(home)
+    except ServerUnreachable:
+        return False
+    with connection:
+        return queue.has_worker(connection, "regress")
+
+
+def show_schedules(rows: list[dict[str, Any]], runs: bool) -> None:
+    from vvbatch.report import print_table
+
+    if not rows:
+        click.echo("nothing is scheduled: vvbatch regress schedule SUITE --cron '30 2 * * *'")
+        return
+    cells = [
+        [row["suite"], row["profile"] or "its own", row["cron"], row["next"], row["last"], len(row["missed"]) or None]
+        for row in rows
+    ]
+    print_table(["suite", "profile", "cron", "next (UTC)", "last (UTC)", ">missed"], cells)
+    for row in rows:
+        if row["missed"]:
+            click.echo(f"missed, {row['suite']}: {', '.join(row['missed'][-5:])}")
+    if not runs:
+        click.echo("nobody runs them now: vvbatch up  (start it again if it runs already)", err=True)

@@ -16,6 +16,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
 from vvbatch.ledger.database import open_database, refuse_network_file_system
 from vvbatch.ledger.overview import overview
+from vvbatch.regress import schedule
 
 SAID = 3  # problems that SQLite lists are shown up to this many
 
@@ -159,3 +160,17 @@ def failures(home: Home) -> Iterator[Finding]:
         yield Finding(
             f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}"
         )
+
+
+def missed_nights(home: Home) -> Iterator[Finding]:
+    ledger = opened(home)
+    if ledger is None:
+        return
+    with closing(ledger):
+        rows = schedule.overview(ledger)
+    for row in rows:
+        count, name = len(row["missed"]), f"nights: {Path(row['suite']).stem}"
+        if count:
+            yield Finding(name, False, f"{count} missed, the last due {row['missed'][-1]}", "vvbatch up")
+        else:
+            yield Finding(name, True, f"none missed, the next is due {row['next']}")
