@@ -63,9 +63,11 @@ def show_batch(ledger: Ledger, batch: str, as_json: bool) -> None:
 
 def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
     from vvbatch.ledger.overview import overview
+    from vvbatch.regress import schedule
 
     seen = overview(ledger)
     seen["redis"] = ask_server(home, seen)
+    seen["nights"] = schedule.overview(ledger)
     if as_json:
         print_json(seen)
         return

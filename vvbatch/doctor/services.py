@@ -163,11 +163,11 @@ def failures(home: Home) -> Iterator[Finding]:
 
 
 def missed_nights(home: Home) -> Iterator[Finding]:
-    ledger = opened(home)
-    if ledger is None:
+    book = opened(home)
+    if book is None:
         return
-    with closing(ledger):
-        rows = schedule.overview(ledger)
+    with closing(book):
+        rows = schedule.overview(book)
     for row in rows:
         count, name = len(row["missed"]), f"nights: {Path(row['suite']).stem}"
         if count:

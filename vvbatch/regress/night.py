@@ -172,8 +172,9 @@ def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> li
             continue
         found = compare(before, after).as_json()
         line.bits = found.pop("bits")
-        line.measures = {**found, "rate": less_one(found["rate"]), "spectrum_db": found.pop("mel_db")}
-        line.measures["noise_db"] = line.measures.pop("floor_db")
+        found["rate"] = less_one(found["rate"])
+        found["spectrum_db"], found["noise_db"] = found.pop("mel_db"), found.pop("floor_db")
+        line.measures = found
         if line.measures["loudness_db"] is not None:  # of what the engine gave, before its peak was brought down
             line.measures["loudness_db"] += baseline["facts"]["gain_db"] - result.facts["gain_db"]
         if not line.bits:

@@ -1,4 +1,4 @@
-"""What is seen and heard in a report, as data URIs: spectrograms as PNG, audio as FLAC: lossless, and browsers play it."""
+"""What is seen and heard in a report, as data URIs: PNG, and FLAC, which is lossless and which browsers play."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PIXELS_PER_S = 150
+SHOWN_PER_S = 300  # pixels, where the page is wide enough
 WIDEST, HEIGHT = 1100, 96  # pixels
 COLOURS = 48
 MAX_BYTES = 16 << 20  # of all media in a report; what comes later has none
@@ -39,19 +40,20 @@ class Budget:
 
 
 def media_of(line: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
-    """`before` and `after` of a line, each with `audio`, `picture`, `seconds` and `missing` (why there is none)."""
+    """`before` and `after` of a line, each with `audio`, `picture`, `width`, `seconds` and `missing` (why there is none)."""
     files = {"before": line["baseline"], "after": {"path": line["path"], "sha256": line["sha256"]}}
     sounds = {which: sound(file) for which, file in files.items() if file}
     longest = max((len(samples) for samples, _ in sounds.values() if samples is not None), default=0)
     found: dict[str, Any] = {}
     for which, (samples, missing) in sounds.items():
         if samples is None:
-            found[which] = {"audio": None, "picture": None, "seconds": None, "missing": missing}
+            found[which] = {"audio": None, "picture": None, "width": 0, "seconds": None, "missing": missing}
             continue
         audio = budget.take(flac(samples), "audio/flac")
         picture = budget.take(spectrogram(samples, longest), "image/png") if audio else None
         told = None if audio else "left out: the report would be too large"
-        found[which] = {"audio": audio, "picture": picture, "seconds": len(samples) / SAMPLE_RATE, "missing": told}
+        seconds, width = len(samples) / SAMPLE_RATE, round(longest / SAMPLE_RATE * SHOWN_PER_S)
+        found[which] = {"audio": audio, "picture": picture, "width": width, "seconds": seconds, "missing": told}
     return found
 
 

@@ -84,13 +84,12 @@ def place(number: int, count: int) -> float:
     return LEFT + (number + 0.5) * (WIDTH - LEFT - RIGHT) / count
 
 
-def day(night: Mapping[str, Any]) -> str:
-    return str(night["started_at"])[5:10]
-
-
 def days(nights: Sequence[Mapping[str, Any]]) -> list[tuple[float, str]]:
-    ends = sorted({0, len(nights) - 1})
-    return [(place(number, len(nights)), day(nights[number])) for number in ends]
+    """The first and the last night's date; their times when it is the same."""
+    first, last = (str(nights[number]["started_at"]) for number in (0, -1))
+    part = slice(11, 16) if first[:10] == last[:10] else slice(5, 10)
+    ends = {0: first, len(nights) - 1: last}
+    return [(place(number, len(nights)), at[part]) for number, at in ends.items()]
 
 
 def counts(nights: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Chart:
