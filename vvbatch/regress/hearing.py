@@ -45,7 +45,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Heard:
-    """`measures` are differences, more is worse: `words`, `voice`, `naturalness`; `told` says more of some."""
+    """`measures` are differences, more is worse; `told` says more of some."""
 
     measures: Mapping[str, float]
     told: Mapping[str, str]
@@ -121,8 +121,9 @@ def difference(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str,
         told["words"] = wording(new["wer"]["detail"])
     if "voice" in new:
         measures["voice"] = 1.0 - new["voice"]["value"]
-    if "naturalness" in old and "naturalness" in new:
-        measures["naturalness"] = old["naturalness"]["value"] - new["naturalness"]["value"]
+    for name, sign in (("naturalness", -1), ("background", -1), ("music", 1)):
+        if name in old and name in new:
+            measures[name] = sign * (new[name]["value"] - old[name]["value"])
     return Heard(measures, told)
 
 

@@ -48,7 +48,9 @@ class Limits(Strict, frozen=True, kw_only=True):
     noise_db: Limit = Limit(changed=10.0, worse=20.0)  # level of the quietest tenth, higher
     voice: Limit = Limit(changed=0.15, worse=0.4)  # similarity to the baseline's speaker under 1
     words: Limit = Limit(changed=0.05, worse=0.15)  # word error rate over the baseline's
-    naturalness: Limit = Limit(changed=0.3, worse=0.7)  # points under the baseline's
+    naturalness: Limit = Limit(changed=0.3, worse=0.7)  # points under the baseline's, of 5
+    background: Limit = Limit(changed=0.3, worse=0.7)
+    music: Limit = Limit(changed=0.1, worse=0.25)  # share of the time, over the baseline's
 
 
 class Shifts(Strict, frozen=True, kw_only=True):

@@ -66,6 +66,10 @@ MEASURES: Mapping[str, Measure] = {
     "pause_s": Measure("pause", "pause_s", lambda value: f"the longest pause is {value:.2f} s longer", True),
     "noise_db": Measure("noise", "noise_db", lambda value: f"the background is {value:.1f} dB louder", True),
     "naturalness": Measure("naturalness", "naturalness", lambda value: f"{value:.2f} points less natural", True),
+    "background": Measure(
+        "background", "background", lambda value: f"the background is {value:.2f} points worse", True
+    ),
+    "music": Measure("music", "music", lambda value: f"music in {100 * value:.0f} % more of the time", True),
     "pitch_range_semitones": Measure(
         "intonation", "pitch_range_semitones", amount("semitones", "more pitch range", "less pitch range")
     ),
@@ -73,7 +77,7 @@ MEASURES: Mapping[str, Measure] = {
 }
 """In the order in which reasons are given: what explains most first."""
 
-CONSEQUENCES = {"spectrum", "intonation", "noise", "loudness", "pitch", "rate", "naturalness"}
+CONSEQUENCES = {"spectrum", "intonation", "noise", "loudness", "pitch", "rate", "naturalness", "background"}
 """What a cut changes as well, being measured over less: not told of a line that is cut."""
 
 

@@ -144,7 +144,7 @@ def test_what_cannot_be_read_fails_with_the_reason(tmp_path, data):
     (tmp_path / "odd.wav").write_bytes(data)
     found = report(None, tmp_path / "odd.wav")
     assert not found["ok"] and "odd.wav" in found["error"]
-    assert found["checks"][-1] == {"name": "readable", "value": 0.0, "limit": 1.0, "ok": False}
+    assert found["checks"][-1] == {"name": "readable", "value": 0.0, "limit": 1.0, "ok": False, "weight": 1.0}
 
 
 def test_a_voice_that_is_not_levelled_or_not_24_khz_fails_as_a_voice_and_passes_as_a_recording(tmp_path, carter):

@@ -40,7 +40,7 @@ class Budget:
 
 
 def media_of(line: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
-    """`before` and `after` of a line, each with `audio`, `picture`, `width`, `seconds` and `missing` (why there is none)."""
+    """`before` and `after` of a line: `audio`, `picture`, its `width`, `seconds`, and `missing`, why there is none."""
     files = {"before": line["baseline"], "after": {"path": line["path"], "sha256": line["sha256"]}}
     sounds = {which: sound(file) for which, file in files.items() if file}
     longest = max((len(samples) for samples, _ in sounds.values() if samples is not None), default=0)
