@@ -13,11 +13,12 @@ import msgspec
 import yaml
 
 from vvbatch import profiles
-from vvbatch.profiles import Strict
-from vvbatch.script import Problem, Problems, Script, ScriptError, parse, parsed_tree
+from vvbatch.profiles import Listen, Strict
+from vvbatch.script import Problem, Problems, Script, ScriptError, did_you_mean, parse, parsed_tree
 from vvbatch.script import nodes as tree
 from vvbatch.script.model import TooManyProblems
 from vvbatch.script.source import START, read
+from vvbatch.script.yaml_script import SCRIPT_KEYS
 
 OWN_KEYS = ("script", "limits", "shifts", "speed", "listen", "keep_nights")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -79,7 +80,7 @@ class Settings(Strict, frozen=True, kw_only=True):
     limits: Limits = Limits()
     shifts: Shifts = Shifts()
     speed: Speed = Speed()
-    listen: tuple[str, ...] = ()  # of words, voice, naturalness, music: what models hear in both takes
+    listen: tuple[Listen, ...] = ()  # of words, voice, naturalness, music: what models hear in both takes
     keep_nights: int = 14  # whose audio is kept
 
 
@@ -122,7 +123,11 @@ def load(word: str) -> Suite:
         root = tree.read(source, problems)
         if isinstance(root, tree.Fields):
             own = {key.raw: key.place for key, _ in root.pairs if key.raw in OWN_KEYS}
-            root.pairs = [(key, value) for key, value in root.pairs if key.raw not in OWN_KEYS]
+            for key, _ in root.pairs:
+                if key.raw not in (allowed := (*SCRIPT_KEYS, *OWN_KEYS)):
+                    meant = did_you_mean(key.raw, allowed)
+                    problems.add(key.place, f"unknown key {key.raw[:60]!r} in the suite{meant}", ", ".join(allowed))
+            root.pairs = [(key, value) for key, value in root.pairs if key.raw in SCRIPT_KEYS]
             if not problems:
                 settings = settings_of(path, source.text)
             if settings.script is not None:
