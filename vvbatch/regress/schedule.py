@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import plistlib
 import shlex
 import sys
 from collections import ChainMap
@@ -142,6 +141,8 @@ def crontab_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
 
 def launchd_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
     """A property list for ~/Library/LaunchAgents, in one line. Raises BadSchedule when it needs too many entries."""
+    import plistlib
+
     from croniter import croniter
 
     names = ("Minute", "Hour", "Day", "Month", "Weekday")

@@ -214,6 +214,15 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(ledger, clo
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_is_exported_completely_in_both_formats(ledger, table):
+    with write(ledger.engine) as connection:
+        take = connection.execute(select(takes.c.id).limit(1)).scalar_one()
+        night = {"night_id": "n", "line": "l1", "take_id": take}
+        connection.execute(nights.insert().values(id="n", suite="s", profile="p", state="ended", started_at="now"))
+        blessed = {"suite": "s", "profile": "p", "text": "t", "path": "/b", "sha256": "a", "facts": {"seed": 1}}
+        said = {"blessed_at": "now", "blessed_by": "ada", "why": "good"}
+        connection.execute(baselines.insert().values(id="b", **night, **blessed, **said))
+        judged = {"position": 1, "baseline_id": "b", "verdict": "same", "reasons": [], "measures": {"rate": 0.1}}
+        connection.execute(verdicts.insert().values(**night, **judged))
     lines, cells = io.StringIO(), io.StringIO()
     count = export(ledger, table, "jsonl", lines)
     assert export(ledger, table, "csv", cells) == count > 0
