@@ -19,7 +19,7 @@ from vvbatch.home import Home
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (
-    "click", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
+    "click", "croniter", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
     "redis", "rich", "rq", "soundfile", "soxr", "sqlalchemy",
 )  # fmt: skip
 EXTRAS = {
