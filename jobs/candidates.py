@@ -27,9 +27,9 @@ class Candidates:
     takes: list[Take] = field(default_factory=list)
     closed: set[str] = field(default_factory=set)
 
-    def add(self, claim: Claim, outcome: Outcome, wav: bytes = b"") -> None:
+    def add(self, claim: Claim, outcome: Outcome, wav: bytes, speech_s: float | None) -> None:
         """The claim's newest take has ended so."""
-        self.takes.append(Take(claim.take, claim.attempt, claim.seed, claim.model, outcome, wav))
+        self.takes.append(Take(claim.take, claim.attempt, claim.seed, claim.model, outcome, wav, speech_s))
 
     def encoded(self, judged: Judged) -> tuple[Outcome, bytes]:
         """How a judged take ended, and its file where one may be wanted."""

@@ -8,7 +8,7 @@ its one try statement.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.candidates import Candidates, Closing
+from jobs.paces import Paces
 from vvbatch import faults, plan, profiles, store
 from vvbatch.batches import end_if_complete
 from vvbatch.engine import EngineFacts, Request, RequestRefused
@@ -87,6 +88,7 @@ class Context:
     model: str  # the profile whose engine it has
     facts: EngineFacts
     pending: Pending
+    paces: Paces = field(default_factory=Paces)
 
 
 def render_line(line_id: str, context: Context) -> Rendering:
@@ -128,11 +130,14 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         if begun is None:
             ledger.close_takes(takes.given_up("superseded", ANOTHER_WORKER))
             return Ended("lost")
-        claim, wav = begun, b""
+        claim, wav, speech_s = begun, b"", None
         try:
             request = plan.request_of(claim.request, claim.take, claim.seed)
             still_there(request.voices)
             judged = judge((yield request), claim.text, profile.qc)
+            speech_s = judged.speech_s
+            if judged.ok:
+                judged = judged.also(context.paces.check(claim, speech_s, profile.qc.pace_deviations))
             if judged.ok and profile.listen:
                 judged = judged.also((yield hearing(claim, request, judged, profile)))
         except Cancelled:
@@ -157,7 +162,7 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         else:
             trouble = "" if judged.ok else "engine" if no_audio(judged) else "qc"
             outcome, wav = takes.encoded(judged)
-        takes.add(claim, outcome, wav)
+        takes.add(claim, outcome, wav, speech_s)
         # Another seed may help against a bad take, and against a bad device only when it has given a good one.
         goes_on = trouble in ("", "qc") or (trouble == "engine" and takes.good)
         if takes.complete or not goes_on:
@@ -195,6 +200,7 @@ def keep_best(claim: Claim, path: Path, context: Context, takes: Candidates) -> 
             return without_room(claim, context, error, failed)
         if not kept:
             closing.clear()
+    context.paces.add(claim, best.speech_s)
     return Ended("done" if kept else "lost")
 
 

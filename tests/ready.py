@@ -26,23 +26,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE, Chunk, EngineFacts, Event, Failed, Finished, Request, RequestRefused
+from bench.voicelike import syllables
+from vvbatch.engine import Chunk, EngineFacts, Event, Failed, Finished, Request, RequestRefused
 from vvbatch.profiles import Profile
 
 SECONDS_PER_CHARACTER = 0.07
 
 
 def speechlike(request: Request) -> NDArray[np.float32]:
-    """A voice-like buzz with syllables, as long as the text should take; the same for the same request."""
+    """As long as the text should take; the same for the same request."""
     text = " ".join(turn.text for turn in request.turns)
-    generator = np.random.default_rng([request.seed, len(text)])
-    count = int(max(0.4, len(text) * SECONDS_PER_CHARACTER) * SAMPLE_RATE)
-    t = np.arange(count) / SAMPLE_RATE
-    pitch = 110 + 60 * generator.random()
-    buzz = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in range(1, 8))
-    syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 4 * t)
-    fade = np.clip((t[-1] - t) / 0.15, 0.0, 1.0)  # speech does not end in mid-word
-    return (0.1 * buzz * syllables * fade + 1e-3 * generator.standard_normal(count)).astype(np.float32)
+    return syllables(max(0.4, len(text) * SECONDS_PER_CHARACTER), [request.seed, len(text)])
 
 
 class ReadyEngine:

@@ -60,7 +60,22 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     trailing_silence_s: float = 2.5
     inner_silence_s: float = 3.0
     speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
+    start_level_db: float = -3.0  # the first 20 ms against the loud parts of the speech
     end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
+    true_peak_dbtp: float = 0.0  # between the samples, after the take was brought to its level
+    loudness_min_lufs: float = -45.0
+    loudness_max_lufs: float = -6.0
+    noise_floor_dbfs: float = -40.0  # the quietest twentieth of the 10 ms frames
+    clicks: float = 1.0  # samples where the wave bends 30 times as sharply as around it, 15 times where chunks meet
+    dropouts: float = 0.0  # holes of 5 ms and more within loud speech
+    bandwidth_hz: float = 3600.0  # up to where the spectrum lies within 60 dB of its top; a telephone has 3400
+    repeated_s: float = 0.0  # the longest passage of 0.8 s or more that comes twice, over what the text repeats
+    # Correlation of mel spectra over 0.8 s from which on two passages are the same: of human speech up to 0.79.
+    repeat_likeness: float = 0.83
+    s_per_syllable_min: float = 0.07  # seconds from first to last sound
+    s_per_syllable_max: float = 0.6
+    s_per_word_max: float = 1.0
+    pace_deviations: float = 5.0  # from the other takes' seconds per syllable, in their robust standard deviations
     min_s_per_char: float = 0.03  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
     max_s_per_char: float = 0.15
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
@@ -142,7 +157,7 @@ def folders() -> list[Path]:
 
 def names() -> list[str]:
     """Every profile's name, sorted."""
-    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
 @cache
@@ -165,7 +180,7 @@ def read(file: Path) -> Profile:
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         profile = msgspec.convert({"name": file.stem, **data}, Profile)
-    except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):
         value: Setting = getattr(profile.generation, setting)

@@ -48,6 +48,11 @@ class Judged:
         return replace(self, checks=(*self.checks, *checks))
 
     @property
+    def speech_s(self) -> float | None:
+        """From the first sound to the last; None when there are no samples to measure it on."""
+        return next((check.value for check in self.checks if check.name == "duration_max"), None)
+
+    @property
     def ok(self) -> bool:
         return all(check.ok for check in self.checks)
 
@@ -76,6 +81,7 @@ class Take:
     model: str
     outcome: Outcome
     wav: bytes = b""
+    speech_s: float | None = None
 
     @cached_property
     def score(self) -> float:

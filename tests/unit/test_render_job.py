@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
+from jobs import paces
+from jobs.paces import Paces
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut, render_line
 from tests.conftest import READY_PROFILE
 from tests.ledgers import FACTS
@@ -19,9 +22,11 @@ from tests.ready import speechlike
 from vvbatch import profiles
 from vvbatch.engine import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.schema import lines
 from vvbatch.pending import Pending
 from vvbatch.plan import Wishes, make_plan
 from vvbatch.qc.check import Check, at_most
+from vvbatch.qc.pace import Pace
 from vvbatch.script import parse
 from vvbatch.take import Audio, EngineFailed
 
@@ -54,6 +59,7 @@ class Night:
         self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite3'}")
         self.pending = Pending(folder / "pending")
         self.pending.folder.mkdir()
+        self.paces = Paces()
 
     def submit(self, model: str = "ready", **wishes: Any) -> None:
         script = self.folder / "s.txt"
@@ -65,7 +71,7 @@ class Night:
     def render(self, *answers: Callable[[Request | Hearing], Answer] | Answer) -> Ended:
         """The line's end, after it was given these for what it asked for, one after the other."""
         wishes = []
-        rendering = render_line("b-00001", Context(self.ledger, "w", self.model(), FACTS, self.pending))
+        rendering = render_line("b-00001", Context(self.ledger, "w", self.model(), FACTS, self.pending, self.paces))
         try:
             wishes.append(next(rendering))
             for answer in answers:
@@ -214,3 +220,31 @@ def test_an_output_folder_that_takes_nothing_leaves_no_take_and_no_attempt(night
     assert night.render() == Ended("queued", "resource")
     assert night.states() == []
     assert night.rows("SELECT attempt FROM lines") == [(0,)]
+
+
+def test_a_take_that_is_spoken_much_slower_than_the_others_of_its_batch_is_rolled_again(night):
+    night.submit()
+    with night.ledger.engine.connect() as connection:
+        voices = connection.execute(select(lines.c.request)).scalar_one()["voices"]
+    key = ("b", "ready", f"{voices[0]['sha256']} {voices[0]['rate']}")
+    night.paces.known[key] = Pace([-1.35 + 0.01 * n for n in range(10)])
+    assert night.render(slow, good).how == "done"
+    assert night.states() == ["failed_qc", "done"]
+    assert night.rows("SELECT error LIKE 'pace %' FROM takes WHERE attempt = 1") == [(1,)]
+    assert len(night.paces.known[key].logs) == 11, "only what was kept counts"
+
+
+def slow(request: Request) -> Audio:
+    return Audio([speechlike(replace(request, turns=request.turns * 2))], 0.1, 0.1)
+
+
+def test_paces_are_kept_of_so_many_batches_and_takes_only(night):
+    night.submit()
+    claim = night.ledger.claim("b-00001", "w", model="ready")
+    for number in range(paces.VOICES_KNOWN + 10):
+        night.paces.add(replace(claim, batch_id=f"b{number}"), 2.0)
+    for _ in range(paces.TAKES_KNOWN + 10):
+        night.paces.add(claim, 2.0)
+    assert len(night.paces.known) == paces.VOICES_KNOWN
+    assert len(night.paces.of(claim).logs) == paces.TAKES_KNOWN
+    assert night.paces.check(claim, None, 5.0) == []

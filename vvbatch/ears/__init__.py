@@ -6,7 +6,7 @@ render they live in a process of their own (`vvbatch.listener`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,12 @@ class Ears:
     @classmethod
     def open(cls, listen: Sequence[Listen] = LISTEN, threads: int = 2) -> Ears:
         """Load the models for `listen`. Raises EarsUnavailable."""
-        return cls({name: _open(name, threads) for name in dict.fromkeys(listen)})
+        if unknown := [name for name in listen if name not in LISTEN]:
+            raise EarsUnavailable(f"nothing listens for {unknown[0]!r}: there is {', '.join(LISTEN)}")
+        try:
+            return cls(dict(_open(tuple(dict.fromkeys(listen)), threads)))
+        except ImportError as error:
+            raise EarsUnavailable(f"{error.name} is missing, which takes are heard with: {REMEDY}") from error
 
     @property
     def versions(self) -> dict[str, str]:
@@ -84,12 +89,25 @@ def not_checked(name: str, reason: str) -> Check:
     return Check(name, 0.0, 0.0, True, 0.0, {"not_checked": reason})
 
 
-def _open(name: Listen, threads: int) -> Listener:
-    try:
+def _open(listen: Sequence[Listen], threads: int) -> Iterator[tuple[Listen, Listener]]:
+    """Only what is asked for is imported. Raises EarsUnavailable and ImportError."""
+    dnsmos = None
+    if "naturalness" in listen or "music" in listen:
+        from vvbatch.ears.dnsmos import Dnsmos, Music, Naturalness
+
+        dnsmos = Dnsmos.open(threads)
+    for name in listen:
         if name == "words":
             from vvbatch.ears.words import Words
 
-            return Words.open(threads)
-        raise EarsUnavailable(f"nothing listens for {name!r}: there is {', '.join(LISTEN)}")
-    except ImportError as error:
-        raise EarsUnavailable(f"{error.name} is missing, which listens for {name!r}: {REMEDY}") from error
+            yield name, Words.open(threads)
+        elif name == "voice":
+            from vvbatch.ears.voice import Voice
+
+            yield name, Voice.open(threads)
+        elif dnsmos and name == "naturalness":
+            yield name, Naturalness(dnsmos)
+        elif dnsmos and name == "music":
+            from vvbatch.ears.vad import Vad
+
+            yield name, Music(dnsmos, Vad())

@@ -13,6 +13,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from vvbatch import ears as heard_with
+from vvbatch.ears import Ears, EarsUnavailable, Heard
+from vvbatch.ears.wire import Answer, Ask, read_ask, write
+
 NICE = 15
 """A thirtieth of a core's time while the engine wants all of it; everything that the engine leaves."""
 BATCH = 8
@@ -26,11 +30,9 @@ def main() -> int:
         os.nice(NICE)
     threads = int(os.environ.get("VVBATCH_LISTENER_THREADS", "2"))
     os.environ.update(OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
-    from vvbatch.ears import Ears, EarsUnavailable
-    from vvbatch.ears.wire import Answer, write
 
     try:
-        ears = Ears.open(sys.argv[1:], threads)  # type: ignore[arg-type]
+        ears = heard_with.Ears.open(sys.argv[1:], threads)  # type: ignore[arg-type]
     except EarsUnavailable as error:
         write(answers, Answer(unavailable=str(error)))
         return 3
@@ -78,7 +80,4 @@ def read(asks: IO[bytes], waiting: queue.SimpleQueue[tuple[Ask, NDArray[np.float
 
 
 if __name__ == "__main__":
-    from vvbatch.ears import Ears, Heard
-    from vvbatch.ears.wire import Answer, Ask, read_ask, write
-
     sys.exit(main())

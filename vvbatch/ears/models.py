@@ -6,6 +6,7 @@ import hashlib
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from vvbatch.ears import REMEDY, EarsUnavailable
 
@@ -29,6 +30,15 @@ def known(file: Path, sha256: str) -> Path:
     if found != sha256:
         raise EarsUnavailable(f"{file} is not the model that is known: its sha256 is {found}, not {sha256}; {REMEDY}")
     return file
+
+
+def session(file: Path, threads: int) -> Any:
+    """An onnxruntime session on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return onnxruntime.InferenceSession(str(file), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 def versions_of(*packages: str) -> dict[str, str]:

@@ -135,7 +135,9 @@ def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
     """The takes of a line that its worker could not close when the ledger was away."""
     unfinished = and_(takes.c.line_id == line_id, takes.c.worker == worker, takes.c.state == "rendering")
     with write(ledger.engine) as connection:
-        connection.execute(takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now()))
+        told = takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now())
+        if connection.execute(told).rowcount:
+            ledger.note(connection, "takes superseded", line_id=line_id, worker=worker)
 
 
 def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """What a person sees: tables and progress on a terminal, plain aligned lines in a pipe."""
 
 from vvbatch.report.batch import print_estimate, print_summary
-from vvbatch.report.counting import counting
+from vvbatch.report.counting import counting, waiting
 from vvbatch.report.overview import print_lines, print_overview
 from vvbatch.report.tables import print_table, size
 from vvbatch.report.watch import progress, watch
@@ -15,5 +15,6 @@ __all__ = [
     "print_table",
     "progress",
     "size",
+    "waiting",
     "watch",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TextIO
 
 from rich.progress import (
@@ -61,3 +61,11 @@ def counting(
         yield show
     finally:
         bar.stop()
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Shows on a terminal's stderr that something goes on that cannot be counted."""
+    target = console(sys.stderr)
+    with target.status(words) if target.is_terminal else nullcontext():
+        yield
