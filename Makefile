@@ -23,6 +23,8 @@ storm: $(VENV)/.dev
 
 recovery: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.recovery 20
+	for fault in undisturbed "worker stands still" "server killed" "queue wiped"; do \
+	  $(BIN)/python -m tests.faults.recovery 5 "$$fault" || exit 1; done
 
 # The corpus stays: the next run goes on from it. At its end, how many lines of the readers it has reached.
 SECONDS ?= 600
