@@ -18,7 +18,7 @@ import psutil
 
 from vvbatch.profiles import Profile
 
-TOLD = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+TOLD = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 """Instruction sets that matter to the engine's speed."""
 BFLOAT16_NEEDS = {"avx512bw", "avx512vl", "avx512dq"}
 """oneDNN multiplies bfloat16 on x86 CPUs with these (in hardware with avx512_bf16 or amx_bf16, else emulated)."""
@@ -107,10 +107,13 @@ def has(device: str) -> bool:
 
 
 def place(profile: Profile) -> tuple[str, str] | None:
-    """The device and dtype that a profile would get here; None when it can have none of its devices."""
+    """The device and dtype that a profile would get here; None when it can have none of its devices, or not its
+    int8."""
     device = next((each for each in [profile.device, *profile.fallback] if has(each)), None)
     if device is None:
         return None
+    if profile.dtype == "int8":
+        return (device, "int8") if device == "cpu" and "avx512_vnni" in cpu_flags() else None
     if device == "cpu" and profile.dtype != "float32" and profile.engine == "vibevoice":
         return device, "bfloat16" if bfloat16_on_cpu() else "float32"
     return device, profile.dtype

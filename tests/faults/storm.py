@@ -60,6 +60,7 @@ class Storm:
         self.batches: list[str] = []
         self.mounted = self.mount()
         self.busy: list[threading.Thread] = []
+        self.surprises: list[str] = []
         self.over = threading.Event()
 
     def mount(self) -> bool:
@@ -70,13 +71,15 @@ class Storm:
 
     def vvbatch(self, *words: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "vvbatch", *words]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode not in (0, 1, 2, 3) or "Traceback" in done.stderr:
+            self.surprises.append(f"vvbatch {words}: exit {done.returncode}: {done.stderr[-2000:]}")
+        return done
 
     def submit(self) -> bool:
         done = self.vvbatch("submit", str(self.script), "--out", str(self.out), "--json")
         if done.returncode:
-            assert done.returncode in (2, 3), done.stderr  # no room, no server
-            return False
+            return False  # no room, no server, a locked ledger
         batch = json.loads(done.stdout)["batch"]
         if batch not in self.batches:
             self.batches.append(batch)
@@ -140,7 +143,12 @@ class Storm:
             return
         filler = self.out / "filler"
         with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(shutil.disk_usage(self.out).free - 4096, 1))
+            while (room := shutil.disk_usage(self.out).free) > 4096:
+                try:
+                    os.posix_fallocate(file.fileno(), file.tell(), room - 4096)
+                    break
+                except OSError:  # a worker has just taken some
+                    file.seek(0, os.SEEK_END)
         self.later(self.dice.uniform(1, 10), lambda: filler.unlink(missing_ok=True))
 
     def cancel(self) -> None:
@@ -156,7 +164,10 @@ class Storm:
     def later(self, seconds: float, do: Any) -> None:
         def wait() -> None:
             self.over.wait(seconds)
-            do()
+            try:
+                do()
+            except Exception as error:
+                self.surprises.append(f"{type(error).__name__}: {error}")
 
         thread = threading.Thread(target=wait)
         thread.start()
@@ -209,7 +220,7 @@ class Storm:
         verified = self.vvbatch("verify", "--json")
         return self.outcome() | {
             "faults": dict(struck),
-            "problems": found + json.loads(verified.stdout)["problems"],
+            "problems": self.surprises + found + json.loads(verified.stdout)["problems"],
             "settled_s": round(settled_s, 1),
             "took_s": round(time.monotonic() - began, 1),
         }

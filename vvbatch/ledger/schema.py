@@ -96,6 +96,9 @@ lines = Table(
     Column("suspicion", Integer, nullable=False, server_default="0"),  # deaths of workers that had other lines as well
     Column("trouble", Text),  # what went wrong last: crash, timeout, engine, resource, qc or input
     Column("troubles", Json),  # how often since the last submit or retry: {"engine": 1}
+    Column("rolls", Integer, nullable=False, server_default="0"),  # seeds that are used up: they gave no good take
+    Column("escalate", Json),  # what is tried when no take passes: see vvbatch.plan.Escalation; NULL once it is
+    Column("tried", Json),  # the takes that were not kept, in order: see vvbatch.take.Tried
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),
@@ -136,6 +139,8 @@ takes = Table(
     Column("worker", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("ended_at", Text),
+    Column("score", Double),  # 0 to 1, of its checks: vvbatch.qc.score
+    Column("chosen", Text),  # why it was kept, or which take was kept instead
     Index("ux_takes_line_attempt", "line_id", "attempt", unique=True),
     Index(
         "ux_takes_one_done_a_line",
@@ -166,6 +171,8 @@ qc_results = Table(
     Column("value", Json),
     Column("limit", Json),
     Column("ok", Boolean, nullable=False),
+    Column("weight", Double),
+    Column("detail", Json),
 )
 
 workers = Table(

@@ -14,7 +14,7 @@ from typing import Any
 from vvbatch import server
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.plan import Plan, digest, make_plan
+from vvbatch.plan import Plan, Wishes, digest, make_plan
 from vvbatch.regress import nights
 from vvbatch.regress.baseline import Damaged, folder, samples_of
 from vvbatch.regress.nights import LineResult
@@ -62,7 +62,8 @@ def run(
     """
     with only_one(home, suite.name):
         night_id = f"{slug(suite.name)}-{secrets.token_hex(4)}"
-        plan = rendered_anew(make_plan(suite.script, Library.of(home), model), night_id, suite)
+        wishes = Wishes(model=model, escalate="none")  # another model's take would be no take of this one
+        plan = rendered_anew(make_plan(suite.script, Library.of(home), wishes), night_id, suite)
         profile = plan.models[0]
         nights.begin(ledger, night_id, suite.name, profile)
         try:
@@ -109,7 +110,7 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
         batch_id = submit(plan, ledger, connection, out, PRIORITY).batch_id
         nights.has_batch(ledger, night_id, batch_id)
         try:
-            with show([batch_id]) as look, workers_for(own_server, connection, plan.models) as own:
+            with show([batch_id]) as look, workers_for(own_server, connection) as own:
                 wait_for(ledger, [batch_id], own, look)
         except BaseException:
             ledger.cancel(batch_id)

@@ -31,7 +31,7 @@ from vvbatch.script.source import Source
 T = TypeVar("T")
 
 SCRIPT_KEYS = ("version", "title", "model", "defaults", "speakers", "chapters", "lines")
-DEFAULTS_KEYS = ("voice", *(key for key in RANGES if key != "seed"))
+DEFAULTS_KEYS = ("voice", "escalate", *(key for key in RANGES if key != "seed"))
 LINE_KEYS = ("text", "dialogue", *READERS)
 
 

@@ -39,6 +39,8 @@ def draw(voices: Sequence[tuple[str, str, Floats]], path: Path) -> None:
         top = GAP + number * row
         pen.text((GAP, top + 10), shortened(name), INK, font=title)
         pen.text((GAP, top + 36), note, INK, font=small)
+        pen.text((LABEL - 6, top + WAVE), "12 kHz", INK, font=small, anchor="ra")
+        pen.text((LABEL - 6, top + WAVE + SPECTRUM), "0", INK, font=small, anchor="rd")
         shown = samples[:LONGEST]
         image.paste(Image.fromarray(waveform(shown)), (LABEL, top))
         image.paste(Image.fromarray(spectrogram(shown)), (LABEL, top + WAVE))

@@ -18,6 +18,7 @@ from vvbatch.ledger.overview import overview
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import UnknownBatch, batch_view
 from vvbatch.ledger.schema import baselines, nights, takes, verdicts
+from vvbatch.ledger.workers import worker_started, worker_stopped
 
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
@@ -129,7 +130,7 @@ def test_metrics_count_what_is_rendered_side_by_side_and_leave_out_what_was_canc
         ledger.keep_take(claim, take, good(wall_s=4.0), lambda: None)
     from vvbatch.ledger import Outcome
 
-    ledger.close_take(opened[2][1], Outcome("cancelled"))
+    ledger.close_takes([(opened[2][1], Outcome("cancelled"))])
     (only,) = metrics(ledger, Filter())
     assert (only["speed"], only["rtf_median"], only["fail_rate"]) == (2.0, 1.0, 0.0)
 
@@ -167,9 +168,9 @@ def test_what_is_no_time_is_refused_with_what_would_be(text):
 
 
 def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger, clock):
-    ledger.worker_started("w1", "1.5b", "host", 123, {"device": "cpu", "dtype": "float32"})
-    ledger.worker_started("w2", "draft", "host", 124, {})
-    ledger.worker_stopped("w2")
+    worker_started(ledger, "w1", "1.5b", "host", 123, {"device": "cpu", "dtype": "float32"})
+    worker_started(ledger, "w2", "draft", "host", 124, {})
+    worker_stopped(ledger, "w2")
     add_batch(ledger, "c", ["Seven."], model="1.5b")
     ledger.set_batch_state("c", "paused", only_from=("open",))
     pause_queue(ledger, "draft", "too hot")
