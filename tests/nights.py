@@ -14,6 +14,7 @@ from vvbatch import audio, store
 from vvbatch.engine import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
+from vvbatch.ledger.workers import worker_started
 from vvbatch.regress import night, nights
 from vvbatch.regress.suite import Settings, Suite
 from vvbatch.script import Script
@@ -47,13 +48,14 @@ def rendered(
     batch = add_batch(ledger, f"night-{name}", TEXTS, out)
     nights.has_batch(ledger, name, batch)
     worker = f"w-{name}"
-    ledger.worker_started(worker, "draft", "h", 1, {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}})
+    facts = {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}}
+    worker_started(ledger, worker, "draft", "h", 1, facts)
     for number in range(1, len(TEXTS) + 1):
         samples = (sounds or {}).get(number, voice(number)) if number in (sounds or {}) else voice(number)
         claim, take_id = begin(ledger, batch, number, worker)
         if samples is None:
-            ledger.close_take(take_id, Outcome("failed", error="NaN latents at step 7"))
-            ledger.fail_line(claim, "engine", "NaN latents at step 7")
+            failure = Outcome("failed", error="NaN latents at step 7")
+            ledger.release(claim, "failed", failure.error, [(take_id, failure)], trouble="engine")
             continue
         path = out / batch / "chapter-01" / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.schema import takes, workers
-from vvbatch.plan import make_plan, request_of
+from vvbatch.ledger.workers import worker_started
+from vvbatch.plan import Wishes, make_plan, request_of
 from vvbatch.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library
@@ -33,22 +35,24 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
     soundfile.write(where.voices / "mara.wav", samples[: 4 * rate], rate)  # no other voice has its bytes
     ledger = Ledger(where.ledger_url)
     profile = profiles.load("draft")
-    plan = make_plan(one_line("The lamp went out at midnight.", voice="mara", seed=7), Library.of(where), "draft")
-    ledger.add_batch(NewBatch("b", "t", "s", "f", "draft", "normal", str(tmp_path)), plan.lines, {})
+    plan = make_plan(
+        one_line("The lamp went out at midnight.", voice="mara", seed=7), Library.of(where), Wishes("draft")
+    )
+    ledger.add_batch(NewBatch("b", "t", "s", "f", "draft", "normal", str(tmp_path)), plan.lines)
     engine = DraftEngine(profile)
     facts = {**vars(engine.facts), "versions": machine.versions(), "machine": machine.identity()}
-    ledger.worker_started("w", "draft", "host", 1, facts)
+    worker_started(ledger, "w", "draft", "host", 1, facts)
     claim = ledger.claim("b-00001", "w")
     assert claim is not None
     opened = ledger.open_take(claim, claim.request["seed"], engine.facts)
     assert opened is not None
-    claim, take_id = opened
-    judged = take.judge(
-        rendered(engine, request_of(claim.request, take_id, claim.request["seed"])), claim.text, profile.qc
-    )
+    claim, take_id = opened, opened.take
+    request = request_of(claim.request, take_id, claim.request["seed"])
+    outcome, wav = take.encode(take.judge(rendered(engine, request), claim.text, profile.qc))
     path = tmp_path / "take.wav"
-    written = store.write_atomically(path, judged.wav)
-    ledger.keep_take(claim, take_id, judged.written(path, written.sha256, written.size), lambda: None)
+    written = store.write_atomically(path, wav)
+    outcome = replace(outcome, path=str(path), sha256=written.sha256, size_bytes=written.size)
+    ledger.keep_take(claim, take_id, outcome, lambda: None)
     return ledger, where, take_id, path
 
 

