@@ -34,6 +34,22 @@ def put(cache: Path, repo: str, revision: str, files: dict[str, bytes], ref: str
     return snapshot
 
 
+def share(cache: Path, repo: str = REPO) -> None:
+    """Move the weights into the cache's shared store, as huggingface_hub does it with what it fetches by Xet.
+
+    A blob then is a link to `blobs/XX/HASH` of the whole cache, whose name is not the sha256.
+    """
+    store = cache / "blobs"
+    store.mkdir(exist_ok=True)
+    (store / ".huggingface-shared-blobs").write_text("1\n")
+    for blob in (cache / f"models--{repo.replace('/', '--')}" / "blobs").iterdir():
+        if len(blob.name) == 64:
+            xet = hashlib.sha256(blob.name.encode()).hexdigest()
+            (store / xet[:2]).mkdir(exist_ok=True)
+            blob.rename(store / xet[:2] / xet)
+            blob.symlink_to(f"../../blobs/{xet[:2]}/{xet}")
+
+
 def tiny_files(folder: Path, shards: int = 2) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """A tiny model's files without its tokenizer, and the tokenizer's. Made in `folder`."""
     made = tiny_model.make(folder, shards=shards)

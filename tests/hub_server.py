@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ class Hub:
 
     files: dict[tuple[str, str], dict[str, bytes]]
     cut_after: int | None = None  # bytes of a weight file after which the connection is cut, once a file
+    stall_after: int | None = None  # bytes of a weight file after which nothing more comes, until this is None again
     corrupt: str | None = None  # a file that is sent with another byte than announced
     corrupt_times: int = 1000
     private: bool = False
@@ -101,6 +103,13 @@ def running(hub: Hub) -> Iterator[Hub]:
             rest = data[first:]
             if hub.cut_after is not None and name.endswith(".safetensors") and not first:
                 rest = rest[: hub.cut_after]
+            if hub.stall_after is not None and name.endswith(".safetensors"):
+                hub.sent[name] += hub.stall_after
+                self.wfile.write(rest[: hub.stall_after])
+                while hub.stall_after is not None:
+                    time.sleep(0.05)
+                self.close_connection = True
+                return
             hub.sent[name] += len(rest)
             self.wfile.write(rest)
             self.close_connection = len(rest) < len(data) - first

@@ -24,6 +24,7 @@ MAX_DURATION_S = 4 * 3600.0
 MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
 UNKNOWN_LENGTH = 0xFFFFFFFF  # what a writer that cannot seek back leaves in a WAV header
 SAMPLE_CHUNK = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
+LONGEST_OGG_PAGE = 65_307
 MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 
 
@@ -115,9 +116,11 @@ def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray
                 )
             samples = sound.read(dtype="float32")
     except soundfile.SoundFileError as error:
-        raise AudioError(f"{path}: cannot be read as audio: {error}") from error
+        raise AudioError(f"{path}: cannot be read as audio: {getattr(error, 'error_string', error)}") from error
     if len(samples) != declared:
-        raise AudioError(f"{path}: its header declares {declared} frames, it holds {len(samples)}: cut or damaged")
+        raise AudioError(
+            f"{path}: its header declares {declared} frames, it holds {len(samples)}: cut or damaged, copy it again"
+        )
     return samples, rate
 
 
@@ -131,9 +134,13 @@ def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
         raise AudioError(f"{path}: not a regular file")
     if status.st_size > max_bytes:
         raise AudioError(f"{path}: {status.st_size} bytes is too large (limit {max_bytes})")
+    if not status.st_size:
+        raise AudioError(f"{path}: it is empty")
     kind = file.read(12)[:4]
     if not kind.startswith(MAGIC):
         raise AudioError(f"{path}: not a WAV, AIFF, FLAC, Ogg or MP3 file")
+    if kind == b"OggS":
+        _refuse_cut_ogg(path, file, status.st_size)
     if kind not in SAMPLE_CHUNK:
         return
     layout, wanted = SAMPLE_CHUNK[kind]
@@ -142,9 +149,21 @@ def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
         here = status.st_size - file.tell()
         if name == wanted:
             if UNKNOWN_LENGTH != size > here:
-                raise AudioError(f"{path}: its header declares {size} bytes of samples, it holds {here}: cut")
+                raise AudioError(
+                    f"{path}: its header declares {size} bytes of samples, it holds {here}: cut, copy it again"
+                )
             return
         file.seek(size + size % 2, os.SEEK_CUR)
+
+
+def _refuse_cut_ogg(path: Path, file: io.FileIO, size: int) -> None:
+    """An Ogg file says nowhere how long it is, but its last page is marked as the end (RFC 3533, section 6)."""
+    file.seek(max(0, size - LONGEST_OGG_PAGE))
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    head, segments = tail[at : at + 27], tail[at + 27 :]
+    if at < 0 or len(head) < 27 or not head[5] & 4 or len(segments) < head[26] + sum(segments[: head[26]]):
+        raise AudioError(f"{path}: the page that ends an Ogg file is not there: cut, copy it again")
 
 
 def _refuse_non_finite(samples: NDArray[np.float32]) -> None:

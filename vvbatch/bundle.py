@@ -37,6 +37,9 @@ NEWEST: tuple[tuple[Table, str], ...] = (
     (schema.workers, "started_at"),
     (schema.events, "at"),
     (schema.queues, "paused_at"),
+    (schema.nights, "started_at"),
+    (schema.baselines, "blessed_at"),
+    (schema.schedules, "since"),
 )
 
 
@@ -61,7 +64,7 @@ def parts(home: Home, environment: Mapping[str, str], *, texts: bool) -> Iterato
         for file in sorted(folder.glob("*.yaml")):
             yield f"configs/{kind}/{file.name}", file.read_text(encoding="utf-8", errors="replace")
     for file in sorted(home.logs.iterdir()):
-        if file.is_file() and not file.is_symlink():
+        if file.is_file() and not file.is_symlink() and not file.name.startswith("."):
             yield f"logs/{file.name}", end_of(file)
     book = opened(home)
     if book is not None:

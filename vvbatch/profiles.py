@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 import yaml
 
+MOST_TAKES = 20  # of a line
+
 
 class ProfileError(Exception):
     """A profile is unknown or its file is wrong; the message names the file, the value and what is allowed."""
@@ -92,11 +94,12 @@ Listen = Literal["words", "voice", "naturalness", "music"]
 class Retries(Strict, frozen=True, kw_only=True):
     """How often a line may be tried again, by what went wrong. Bad input is never tried again."""
 
-    qc: int = 2  # at once, with another seed
+    qc: int = 2  # takes beyond those that a line asks for, when some fail a check: at once, each with another seed
     engine: int = 1  # no audio came out: by whichever worker is next
     crash: int = 2  # its worker died, and had nothing but this line
     company: int = 1  # its worker died with other lines as well; after as many it is rendered alone
     timeout: int = 1
+    listen: int = 1  # nobody could listen to a take
     resource: int = 20  # its folder did not take the file
 
 
@@ -126,6 +129,9 @@ class Profile(Strict, frozen=True, kw_only=True):
     fallback: list[str] = []  # devices to try in turn when `device` cannot be had
     threads: int | None = None  # None: as many as the machine has
     slots: int = 16
+    takes: int = 1  # of each line that does not say otherwise; the best is kept
+    keep_takes: bool = False  # also the audio of the others
+    escalate: str | None = None  # the profile that renders the lines whose takes all fail
     generation: Generation
     text: TextLimits
     qc: QcLimits = QcLimits()
@@ -151,16 +157,21 @@ def folders() -> list[Path]:
 
 def names() -> list[str]:
     """Every profile's name, sorted."""
-    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
 @cache
 def load(name: str) -> Profile:
     """The profile `name`, validated strictly. Raises ProfileError."""
+    return read(file_of(name))
+
+
+def file_of(name: str) -> Path:
+    """The file of the profile `name`. Raises ProfileError."""
     for folder in folders():
         file = folder / f"{name}.yaml"
         if name in names() and file.is_file():
-            return read(file)
+            return file
     raise ProfileError(f"unknown model {name!r}: there is {', '.join(names())}")
 
 
@@ -169,10 +180,12 @@ def read(file: Path) -> Profile:
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         profile = msgspec.convert({"name": file.stem, **data}, Profile)
-    except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):
         value: Setting = getattr(profile.generation, setting)
         if not value.min <= value.golden <= value.max:
             raise ProfileError(f"{file}: {setting}: golden {value.golden} is not within {value.min} to {value.max}")
+    if not 1 <= profile.takes <= MOST_TAKES:
+        raise ProfileError(f"{file}: takes is {profile.takes}; allowed are 1 to {MOST_TAKES}")
     return profile

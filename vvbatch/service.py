@@ -180,6 +180,11 @@ def control(*words: str, allowed: bool = False) -> subprocess.CompletedProcess[s
             f"{command[0]} is not here, so nothing can start {file()} by itself: "
             "run `vvbatch up` under what this system has"
         ) from error
+    if done.returncode and not allowed and "connect to bus" in done.stderr:
+        raise ServiceError(
+            f"no systemd of this user runs here ({done.stderr.strip()}), so {file()} will not be started: log in "
+            "as the user (not by su or sudo), or run `vvbatch up` under what this system has"
+        )
     if done.returncode and not allowed:
         raise ServiceError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()}; the file is {file()}")
     return done

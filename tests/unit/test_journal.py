@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from tests import ledgers
 from vvbatch.engine import EngineFacts
 from vvbatch.journal import Journal, JournalledLedger
-from vvbatch.ledger.recovery import waiting_count
+from vvbatch.ledger.recovery import abandon, reopen
+from vvbatch.ledger.waiting import waiting_count
+from vvbatch.ledger.workers import worker_started
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -27,9 +30,12 @@ def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
     book.settle("b")
     book.close()
     told = [(each["kind"], each.get("line"), each.get("state")) for each in lines_of(path)]
-    one, two = ledgers.line_id("b", 1), ledgers.line_id("b", 2)
+    one, two, three = (ledgers.line_id("b", number) for number in (1, 2, 3))
     assert told == [
         ("batch submitted", None, None),
+        ("line", one, "queued"),
+        ("line", two, "queued"),
+        ("line", three, "queued"),
         ("line", one, "rendering"),
         ("take", one, "rendering"),
         ("take", one, "done"),
@@ -39,10 +45,48 @@ def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
         ("take", None, "failed_qc"),
         ("line", two, "failed"),
         ("lines cancelled", None, None),
+        ("line", three, "cancelled"),
         ("batch failed", None, None),
     ]
-    assert lines_of(path)[7]["failed_checks"] == ["silence"]
+    assert lines_of(path)[10]["failed_checks"] == ["silence"]
     assert "One." not in path.read_text()
+
+
+def test_what_changes_many_lines_at_once_is_a_line_for_each(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    ledgers.add_batch(book, "b", ["One.", "Two.", "Three."])
+    worker_started(book, "w1", "draft", "host", 1, {})
+    take = ledgers.begin(book, "b", 1)[1]
+    ledgers.render(book, "b", 2)
+
+    def told_by(change: Callable[[], object]) -> list[tuple[object, ...]]:
+        before = len(lines_of(path))
+        change()
+        return [
+            (each["kind"], each.get("take", each.get("line")), each.get("state")) for each in lines_of(path)[before:]
+        ]
+
+    one, two, three = (ledgers.line_id("b", number) for number in (1, 2, 3))
+    assert told_by(lambda: abandon(book, "w1", {})) == [
+        ("worker died", None, None),
+        ("line", one, "queued"),
+        ("take", take, "crashed"),
+    ]
+    assert told_by(lambda: book.cancel("b")) == [
+        ("lines cancelled", None, None),
+        ("line", one, "cancelled"),
+        ("line", three, "cancelled"),
+    ]
+    assert told_by(lambda: book.retry("b")) == [
+        ("lines retried", None, None),
+        ("line", one, "queued"),
+        ("line", three, "queued"),
+    ]
+    repaired = told_by(lambda: reopen(book, "b", ["l2"]))
+    assert repaired[:2] == [("lines repaired", None, None), ("line", two, "queued")]
+    assert [(kind, state) for kind, _, state in repaired[2:]] == [("take", "superseded")]
+    book.close()
 
 
 def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
@@ -55,7 +99,7 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     before = len(lines_of(path))
     assert book.claim(ledgers.line_id("b", 1), "w2") is None
     assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
-    assert not book.fail_line(claim, "engine", "late")
+    assert not book.release(claim, "failed", "late", trouble="engine")
     assert len(lines_of(path)) == before
     book.close()
 
@@ -73,7 +117,7 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_ledger(
 def test_files_are_rotated_and_only_so_many_kept(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.jsonl", file_bytes=100, kept=2)
     for number in range(40):
-        journal.write(number=number, padding="x" * 20)
+        journal.write({"number": number, "padding": "x" * 20})
     files = sorted(file.name for file in tmp_path.iterdir() if not file.name.startswith("."))
     assert files == ["j.jsonl", "j.jsonl.1", "j.jsonl.2"]
     assert all((tmp_path / name).stat().st_size <= 100 for name in files)
@@ -85,7 +129,7 @@ def test_several_processes_lose_no_line_while_files_rotate(tmp_path: Path) -> No
     program = (
         "import sys; from pathlib import Path; from vvbatch.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), file_bytes=4000, kept=50)\n"
-        "for number in range(300): journal.write(who=sys.argv[2], number=number)"
+        "for number in range(300): journal.write({'who': sys.argv[2], 'number': number})"
     )
     path = tmp_path / "j.jsonl"
     processes = [subprocess.Popen([sys.executable, "-c", program, str(path), who]) for who in "ab"]

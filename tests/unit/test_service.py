@@ -123,5 +123,18 @@ def test_without_systemd_the_file_can_still_be_written(
     assert cli.json("service", "status")["running"] is None
 
 
+def test_without_a_session_of_systemd_it_is_said_what_to_do(
+    home: Path, systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    script = "#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2\nexit 1\n"
+    (tmp_path / "programs" / "systemctl").write_text(script)
+    cli = Cli()
+    said = cli("service", "install", code=1).stderr
+    assert "no systemd of this user runs here" in said
+    assert "run `vvbatch up`" in said
+    assert cli.json("service", "status")["running"] is None
+
+
 def test_an_unknown_worker_is_refused(home: Path) -> None:
     assert "unknown model 'nobody'" in Cli()("service", "install", "--workers", "nobody", code=2).stderr

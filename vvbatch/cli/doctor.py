@@ -16,16 +16,21 @@ def doctor(as_json: bool) -> None:
     \b
     Example:  vvbatch doctor
     """
-    from vvbatch import report
     from vvbatch.doctor import examine
-    from vvbatch.home import Home
+    from vvbatch.home import Home, HomeError
+    from vvbatch.report import waiting
+    from vvbatch.report.findings import print_findings
 
-    findings = list(examine(Home.from_environment()))
+    try:
+        home: Home | HomeError = Home.from_environment()
+    except HomeError as error:
+        home = error
+    with waiting("examining; a model that was copied by hand is read once"):
+        findings = list(examine(home))
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
-        rows = [[each.state, each.name, each.value, each.remedy or ""] for each in findings]
-        report.print_table(["", "what", "found", "remedy"], rows)
+        print_findings(findings)
         broken = [each.name for each in findings if not each.ok]
         click.echo(f"broken: {', '.join(broken)}" if broken else "nothing is broken")
     if not all(finding.ok for finding in findings):

@@ -15,7 +15,8 @@ from vvbatch.cli.inputs import complete_model
 
 if TYPE_CHECKING:
     from vvbatch.models.snapshot import Source
-    from vvbatch.profiles import Profile
+    from vvbatch.models.verify import Problem
+    from vvbatch.profiles import Model, Profile
 
 
 @click.group()
@@ -76,31 +77,40 @@ def list_models(as_json: bool) -> None:
     cells = [
         [
             row["profile"],
-            row["repo"],
-            row["revision"][:12],
-            gigabytes(row["size_bytes"]),
             row["state"],
+            None if row["size_bytes"] is None else report.size(row["size_bytes"]),
             f"{row['device']}/{row['dtype']}" if row["device"] else "no device",
             memory_words(row),
         ]
         for row in rows
     ]
-    report.print_table(["profile", "repo", "revision", ">size", "state", "runs on", "memory"], cells)
-    for row in rows:
+    report.print_table(["profile", "state", ">size", "runs on", "memory"], cells)
+    for (repo, revision), of_it in by_model(rows).items():
+        row = of_it[0]
+        click.echo(f"\n{repo} at {revision[:12]}: {', '.join(each['profile'] for each in of_it)}")
         if row["path"]:
-            click.echo(f"{row['profile']}: {row['path']}")
-        for words in [*(row["problems"] if row["state"] == "incomplete" else []), *row["notes"]]:
-            click.echo(f"{row['profile']}: {words}", err=True)
+            click.echo(f"  {row['path']}")
+        for words in [*row["problems"], *row["notes"]]:
+            click.echo(f"  {words}")
+        if row["remedy"]:
+            click.echo(f"  to mend it:  {row['remedy']}")
 
 
-def gigabytes(size: int | None) -> str | None:
-    return None if size is None else f"{size / 1e9:.2f} GB"
+def by_model(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Profiles often share a model, and differ in where it runs."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((row["repo"], row["revision"]), []).append(row)
+    return found
 
 
 def memory_words(row: dict[str, Any]) -> str | None:
+    from vvbatch import report
+
     if row["memory_bytes"] is None:
         return None
-    words = f"{gigabytes(row['memory_bytes'])} of {gigabytes(row['memory_total_bytes']) or 'unknown'}"
+    total = row["memory_total_bytes"]
+    words = f"{report.size(row['memory_bytes'])} of {'unknown' if total is None else report.size(total)}"
     return words if row["memory_fits"] is not False else f"too little: {words}"
 
 
@@ -124,12 +134,15 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     from vvbatch.models.verify import drift, profile_problems, remedy
 
     rows: list[dict[str, Any]] = []
+    known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in chosen(names):
         parts = sources(profile.model)
         if accept:
             accept_folders(parts)
-        with report.counting(f"bytes of {profile.name}", quiet=as_json) as seen:
-            problems = profile_problems(profile, manifests(), "changed" if fast else "everything", seen)
+        if profile.model not in known:
+            with report.counting(f"of {profile.model.repo} hashed", of_bytes=True, quiet=as_json) as seen:
+                known[profile.model] = profile_problems(profile, manifests(), "changed" if fast else "everything", seen)
+        problems = known[profile.model]
         state = state_of(problems)
         if state == "absent" and not names:
             continue
@@ -138,20 +151,21 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
                 "profile": profile.name,
                 "state": state,
                 "problems": [vars(problem) for problem in problems],
-                "notes": [note for part in parts if (note := drift(part))],
+                "notes": [note for part in parts if (note := drift(part, manifests()))],
                 "remedy": remedy(profile, problems) if problems else None,
             }
         )
     if as_json:
         print_json(rows)
     for row in [] if as_json else rows:
-        click.echo(f"{row['profile']}: {row['state'] if row['problems'] else 'complete, every hash is right'}")
+        good = "complete, nothing has changed since it was hashed" if fast else "complete, every hash is right"
+        click.echo(f"{row['profile']}: {row['state'] if row['problems'] else good}")
         for problem in row["problems"]:
             click.echo(f"  {problem['kind']}: {problem['message']}")
         for note in row["notes"] if row["state"] != "absent" else []:
             click.echo(f"  note: {note}")
         if row["remedy"]:
-            click.echo(f"  {row['remedy']}")
+            click.echo(f"  to mend it:  {row['remedy']}")
     if not rows and not as_json:
         click.echo("no model is here: vvbatch models pull PROFILE")
     states = {row["state"] for row in rows}
@@ -163,8 +177,8 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
 
 def accept_folders(parts: Sequence[Source]) -> None:
     """Forget how the sources that are folders of this machine were. Raises BadInput when none is."""
+    from vvbatch.models.manifest import forget
     from vvbatch.models.snapshot import snapshot
-    from vvbatch.models.verify import forget
 
     folders = [snapshot(part.repo, part.revision) for part in parts if part.local]
     if not folders:
@@ -198,14 +212,20 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
     offers = [pulling.ask(part) for part in wanted]
     size = pulling.check_space(offers)
     if size:
-        click.echo(f"{gigabytes(size)} to fetch from {pulling.endpoint()}", err=True)
+        click.echo(f"{report.size(size)} to fetch from {pulling.endpoint()}", err=True)
     for offer in offers:
-        with report.counting(f"bytes of {offer.source.repo} verified") as seen:
-            folder = pulling.pull(offer, manifests(), seen)
+        repo_name = offer.source.repo
+        with (
+            report.counting(f"of {repo_name} fetched", of_bytes=True) as fetched,
+            report.counting(f"of {repo_name} verified", of_bytes=True) as verified,
+        ):
+            folder = pulling.pull(offer, manifests(), fetched, verified)
         click.echo(f"{offer.source.repo} at {offer.commit}: {folder}")
     if repo:
-        pinned = f"{{repo: {repo}, revision: {offers[0].commit}}}"
-        click.echo(f"to render with it, copy configs/{name}.yaml into $VVBATCH_CONFIGS with  model: {pinned}", err=True)
+        model = {"repo": repo, "revision": offers[0].commit}
+        if not any(file.name == "tokenizer.json" for file in offers[0].files):
+            model |= {"tokenizer_repo": offers[1].source.repo, "tokenizer_revision": offers[1].commit}
+        say_how_to_use(name, model)
 
 
 def with_repo(parts: list[Source], repo: str | None, revision: str | None) -> list[Source]:
@@ -255,9 +275,11 @@ def sync(source: str, names: tuple[str, ...]) -> None:
     for folder in dict.fromkeys(wanted[part] for part in here):
         click.echo(f"copying {folder}", err=True)
         syncing.sync(place, folder, progress_line if sys.stderr.isatty() else None)
+        if sys.stderr.isatty():
+            progress_line("")
     bad = False
     for part in here:
-        with report.counting(f"bytes of {part.repo} verified") as seen:
+        with report.counting(f"of {part.repo} verified", of_bytes=True) as seen:
             problems = verified(part, manifests(), progress=seen)
         click.echo(f"{part}: {'complete' if not problems else 'not usable'}")
         for problem in problems:
@@ -283,11 +305,25 @@ def convert(name: str, out: Path) -> None:
     """
     from vvbatch import report
     from vvbatch.models.convert import convert as convert_model
+    from vvbatch.models.verify import require_ready
 
     profile = with_model(name)
-    with report.counting("bytes converted") as seen:
+    require_ready(profile, manifests())
+    with report.counting("converted", of_bytes=True) as seen:
         folder = convert_model(profile, out.expanduser().absolute(), seen)
     click.echo(str(folder))
+    say_how_to_use(name, {"repo": str(folder), "revision": "local"})
+
+
+def say_how_to_use(name: str, model: dict[str, str]) -> None:
+    """A model that no profile names yet needs one of the user's own."""
+    import yaml
+
+    from vvbatch import profiles
+
+    line = yaml.safe_dump({"model": model}, default_flow_style=None, sort_keys=False, width=10_000).strip()
     click.echo(
-        f"to render with it, copy configs/{name}.yaml with  model: {{repo: {folder}, revision: local}}", err=True
+        "to render with it, make a profile of your own: set VVBATCH_CONFIGS to a folder of yours, copy\n"
+        f"  {profiles.file_of(name)}\ninto it under another name, and write there\n  {line}",
+        err=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,13 +93,22 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
                     row["license"] or None,
                     "{rate:g}x, {pitch:+g} st".format(**row["manner"]) if row["manner"] else None,
                     Path(row["path"]).parent,
-                    row["error"] or (f"variant of {row['variant_of']}" if row["variant_of"] else None),
+                    note_on(row),
                 ]
                 for row in rows
             ],
         )
+        for row in rows:
+            if row["error"]:
+                click.echo(f"{row['name']}: {row['error']}")
     if any(row["error"] for row in rows):
         sys.exit(FAILED)
+
+
+def note_on(row: dict[str, Any]) -> str | None:
+    if row["error"]:
+        return "cannot be used"
+    return f"variant of {row['variant_of']}" if row["variant_of"] else None
 
 
 def draw(library: Library, path: Path) -> None:
@@ -184,6 +194,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     Example:  vvbatch voices check
               vvbatch voices check mara interview.mp3 --json
     """
+    from vvbatch.report.voices import print_quality
     from vvbatch.voices.quality import report as judged
 
     library = opened()
@@ -196,7 +207,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     for report in reports:
         if problems.get(report["voice"]):
             report.update(ok=False, error=report.get("error") or problems[report["voice"]])
-    show(reports, as_json)
+    show(reports, as_json, print_quality)
 
 
 def library_or_file(library: Library, name: str) -> Found | Path:
@@ -227,24 +238,11 @@ def problem(found: Found) -> str | None:
     return None
 
 
-def show(reports: list[dict[str, Any]], as_json: bool) -> None:
-    from vvbatch.report import print_table
-
+def show(reports: list[dict[str, Any]], as_json: bool, print_them: Callable[[list[dict[str, Any]]], None]) -> None:
     if as_json:
         print_json(reports)
     else:
-        cells = [
-            [report["voice"] or report["file"], check["name"], f"{check['value']:g}", f"{check['limit']:g}", verdict]
-            for report in reports
-            for check in report["checks"]
-            for verdict in ["ok" if check["ok"] else "failed"]
-        ]
-        print_table(["voice", "measure", ">value", ">limit", "verdict"], cells)
-        for report in reports:
-            if "error" in report:
-                click.echo(report["error"])
-        good = sum(report["ok"] for report in reports)
-        click.echo(f"{good} of {len(reports)} fit for cloning")
+        print_them(reports)
     if not all(report["ok"] for report in reports):
         sys.exit(FAILED)
 
@@ -267,7 +265,8 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     Example:  vvbatch voices variants carter --as calm --speed 0.9 --pitch -1
               vvbatch voices variants carter
     """
-    from vvbatch.voices.listing import variants_of
+    from vvbatch.report.voices import print_comparison
+    from vvbatch.voices.listing import row, variants_of
     from vvbatch.voices.quality import report as judged
     from vvbatch.voices.shelf import add_variant
     from vvbatch.voices.vary import Change
@@ -282,7 +281,8 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     if change != Change():
         raise click.UsageError("name the variant with --as LABEL")
     found = [library.find(name), *variants_of(library, name)]
-    show([judged(each.name, each.path, gain_of(each)) for each in found], as_json)
+    reports = [judged(each.name, each.path, gain_of(each)) | {"sha256": row(each)["sha256"]} for each in found]
+    show(reports, as_json, print_comparison)
 
 
 @voices.command()

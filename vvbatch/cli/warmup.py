@@ -34,7 +34,8 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     library = Library.of(home)
     try:
         voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
-        found = warm_up(profile, home.cache, list(voices.values()))
+        with report.waiting(f"loading {name} and reading {len(voices)} voices"):
+            found = warm_up(profile, home.cache, list(voices.values()))
     except (VoiceError, RequestRefused) as error:
         raise Unavailable(str(error)) from error
     if as_json:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
-from vvbatch.home import Home
+from vvbatch.home import Home, HomeError
 
 
 class Finding(NamedTuple):
@@ -43,17 +44,34 @@ def checks() -> list[Check]:
         services.ledger,
         services.workers,
         services.failures,
+        services.missed_nights,
         holdings.profiles,
         holdings.models,
         holdings.voices,
     ]
 
 
-def examine(home: Home) -> Iterator[Finding]:
-    """All findings. A check that itself fails is a finding too: the others go on."""
-    for check in checks():
+def homeless_checks() -> list[Check]:
+    """Those that do not look at the home folder."""
+    from vvbatch.doctor import holdings, machine
+
+    return [
+        machine.python,
+        machine.packages,
+        machine.memory,
+        machine.processor,
+        machine.torch_devices,
+        holdings.profiles,
+    ]
+
+
+def examine(home: Home | HomeError) -> Iterator[Finding]:
+    """All findings; without a home, those that need none. A check that itself fails is a finding too."""
+    if isinstance(home, HomeError):
+        yield Finding("home", False, str(home), "set VVBATCH_HOME to a folder of yours, or mend its mode or its disk")
+    for check in checks() if isinstance(home, Home) else homeless_checks():
         try:
-            yield from check(home)
+            yield from check(home if isinstance(home, Home) else Home(Path()))
         except Exception as error:  # a doctor who faints helps nobody
             name = check.__name__.replace("_", " ")
             yield Finding(name, False, f"could not be examined: {type(error).__name__}: {error}", "vvbatch bundle")

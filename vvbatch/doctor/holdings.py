@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from vvbatch import machine
 from vvbatch import profiles as all_profiles
 from vvbatch.doctor import Finding
 from vvbatch.home import Home
 from vvbatch.models.listing import describe, state_of
-from vvbatch.models.verify import profile_problems, remedy
-from vvbatch.profiles import Profile, ProfileError
+from vvbatch.models.verify import Problem, profile_problems, remedy
+from vvbatch.profiles import Model, Profile, ProfileError
+
+if TYPE_CHECKING:
+    from vvbatch.voices.library import Found
 
 
 def profiles(_home: Home) -> Iterator[Finding]:
+    for folder in all_profiles.folders():
+        if not folder.is_dir():
+            words = f"VVBATCH_CONFIGS names {folder}, which is no folder"
+            yield Finding("profiles", False, words, "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
     for name in all_profiles.names():
         try:
             profile = all_profiles.load(name)
@@ -41,29 +50,26 @@ def readable() -> Iterator[Profile]:
 def models(home: Home) -> Iterator[Finding]:
     """Every byte counts, but a file that is as it was when it was last hashed is not read again."""
     manifests = home.cache / "models"
+    known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in readable():
-        problems = profile_problems(profile, manifests, "changed")
+        if profile.model not in known:
+            known[profile.model] = profile_problems(profile, manifests, "changed")
+        problems = known[profile.model]
         row = describe(profile, manifests)
+        name = f"model of {profile.name}"
         if problems and state_of(problems) == "absent":
-            yield Finding(
-                f"model of {profile.name}", True, "not on this machine", f"vvbatch models pull {profile.name}"
-            )
+            if row["device"]:  # else nobody needs it here
+                yield Finding(name, True, "not on this machine", remedy(profile, problems))
         elif problems:
-            words = "; ".join(problem.message for problem in problems)
-            yield Finding(f"model of {profile.name}", False, words, remedy(profile, problems))
+            yield Finding(name, False, "; ".join(problem.message for problem in problems), remedy(profile, problems))
         elif row["state"] == "absent":
-            yield Finding(f"model of {profile.name}", True, row["problems"][0], "pip install 'vvbatch[draft]'")
+            yield Finding(name, True, row["problems"][0], row["remedy"])
         elif row["memory_fits"] is False:
             needed, total = row["memory_bytes"] / 1e9, row["memory_total_bytes"] / 1e9
             words = f"needs {needed:.1f} GB, {row['device']} has {total:.1f} GB"
-            yield Finding(
-                f"model of {profile.name}",
-                True,
-                words,
-                "lower `slots` in a profile of your own, or use a smaller model",
-            )
+            yield Finding(name, True, words, "lower `slots` in a profile of your own, or use a smaller model")
         else:
-            yield Finding(f"model of {profile.name}", True, f"complete: {row['path'] or profile.model.repo}")
+            yield Finding(name, True, "; ".join([f"complete: {row['path'] or profile.model.repo}", *row["notes"]]))
 
 
 def voices(home: Home) -> Iterator[Finding]:
@@ -71,9 +77,21 @@ def voices(home: Home) -> Iterator[Finding]:
 
     library = Library.of(home)
     good = []
-    for name in library.names():
+    try:
+        names = library.names()
+    except VoiceError as error:
+        yield Finding("voices", False, str(error), "mend that file, or move it away")
+        return
+    for name in names:
         try:
             good.append(library.resolve(name).name)
         except VoiceError as error:
-            yield Finding(f"voice {name}", False, str(error), f"vvbatch voices check {name}")
+            yield Finding(f"voice {name}", False, str(error), mending(library.find(name)))
     yield Finding("voices", True, f"{len(set(good))} usable: {', '.join(dict.fromkeys(good))}")
+
+
+def mending(found: Found) -> str:
+    """What makes a voice usable again, or takes it out of the way."""
+    if found.entry is None:
+        return f"vvbatch voices import {shlex.quote(str(found.path))} --name {found.name}  (or remove that file)"
+    return f"restore the file, or  vvbatch voices remove {found.name}  and import it again"

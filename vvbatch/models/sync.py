@@ -1,6 +1,6 @@
-"""Copy models from another machine's Hugging Face cache with rsync: the source is only read, links stay links.
+"""Copy models from another machine's Hugging Face cache with rsync: the source is only read, snapshots stay links.
 
-Within a repo rsync goes by name, so blobs are there before the snapshots that link to them.
+Blobs are there before the snapshots that link to them.
 """
 
 from __future__ import annotations
@@ -96,15 +96,10 @@ def sync(source: str, repo_folder: str, told: Callable[[str], None] | None = Non
     """Copy one repo's folder into this machine's cache; nothing here is deleted. Raises EngineUnavailable."""
     target = hub_cache() / repo_folder
     target.mkdir(parents=True, exist_ok=True)
-    options = [
-        "-rlt",
-        "--partial-dir=.rsync-partial",
-        "--safe-links",
-        "--chmod=ugo=rwX",
-        "--exclude=*.incomplete",
-        "--exclude=*.lock",
-    ]
-    if told:
-        options.append("--info=progress2,stats0")
-    run([*options, "--", f"{source}{repo_folder}/", f"{target}/"], told)
+    options = ["-rt", "--partial-dir=.rsync-partial", "--chmod=ugo=rwX", "--exclude=*.incomplete", "--exclude=*.lock"]
+    told_of = ["--info=progress2,stats0"] if told else []
+    ends = ["--", f"{source}{repo_folder}/", f"{target}/"]
+    # A blob may be a link to the store that all repos of the other cache share: what it leads to is the blob.
+    run([*options, *told_of, "--copy-links", "--include=/blobs/***", "--exclude=*", *ends], told)
+    run([*options, "--links", "--safe-links", "--exclude=/blobs", *ends])
     return target

@@ -1,14 +1,14 @@
 """Whether a snapshot is complete and unchanged: its links, its headers, its bytes.
 
 The bytes are compared with the hub's own names for them: the cache names a large file by its sha256 and a small one by
-its git blob hash. A manifest in the home folder keeps what was pulled and what was hashed when, as git's index does: a
-file whose size, time and inode are as then is not read again, so that a worker's start is quick and still sees what
-has been changed.
+its git blob hash. What `vvbatch.models.manifest` keeps makes a worker's start quick: a file that is as it was when it
+was hashed is not read again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from typing import Literal
 
 import msgspec
 
-from vvbatch import store
 from vvbatch.engine import EngineUnavailable
-from vvbatch.models.snapshot import Source, commit_of, repo_folder, revisions, snapshot, sources
+from vvbatch.models.manifest import Known, Manifest, read_manifest, read_pulled, write_manifest
+from vvbatch.models.snapshot import Source, commit_of, hub_cache, repo_folder, revisions, snapshot, sources
 from vvbatch.models.weights import SINGLE, BadWeights, CutOff, read_header, read_json, weight_map, weight_names
 from vvbatch.profiles import Profile
 
@@ -45,46 +45,6 @@ class Problem:
     kind: str
     file: str
     message: str
-
-
-class Known(msgspec.Struct, frozen=True):
-    """A file as it was when it was last hashed (size 0 and times 0: announced by the hub, not hashed yet)."""
-
-    oid: str  # sha256, or git's blob hash where the hub has only that
-    size: int = 0
-    mtime_ns: int = 0
-    inode: int = 0
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    repo: str
-    revision: str
-    pulled: dict[str, str] = {}  # what the hub says that the revision's files are, asked when it was pulled
-    files: dict[str, Known] = {}
-
-
-def manifest_file(folder: Path, manifests: Path) -> Path:
-    """Where the manifest of a snapshot's folder is kept: `manifests` holds one file for each."""
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    return manifests / f"{folder.name[:40]}-{place}.json"
-
-
-def read_manifest(source: Source, folder: Path, manifests: Path) -> Manifest:
-    """The manifest, or an empty one when there is none that can be read."""
-    try:
-        return msgspec.json.decode(manifest_file(folder, manifests).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
-        return Manifest(source.repo, folder.name)
-
-
-def write_manifest(manifest: Manifest, folder: Path, manifests: Path) -> None:
-    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    store.write_atomically(manifest_file(folder, manifests), data + b"\n")
-
-
-def forget(folder: Path, manifests: Path) -> None:
-    """Take the folder's files as they are now the next time that they are verified (for a folder without hub names)."""
-    manifest_file(folder, manifests).unlink(missing_ok=True)
 
 
 def files_of(source: Source, folder: Path) -> list[Path]:
@@ -136,7 +96,11 @@ def missing_part(name: str, needed: Sequence[str]) -> str:
 
 
 def leads_out(source: Source, file: Path) -> bool:
-    return not source.local and not file.resolve().is_relative_to(repo_folder(source.repo).resolve())
+    """Whether a file lies neither in its repo's folder nor in the store that all repos of the cache share."""
+    if source.local:
+        return False
+    homes = (repo_folder(source.repo), hub_cache() / "blobs")
+    return not any(file.resolve().is_relative_to(home.resolve()) for home in homes)
 
 
 def unreadable(file: Path) -> Iterator[Problem]:
@@ -218,11 +182,18 @@ def expected_oid(file: Path, manifest: Manifest) -> tuple[str | None, str]:
     return None, ""
 
 
+def blob_of(file: Path) -> Path | None:
+    """The repo's blob that a snapshot's file links to, its name a hash; itself a link where the cache shares it."""
+    if not file.is_symlink():
+        return None
+    blob = Path(os.path.normpath(file.parent / file.readlink()))
+    return blob if blob.parent.name == "blobs" and HASH_NAME.fullmatch(blob.name) else None
+
+
 def hub_name(file: Path) -> str | None:
-    """The name of the blob that a snapshot's file links to, when it is a hash."""
-    target = file.resolve()
-    linked = file.is_symlink() and target.parent.name == "blobs"
-    return target.name if linked and HASH_NAME.fullmatch(target.name) else None
+    """The hub's name for a snapshot's file, when the cache keeps it under that name."""
+    blob = blob_of(file)
+    return blob.name if blob else None
 
 
 def sha256(file: Path, progress: Progress = nobody, before: int = 0, total: int = 0) -> str:
@@ -242,14 +213,19 @@ def git_blob_hash(file: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def drift(source: Source) -> str | None:
+def drift(source: Source, manifests: Path) -> str | None:
     """A note when the cache's `main` is another revision than the pinned one, or nothing is pinned."""
     if source.local:
         return None
     if not source.pinned:
-        return (
-            f"the profile names {source.revision}, not a commit: here it is {commit_of(source.repo, source.revision)}"
+        here, pulled = (
+            commit_of(source.repo, source.revision),
+            read_pulled(manifests).get(f"{source.repo}@{source.revision}"),
         )
+        words = f"the profile names {source.revision} of {source.repo}, not a commit: here it is {here}"
+        if pulled and pulled != here:
+            words += f", but it was {pulled} when it was pulled, so takes may differ from those of then"
+        return words + "; write the commit into the profile"
     main = commit_of(source.repo, "main")
     if main not in (None, source.revision):
         return f"the profile pins {source.revision[:12]}…, the cache's main is {main}: the pinned one is used"
@@ -271,7 +247,7 @@ def remedy(profile: Profile, problems: Sequence[Problem]) -> str:
         return f"restore the file, or take it as it is with  vvbatch models verify {profile.name} --accept"
     if sources(profile.model)[0].local:
         return f"put a whole model into {profile.model.repo}"
-    return f"run  vvbatch models pull {profile.name}"
+    return f"vvbatch models pull {profile.name}"
 
 
 def require_ready(profile: Profile, manifests: Path) -> None:

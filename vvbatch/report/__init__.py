@@ -1,9 +1,10 @@
 """What a person sees: tables and progress on a terminal, plain aligned lines in a pipe."""
 
 from vvbatch.report.batch import print_estimate, print_summary
+from vvbatch.report.counting import counting, waiting
 from vvbatch.report.overview import print_lines, print_overview
-from vvbatch.report.tables import print_table
-from vvbatch.report.watch import counting, progress, watch
+from vvbatch.report.tables import print_table, size
+from vvbatch.report.watch import progress, watch
 
 __all__ = [
     "counting",
@@ -13,5 +14,7 @@ __all__ = [
     "print_summary",
     "print_table",
     "progress",
+    "size",
+    "waiting",
     "watch",
 ]

@@ -10,6 +10,7 @@ from typing import TextIO
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -104,6 +105,11 @@ def duration(seconds: float | None) -> str:
 def rate(value: float) -> str:
     """Three digits that count, and no powers of ten."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def size(count: float) -> str:
+    """Bytes as people read them, by powers of 1,000: `5.41 GB`, `1.84 MB`, `512 bytes`."""
+    return decimal(int(count), precision=2)
 
 
 def shortened(text: str, longest: int = 60) -> str:

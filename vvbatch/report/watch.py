@@ -20,7 +20,6 @@ from vvbatch.report.tables import console, duration, printable, rate
 LOOK_S = 0.5
 RATE_WINDOW_S = 60.0
 FAILURES_SHOWN = 20
-LINE_EVERY_S = 10.0
 BUSY_SHARE = 20  # looking takes at most a twentieth of the time, however large the batch
 
 
@@ -130,27 +129,3 @@ def watch(
             if follower.ended:
                 return
             sleep(max(1.0, follower.next_look - time.monotonic()))
-
-
-@contextmanager
-def counting(what: str, *, quiet: bool = False, file: TextIO | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function that shows on stderr how many of a total are done: a bar, or a line every ten seconds."""
-    target = console(file or sys.stderr)
-    bar = Progress(
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + what),
-        BarColumn(bar_width=None),
-        console=target,
-        disable=quiet or not target.is_terminal,
-    )
-    task = bar.add_task(what)
-    said = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal said
-        bar.update(task, completed=done, total=total)
-        if bar.disable and not quiet and time.monotonic() - said >= LINE_EVERY_S:
-            said = time.monotonic()
-            target.print(f"{done:,}/{total:,} {what}")
-
-    with bar:
-        yield show

@@ -48,6 +48,8 @@ def decode(path: Path) -> Recording:
     container = ffmpeg_format(start)
     if container:
         return Recording(*_decode_by_ffmpeg(path, container), sha256)
+    if start and not start.startswith(audio.MAGIC):
+        raise UnusableVoice(f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read")
     try:
         return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
     except audio.AudioError as error:
@@ -94,14 +96,15 @@ def _decode_by_ffmpeg(path: Path, container_format: str) -> tuple[NDArray[np.flo
             declared_s = (container.duration or 0) / av.time_base
             return _frames(path, container, declared_s)
     except (av.error.FFmpegError, ValueError, EOFError) as error:
-        raise UnusableVoice(f"{path} cannot be decoded: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UnusableVoice(f"{path} cannot be decoded ({reason}): it is cut or damaged, copy it again") from error
 
 
 def _frames(path: Path, container: Any, declared_s: float) -> tuple[NDArray[np.float32], int]:
     import av
 
     stream = container.streams.audio[0]
-    rate = int(stream.rate or 0)
+    rate = int(getattr(stream, "rate", None) or 0)  # PyAV has none where FFmpeg knows no decoder
     if not rate:
         raise UnusableVoice(f"{path} does not say its sample rate: it is damaged")
     planar = av.AudioResampler(format="fltp", rate=rate)  # the same rate: only the sample format changes

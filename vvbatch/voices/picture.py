@@ -39,6 +39,8 @@ def draw(voices: Sequence[tuple[str, str, Floats]], path: Path) -> None:
         top = GAP + number * row
         pen.text((GAP, top + 10), shortened(name), INK, font=title)
         pen.text((GAP, top + 36), note, INK, font=small)
+        pen.text((LABEL - 6, top + WAVE), "12 kHz", INK, font=small, anchor="ra")
+        pen.text((LABEL - 6, top + WAVE + SPECTRUM), "0", INK, font=small, anchor="rd")
         shown = samples[:LONGEST]
         image.paste(Image.fromarray(waveform(shown)), (LABEL, top))
         image.paste(Image.fromarray(spectrogram(shown)), (LABEL, top + WAVE))
@@ -62,12 +64,12 @@ def waveform(samples: Floats) -> Pixels:
     return picture
 
 
-def spectrogram(samples: Floats) -> Pixels:
-    """(SPECTRUM, WIDTH, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from loud to dark."""
+def spectrogram(samples: Floats, width: int = WIDTH, height: int = SPECTRUM) -> Pixels:
+    """(height, width, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from loud to dark."""
     level = 10 * np.log10(spectra(samples) + 1e-12)
     shown = np.clip((level - np.percentile(level, 99.5)) / RANGE_DB + 1.0, 0.0, 1.0)
-    columns = np.linspace(0, len(shown) - 1, WIDTH).round().astype(int)
-    rows = np.linspace(shown.shape[1] - 1, 0, SPECTRUM).round().astype(int)
+    columns = np.linspace(0, len(shown) - 1, width).round().astype(int)
+    rows = np.linspace(shown.shape[1] - 1, 0, height).round().astype(int)
     place = shown[np.ix_(columns, rows)].T * (len(COLOURS) - 1)
     mixed = [np.interp(place, np.arange(len(COLOURS)), COLOURS[:, part]) for part in range(3)]
     return np.stack(mixed, axis=-1).astype(np.uint8)

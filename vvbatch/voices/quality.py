@@ -44,6 +44,30 @@ class Limits:
 
 
 LIMITS = Limits()
+MEASURES = {
+    "frames": ("=", "", "the file is cut short: copy it again"),
+    "readable": ("=", "", "see the reason below"),
+    "sample_rate": ("=", "Hz", "import it"),
+    "channels": ("≤", "", "import it"),
+    "partial_frame": ("≤", "samples", "import it"),
+    "peak": ("≤", "dBFS", "import it"),
+    "level_off": ("≤", "dB", "import it"),
+    "duration_min": ("≥", "s", "too short to know the speaker by: record more"),
+    "duration_max": ("≤", "s", "longer than helps: import an excerpt with --start and --length"),
+    "dc_offset": ("≤", "", "an offset: import takes it out"),
+    "clipping": ("≤", "", "overdriven: record it at a lower level"),
+    "speech_share": ("≥", "", "much of it is no speech: import an excerpt"),
+    "noise_floor": ("≤", "dBFS", "background noise: record in a quieter place"),
+    "snr": ("≥", "dB", "background noise: record in a quieter place, or closer"),
+    "bandwidth": ("≥", "Hz", "dull, as from a telephone: use another recording"),
+    "sustained_tone": ("≤", "", "music or a hum in the background"),
+    "reverberation": ("≤", "s", "an echoing room: record closer, or in a room with soft things"),
+    "pitch_min": ("≥", "Hz", "no voice, or an unusual one"),
+    "pitch_max": ("≤", "Hz", "no voice, or an unusual one"),
+    "pitch_range_min": ("≥", "semitones", "a drone"),
+    "pitch_range_max": ("≤", "semitones", "two speakers, or music"),
+}
+"""By the name of a check: how its value relates to a good limit, their unit, and what to think of when it fails."""
 
 
 def report(name: str | None, path: Path, gain_db: float = 0.0) -> dict[str, Any]:

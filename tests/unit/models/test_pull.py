@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from huggingface_hub import constants
 
 from tests import hub_cache
 from tests.cli import Cli
+from tests.conftest import wait_until
 from tests.hub_cache import REPO, REVISION, SHARDS, TOKENIZER_REPO, TOKENIZER_REVISION
 from tests.hub_server import Hub, running
+from vvbatch import report
 from vvbatch.models import pull as pulling
 
 
@@ -70,6 +78,73 @@ def test_a_cut_connection_is_taken_up_where_it_broke(pull: Cli, hub: Hub, monkey
     assert all(hub.sent[shard] == len(sizes[shard]) for shard in SHARDS)
 
 
+SMALL_PIECES = """
+from huggingface_hub import constants
+constants.DOWNLOAD_CHUNK_SIZE = 50_000  # what is received in smaller pieces is not written yet
+from vvbatch.cli import main
+main()
+"""
+
+
+def test_a_killed_pull_is_taken_up_where_it_was(
+    pull: Cli, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.stall_after = 100_000
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    process = subprocess.Popen([sys.executable, "-c", SMALL_PIECES, "models", "pull", "tiny"], env=environment)
+    blobs = tmp_path / "hub" / "models--maker--tiny" / "blobs"
+    part = blobs / f"{hub_cache.oid(SHARDS[0], hub.files[REPO, REVISION][SHARDS[0]])}.vvbatch.incomplete"
+    try:
+        wait_until(lambda: part.exists() and part.stat().st_size == 100_000)
+    finally:
+        process.kill()
+        process.wait()
+        hub.stall_after = None
+    fetched: list[tuple[int, int]] = []
+    monkeypatch.setattr(report, "counting", told_to(fetched))
+    pull("models", "pull", "tiny")
+    assert hub.ranges == [(SHARDS[0], "bytes=100000-")]
+    sizes = {name: len(data) for name, data in hub.files[REPO, REVISION].items()}
+    assert all(hub.sent[shard] == sizes[shard] for shard in SHARDS)
+    assert fetched[0][0] > 100_000, "what was there already counts as done"
+    assert not list(blobs.glob("*.incomplete"))
+    pull("models", "verify", "tiny")
+
+
+def told_to(seen: list[tuple[int, int]]) -> Any:
+    """A `report.counting` that keeps what it is told."""
+
+    @contextmanager
+    def counting(*_words: object, **_options: object) -> Iterator[Any]:
+        yield lambda done, total: seen.append((done, total))
+
+    return counting
+
+
+def test_half_a_file_that_is_not_of_this_file_is_thrown_away(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+    data = hub.files[REPO, REVISION][SHARDS[0]]
+    blobs = tmp_path / "hub" / "models--maker--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hub_cache.oid(SHARDS[0], data)}.vvbatch.incomplete").write_bytes(b"x" * 1000)
+    pull("models", "pull", "tiny")
+    assert hub.ranges == [(SHARDS[0], "bytes=1000-")]
+    assert hub.sent[SHARDS[0]] == 2 * len(data) - 1000
+    pull("models", "verify", "tiny")
+
+
+def test_a_file_that_another_process_is_fetching_is_waited_for(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+    hub.stall_after = 0
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    command = [sys.executable, "-m", "vvbatch", "models", "pull", "tiny"]
+    first = subprocess.Popen(command, env=environment)
+    wait_until(lambda: SHARDS[0] in hub.sent)
+    second = subprocess.Popen(command, env=environment)
+    time.sleep(1)
+    hub.stall_after = None
+    assert (first.wait(60), second.wait(60)) == (0, 0)
+    assert all(hub.sent[shard] == len(hub.files[REPO, REVISION][shard]) for shard in SHARDS)
+
+
 def test_after_an_interruption_only_what_is_missing_or_broken_is_fetched(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     pull("models", "pull", "tiny")
     sent = dict(hub.sent)
@@ -118,7 +193,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(pull: Cli, hub: Hub) -> 
     assert not hub.sent
 
 
-def test_a_disk_that_fills_up_meanwhile_is_told_and_leaves_no_half_file(
+def test_a_disk_that_fills_up_meanwhile_is_told_and_no_half_file_is_taken_for_a_whole_one(
     pull: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tmp_path / "small"
@@ -131,7 +206,8 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_leaves_no_half_file(
         monkeypatch.setattr(pulling, "SPARE_BYTES", -(10**9))
         said = pull("models", "pull", "tiny", code=3).stderr
         assert "No space left on device" in said
-        assert not list(small.rglob("*.incomplete"))
+        assert "the same command goes on" in said
+        assert not hub_cache.snapshot_of(small).exists()
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -166,7 +242,19 @@ def test_another_repo_is_fetched_with_the_tokenizer_in_it(pull: Cli, tmp_path: P
     done = pull("models", "pull", "tiny", "--repo", "other/tiny-hf")
     folder = hub_cache.snapshot_of(tmp_path / "hub", "other/tiny-hf", "9" * 40)
     assert (folder / "tokenizer.json").is_file()
-    assert f"{{repo: other/tiny-hf, revision: {'9' * 40}}}" in done.stderr
+    assert f"model: {{repo: other/tiny-hf, revision: '{'9' * 40}'}}" in done.stderr
+    assert str(tmp_path / "configs" / "tiny.yaml") in done.stderr
+
+
+def test_what_is_to_be_written_into_a_profile_names_the_tokenizer_where_the_repo_has_none(
+    pull: Cli, hub: Hub, tmp_path: Path
+) -> None:
+    hub.files["other/tiny", "7" * 40] = {**hub.files[REPO, REVISION]}
+    said = pull("models", "pull", "tiny", "--repo", "other/tiny").stderr
+    line = next(line for line in said.splitlines() if "model: {" in line)
+    profile = yaml.safe_load((tmp_path / "configs" / "tiny.yaml").read_text()) | yaml.safe_load(line)
+    (tmp_path / "configs" / "mine.yaml").write_text(yaml.safe_dump(profile))
+    assert pull.json("models", "verify", "mine")[0]["state"] == "complete"
 
 
 def test_a_profile_without_a_model_is_refused(pull: Cli) -> None:

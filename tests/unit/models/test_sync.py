@@ -88,6 +88,32 @@ def test_a_cache_is_copied_from_an_rsync_daemon_with_its_links_and_verified(
 
 
 @needs_rsync
+def test_weights_in_the_sources_shared_store_arrive_as_blobs_of_their_repo(
+    cli: Cli, daemon: str, elsewhere: Path, tmp_path: Path
+) -> None:
+    whole = layout(elsewhere)
+    hub_cache.share(elsewhere)
+    cli("models", "sync", daemon, "tiny")
+    assert layout(tmp_path / "hub") == {name: found for name, found in whole.items() if "some--other" not in name}
+    assert cli.json("models", "verify", "tiny")[0]["state"] == "complete"
+    sent = [blob.stat() for blob in (tmp_path / "hub").rglob("blobs/*")]
+    cli("models", "sync", daemon, "tiny")
+    assert [blob.stat() for blob in (tmp_path / "hub").rglob("blobs/*")] == sent, "copied again"
+
+
+@needs_rsync
+def test_a_blob_that_leads_out_of_the_sources_cache_is_not_taken_for_the_model(
+    cli: Cli, daemon: str, elsewhere: Path, tmp_path: Path
+) -> None:
+    blob = (hub_cache.snapshot_of(elsewhere) / hub_cache.SHARDS[0]).resolve()
+    blob.unlink()
+    blob.symlink_to("/etc/passwd")
+    cli("models", "sync", daemon, "tiny", code=3)
+    cli("models", "sync", str(elsewhere), "tiny", code=1)
+    assert cli.json("models", "verify", "tiny", code=1)[0]["state"] != "complete"
+
+
+@needs_rsync
 @pytest.mark.parametrize("named", ["hub", ""], ids=["the cache itself", "the folder that holds hub"])
 def test_a_cache_is_copied_from_a_mounted_folder(cli: Cli, elsewhere: Path, tmp_path: Path, named: str) -> None:
     cli("models", "sync", str(elsewhere.parent / named))

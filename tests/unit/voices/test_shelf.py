@@ -94,6 +94,26 @@ def test_what_only_ffmpeg_reads_is_imported(ending, codec, tmp_path, home):
     assert pitch_of(samples) == pytest.approx(180.0, rel=0.03)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_a_truncated_ogg_is_refused(tmp_path, subtype, share):
+    source = tmp_path / "voice.ogg"
+    soundfile.write(source, speechlike(5.0, rate=48_000), 48_000, format="OGG", subtype=subtype)
+    assert decode(source).duration_s == pytest.approx(5.0, abs=0.01)
+    source.write_bytes(source.read_bytes()[: int(source.stat().st_size * share)])
+    with pytest.raises(UnusableVoice, match=r"cut, copy it again|cannot be read as audio"):
+        decode(source)
+
+
+def test_an_empty_file_and_a_picture_are_told_apart(tmp_path):
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(UnusableVoice, match="it is empty"):
+        decode(tmp_path / "empty.wav")
+    (tmp_path / "picture.wav").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(UnusableVoice, match="is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM"):
+        decode(tmp_path / "picture.wav")
+
+
 def test_a_truncated_m4a_is_refused(tmp_path):
     pytest.importorskip("av")
     talk = speechlike(5.0, rate=48_000)
@@ -109,8 +129,8 @@ def test_a_truncated_m4a_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not a WAV"),
-        (b"just some text, no audio at all", "not a WAV"),
+        (b"", "it is empty"),
+        (b"just some text, no audio at all", "is no recording"),
         (b"RIFF\x24\0\0\0WAVE", "."),
         (b"\0\0\0\x18ftypM4A " + b"\0" * 100, "decoded|audio"),
         (b"ID3\x04\0\0\0\0\0\0" + b"\0" * 500, "audio"),
