@@ -16,7 +16,7 @@ from vvbatch import audio, profiles
 from vvbatch.ears import LISTEN
 from vvbatch.listener import Listener
 
-ROUNDS, STEPS = 6, 40
+ROUNDS, STEPS, TAKES = 4, 40, 3
 VOICE = Path(__file__).parent.parent / "voices" / "carter.wav"
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         for _ in range(ROUNDS):
             quiet += steps(weights, rows)
-            for _ in range(8):
+            for _ in range(TAKES):
                 listener.submit(f"take {asked}", samples, "Good evening.", VOICE, profiles.QcLimits())
                 asked += 1
             while listener.waiting:

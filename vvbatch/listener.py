@@ -18,10 +18,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from vvbatch.ears import EarsUnavailable
@@ -30,8 +31,9 @@ from vvbatch.profiles import Listen, QcLimits
 from vvbatch.qc.check import Check
 
 START_S = 120.0  # until the models are loaded
-STILL_S = 120.0  # without an answer, and …
-STILL_S_PER_S = 10.0  # … for each second of audio in hand, a listener counts as standing still
+STILL_S = 120.0  # in which a listener with takes in hand neither answers nor computes: it stands still
+LOST_CPU_S = 120.0  # of computing without an answer, and …
+LOST_CPU_S_PER_S = 5.0  # … for each second of audio in hand: it has lost itself
 TIMES_ASKED = 2
 BOUND = Path(__file__).with_name("bound.py")
 
@@ -54,6 +56,12 @@ class Asked:
     times: int = 0
 
 
+class Progress(NamedTuple):
+    moved: float  # when it last answered or was seen to have computed, by time.monotonic
+    cpu_s: float  # what it had computed by then
+    cpu_s_at_answer: float
+
+
 class Listener:
     """One thread's: `submit`, `poll` and `close` are called by the same."""
 
@@ -64,7 +72,7 @@ class Listener:
         self._again: list[Asked] = []  # were in hand when a process ended
         self._spent: list[Verdict] = []
         self._child: Child | None = None
-        self._heard_of = time.monotonic()
+        self._lately = Progress(time.monotonic(), 0.0, 0.0)
         self.versions: dict[str, str] = {}
 
     @classmethod
@@ -116,7 +124,7 @@ class Listener:
         """The verdicts that have come since the last call; never waits."""
         verdicts, self._spent = self._spent, []
         while self._child and not self._child.answers.empty():
-            self._heard_of = time.monotonic()
+            self._lately = Progress(time.monotonic(), self._child.cpu_s(), self._child.cpu_s())
             answer = self._child.answers.get()
             if answer is None:
                 self._lost(f"it ended with {self._child.process.wait()}")
@@ -125,8 +133,8 @@ class Listener:
             elif answer.id and (asked := self._in_hand.pop(answer.id, None)):
                 checks = tuple(answer.checks or ())
                 verdicts.append(Verdict(asked.ask.id, checks, answer.error))
-        if self._child and self._stands_still():
-            self._lost("it stood still")
+        if self._child and self._in_hand and (why := self._stuck(self._child)):
+            self._lost(why)
         if self._again and not self._in_hand:
             self._send(self._again.pop(0))
         return verdicts
@@ -147,16 +155,23 @@ class Listener:
 
     def _send(self, asked: Asked) -> None:
         if not self._in_hand:
-            self._heard_of = time.monotonic()
+            used_s = self._child.cpu_s() if self._child else 0.0
+            self._lately = Progress(time.monotonic(), used_s, used_s)
         asked.times += 1
         self._in_hand[asked.ask.id] = asked
         if self._child is None:
             self._child = Child(self._argv, self._threads)
         self._child.asks.put((asked.ask, asked.samples))
 
-    def _stands_still(self) -> bool:
+    def _stuck(self, child: Child) -> str | None:
+        """By what it has computed and not by the clock: beside a busy engine it gets little time, and that is meant."""
+        since, now, used_s = self._lately, time.monotonic(), child.cpu_s()
+        if used_s > since.cpu_s + 0.01:
+            self._lately = since = Progress(now, used_s, since.cpu_s_at_answer)
         audio_s = sum(asked.ask.frames / asked.ask.sample_rate for asked in self._in_hand.values())
-        return bool(self._in_hand) and time.monotonic() - self._heard_of > STILL_S + STILL_S_PER_S * audio_s
+        if used_s - since.cpu_s_at_answer > LOST_CPU_S + LOST_CPU_S_PER_S * audio_s:
+            return f"it computed {used_s - since.cpu_s_at_answer:.0f} s without an answer"
+        return "it stood still" if now - since.moved > STILL_S else None
 
     def _lost(self, why: str) -> None:
         """The process is gone, or is ended: what it had in hand is asked again, or has had its chances."""
@@ -181,11 +196,20 @@ class Child:
             env={**os.environ, "VVBATCH_LISTENER_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C in the terminal is for the worker
         )
+        self._usage = psutil.Process(self.process.pid)
         self.asks: queue.SimpleQueue[tuple[Ask, NDArray[np.float32]] | None] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         assert self.process.stdin and self.process.stdout
         for target, pipe in ((self._write, self.process.stdin), (self._read, self.process.stdout)):
             threading.Thread(target=target, args=(pipe,), name="listener", daemon=True).start()
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far; 0 when it is gone."""
+        try:
+            times = self._usage.cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
     def end(self) -> None:
         self.asks.put(None)

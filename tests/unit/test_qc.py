@@ -100,7 +100,6 @@ def test_each_fault_fails_its_own_check() -> None:
         "bandwidth": [resampled(good, 6_000)],
         "repeated": [np.concatenate([good[: 2 * RATE], good[2 * RATE // 5 :]])],
         "start_level": [good[int(0.6625 * RATE) :]],
-        "s_per_syllable_min": [speech(0.1)],
         "s_per_syllable_max": [speech(30)],
         "s_per_word_max": [speech(30)],
         "duration_min": [speech(0.3)],
@@ -115,6 +114,8 @@ def test_each_fault_fails_its_own_check() -> None:
         for samples in spoilt:
             assert name in failed(samples.astype(np.float32)), name
     assert failed(good, rate=22_050) == ["sample_rate"]
+    long = " ".join([TEXT] * 5)
+    assert {"s_per_syllable_min", "duration_min"} <= set(failed(good, long))
     assert failed(good, runaway=True) == ["budget"]
 
 

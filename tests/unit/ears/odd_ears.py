@@ -36,6 +36,8 @@ class OddEars:
             os.abort()
         if "hangs" in text:
             ctypes.CDLL(None).sleep(3600)
+        while "loops" in text:
+            pass
         if "slow" in text:
             time.sleep(0.1)
         print("what a library prints goes to the log")

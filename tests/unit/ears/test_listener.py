@@ -80,9 +80,17 @@ def test_after_a_crash_the_others_are_heard_and_the_culprit_has_an_error(listene
 
 def test_a_listener_that_stands_still_is_started_again(monkeypatch: pytest.MonkeyPatch, listener: Listener) -> None:
     monkeypatch.setattr(module, "STILL_S", 2.0)
-    monkeypatch.setattr(module, "STILL_S_PER_S", 0.0)
     ask(listener, "hangs")
     assert "stood still" in (verdicts_of(listener, 1)["hangs"].error or "")
+
+
+def test_a_listener_that_computes_and_never_answers_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    monkeypatch.setattr(module, "LOST_CPU_S", 1.0)
+    monkeypatch.setattr(module, "LOST_CPU_S_PER_S", 0.0)
+    ask(listener, "loops")
+    assert "without an answer" in (verdicts_of(listener, 1)["loops"].error or "")
 
 
 def test_a_take_that_was_killed_once_is_heard_the_second_time(listener: Listener) -> None:
