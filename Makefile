@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types bench clean faults storm fuzz audit recovery
+.PHONY: demo test lint types bench calibrate clean faults storm fuzz audit recovery
 
 demo: $(VENV)/.draft
 	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
@@ -23,6 +23,8 @@ storm: $(VENV)/.dev
 
 recovery: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.recovery 20
+	for fault in undisturbed "worker stands still" "server killed" "queue wiped"; do \
+	  $(BIN)/python -m tests.faults.recovery 5 "$$fault" || exit 1; done
 
 # The corpus stays: the next run goes on from it. At its end, how many lines of the readers it has reached.
 SECONDS ?= 600
@@ -47,6 +49,10 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# How well quality control finds faults, on draft speech: the table in docs/quality.md (ten minutes).
+calibrate: $(VENV)/.dev
+	$(BIN)/python -m bench.quality
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench.main_job

@@ -99,6 +99,10 @@ def problems(home: Path, out: Path) -> list[str]:
             found.append(f"{line_id} is open")
         for (line_id,) in connection.execute("SELECT id FROM lines WHERE state = 'failed' AND error IS NULL"):
             found.append(f"{line_id} failed without a reason")
+        for (take,) in connection.execute(
+            "SELECT id FROM takes WHERE state IN ('failed', 'crashed') AND error IS NULL"
+        ):
+            found.append(f"take {take} ended without a reason")
         for (take,) in connection.execute("SELECT id FROM takes WHERE state = 'rendering'"):
             found.append(f"take {take} never ended")
         for batch, folder in connection.execute(

@@ -45,6 +45,10 @@ WEIGHTS = {
 }
 
 
+SLOTS = 4  # of a worker: so many lines may be in its hands when a fault hits it
+COSTS_TAKES = ("kill worker", "stop worker", "lock ledger", "fill disk")
+
+
 class Storm:
     def __init__(self, folder: Path, lines: int, seed: int) -> None:
         self.folder = folder
@@ -131,8 +135,8 @@ class Storm:
 
         def lock() -> None:
             path = self.home.path / "ledger.sqlite3"
-            with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
+            with closing(sqlite3.connect(path, timeout=600, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")  # one lock after the other
                 time.sleep(seconds)
                 connection.execute("ROLLBACK")
 
@@ -218,8 +222,13 @@ class Storm:
             found = problems(self.home.path, self.out)
         self.server.stop()
         verified = self.vvbatch("verify", "--json")
-        return self.outcome() | {
+        outcome = self.outcome()
+        most = SLOTS * sum(struck[fault] for fault in COSTS_TAKES)
+        if outcome["rendered_again"] > most:
+            found.append(f"{outcome['rendered_again']} takes more than lines: the faults explain {most}")
+        return outcome | {
             "faults": dict(struck),
+            "explained_by_faults": most,
             "problems": self.surprises + found + json.loads(verified.stdout)["problems"],
             "settled_s": round(settled_s, 1),
             "took_s": round(time.monotonic() - began, 1),
@@ -235,12 +244,14 @@ class Storm:
                 "SELECT count(*) FROM takes t WHERE state = 'done' AND EXISTS (SELECT 1 FROM takes later "
                 "WHERE later.line_id = t.line_id AND later.attempt > t.attempt)"
             ).fetchone()[0]
+            again = connection.execute("SELECT count(*) - count(DISTINCT line_id) FROM takes").fetchone()[0]
             why = connection.execute("SELECT trouble, count(*) FROM lines WHERE state = 'failed' GROUP BY 1").fetchall()
         return {
             "batches": len(self.batches),
             "lines": states,
             "takes": takes,
             "most_attempts": most,
+            "rendered_again": again,
             "rendered_again_without_a_fault": unexplained,
             "failed_because": dict(why),
         }
@@ -257,7 +268,7 @@ def storm(folder: Path, faults: int, lines: int, seed: int, gap_s: float) -> dic
     # A worker that is hit again and again is the storm's doing, not its lines'.
     more = "delays_s: {timeout: 1, resource: 1}\nretries: {crash: 1000, timeout: 1000, resource: 1000}\n"
     (configs / "ready.yaml").write_text(
-        READY_PROFILE.replace("step_s: 4", "step_s: 30").replace("slots: 16", "slots: 4") + more
+        READY_PROFILE.replace("step_s: 4", "step_s: 30").replace("slots: 16", f"slots: {SLOTS}") + more
     )
     os.environ |= {"VVBATCH_HOME": str(folder / "home"), "VVBATCH_CONFIGS": str(configs), "PYTHONPATH": str(ROOT)}
     night = Storm(folder, lines, seed)
