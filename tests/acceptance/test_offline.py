@@ -86,11 +86,10 @@ def test_nothing_but_pull_and_sync_opens_a_connection(
         ("models", "verify"),
         ("check", str(path)),
         ("verify",),
-        ("voices", "check", "carter"),
         ("warmup", "tiny", "--voice", "carter"),
         ("bundle", "--out", str(tmp_path / "report.zip")),  # with the doctor
     ):
         vvbatch(*words)
     hooked = (tmp_path / "connections.hooked").read_text()
-    assert hooked.count("\n") >= 10  # the commands and the worker
+    assert hooked.count("\n") >= 9  # the commands and the worker
     assert not seen.exists(), seen.read_text()
