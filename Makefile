@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types bench clean faults storm fuzz audit recovery
+.PHONY: demo test lint types bench calibrate clean faults storm fuzz audit recovery
 
 demo: $(VENV)/.draft
 	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
@@ -23,17 +23,25 @@ storm: $(VENV)/.dev
 
 recovery: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.recovery 20
+	for fault in undisturbed "worker stands still" "server killed" "queue wiped"; do \
+	  $(BIN)/python -m tests.faults.recovery 5 "$$fault" || exit 1; done
 
+# The corpus stays: the next run goes on from it. At its end, how many lines of the readers it has reached.
 SECONDS ?= 600
+CORPUS ?= build/fuzz
 fuzz: $(VENV)/.dev
-	$(PIP) 'atheris>=2.3'
-	$(BIN)/python -m tests.faults.fuzz -max_total_time=$(SECONDS) -max_len=4096
+	$(PIP) 'atheris>=2.3' 'coverage>=7'
+	$(BIN)/python -m tests.faults.fuzz $(CORPUS) -max_total_time=$(SECONDS)
+	$(BIN)/coverage run --data-file=build/fuzz.coverage --include='vvbatch/script/*,vvbatch/audio.py,vvbatch/voices/decode.py' \
+	  -m tests.faults.fuzz --replay $(CORPUS)
+	$(BIN)/coverage report --data-file=build/fuzz.coverage
 
-# Licences of all that is installed, then what is publicly known to be vulnerable in it (asks the package index).
+# Licences of all that is installed, then what is publicly known to be vulnerable in it. The tools have their own folder:
+# they are not part of what is looked at. Ends with an error when nothing could be learnt of some package.
 audit: $(VENV)/.dev
-	$(PIP) 'pip-licenses>=5' 'pip-audit>=2.7'
-	$(BIN)/pip-licenses --order=license --fail-on 'GNU Affero General Public License v3;Proprietary'
-	$(BIN)/pip-audit --local --skip-editable
+	test -x build/audit/bin/pip-audit || ($(BIN)/python -m venv build/audit && \
+	  build/audit/bin/pip install --quiet --disable-pip-version-check 'pip-licenses>=5' 'pip-audit>=2.7')
+	$(BIN)/python -m tests.audit build/audit/bin $(BIN)/python constraints.txt
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -41,6 +49,10 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# How well quality control finds faults, on draft speech: the table in docs/quality.md (ten minutes).
+calibrate: $(VENV)/.dev
+	$(BIN)/python -m bench.quality
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench.main_job

@@ -5,28 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from vvbatch.engine import SAMPLE_RATE, Chunk, EngineFacts, Event, Finished, Request
+from bench.voicelike import syllables
+from vvbatch.engine import Chunk, EngineFacts, Event, Finished, Request
 from vvbatch.profiles import Profile
 
 TEXT = "The lamp went out at midnight, and nobody on the island had touched it."
 SECONDS = 4.5
 
 
-def voicelike() -> np.ndarray:
-    """A buzz with syllables that passes the checks for TEXT."""
-    t = np.arange(int(SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
-    buzz = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 8))
-    fade = np.clip((SECONDS - 0.2 - t) / 0.2, 0.0, 1.0)  # an end in mid-sound is a truncated take
-    return (0.1 * buzz * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * t)) * fade).astype(np.float32)
-
-
 class ReadyEngine:
     def __init__(self, profile: Profile) -> None:
         self.slots = profile.slots
         self.facts = EngineFacts("ready", "1", profile.model.repo, profile.model.revision, "cpu", "float32")
-        self.audio = voicelike()
+        self.audio = syllables(SECONDS, [7])
         self.waiting: list[Request] = []
 
     def admit(self, request: Request) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,9 @@ class Shell:
     def json(self, *words: str, code: int | None = 0) -> Any:
         return json.loads(self(*words, "--json", code=code).stdout)
 
-    def start(self, *argv: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *argv: str, before: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", *argv],
+            [*before, sys.executable, "-m", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -63,7 +63,7 @@ def add_batch(
     voice: str = "carter",
 ) -> str:
     new = NewBatch(batch, f"Title of {batch}", f"{batch}.yaml", f"fingerprint {batch}", model, "normal", str(out))
-    ledger.add_batch(new, [planned(n, text, batch, model, voice) for n, text in enumerate(texts, start=1)], {})
+    ledger.add_batch(new, [planned(n, text, batch, model, voice) for n, text in enumerate(texts, start=1)])
     return batch
 
 
@@ -79,7 +79,7 @@ def begin(
     assert claim is not None
     opened = ledger.open_take(claim, seed, facts)
     assert opened is not None
-    return opened
+    return opened, opened.take
 
 
 def good(
@@ -113,8 +113,6 @@ def render(
 def fail(ledger: Ledger, batch: str, number: int, reason: str = "silence 1.0 (limit 0.8)") -> str:
     """Let a line fail its checks for good; returns the take's id."""
     claim, take_id = begin(ledger, batch, number)
-    ledger.close_take(
-        take_id, Outcome("failed_qc", error=reason, duration_s=1.0, wall_s=1.0, qc=[("silence", 1.0, 0.8, False)])
-    )
-    assert ledger.fail_line(claim, "qc", reason)
+    ended = Outcome("failed_qc", error=reason, duration_s=1.0, wall_s=1.0, qc=[("silence", 1.0, 0.8, False)])
+    assert ledger.release(claim, "failed", reason, [(take_id, ended)], trouble="qc")
     return take_id

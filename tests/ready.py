@@ -1,11 +1,14 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
-`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms,
-`nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad` is bad
-with the line's own seed and good with any other. `killer` ends the process with SIGKILL, `segfault` with SIGSEGV,
-`memory` asks for more than there is, `hangs` stands still in a C call.
+`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms each
+time, `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad`
+is bad with the line's own seed and good with any other, `demanding` is bad unless the profile's name ends in 2.
+`killer` ends the process with SIGKILL, `segfault` with SIGSEGV, `memory` asks for more than there is, `raises` lets a
+step raise. `hangs` stands still in a C call, `holds` in one that keeps the interpreter's lock, `spins` goes round in
+Python, `endless` gives sound step after step and never ends.
 
-The environment: READY_BROKEN=1 is a device on which every line fails, READY_AHEAD_S a wall clock that is ahead,
+The environment: READY_BROKEN=fails is a device on which every line fails, =raises one on which every step raises,
+READY_AHEAD_S a wall clock that is ahead,
 READY_STEPS a file that gets the step's number and what was cancelled.
 """
 
@@ -23,23 +26,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE, Chunk, EngineFacts, Event, Failed, Finished, Request, RequestRefused
+from bench.voicelike import syllables
+from vvbatch.engine import Chunk, EngineFacts, Event, Failed, Finished, Request, RequestRefused
 from vvbatch.profiles import Profile
 
 SECONDS_PER_CHARACTER = 0.07
 
 
 def speechlike(request: Request) -> NDArray[np.float32]:
-    """A voice-like buzz with syllables, as long as the text should take; the same for the same request."""
+    """As long as the text should take; the same for the same request."""
     text = " ".join(turn.text for turn in request.turns)
-    generator = np.random.default_rng([request.seed, len(text)])
-    count = int(max(0.4, len(text) * SECONDS_PER_CHARACTER) * SAMPLE_RATE)
-    t = np.arange(count) / SAMPLE_RATE
-    pitch = 110 + 60 * generator.random()
-    buzz = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in range(1, 8))
-    syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 4 * t)
-    fade = np.clip((t[-1] - t) / 0.15, 0.0, 1.0)  # speech does not end in mid-word
-    return (0.1 * buzz * syllables * fade + 1e-3 * generator.standard_normal(count)).astype(np.float32)
+    return syllables(max(0.4, len(text) * SECONDS_PER_CHARACTER), [request.seed, len(text)])
 
 
 class ReadyEngine:
@@ -48,12 +45,13 @@ class ReadyEngine:
         self.facts = EngineFacts("ready", "1", profile.model.repo, profile.model.revision, "cpu", "float32")
         self.requests: dict[str, tuple[Request, int]] = {}
         self.steps = 0
+        self.able = profile.name.endswith("2")
 
     def admit(self, request: Request) -> None:
         text = " ".join(turn.text for turn in request.turns)
         if "refused" in text:
             raise RequestRefused("this text is refused")
-        self.requests[request.id] = (request, 40 if "slowly" in text else 1)
+        self.requests[request.id] = (request, max(40 * text.count("slowly"), 1))
 
     def step(self) -> list[Event]:
         events: list[Event] = []
@@ -61,12 +59,18 @@ class ReadyEngine:
         self.tell(f"step {self.steps}")
         if any("slowly" in turn.text for request, _ in self.requests.values() for turn in request.turns):
             time.sleep(0.05)
+        if self.requests and os.environ.get("READY_BROKEN") == "raises":
+            raise RuntimeError("the device does not answer")
         for request_id, (request, left) in list(self.requests.items()):
+            if "endless" in request.turns[0].text:
+                time.sleep(0.05)
+                events.append(Chunk(request_id, np.zeros(3200, np.float32)))
+                continue
             if left > 1:
                 self.requests[request_id] = (request, left - 1)
                 continue
             del self.requests[request_id]
-            events += finish(request)
+            events += finish(request, able=self.able)
         return events
 
     def cancel(self, request_id: str) -> None:
@@ -82,7 +86,7 @@ class ReadyEngine:
         self.requests.clear()
 
 
-def finish(request: Request) -> list[Event]:
+def finish(request: Request, *, able: bool) -> list[Event]:
     text = " ".join(turn.text for turn in request.turns)
     if "killer" in text:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -93,10 +97,16 @@ def finish(request: Request) -> list[Event]:
         np.ones(64 << 30)
     if "hangs" in text:
         ctypes.CDLL(None).sleep(3600)
-    if "broken" in text or os.environ.get("READY_BROKEN"):
+    if "holds" in text.split():
+        ctypes.PyDLL(None).sleep(3600)
+    while "spins" in text.split():
+        pass
+    if "raises" in text.split():
+        raise RuntimeError("index out of range in self")
+    if "broken" in text or os.environ.get("READY_BROKEN") == "fails":
         return [Failed(request.id, "NaN latents at step 7")]
     samples = speechlike(request)
-    if "silent" in text or ("once-bad" in text and request.seed == 7):
+    if "silent" in text or ("once-bad" in text and request.seed == 7) or ("demanding" in text and not able):
         samples = np.zeros_like(samples)
     if "nan" in text.split():
         samples[100] = np.nan
@@ -136,4 +146,4 @@ if __name__ == "__main__":
         set_clock_ahead(float(os.environ["READY_AHEAD_S"]))
     from workers.serve import serve
 
-    sys.exit(serve(sys.argv[1], open_engine=open_ready))
+    sys.exit(serve(sys.argv[1], open_engine=open_ready, listener_program=(sys.executable, "-m", "tests.ready_ears")))

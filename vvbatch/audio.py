@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 FULL_SCALE = 32768
+LEVEL = 10 ** (-1 / 20)  # -1 dBFS: no take's peak is higher
 SILENCE_DBFS = -120.0  # reported for digital silence, whose level would be minus infinity
 MAX_BYTES = 512 << 20
 MAX_DURATION_S = 4 * 3600.0
@@ -51,7 +52,7 @@ def bring_to_peak(samples: NDArray[np.float32], limit_dbfs: float = -1.0) -> tup
     if np.rint(peak) <= allowed:
         return samples, 0.0
     gain = allowed / peak
-    return (samples * np.float32(gain)).astype(np.float32), _decibel(gain)
+    return (samples * np.float32(gain)).astype(np.float32), decibel(gain)
 
 
 def wav_bytes(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
@@ -63,12 +64,12 @@ def wav_bytes(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
 
 def peak_dbfs(samples: NDArray[np.float32]) -> float:
     """The highest sample's level in dBFS; SILENCE_DBFS if there is none above it."""
-    return _decibel(float(np.abs(samples).max(initial=0.0)))
+    return decibel(float(np.abs(samples).max(initial=0.0)))
 
 
 def rms_dbfs(samples: NDArray[np.float32]) -> float:
     """The root mean square in dB below a full-scale square wave; SILENCE_DBFS for silence or no samples."""
-    return _decibel(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))) if len(samples) else SILENCE_DBFS
+    return decibel(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))) if len(samples) else SILENCE_DBFS
 
 
 def loudness_lufs(samples: NDArray[np.float32], sample_rate: int) -> float | None:
@@ -171,7 +172,8 @@ def _refuse_non_finite(samples: NDArray[np.float32]) -> None:
         raise AudioError(f"{bad} of {samples.size} samples are NaN or Inf")
 
 
-def _decibel(amplitude: float) -> float:
+def decibel(amplitude: float) -> float:
+    """20 log10, at least SILENCE_DBFS."""
     return max(20 * float(np.log10(amplitude)), SILENCE_DBFS) if amplitude > 0 else SILENCE_DBFS
 
 

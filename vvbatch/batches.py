@@ -30,13 +30,17 @@ def try_to_write_manifest(ledger: Ledger, batch_id: str) -> None:
     """A manifest that cannot be written now is missing in the ledger: the next look writes it."""
     try:
         write_manifest(ledger, batch_id)
-    except OSError as error:
+    except (OSError, store.StoreError) as error:
         log.warning("the manifest of %s cannot be written now: %s", batch_id, error)
 
 
 def write_manifest(ledger: Ledger, batch_id: str) -> None:
-    """`OUT/<batch>/manifest.json`: what each file is, for whoever has the folder without the ledger. Raises OSError."""
+    """`OUT/<batch>/manifest.json`: what each file is, for whoever has the folder without the ledger.
+
+    Raises OSError, and StoreError when a link leads out of the output folder.
+    """
     folder, document = manifest(ledger, batch_id)
+    store.confine(folder.parent, f"{batch_id}/manifest.json")
     store.sweep(folder, 0.0, time.time())  # nothing is being written any more: killed workers left these
     written = store.write_manifest(folder / "manifest.json", document)
     faults.point("manifest.written")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import re
 import time
@@ -114,7 +113,10 @@ def remedy(home: Home) -> str:
 
 
 def refuse_open_server(url: str) -> None:
-    """Anyone who can write to Redis can queue jobs: over a network only with a password. Raises ServerUnreachable."""
+    """Anyone who can write to Redis can queue jobs: by TCP only with a password. Raises ServerUnreachable.
+
+    Also on this machine: its other users, and pages in a browser on it, reach a port of its own.
+    """
     from redis.connection import parse_url
 
     try:
@@ -124,19 +126,12 @@ def refuse_open_server(url: str) -> None:
             f"VVBATCH_REDIS_URL is no server's address: {without_password(url)}; allowed are redis://, rediss:// and "
             "unix://, with :password@ if there is one, special characters in it as %XX"
         ) from None
-    local = "path" in parts or is_loopback(parts.get("host", "localhost"))
-    if not local and not parts.get("password") and os.environ.get("VVBATCH_REDIS_INSECURE") != "1":
+    if "path" not in parts and not parts.get("password") and os.environ.get("VVBATCH_REDIS_INSECURE") != "1":
         raise ServerUnreachable(
-            f"the queue at {without_password(url)} is on a network and has no password in VVBATCH_REDIS_URL, so anyone "
-            "there could queue work; give it one (rediss://:password@host), or set VVBATCH_REDIS_INSECURE=1"
+            f"the queue at {without_password(url)} is reached by TCP and VVBATCH_REDIS_URL has no password, so anyone "
+            "who reaches it could queue work; give it one (rediss://:password@host), use a unix socket "
+            "(unix:///path), or set VVBATCH_REDIS_INSECURE=1"
         )
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def without_password(url: str) -> str:

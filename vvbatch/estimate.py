@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from vvbatch import profiles
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.cached import cached_takes
 from vvbatch.ledger.schema import takes
 from vvbatch.plan import Plan
 
@@ -18,9 +19,7 @@ SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing
 
 def estimate(plan: Plan, ledger: Ledger) -> dict[str, Any]:
     """A plan's lines, cached lines, warnings, expected audio and wall seconds (None where nothing is known)."""
-    cached = {
-        key: take for key, take in ledger.cached_takes(line.key for line in plan.lines).items() if there(take.path)
-    }
+    cached = {key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)}
     fresh = [line for line in plan.lines if line.key not in cached]
     models: list[dict[str, Any]] = []
     for model, characters in Counter(dict.fromkeys(plan.models, 0)).items():
@@ -49,6 +48,7 @@ def estimate(plan: Plan, ledger: Ledger) -> dict[str, Any]:
         "voices": dict(Counter(voice["name"] for line in plan.lines for voice in line.request["voices"])),
         "not_golden": [line.line for line in plan.lines if not line.request["params"]["golden"]],
         "models": models,
+        "may_escalate": dict(Counter(line.escalate.model for line in fresh if line.escalate)),
     }
 
 

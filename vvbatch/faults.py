@@ -21,6 +21,7 @@ POINTS = (
     "store.temp_synced",
     "store.linked",  # a cached take's file has a second, temporary name
     "pending.noted",  # the finished take is known to who comes after a crash
+    "pending.published",  # … and its file in place, by who came after a crash; without its row
     "store.renamed",
     "store.folder_synced",
     "ledger.recorded",  # not committed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from vvbatch.engine import EngineFacts
 from vvbatch.home import Home
 from vvbatch.ledger import CachedTake, Claim, Ledger, Outcome
-from vvbatch.ledger.records import Fence
+from vvbatch.ledger.records import CheckRow, Fence, FirstTake
 from vvbatch.ledger.schema import lines, takes
 
 FILE_BYTES = 10 << 20
@@ -89,26 +89,35 @@ class JournalledLedger(Ledger):
         except OSError as error:  # the ledger is the truth: a full disk must not undo what it has recorded
             log.warning("%s could not be written: %s", self.journal.path, error)
 
-    def claim(self, line_id: str, worker: str) -> Claim | None:
-        claim = super().claim(line_id, worker)
+    def claim(
+        self, line_id: str, worker: str, first: FirstTake | None = None, *, model: str | None = None
+    ) -> Claim | None:
+        claim = super().claim(line_id, worker, first, model=model)
         if claim is not None:
             self.write("line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
+            if claim.take:
+                self.begun(claim)
         return claim
 
-    def open_take(self, claim: Claim, seed: int, facts: EngineFacts) -> tuple[Claim, str] | None:
-        opened = super().open_take(claim, seed, facts)
-        if opened is not None:
-            self.take(opened[1], "rendering", claim, attempt=opened[0].attempt, seed=seed, device=facts.device)
-        return opened
+    def open_take(
+        self, claim: Claim, seed: int, facts: EngineFacts, closing: Sequence[tuple[str, Outcome]] = ()
+    ) -> Claim | None:
+        begun = super().open_take(claim, seed, facts, closing)
+        self.closed(closing)
+        if begun is not None:
+            self.begun(begun)
+        return begun
 
-    def close_take(self, take_id: str, outcome: Outcome) -> None:
-        super().close_take(take_id, outcome)
-        self.take(take_id, outcome.state, None, **measured(outcome))
+    def close_takes(self, closing: Iterable[tuple[str, Outcome]]) -> None:
+        closing = list(closing)
+        super().close_takes(closing)
+        self.closed(closing)
 
     def keep_take(
-        self, claim: Fence, take_id: str, outcome: Outcome, publish: Callable[[], None], **orphan: Any
+        self, claim: Fence, take_id: str, outcome: Outcome, publish: Callable[[], None], **about: Any
     ) -> bool:
-        kept = super().keep_take(claim, take_id, outcome, publish, **orphan)
+        kept = super().keep_take(claim, take_id, outcome, publish, **about)
+        self.closed(about.get("closing", ()))
         self.take(take_id, outcome.state if kept else "superseded", claim, **measured(outcome))
         if kept:
             self.write("line", line=claim.line_id, state="done", path=outcome.path)
@@ -120,18 +129,35 @@ class JournalledLedger(Ledger):
             self.write("line", line=claim.line_id, batch=claim.batch_id, state="cached", take=cached.take_id, path=path)
         return kept
 
-    def release(self, claim: Claim, state: str, error: str | None, **values: Any) -> bool:
-        released = super().release(claim, state, error, **values)
+    def release(
+        self,
+        claim: Claim,
+        state: str,
+        error: str | None,
+        closing: Sequence[tuple[str, Outcome]] = (),
+        drop_take: str | None = None,
+        **values: Any,
+    ) -> bool:
+        released = super().release(claim, state, error, closing, drop_take, **values)
+        self.closed(closing)
         if released:
-            self.write("line", line=claim.line_id, batch=claim.batch_id, state=state, error=error)
+            model = {"model": values["model"]} if "model" in values else {}
+            self.write("line", line=claim.line_id, batch=claim.batch_id, state=state, error=error, **model)
         return released
 
     def note(self, connection: Connection, kind: str, **about: Any) -> None:
         super().note(connection, kind, **about)
-        if kind not in ("line failed", "line put back"):  # told by `release`
+        if kind not in ("line failed", "line put back", "line escalated"):  # told by `release`
             self.write(kind, **{name.removesuffix("_id"): value for name, value in about.items()})
         if kind in OF_MANY:
             self.write_all(list(changed(connection, **about)))
+
+    def begun(self, claim: Claim) -> None:
+        self.take(claim.take, "rendering", claim, attempt=claim.attempt, seed=claim.seed, model=claim.model)
+
+    def closed(self, closing: Iterable[tuple[str, Outcome]]) -> None:
+        for take_id, outcome in closing:
+            self.take(take_id, outcome.state, None, **measured(outcome))
 
     def take(self, take_id: str, state: str, claim: Fence | None, **facts: object) -> None:
         of = {"line": claim.line_id, "worker": claim.worker} if claim else {}
@@ -159,6 +185,6 @@ def changed(
 
 def measured(outcome: Outcome) -> dict[str, object]:
     """What a take's line says of it."""
-    names = ("error", "duration_s", "wall_s", "first_chunk_s", "peak_dbfs", "sha256")
-    failed = [name for name, _, _, ok in outcome.qc if not ok]
+    names = ("error", "duration_s", "wall_s", "first_chunk_s", "peak_dbfs", "score", "sha256")
+    failed = [check.name for row in outcome.qc if not (check := CheckRow(*row)).ok]
     return {**{name: getattr(outcome, name) for name in names}, "failed_checks": failed}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ class Note:
     worker: str
     attempt: int
     outcome: Outcome
+    tried: Sequence[Mapping[str, Any]] = ()  # before it
 
     @classmethod
-    def of(cls, claim: Claim, take_id: str, outcome: Outcome) -> Note:
-        return cls(take_id, claim.line_id, claim.worker, claim.attempt, outcome)
+    def of(cls, claim: Claim, take_id: str, outcome: Outcome, tried: Sequence[Mapping[str, Any]] = ()) -> Note:
+        return cls(take_id, claim.line_id, claim.worker, claim.attempt, outcome, tried)
 
 
 class LedgerAway(Exception):
@@ -157,13 +158,16 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
         elif not has_hash(path, note.outcome.sha256):
             raise FileGone(path)
         store.sync_folder(path.parent)
+        faults.point("pending.published")
 
     def discard() -> None:
         if has_hash(path, note.outcome.sha256):
             path.unlink()
 
     try:
-        kept = ledger.keep_take(note, note.take_id, note.outcome, publish, orphaned=orphaned, discard=discard)
+        kept = ledger.keep_take(
+            note, note.take_id, note.outcome, publish, tried=note.tried, orphaned=orphaned, discard=discard
+        )
         temp.unlink(missing_ok=True)
     except (FileGone, OSError) as error:
         log.warning("the file of take %s cannot be used: %s", note.take_id, error)

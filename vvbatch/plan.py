@@ -20,6 +20,7 @@ from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when what is made of an engine's samples changes."""
+NO_ESCALATION = "none"
 
 
 class LineProblems(Exception):
@@ -33,6 +34,18 @@ class LineProblems(Exception):
 class Voices(Protocol):
     def resolve(self, name: str) -> Voice:
         """Raises an exception (LookupError) whose text says what there is instead."""
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """How another profile would render a line: what differs from the line's own plan."""
+
+    model: str
+    key: str
+    control_hash: str
+    takes: int
+    seed: int
+    params: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class PlannedLine:
     request: Mapping[str, Any]
     takes: int = 1
     pause_after_s: float = 0.0
+    escalate: Escalation | None = None  # when no take passes
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,14 @@ class Plan:
 
     def fingerprint(self, out: str) -> str:
         """Equal for the same work into the same folder."""
-        return digest([self.title, out, [[line.line, line.key, line.takes] for line in self.lines]])
+        work = [
+            [line.line, line.key, line.takes, *([line.escalate.key] if line.escalate else [])] for line in self.lines
+        ]
+        return digest([self.title, out, work, *(["keep takes"] if self.keeps_takes else [])])
+
+    @property
+    def keeps_takes(self) -> bool:
+        return any(line.request.get("keep_takes") for line in self.lines)
 
     def streamed(self) -> Plan:
         """The same plan for somebody who listens while it is rendered."""
@@ -73,24 +94,39 @@ class Plan:
     def models(self) -> list[str]:
         return sorted({line.model for line in self.lines})
 
+    @property
+    def escalations(self) -> list[str]:
+        """Models that some line may be escalated to."""
+        return sorted({line.escalate.model for line in self.lines if line.escalate})
 
-def make_plan(script: Script, voices: Voices, model: str | None = None) -> Plan:
-    """Plan every line of a script; `model` overrides the script's. Raises ScriptError with all problems at once."""
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says of every line of a script; None leaves it to the script and the profile."""
+
+    model: str | None = None
+    takes: int | None = None
+    escalate: str | None = None  # a profile, or `none`
+    keep_takes: bool = False
+
+
+def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan:
+    """Plan every line of a script. Raises ScriptError with all problems at once."""
     problems: list[Problem] = []
     planned: list[PlannedLine] = []
     for chapter_number, chapter in enumerate(script.chapters, start=1):
         for line in chapter.lines:
             try:
-                profile = profile_of(line, script, model)
+                profile = profile_of(line, script, wishes.model)
                 requested = request_data(line, profile, voices)
+                other = escalation_of(line, profile, voices, wishes)
             except LineProblems as error:
                 problems += error.problems
                 continue
-            key = line_key(requested, profile, line.takes)
-            if line.seed is None:
-                # The same line always gets the same seed, so that what was rendered once is found again.
-                requested["seed"] = int(digest([key, "seed"])[:8], 16)
-                key = line_key(requested, profile, line.takes)
+            takes = wishes.takes or line.takes or profile.takes
+            requested, key = keyed(requested, profile, takes)
+            if wishes.keep_takes or profile.keep_takes:
+                requested["keep_takes"] = True
             planned.append(
                 PlannedLine(
                     line=line.id,
@@ -102,22 +138,55 @@ def make_plan(script: Script, voices: Voices, model: str | None = None) -> Plan:
                     control_hash=control_hash(profile, requested["params"]),
                     text=" ".join(turn.text for turn in line.turns),
                     request=requested,
-                    takes=line.takes,
+                    takes=takes,
                     pause_after_s=line.pause_after_s,
+                    escalate=other,
                 )
             )
     if problems:
         raise ScriptError(script.path, problems, script.source)
-    return Plan(script.title, str(script.path), model or script.model, tuple(planned))
+    return Plan(script.title, str(script.path), wishes.model or script.model, tuple(planned))
 
 
 def profile_of(line: Line, script: Script, override: str | None) -> Profile:
     name = override or line.model or script.model or "draft"
-    place = line.places.get("model") or script.model_place or line.place
+    return profile_at(line.places.get("model") or script.model_place or line.place, name)
+
+
+def profile_at(place: Place, name: str) -> Profile:
+    """Raises LineProblems for a name that no profile has."""
     try:
         return profiles.load(name)
     except ProfileError as error:
         raise LineProblems([Problem(place, str(error), "")]) from error
+
+
+def escalation_of(line: Line, profile: Profile, voices: Voices, wishes: Wishes) -> Escalation | None:
+    """The line as the profile that it may be escalated to would render it. Raises LineProblems."""
+    name = wishes.escalate or line.escalate or profile.escalate
+    if name is None or name == NO_ESCALATION:
+        return None
+    place = line.places.get("escalate", line.place)
+    other = profile_at(place, name)
+    if other.name == profile.name:
+        found = f"escalate {name!r} of a line that model {name} renders anyway"
+        raise LineProblems([Problem(place, found, f"name another profile, or {NO_ESCALATION}")])
+    if other.escalate:
+        found = f"escalate {name!r}, a profile that escalates to {other.escalate!r} itself"
+        raise LineProblems([Problem(place, found, "a line is escalated once: name a profile without `escalate`")])
+    takes = wishes.takes or line.takes or other.takes
+    requested, key = keyed(request_data(line, other, voices), other, takes)
+    params = requested["params"]
+    return Escalation(other.name, key, control_hash(other, params), takes, requested["seed"], params)
+
+
+def keyed(requested: dict[str, Any], profile: Profile, takes: int) -> tuple[dict[str, Any], str]:
+    """The request with a seed, and its key. The same line always gets the same seed, so that what was rendered once is
+    found again."""
+    if requested["seed"] is None:
+        made = int(digest([line_key(requested, profile, takes), "seed"])[:8], 16)
+        requested = {**requested, "seed": made}
+    return requested, line_key(requested, profile, takes)
 
 
 def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
+
+MOST_TAKES = 20  # of a line
 
 
 class ProfileError(Exception):
@@ -57,20 +60,46 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     trailing_silence_s: float = 2.5
     inner_silence_s: float = 3.0
     speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
+    start_level_db: float = -3.0  # the first 20 ms against the loud parts of the speech
     end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
+    true_peak_dbtp: float = 0.0  # between the samples, after the take was brought to its level
+    loudness_min_lufs: float = -45.0
+    loudness_max_lufs: float = -6.0
+    noise_floor_dbfs: float = -40.0  # the quietest twentieth of the 10 ms frames
+    clicks: float = 1.0  # samples where the wave bends 30 times as sharply as around it, 15 times where chunks meet
+    dropouts: float = 0.0  # holes of 5 ms and more within loud speech
+    bandwidth_hz: float = 3600.0  # up to where the spectrum lies within 60 dB of its top; a telephone has 3400
+    repeated_s: float = 0.0  # the longest passage of 0.8 s or more that comes twice, over what the text repeats
+    # Correlation of mel spectra over 0.8 s from which on two passages are the same: of human speech up to 0.79.
+    repeat_likeness: float = 0.83
+    s_per_syllable_min: float = 0.07  # seconds from first to last sound
+    s_per_syllable_max: float = 0.6
+    s_per_word_max: float = 1.0
+    pace_deviations: float = 5.0  # from the other takes' seconds per syllable, in their robust standard deviations
     min_s_per_char: float = 0.03  # seconds from first to last sound per character as spoken (`vvbatch.qc.text`)
     max_s_per_char: float = 0.15
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
+    wer: float = 0.25  # words missing, added or wrong, per word of the text
+    word_likeness: float = 0.3  # of the first and the last word, letters in common with what was heard, 0 to 1
+    voice_similarity: float = 0.6  # cosine of the embeddings of the take and of its voice prompt
+    naturalness_mos: float = 2.5  # DNSMOS P.835 overall quality, 1 to 5
+    background_mos: float = 3.0  # DNSMOS P.835 background, 1 (very intrusive) to 5 (not noticeable)
+    music_share: float = 0.1  # of the time that sounds, in which nobody speaks
+
+
+Listen = Literal["words", "voice", "naturalness", "music"]
+"""What models listen for (`vvbatch.qc.ears`)."""
 
 
 class Retries(Strict, frozen=True, kw_only=True):
     """How often a line may be tried again, by what went wrong. Bad input is never tried again."""
 
-    qc: int = 2  # at once, with another seed
+    qc: int = 2  # takes beyond those that a line asks for, when some fail a check: at once, each with another seed
     engine: int = 1  # no audio came out: by whichever worker is next
     crash: int = 2  # its worker died, and had nothing but this line
     company: int = 1  # its worker died with other lines as well; after as many it is rendered alone
     timeout: int = 1
+    listen: int = 1  # nobody could listen to a take
     resource: int = 20  # its folder did not take the file
 
 
@@ -100,9 +129,14 @@ class Profile(Strict, frozen=True, kw_only=True):
     fallback: list[str] = []  # devices to try in turn when `device` cannot be had
     threads: int | None = None  # None: as many as the machine has
     slots: int = 16
+    takes: int = 1  # of each line that does not say otherwise; the best is kept
+    keep_takes: bool = False  # also the audio of the others
+    escalate: str | None = None  # the profile that renders the lines whose takes all fail
     generation: Generation
     text: TextLimits
     qc: QcLimits = QcLimits()
+    listen: list[Listen] = []
+    """What the worker's models listen for before a take is kept; needs the extra `qc`."""
     retries: Retries = Retries()
     delays_s: DelaysS = DelaysS()
     patience: Patience = Patience()
@@ -152,4 +186,6 @@ def read(file: Path) -> Profile:
         value: Setting = getattr(profile.generation, setting)
         if not value.min <= value.golden <= value.max:
             raise ProfileError(f"{file}: {setting}: golden {value.golden} is not within {value.min} to {value.max}")
+    if not 1 <= profile.takes <= MOST_TAKES:
+        raise ProfileError(f"{file}: takes is {profile.takes}; allowed are 1 to {MOST_TAKES}")
     return profile

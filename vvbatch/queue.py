@@ -14,6 +14,7 @@ from pathlib import Path
 
 import redis
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
@@ -22,7 +23,9 @@ from vvbatch.batches import end_if_complete, try_to_write_manifest
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.records import chunks
-from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, running, unsettled, waiting_count
+from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, unsettled
+from vvbatch.ledger.waiting import waiting_count, waiting_lines
+from vvbatch.ledger.workers import running
 from vvbatch.pending import Pending
 
 PRIORITIES = ("high", "normal", "low")
@@ -37,10 +40,11 @@ def queue_name(model: str, priority: str = "normal") -> str:
     return model if priority == "normal" else f"{model}.{priority}"
 
 
-def queues_of(model: str, connection: redis.Redis) -> list[Queue]:
+def queues_of(model: str, connection: redis.Redis, job_class: type[Job] | None = None) -> list[Queue]:
     """The model's queues, most urgent first."""
     return [
-        Queue(queue_name(model, priority), connection=connection, serializer=JSONSerializer) for priority in PRIORITIES
+        Queue(queue_name(model, priority), connection=connection, job_class=job_class, serializer=JSONSerializer)
+        for priority in PRIORITIES
     ]
 
 
@@ -131,7 +135,7 @@ class Reconciler:
         put_back = 0
         for worker in dead:
             lines = self.bury(worker)
-            again = self.ledger.waiting_lines(ids=[line_id for line_id, _ in lines])
+            again = waiting_lines(self.ledger, ids=[line_id for line_id, _ in lines])
             enqueue(self.connection, again, at_front=True)
             put_back += len(again)
             for batch_id in {batch_id for _, batch_id in lines}:
@@ -145,6 +149,9 @@ class Reconciler:
             with contextlib.suppress(OSError, store.StoreError):  # the sweep of old temporary files comes after us
                 path = store.line_path(Path(left.out), left.batch_id, left.chapter, left.number, left.line)
                 store.temp_of(path, left.take_id).unlink(missing_ok=True)
+                # Its audio had its place, and the row had not: it died between the two.
+                kept = store.take_path(Path(left.out), left.batch_id, left.number, left.line, left.attempt)
+                kept.unlink(missing_ok=True)
         hung = self.pulse / f"{worker}.hung"
         cause = "timeout" if hung.exists() else "crash"
         lines = abandon(self.ledger, worker, retries_by_model(), cause)
@@ -159,7 +166,7 @@ class Reconciler:
         there: set[str] = set()
         for queue in queues_of(model, self.connection):
             there.update(job_id.rpartition("-")[0] for job_id in queue.get_job_ids())
-        lost = {row[0]: row for row in self.ledger.waiting_lines(model=model) if row[0] not in there}
+        lost = {row[0]: row for row in waiting_lines(self.ledger, model=model) if row[0] not in there}
         for line_id in held(self.connection, lost):
             del lost[line_id]
         confirmed = [row for line_id, row in lost.items() if line_id in self.missing]

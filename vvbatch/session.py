@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 
 import redis
@@ -15,10 +16,12 @@ from vvbatch import queue
 from vvbatch.engine import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
+from vvbatch.ledger.waiting import waiting_by_model
 from vvbatch.server import EmbeddedServer
 from vvbatch.supervisor import Program, Supervisor
 
 LOOK_S = 0.2
+NEED_LOOK_S = 1.0  # between two looks for models that lines wait for
 GRACE_S = 600.0  # to finish what is in flight; a second Ctrl-C ends it sooner
 
 
@@ -26,33 +29,55 @@ def worker_program(model: str) -> Program:
     return Program(name=model, argv=[sys.executable, "-m", "workers", model])
 
 
+def nightly_program() -> Program:
+    """What runs the suites that are scheduled."""
+    return Program(name="nightly", argv=[sys.executable, "-m", "workers.nightly"])
+
+
+@dataclass
+class Workers:
+    """The workers of one command: one for every model that lines of its batches wait for and nobody serves."""
+
+    supervisor: Supervisor
+    connection: redis.Redis
+    started: set[str] = field(default_factory=set)  # models
+    next_look: float = 0.0
+
+    def look_after(self, ledger: Ledger, batch_ids: Sequence[str]) -> None:
+        """Start what is needed, restart what died. Raises EngineUnavailable when a worker cannot start.
+
+        A model that lines are escalated to is loaded when the first one is, not before.
+        """
+        if time.monotonic() >= self.next_look:
+            self.next_look = time.monotonic() + NEED_LOOK_S
+            for model in waiting_by_model(ledger, batch_ids).keys() - self.started:
+                if not queue.has_worker(self.connection, model):
+                    self.started.add(model)
+                    self.supervisor.add(worker_program(model))
+        self.supervisor.poll()
+        if self.supervisor.unavailable:
+            raise EngineUnavailable(self.supervisor.unavailable)
+
+
 @contextmanager
-def workers_for(server: EmbeddedServer, connection: redis.Redis, models: Sequence[str]) -> Iterator[Supervisor]:
-    """A worker for every model that has none; ended, after finishing what is in flight, with the block."""
-    missing = [worker_program(model) for model in models if not queue.has_worker(connection, model)]
-    with Supervisor(server.home, missing, server=server, fail_fast=True) as supervisor:
+def workers_for(server: EmbeddedServer, connection: redis.Redis) -> Iterator[Workers]:
+    """Workers as they are needed; ended, after finishing what is in flight, with the block."""
+    with Supervisor(server.home, [], server=server, fail_fast=True) as supervisor:
         try:
-            yield supervisor
+            yield Workers(supervisor, connection)
         finally:
             supervisor.stop(GRACE_S)
 
 
 def wait_for(
-    ledger: Ledger, batch_ids: Sequence[str], supervisor: Supervisor, show: Callable[[], None] = lambda: None
+    ledger: Ledger, batch_ids: Sequence[str], workers: Workers, show: Callable[[], None] = lambda: None
 ) -> None:
     """Return when every batch has ended. Raises EngineUnavailable when a worker cannot start."""
     while open_batches(ledger, batch_ids):
-        look_after(supervisor)
+        workers.look_after(ledger, batch_ids)
         show()
         time.sleep(LOOK_S)
     show()
-
-
-def look_after(supervisor: Supervisor) -> None:
-    """Restart what died. Raises EngineUnavailable when a worker cannot start."""
-    supervisor.poll()
-    if supervisor.unavailable:
-        raise EngineUnavailable(supervisor.unavailable)
 
 
 @contextmanager

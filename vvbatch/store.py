@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, NamedTuple
 from vvbatch import faults
 
 TEMP_PREFIX = ".tmp-"
+TAKES_FOLDER = "takes"
 LONGEST_NAME = 255  # bytes, on every file system that we know of
 BLOCK = 1 << 20
 ROOM_FOR_NAMES = 400  # bytes that batch, chapter and file name may add to the output folder's path
@@ -107,6 +108,15 @@ def line_path(out: Path, batch_id: str, chapter: int, number: int, line_id: str)
         if not name or name == "." or "/" in name:
             raise StoreError(f"{what} id {name!r}: must be one plain name without '/'")
     return confine(out, f"{batch_id}/chapter-{chapter:02d}/{number:04d}-{line_id}.wav")
+
+
+def take_path(out: Path, batch_id: str, number: int, line_id: str, attempt: int) -> Path:
+    """`OUT/<batch>/takes/<NNNN>-<line-id>/take-<NN>.wav`, for a take that is not the line's. Raises StoreError.
+
+    No line's own file has such a name: those begin with their number.
+    """
+    folder = line_path(out, batch_id, 1, number, line_id).stem
+    return confine(out, f"{batch_id}/{TAKES_FOLDER}/{folder}/take-{attempt:02d}.wav")
 
 
 def temp_of(path: Path, name: str | None = None) -> Path:

@@ -15,6 +15,7 @@ from vvbatch import faults, queue, store
 from vvbatch.batches import end_if_complete
 from vvbatch.ledger import CachedTake, Ledger, NewBatch, cached
 from vvbatch.ledger.records import chunks, line_key
+from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.plan import Plan
 
 SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
@@ -42,11 +43,11 @@ def submit(
     store.check_writable(out, room)
     batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
     batch = NewBatch(batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out))
-    found_id, created = ledger.add_batch(batch, plan.lines, {})
+    found_id, created = ledger.add_batch(batch, plan.lines)
     if created:
         faults.point("submit.recorded")
         serve_cached(plan, ledger, out, batch_id)
-        queue.enqueue(connection, ledger.waiting_lines(batch_id=batch_id), at_front=at_front)
+        queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:
         ledger.set_batch_state(found_id, "open", only_from=("paused",))
@@ -56,7 +57,7 @@ def submit(
 
 def restore(ledger: Ledger, connection: redis.Redis, batch_id: str) -> int:
     """Put a batch's waiting lines into the queue; one that is there already is still rendered once."""
-    waiting = ledger.waiting_lines(batch_id=batch_id)
+    waiting = waiting_lines(ledger, batch_id=batch_id)
     queue.enqueue(connection, waiting)
     return len(waiting)
 
@@ -66,7 +67,7 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
 
     The batch is recorded already, so that files of a submit that dies here belong to lines that wait, and are replaced.
     """
-    takes = ledger.cached_takes(line.key for line in plan.lines)
+    takes = cached.cached_takes(ledger, plan.lines)
     known = [line for line in plan.lines if line.key in takes]
     for chunk in chunks(known, SERVED_AT_ONCE):
         with contextlib.ExitStack() as staged_files:

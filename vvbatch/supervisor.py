@@ -91,6 +91,10 @@ class Supervisor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop(0.0)
 
+    def add(self, program: Program) -> None:
+        """Run this as well, from the next `poll` on."""
+        self.children.append(Child(program))
+
     def poll(self) -> None:
         """See who has ended, and start what is due; the server first."""
         self.look_after_server()

@@ -15,7 +15,7 @@ from vvbatch import store
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import find_batch
 from vvbatch.ledger.records import chunks
-from vvbatch.ledger.schema import batches, lines
+from vvbatch.ledger.schema import batches, lines, takes
 
 HASHERS = min(4, os.cpu_count() or 1)  # hashing lets other threads run, and soon waits for the disk
 
@@ -25,6 +25,7 @@ class Expected(NamedTuple):
     line: str
     path: str
     sha256: str
+    take: str | None = None  # whose kept audio it is, when it is not the line's file
 
 
 class Folder(NamedTuple):
@@ -38,25 +39,28 @@ def verify(
 ) -> dict[str, Any]:
     """Hash the files of one batch, or of all; `seen(done, total)` is called as it goes on. Raises UnknownBatch.
 
-    Returns `checked`, `ok` and `problems`: dicts of batch, line, path and problem (`missing`, `changed`,
-    `unreadable: …`, or `unknown` for a file in a batch's folder that no line has).
+    Returns `checked`, `ok` and `problems`: dicts of batch, line, take (when it is the kept audio of a take that was not
+    chosen), path and problem (`missing`, `changed`, `unreadable: …`, or `unknown` for a file in a batch's folder that
+    no line and no take has).
     """
     batch_id = find_batch(ledger, batch) if batch else None
-    expected, folders = expected_files(ledger, batch_id), batch_folders(ledger, batch_id)
+    expected = [*expected_files(ledger, batch_id), *kept_audio(ledger, batch_id)]
+    folders = batch_folders(ledger, batch_id)
     problems: list[dict[str, str | None]] = []
     done = 0
     with ThreadPoolExecutor(HASHERS) as hashers:
         for chunk in chunks(expected, 64):
             for file, problem in zip(chunk, hashers.map(examine, chunk), strict=True):
                 if problem:
-                    problems.append({"batch": file.batch, "line": file.line, "path": file.path, "problem": problem})
+                    of = {"batch": file.batch, "line": file.line, "take": file.take}
+                    problems.append({**of, "path": file.path, "problem": problem})
             done += len(chunk)
             seen(done, len(expected))
     bad = len(problems)
     known = {file.path for file in expected}
     for folder in folders:
         problems += [
-            {"batch": folder.batch, "line": None, "path": str(path), "problem": "unknown"}
+            {"batch": folder.batch, "line": None, "take": None, "path": str(path), "problem": "unknown"}
             for path in strays(folder, known)
         ]
     return {"checked": len(expected), "ok": len(expected) - bad, "problems": problems}
@@ -65,11 +69,25 @@ def verify(
 def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
     query = (
         select(lines.c.batch_id, lines.c.line, lines.c.path, lines.c.sha256)
-        .where(lines.c.state.in_(("done", "cached")))
+        .where(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None))  # a pruned night's lines have none
         .order_by(lines.c.batch_id, lines.c.number)
     )
     if batch_id is not None:
         query = query.where(lines.c.batch_id == batch_id)
+    with ledger.engine.connect() as connection:
+        return [Expected(*row) for row in connection.execute(query)]
+
+
+def kept_audio(ledger: Ledger, batch_id: str | None) -> list[Expected]:
+    """The files of takes that were not chosen, of the batches that kept them."""
+    query = (
+        select(takes.c.batch_id, lines.c.line, takes.c.path, takes.c.sha256, takes.c.id)
+        .join_from(takes, lines, lines.c.id == takes.c.line_id)
+        .where(takes.c.path.is_not(None), takes.c.state.in_(("superseded", "failed_qc")))
+        .order_by(takes.c.batch_id, lines.c.number, takes.c.attempt)
+    )
+    if batch_id is not None:
+        query = query.where(takes.c.batch_id == batch_id)
     with ledger.engine.connect() as connection:
         return [Expected(*row) for row in connection.execute(query)]
 

@@ -23,7 +23,7 @@ log = logging.getLogger("vvbatch.worker")
 
 @dataclass
 class Flight:
-    """Its rq record, its generator, and the take that the engine renders for it now."""
+    """Its rq record, its generator, and what it waits for: the engine, a slot of the engine, or the listener."""
 
     job: Job
     queue: Queue
@@ -31,14 +31,16 @@ class Flight:
     rendering: Rendering
     line_id: str
     alone: bool = False  # a suspect: nothing is rendered beside it
-    request: Request | None = None
+    request: Request | None = None  # in the engine
+    wanted: Request | None = None  # waits for a slot
+    heard: str | None = None  # the take that waits for the listener's verdict
     started: float = 0.0
     first_chunk_s: float | None = None
     chunks: list[NDArray[np.float32]] = field(default_factory=list)
     stream: Stream | None = None
 
     def begin(self, request: Request) -> None:
-        self.request, self.chunks, self.first_chunk_s = request, [], None
+        self.request, self.wanted, self.chunks, self.first_chunk_s = request, None, [], None
         self.started = time.perf_counter()
 
     def let_hear(self, samples: NDArray[np.float32]) -> None:

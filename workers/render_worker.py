@@ -1,51 +1,51 @@
 """An rq worker that keeps one engine warm in its own process and has as many jobs in hand as the engine has slots.
 
 The policy is `run`: admit what fits, advance the engine by a step, hand each line its events. A job is a generator
-(see jobs.render): it yields a request, gets the audio, and ends when its line does.
+(see jobs.render): it yields a request, gets the audio, lets it be heard, and ends when its line does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import redis
 from rq import Queue
-from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
-from rq.intermediate_queue import IntermediateQueue
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
-from rq.worker_registration import register
 from sqlalchemy.exc import DBAPIError
 
-from jobs.render import Cancelled, Context, Ended, Lost, PutBack, TimedOut
-from vvbatch import faults, store
+from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut
 from vvbatch import queue as transport
 from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.pauses import probe_of_pause, queue_is_paused, resume_queue
-from vvbatch.ledger.recovery import disown, is_suspect, no_longer_wanted, worker_lives
+from vvbatch.ledger.recovery import no_longer_wanted
+from vvbatch.ledger.waiting import waiting_lines
+from vvbatch.listener import Listener
+from vvbatch.machine import peak_memory
 from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
 from vvbatch.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
-from workers.allowed import ALLOWED, NotAllowed, line_of
+from workers.allowed import ALLOWED, LineJob, NotAllowed
 from workers.flight import Flight, step_allowed
+from workers.intake import Intake
 from workers.pulse import BETWEEN_STEPS_S, Pulse
+from workers.rounds import Rounds
 
 HEARTBEAT_S = 2.0
 HEARTBEAT_TTL_S = 6  # after this long without one, a worker counts as dead
-LOOK_S = 2.5  # between two looks for what dead workers left
 REST_S = 0.05  # between two looks into empty queues
 SILENCE_S = 2.0  # before a server that did not answer is asked again
 UNFIT_AFTER = 3  # lines in a row that the engine failed, none good in between
@@ -66,11 +66,13 @@ class RenderWorker(BaseWorker):
         home: Home,
         pulse: Pulse,
         name: str,
+        listener: Listener | None = None,
     ) -> None:
         super().__init__(
-            transport.queues_of(profile.name, connection),
+            transport.queues_of(profile.name, connection, LineJob),
             name=name,
             connection=connection,
+            job_class=LineJob,
             serializer=JSONSerializer,
             log_job_description=False,
             maintenance_interval=30,
@@ -81,15 +83,16 @@ class RenderWorker(BaseWorker):
         self.ledger = ledger
         self.pulse = pulse
         self.pending = Pending(home.pending)
-        self.context = Context(ledger, name, engine.facts, self.pending)
-        self.reconciler = transport.Reconciler(ledger, connection, home)
+        self.context = Context(ledger, name, profile.name, engine.facts, self.pending)
+        self.listener = listener  # None: the profile does not listen
         self.flights: dict[str, Flight] = {}  # by line id
+        self.intake = Intake(self, self.flights)
+        self.rounds = Rounds(self, home)
         self.failed_in_a_row: set[str] = set()  # line ids
+        self.told_idle: set[str] = set()  # models that lines were escalated to, and that nobody served
         self.thought_dead = False  # somebody else was given its lines
-        self.suspect_waits = False  # at the front of the queue, until nothing else is in flight
         self.put_back_requested = False
         self.stopping_since: float | None = None
-        self.last_look = 0.0
         self.server_silent_until = 0.0
 
     # The policy
@@ -108,12 +111,14 @@ class RenderWorker(BaseWorker):
         try:
             while not (self._stop_requested and not self.flights):
                 self.pulse.allow(BETWEEN_STEPS_S)
+                self.take_verdicts()
                 self.admit_waiting()
                 if self.put_back_requested:
                     self.put_everything_back()
-                elif self.flights:
+                elif any(flight.request for flight in self.flights.values()):
                     self.advance()
                 else:
+                    self.drop_unwanted()
                     time.sleep(REST_S)
                 self.look_around()
         finally:
@@ -126,13 +131,13 @@ class RenderWorker(BaseWorker):
         return UNFIT if self.unfit else 0
 
     def admit_waiting(self) -> None:
-        """Fill the engine's free slots from the queues, most urgent first; a suspect has nothing beside it."""
+        """Fill the engine's free slots: further takes of lines in hand, then the queues, most urgent first."""
+        for flight in list(self.flights.values()):
+            if flight.wanted and self.has_slot():
+                self.admit(flight, flight.wanted)
         try:
-            while self.may_admit():
-                found = self.next_job()
-                if found is None:
-                    return
-                self.consider(*found)
+            while self.may_start() and self.intake.admit(self.start):
+                pass
         except redis.exceptions.RedisError as error:
             # What is in flight goes on: its end is recorded in the ledger, which does not need Redis.
             log.warning("the queue's server does not answer: %s", error)
@@ -140,43 +145,54 @@ class RenderWorker(BaseWorker):
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
 
-    def may_admit(self) -> bool:
-        room = len(self.flights) < self.engine.slots and not any(flight.alone for flight in self.flights.values())
-        waits = self.suspect_waits and bool(self.flights)
-        away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
-        return room and not waits and not away and not self._stop_requested
+    def has_slot(self) -> bool:
+        return sum(flight.request is not None for flight in self.flights.values()) < self.engine.slots
 
-    def consider(self, job: Job, queue: Queue) -> None:
-        """Start a job, or leave a suspect at the front until what is in flight has ended."""
-        self.suspect_waits = False
-        faults.point("queue.dequeued")
-        try:
-            line_id = line_of(job)
-        except NotAllowed as refusal:
-            log.error("%s", refusal)
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-            self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
-            return
-        suspect = is_suspect(self.ledger, line_id, self.profile.retries.company)
-        if suspect and self.flights:
-            self.suspect_waits = True
-            queue.push_job_id(job.id, at_front=True)
-            IntermediateQueue(queue.key, self.connection).remove(job.id)
-            return
-        self.start(job, queue, line_id, suspect)
+    def may_start(self) -> bool:
+        """Nothing is beside a suspect; and no more lines are in hand than two for each slot, heard ones included: their
+        audio is in memory.
+        """
+        flights = self.flights.values()
+        slots_taken = sum(flight.heard is None for flight in flights)
+        room = slots_taken < self.engine.slots and len(flights) < 2 * self.engine.slots
+        alone = any(flight.alone for flight in flights)
+        away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
+        return room and self.intake.open and not alone and not away and not self._stop_requested
 
     def advance(self) -> None:
         """One step of the engine, then what it brought."""
         self.drop_unwanted()
         by_request = {flight.request.id: flight for flight in self.flights.values() if flight.request}
         self.pulse.allow(self.step_allowed())
-        events = self.engine.step()
+        try:
+            events = self.engine.step()
+        except Exception as error:
+            # Among several nobody can tell whose it was: the worker ends, and they come again as suspects, alone.
+            # Without memory a new process is better off.
+            if len(by_request) != 1 or isinstance(error, MemoryError):
+                raise
+            log.exception("the engine's step failed")
+            (request_id,) = by_request
+            events = [Failed(request_id, f"{type(error).__name__}: {error}")]
+            with contextlib.suppress(Exception):  # a broken device; after three such lines the worker is taken out
+                self.engine.cancel(request_id)
         self.pulse.allow(BETWEEN_STEPS_S)
         for event in events:
             self.handle(by_request[event.request_id], event)
             if self.unfit:  # the others are put back, whatever became of them
                 return
+
+    def take_verdicts(self) -> None:
+        """What the listener has heard since the last look goes to its lines."""
+        for verdict in self.listener.poll() if self.listener else ():
+            flight = next((one for one in self.flights.values() if one.heard == verdict.take_id), None)
+            if flight is None:  # cancelled, or put back, meanwhile
+                continue
+            if verdict.error is None:
+                self.resume(flight, lambda: flight.rendering.send(verdict.checks))  # noqa: B023  called at once
+            else:
+                silence = NotHeard(f"not heard: {verdict.error}")
+                self.resume(flight, lambda: flight.rendering.throw(silence))  # noqa: B023  called at once
 
     def drop_unwanted(self) -> None:
         """What was cancelled, was given to another worker, or has had its time."""
@@ -204,7 +220,7 @@ class RenderWorker(BaseWorker):
             flight.chunks.append(event.samples)
             flight.let_hear(event.samples)
         elif isinstance(event, Finished):
-            metrics = {**event.metrics, "lines_at_once": len(self.flights)}
+            metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": len(self.flights)}
             audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
             self.resume(flight, lambda: flight.rendering.send(audio))
         else:
@@ -213,18 +229,10 @@ class RenderWorker(BaseWorker):
 
     # Jobs
 
-    def next_job(self) -> tuple[Job, Queue] | None:
-        if queue_is_paused(self.ledger, self.profile.name):
-            return None
-        for queue in self.queues:
-            try:
-                found = self.queue_class.dequeue_any([queue], None, self.connection, serializer=self.serializer)
-            except DeserializationError as error:
-                log.error("a job in %s cannot be read and is dropped: %s", queue.name, error)
-                continue
-            if found:
-                return found
-        return None
+    def refuse(self, job: Job, queue: Queue, refusal: NotAllowed) -> None:
+        execution = self.prepare_execution(job)
+        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
 
     def start(self, job: Job, queue: Queue, line_id: str, alone: bool) -> None:
         try:
@@ -249,34 +257,48 @@ class RenderWorker(BaseWorker):
             self.engine.cancel(flight.request.id)
         self.resume(flight, lambda: flight.rendering.throw(error))
 
-    def resume(self, flight: Flight, go_on: Callable[[], Request]) -> None:
-        """Let the job go on until it wants something rendered, or has ended."""
-        flight.request = None
-        while True:
-            self.pulse.allow(BETWEEN_STEPS_S)
-            try:
-                request = go_on()
-            except StopIteration as ended:
-                return self.end(flight, ended.value)
-            except DBAPIError as error:
-                self.ledger_does_not_answer(error)
-                return self.end(flight, Ended("lost"))
-            self.pulse.allow(step_allowed([request], self.profile.patience))
-            try:
-                self.engine.admit(request)
-            except Exception as refusal:  # the job knows what each means for its line
-                go_on = lambda refusal=refusal: flight.rendering.throw(refusal)  # type: ignore[misc]  # noqa: E731
-                continue
-            flight.begin(request)
-            if request.stream and flight.stream is None:
-                flight.stream = Stream(self.connection, flight.line_id)
-            return None
+    def resume(self, flight: Flight, go_on: Callable[[], Request | Hearing]) -> None:
+        """Let the job go on until it wants something rendered or heard, or has ended."""
+        flight.request = flight.wanted = flight.heard = None
+        self.pulse.allow(BETWEEN_STEPS_S)
+        try:
+            wish = go_on()
+        except StopIteration as ended:
+            self.end(flight, ended.value)
+        except DBAPIError as error:
+            self.ledger_does_not_answer(error)
+            self.end(flight, Ended("lost"))
+        else:
+            if isinstance(wish, Hearing):
+                self.hear(flight, wish)
+            elif self.has_slot():
+                self.admit(flight, wish)
+            else:
+                flight.wanted = wish  # its slot was given away while it was heard
+
+    def hear(self, flight: Flight, what: Hearing) -> None:
+        assert self.listener is not None
+        flight.heard = what.take_id
+        flight.chunks = []  # its samples are the listener's now
+        self.listener.submit(what.take_id, what.samples, what.text, what.voice, what.limits)
+
+    def admit(self, flight: Flight, request: Request) -> None:
+        self.pulse.allow(step_allowed([request], self.profile.patience))
+        try:
+            self.engine.admit(request)
+        except Exception as refusal:  # the job knows what each means for its line
+            failure = refusal
+            self.resume(flight, lambda: flight.rendering.throw(failure))
+            return
+        flight.begin(request)
+        if request.stream and flight.stream is None:
+            flight.stream = Stream(self.connection, flight.line_id)
 
     def end(self, flight: Flight, ended: Ended) -> None:
         """The line's fate is in the ledger: close the job's record in Redis."""
         del self.flights[flight.line_id]
         log.info("%s: %s", flight.line_id, f"{ended.how} ({ended.trouble})" if ended.trouble else ended.how)
-        if ended.trouble == "engine":
+        if ended.trouble in ("engine", "listen"):
             self.failed_in_a_row.add(flight.line_id)
         elif ended.how == "done":
             self.failed_in_a_row.clear()
@@ -305,13 +327,23 @@ class RenderWorker(BaseWorker):
         if delay_s:
             transport.hold(self.connection, line_id, delay_s)
         else:
-            transport.enqueue(self.connection, self.ledger.waiting_lines(ids=[line_id]))
+            waiting = waiting_lines(self.ledger, ids=[line_id])
+            transport.enqueue(self.connection, waiting)
+            for _, model, _ in waiting:
+                self.tell_of_idle(model)
+
+    def tell_of_idle(self, model: str) -> None:
+        """A line went to another profile's queue: say once if nobody answers it."""
+        if model == self.profile.name or model in self.told_idle or transport.has_worker(self.connection, model):
+            return
+        self.told_idle.add(model)
+        log.warning("lines wait for model %s, of which no worker is running: vvbatch up --workers %s", model, model)
 
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):
             self.throw(flight, PutBack())
             try:
-                transport.enqueue(self.connection, self.ledger.waiting_lines(ids=[flight.line_id]), at_front=True)
+                transport.enqueue(self.connection, waiting_lines(self.ledger, ids=[flight.line_id]), at_front=True)
             except (redis.exceptions.RedisError, DBAPIError) as error:
                 log.warning("%s waits in the ledger: the next worker queues it again (%s)", flight.line_id, error)
 
@@ -351,49 +383,18 @@ class RenderWorker(BaseWorker):
                 log.warning("no heartbeat could be sent: %s", error)
 
     def look_around(self) -> None:
-        moment = time.monotonic()
-        if moment - self.last_look < LOOK_S:
+        if not self.rounds.due:
             return
         if supervisor_is_gone():
             self._stop_requested = True
         try:
-            if self.pending.ledger_away or self.thought_dead:
-                self.catch_up()
-            self.end_pause()
-            if moment >= self.server_silent_until:
-                register(self)  # a server that was wiped knows nobody
-                self.reconciler.look([self.profile.name])
-                if self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()
+            self.rounds.go()
         except NO_RECORD as error:
             log.warning("no look at the queue: %s", error)
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
-        self.last_look = time.monotonic()
 
     def ledger_does_not_answer(self, error: DBAPIError) -> None:
         """Begin nothing new until it does; what is in flight is finished and held."""
         log.warning("the ledger cannot be used: %s", error.orig)
         self.pending.ledger_away = True
-
-    def catch_up(self) -> None:
-        """The ledger was away: bring it what was finished, and give back what it believes in these hands and is not."""
-        worker_lives(self.ledger, self.name)
-        self.thought_dead = False
-        self.pending.replay_own(self.ledger)
-        transport.enqueue(
-            self.connection, self.ledger.waiting_lines(ids=disown(self.ledger, self.name, list(self.flights)))
-        )
-
-    def end_pause(self) -> None:
-        """A queue that was paused for want of room goes on when there is some."""
-        probe = probe_of_pause(self.ledger, self.profile.name)
-        if probe is None:
-            return
-        folder, need_bytes = probe
-        try:
-            store.check_writable(Path(folder), need_bytes)
-        except store.StoreError:
-            return
-        if resume_queue(self.ledger, self.profile.name):
-            log.warning("there is room in %s again: the queue goes on", folder)

@@ -8,8 +8,8 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,33 +23,38 @@ if TYPE_CHECKING:
 
 EXIT_UNAVAILABLE = 3
 OLD_TEMP_S = 3600.0  # nobody writes one file for that long
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | None = None) -> int:
+def serve(
+    profile_name: str,
+    open_engine: Callable[[Profile, Path], Engine] | None = None,
+    listener_program: Sequence[str] = (),
+) -> int:
     """Run the worker of one profile in this process.
 
     Returns the exit code: 0 ended well, 3 could not start, 4 failed line after line.
-    `open_engine` is given by benchmarks and tests that measure everything but the engine.
+    `open_engine` and `listener_program` are given by benchmarks and tests of everything but the models.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    from vvbatch import profiles
+    from vvbatch import machine, profiles
 
     try:
         profile = profiles.load(profile_name)
     except profiles.ProfileError as error:
         return unavailable(error)
     # Before anything imports a library that reads them; and no model library may reach for the network.
-    threads = str(profile.threads or os.cpu_count() or 1)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
     from vvbatch import server
+    from vvbatch.ears import EarsUnavailable
     from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
     from vvbatch.home import Home, HomeError
     from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError
+    from vvbatch.ledger.workers import worker_started, worker_stopped
+    from vvbatch.listener import Listener
     from workers.pulse import Pulse
     from workers.render_worker import RenderWorker
 
@@ -60,19 +65,24 @@ def serve(profile_name: str, open_engine: Callable[[Profile, Path], Engine] | No
         ledger = ledger_of(home)
     except (HomeError, server.ServerUnreachable, LedgerError) as error:
         return unavailable(error)
-    with Pulse(home.pulse / name) as pulse, closing(ledger):
+    with Pulse(home.pulse / name) as pulse, closing(ledger), ExitStack() as opened:
+        listener = None
         try:
-            engine = (open_engine or open_profiles_engine)(profile, home.cache)
-        except EngineUnavailable as error:
+            if profile.listen:
+                listener = opened.enter_context(closing(Listener.start(profile.listen, program=listener_program)))
+            engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
+        except (EngineUnavailable, EarsUnavailable) as error:
             return unavailable(error)
         clean_up(home, ledger, connection)
         facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
-        ledger.worker_started(name, profile.name, socket.gethostname(), os.getpid(), facts)
+        facts |= {"versions": machine.versions(), "machine": machine.identity()}
+        if listener:
+            facts["listener"] = listener.versions
+        worker_started(ledger, name, profile.name, socket.gethostname(), os.getpid(), facts)
         try:
-            return RenderWorker(profile, engine, ledger, connection, home, pulse, name).run()
+            return RenderWorker(profile, engine, ledger, connection, home, pulse, name, listener).run()
         finally:
-            ledger.worker_stopped(name)
-            engine.close()
+            worker_stopped(ledger, name)
 
 
 def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:

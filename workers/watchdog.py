@@ -3,6 +3,7 @@
 Started by workers.pulse with nothing but the standard library.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -22,9 +23,11 @@ def watch(pid: int, path: str) -> int:
         except (OSError, ValueError):
             continue  # the worker is just beginning or ending
         if time.monotonic() > allowed_until and os.getppid() == pid:
-            os.replace(path, f"{path}.hung")  # noqa: PTH105
-            print(f"watchdog: worker {pid} has made no progress and is killed", file=sys.stderr)
+            with contextlib.suppress(OSError):  # a disk that takes nothing: it then counts as a crash
+                os.replace(path, f"{path}.hung")  # noqa: PTH105
             os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # a terminal that is gone
+                print(f"watchdog: worker {pid} has made no progress and is killed", file=sys.stderr, flush=True)
             return 1
     return 0
 

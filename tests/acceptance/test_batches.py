@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import signal
 import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
 import soundfile
 
 from tests.conftest import Shell, wait_until
@@ -75,19 +73,6 @@ def test_a_batch_becomes_files_with_the_hashes_that_the_ledger_has(shell, script
     manifest = json.loads((tmp_path / "out" / batch / "manifest.json").read_text())
     assert [line["text"] for line in manifest["lines"]] == ["The lamp went out at midnight.", "Nobody had touched it."]
     shell("verify", batch)
-
-
-def test_two_workers_render_each_of_2000_lines_exactly_once(shell, home, tmp_path):
-    up(shell, "ready", "ready")
-    path = many(tmp_path / "many.csv", 2000)
-    batch = shell.json("submit", str(path), "--model", "ready")["batch"]
-    view = wait_until(lambda: ended(shell, batch), timeout=240, pause=1)
-    assert view["counts"]["done"] == 2000
-    takes = takes_in_ledger(home)
-    assert len(takes) == 2000
-    assert {state for _, state, _ in takes} == {"done"}
-    assert len({line for line, _, _ in takes}) == 2000
-    assert len({take["worker"] for take in shell.json("ledger", "takes", "--batch", batch, "--limit", "2000")}) == 2
 
 
 def test_a_second_submit_is_served_from_the_cache_and_an_edited_line_renders_only_itself(shell, script, home):
@@ -169,63 +154,6 @@ def test_several_takes_are_rendered_with_their_own_seeds_and_one_is_kept(shell, 
     assert len({take["seed"] for take in takes}) == 3
 
 
-def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next_worker(shell, script, home):
-    up(shell)
-    worker = shell.start("tests.ready", "ready")
-    path = script(*[f"Line {n} is spoken slowly." for n in range(40)])
-    batch = shell.json("submit", str(path))["batch"]
-    wait_until(lambda: status(shell, batch)["counts"]["rendering"] == 16)
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=20) == 0
-    counts = status(shell, batch)["counts"]
-    assert (counts["done"] % 16, counts["rendering"]) == (0, 0)
-    assert counts["queued"] == 40 - counts["done"] > 0
-    shell.start("tests.ready", "ready")
-    assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 40
-    assert all(state == "done" for _, state, _ in takes_in_ledger(home))
-
-
-def test_a_second_sigterm_puts_the_lines_in_flight_back(shell, script, home):
-    up(shell)
-    worker = shell.start("tests.ready", "ready")
-    batch = shell.json("submit", str(script(*[f"Line {n} goes slowly, slowly." for n in range(10)])))["batch"]
-    wait_until(lambda: status(shell, batch)["counts"]["rendering"] == 10)
-    worker.send_signal(signal.SIGTERM)
-    time.sleep(1.2)
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=10) == 0
-    assert status(shell, batch)["counts"]["queued"] == 10
-    shell.start("tests.ready", "ready")
-    assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 10
-
-
-def test_the_lines_of_a_killed_worker_are_rendered_again_by_another(shell, script, home):
-    up(shell)
-    worker = shell.start("tests.ready", "ready")
-    batch = shell.json("submit", str(script(*[f"Line {n} goes slowly." for n in range(12)])))["batch"]
-    wait_until(lambda: status(shell, batch)["counts"]["rendering"] == 12)
-    worker.kill()
-    shell.start("tests.ready", "ready")
-    view = wait_until(lambda: ended(shell, batch), timeout=45)
-    assert view["counts"]["done"] == 12
-    assert Counter((state, attempt) for _, state, attempt in takes_in_ledger(home)) == {
-        ("crashed", 1): 12,
-        ("done", 2): 12,
-    }
-
-
-def test_a_line_that_kills_its_worker_every_time_fails_with_that_reason(shell, script, home):
-    up(shell)
-    batch = shell.json("submit", str(script("This line is a killer.")))["batch"]
-    for _ in range(3):
-        worker = shell.start("tests.ready", "ready")
-        worker.wait(timeout=60)
-    shell.start("tests.ready", "ready")
-    view = wait_until(lambda: ended(shell, batch), timeout=45)
-    assert view["counts"]["failed"] == 1
-    assert "died 3 times" in view["lines"][0]["error"]
-
-
 def test_pause_holds_a_batch_resume_lets_it_go_on_and_cancel_ends_it(shell, script, home):
     up(shell, "ready")
     batch = shell.json("submit", str(script(*[f"Line {n} goes slowly." for n in range(48)])))["batch"]
@@ -269,28 +197,3 @@ def test_high_priority_goes_before_normal_and_low(shell, script, home):
     wait_until(lambda: all(ended(shell, batch) for batch in order))
     takes = sorted(shell.json("ledger", "takes", "--limit", "60"), key=lambda take: take["created_at"])
     assert [take["batch"] for take in takes] == [order[2]] * 20 + [order[1]] * 20 + [order[0]] * 20
-
-
-def test_what_redis_lost_comes_back_from_the_ledger(shell, script, home):
-    up(shell)
-    batch = shell.json("submit", str(script("The queue forgets this.", "And this one too.")))["batch"]
-    import redis
-
-    socket = next((home / "redis").glob("*.sock"))
-    redis.Redis(unix_socket_path=str(socket)).flushall()
-    shell.start("tests.ready", "ready")
-    assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 2
-
-
-@pytest.mark.parametrize("function", ["os.system", "jobs.render.keep_best", "builtins.eval"])
-def test_a_worker_runs_nothing_but_what_is_allowed(shell, script, home, tmp_path, function):
-    up(shell, "ready")
-    import redis
-    from rq import Queue
-    from rq.serializers import JSONSerializer
-
-    connection = redis.Redis(unix_socket_path=str(next((home / "redis").glob("*.sock"))))
-    Queue("ready", connection=connection, serializer=JSONSerializer).enqueue(function, f"touch {tmp_path}/owned")
-    batch = shell.json("submit", str(script("An honest line of text.")))["batch"]
-    assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 1
-    assert not (tmp_path / "owned").exists()

@@ -91,13 +91,18 @@ def problems(home: Path, out: Path) -> list[str]:
         for path, sha256 in kept:
             if not Path(path).is_file() or hashlib.sha256(Path(path).read_bytes()).hexdigest() != sha256:
                 found.append(f"{path} is not what the ledger says")
-        known = {path for path, _ in kept}
+        spare = "SELECT path FROM takes WHERE path IS NOT NULL AND state IN ('superseded', 'failed_qc')"
+        known = {path for path, _ in kept} | {path for (path,) in connection.execute(spare)}
         found += [f"{file} has no row" for file in out.rglob("*.wav") if str(file) not in known]
         found += [f"{file} was left" for file in out.rglob(".tmp-*")]
         for (line_id,) in connection.execute("SELECT id FROM lines WHERE state IN ('queued', 'rendering')"):
             found.append(f"{line_id} is open")
         for (line_id,) in connection.execute("SELECT id FROM lines WHERE state = 'failed' AND error IS NULL"):
             found.append(f"{line_id} failed without a reason")
+        for (take,) in connection.execute(
+            "SELECT id FROM takes WHERE state IN ('failed', 'crashed') AND error IS NULL"
+        ):
+            found.append(f"take {take} ended without a reason")
         for (take,) in connection.execute("SELECT id FROM takes WHERE state = 'rendering'"):
             found.append(f"take {take} never ended")
         for batch, folder in connection.execute(
@@ -109,6 +114,10 @@ def problems(home: Path, out: Path) -> list[str]:
         ):
             found.append(f"{line_id} was done {count} times")
     return found
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @pytest.fixture

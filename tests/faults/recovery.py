@@ -1,7 +1,7 @@
-"""How long a killed worker's lines wait until they are rendered again: `python -m tests.faults.recovery [RUNS]`.
+"""How long it takes until all is in order again after a fault: `python -m tests.faults.recovery [RUNS] [FAULT]`.
 
-Each run kills a supervised worker with -9 in mid-render; measured from the kill until the ledger has begun another take
-of every line that was in its hands.
+Each run strikes in mid-render. For a killed worker it is measured from the kill until the ledger has begun another take
+of every line that was in its hands; for the other faults until every line of the batch is done, `undisturbed` included.
 """
 
 from __future__ import annotations
@@ -21,13 +21,27 @@ from typing import Any
 from tests.conftest import READY_PROFILE, ROOT
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.server import own_server
+from vvbatch.server import connect, own_server, signal_server
 from vvbatch.supervisor import Program, Supervisor
 
 LINES = 8
+MORE_LINES = 24  # than the worker has slots: some wait in the queue
 
 
-def measure(folder: Path, runs: int) -> list[float]:
+def strike(fault: str, home: Home, pid: int) -> None:
+    if fault == "worker killed":
+        os.kill(pid, signal.SIGKILL)
+    elif fault == "worker stands still":
+        os.kill(pid, signal.SIGSTOP)
+    elif fault == "server killed":
+        signal_server(home, signal.SIGKILL)
+    elif fault == "queue wiped":
+        connect(home).flushall()
+    else:
+        assert fault == "undisturbed", fault
+
+
+def measure(folder: Path, runs: int, fault: str) -> list[float]:
     configs = folder / "configs"
     configs.mkdir()
     (configs / "ready.yaml").write_text(READY_PROFILE)
@@ -36,27 +50,32 @@ def measure(folder: Path, runs: int) -> list[float]:
     Ledger(home.ledger_url).close()
     programs = [Program("ready", [sys.executable, "-m", "tests.ready", "ready"])]
     times = []
-    with own_server(home), Supervisor(home, programs) as supervisor:
+    lines = LINES if fault.startswith("worker") else MORE_LINES
+    all_done = "SELECT count(*) FROM lines WHERE state = 'done'"
+    with own_server(home) as own, Supervisor(home, programs, server=own) as supervisor:
         for run in range(runs):
-            submit(folder, run)
-            wait(home, supervisor, "SELECT count(*) FROM takes WHERE state = 'rendering'", LINES)
+            submit(folder, run, lines)
+            wait(home, supervisor, "SELECT count(*) FROM takes WHERE state = 'rendering'", min(lines, 16))
             (child,) = supervisor.children
             assert child.process
-            os.kill(child.process.pid, signal.SIGKILL)
+            strike(fault, home, child.process.pid)
             began = time.monotonic()
-            wait(home, supervisor, "SELECT count(*) FROM takes WHERE attempt = 2", LINES * (run + 1))
-            times.append(time.monotonic() - began)
+            if fault == "worker killed":
+                wait(home, supervisor, "SELECT count(*) FROM takes WHERE attempt = 2", lines * (run + 1))
+                times.append(time.monotonic() - began)
+            wait(home, supervisor, all_done, lines * (run + 1))
+            if fault != "worker killed":
+                times.append(time.monotonic() - began)
             print(f"run {run + 1}: {times[-1]:.1f} s", file=sys.stderr)
-            wait(home, supervisor, "SELECT count(*) FROM lines WHERE state = 'done'", LINES * (run + 1))
             child.pause_s = 0.0  # as after a minute without an end
     return times
 
 
-def submit(folder: Path, run: int) -> None:
+def submit(folder: Path, run: int, lines: int) -> None:
     import subprocess
 
     path = folder / "lines.yaml"
-    texts = [f"Line {n} of run {run} goes slowly." for n in range(LINES)]
+    texts = [f"Line {n} of run {run} goes slowly." for n in range(lines)]
     path.write_text(json.dumps({"version": 1, "title": f"Run {run}", "model": "ready", "lines": texts}))
     subprocess.run([sys.executable, "-m", "vvbatch", "submit", str(path)], check=True, capture_output=True)
 
@@ -77,5 +96,7 @@ def summary(times: list[float]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    asked = sys.argv[2] if len(sys.argv) > 2 else "worker killed"
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(summary(measure(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 20))))
+        print(json.dumps({"fault": asked} | summary(measure(Path(folder), runs, asked))))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.faults import fuzz
+from tests.faults.fuzz import sound
 from vvbatch import audio
 from vvbatch.script import parse
 from vvbatch.script.model import ScriptError
 from vvbatch.voices import UnusableVoice
+from vvbatch.voices.decode import decode
 from vvbatch.voices.library import refuse_unfit
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -81,12 +81,7 @@ def test_any_order_of_a_scripts_pieces(folder: Path, pieces: list[str], kind: st
     read_script(folder / f"pieces.{kind}", "".join(pieces).encode())
 
 
-def sound(format: str, subtype: str) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, np.sin(np.arange(2400) / 20).astype(np.float32) / 2, 24_000, format=format, subtype=subtype)
-    return file.getvalue()
-
-
+SEEDS = list(fuzz.seeds())
 SOUNDS = [
     sound("WAV", "PCM_16"),
     sound("WAV", "FLOAT"),
@@ -120,3 +115,26 @@ def test_a_sound_file_with_changed_and_missing_bytes(
         refuse_unfit(path)
     except UnusableVoice as error:
         assert path.name in str(error)
+
+
+def test_the_fuzzers_seeds_get_through_their_readers(folder: Path):
+    """Else it would only see the first checks."""
+    answers = [fuzz.one_input(bytes([fuzz.KINDS.index(kind)]) + content, folder) for kind, content in fuzz.seeds()]
+    assert answers.count("read") >= 20, answers
+
+
+@FUZZ
+@given(number=st.integers(0, 2**32 - 1), place=st.integers(0, 100))
+def test_an_input_changed_by_what_its_format_is_made_of(folder: Path, number: int, place: int):
+    kind, content = SEEDS[place % len(SEEDS)]
+    data = bytes([fuzz.KINDS.index(kind)]) + content
+    for step in range(3):
+        data = fuzz.changed(data, 4096, number + step)
+        fuzz.one_input(data, folder)
+
+
+def test_a_recording_whose_codec_nobody_knows_is_refused(folder: Path):
+    path = folder / "unknown.mka"
+    path.write_bytes(fuzz.packed("matroska", "aac").replace(b"A_AAC", b"A_XXX"))
+    with pytest.raises(UnusableVoice, match="sample rate"):
+        decode(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,17 +36,19 @@ def test_the_same_script_from_two_shells_at_the_same_instant_is_rendered_once(ni
     night.is_whole(*batches)
 
 
-def test_four_workers_render_each_of_2000_lines_once(night: Night):
-    for _ in range(4):
+@pytest.mark.parametrize("workers", [2, 4])
+def test_two_and_four_workers_render_each_of_2000_lines_once(night: Night, workers: int):
+    for _ in range(workers):
         night.worker()
     batch = night.submit(*[f"Line {n}." for n in range(2000)])
     assert night.ended(batch, timeout=280)["counts"]["done"] == 2000
     assert len(night.rows("SELECT id FROM takes")) == 2000
-    assert len(night.rows("SELECT DISTINCT worker FROM takes")) == 4
+    assert len(night.rows("SELECT DISTINCT worker FROM takes")) == workers
     night.is_whole(batch)
 
 
-def test_a_cancelled_line_leaves_the_engine_within_two_steps_and_stays_cancelled(night: Night):
+@pytest.mark.parametrize("whole", [False, True], ids=["a line", "a batch"])
+def test_what_is_cancelled_leaves_the_engine_within_two_steps_and_stays_cancelled(night: Night, whole: bool):
     steps = night.folder / "steps"
     night.worker(READY_STEPS=str(steps))
     batch = night.submit("Alpha goes slowly, slowly.", "Beta goes slowly, slowly.")
@@ -57,14 +61,17 @@ def test_a_cancelled_line_leaves_the_engine_within_two_steps_and_stays_cancelled
     from vvbatch.ledger import Ledger
 
     with closing(Ledger(Home.from_environment().ledger_url)) as ledger:
-        assert ledger.cancel(batch, line)
+        assert len(ledger.cancel(batch, None if whole else line)) == 1 + whole
         at = last_step(steps)
     wait_until(lambda: "cancelled" in steps.read_text())
-    (word,) = [each for each in steps.read_text().splitlines() if each.startswith("cancelled")]
-    assert before <= at <= int(word.split()[-1]) <= at + 2
     view = night.ended(batch)
-    assert (view["counts"]["cancelled"], view["counts"]["done"]) == (1, 1)
-    assert Counter(night.rows("SELECT state FROM takes")) == {("cancelled",): 1, ("done",): 1}
+    assert (view["counts"]["cancelled"], view["counts"]["done"]) == ((2, 0) if whole else (1, 1))
+    words = [each for each in steps.read_text().splitlines() if each.startswith("cancelled")]
+    assert len(words) == 1 + whole
+    assert all(before <= at <= int(word.split()[-1]) <= at + 2 for word in words)
+    takes = Counter(state for (state,) in night.rows("SELECT state FROM takes"))
+    assert takes == ({"cancelled": 2} if whole else {"cancelled": 1, "done": 1})
+    wait_until(lambda: not night.rows("SELECT id FROM batches WHERE ended_at IS NULL"))
     night.is_whole(batch)
 
 
@@ -88,6 +95,50 @@ def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_s
     assert view["state"] == "cancelled"
     time.sleep(4)  # a reconciler looks twice
     assert night.view(batch)["counts"] == view["counts"]
+    night.is_whole(batch)
+
+
+def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next_worker(night: Night):
+    worker = night.worker()
+    batch = night.submit(*[f"Line {n} is spoken slowly." for n in range(40)])
+    night.rendering(batch, 16)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 0
+    counts = night.view(batch)["counts"]
+    assert (counts["done"] % 16, counts["rendering"]) == (0, 0)
+    assert counts["queued"] == 40 - counts["done"] > 0
+    night.worker()
+    assert night.ended(batch)["counts"]["done"] == 40
+    assert Counter(night.rows("SELECT state, attempt FROM takes")) == {("done", 1): 40}
+    night.is_whole(batch)
+
+
+def test_a_second_sigterm_puts_the_lines_in_flight_back(night: Night):
+    worker = night.worker()
+    batch = night.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(10)])
+    night.rendering(batch, 10)
+    worker.send_signal(signal.SIGTERM)
+    time.sleep(1.2)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 0
+    assert night.view(batch)["counts"]["queued"] == 10
+    night.worker()
+    assert night.ended(batch)["counts"]["done"] == 10
+    assert Counter(night.rows("SELECT state, attempt FROM takes")) == {("cancelled", 1): 10, ("done", 2): 10}
+    night.is_whole(batch)
+
+
+def test_a_cancelled_line_is_not_brought_back_by_the_death_of_its_worker_or_of_the_server(night: Night):
+    batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(4)])
+    worker = night.worker()
+    night.rendering(batch, 4)
+    os.kill(worker.pid, signal.SIGSTOP)  # it cannot hear of it
+    night.shell("cancel", batch, "--line", night.view(batch)["lines"][0]["id"])
+    worker.kill()
+    night.redis().flushall()
+    night.worker()
+    view = night.ended(batch)
+    assert [line["state"] for line in view["lines"]] == ["cancelled", "done", "done", "done"]
     night.is_whole(batch)
 
 
@@ -158,18 +209,24 @@ def test_a_hostile_id_or_title_is_refused_or_stays_inside_the_output_folder(nigh
     assert not outside
 
 
-def test_a_link_that_leads_out_of_the_output_folder_is_not_followed(night: Night):
+@pytest.mark.parametrize("linked", ["chapter", "batch"])
+def test_a_link_that_leads_out_of_the_output_folder_is_not_followed(night: Night, linked: str):
     configs = night.folder / "configs" / "ready.yaml"
     configs.write_text(configs.read_text() + "retries: {resource: 1}\n")
     batch = night.submit("The lamp went out at midnight.")
     elsewhere = night.folder / "elsewhere"
     elsewhere.mkdir()
-    (night.out / batch).mkdir()
-    (night.out / batch / "chapter-01").symlink_to(elsewhere)
+    if linked == "batch":
+        (night.out / batch).symlink_to(elsewhere)
+    else:
+        (night.out / batch).mkdir()
+        (night.out / batch / "chapter-01").symlink_to(elsewhere)
     worker = night.worker()
     view = night.ended(batch)
     assert view["counts"]["failed"] == 1
     assert "leads out of" in view["lines"][0]["error"]
+    wait_until(lambda: night.view(batch)["state"] == "failed")
+    time.sleep(3)  # a worker looks for batches that want their manifest
     assert list(elsewhere.iterdir()) == []
     assert worker.poll() is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_until
-from tests.faults.conftest import Night
+from tests.faults.conftest import Night, is_stopped
 from vvbatch import server
 from vvbatch.home import Home
 from vvbatch.server import signal_server
@@ -29,6 +30,40 @@ def test_submit_without_a_server_exits_3_and_records_nothing(shell, script, home
     assert not (tmp_path / "out").exists()
     monkeypatch.delenv("VVBATCH_REDIS_URL")
     assert shell.json("ledger", "batches") == []
+
+
+def test_a_server_that_goes_while_a_batch_is_submitted_is_told_and_no_line_is_lost(night: Night):
+    path = night.folder / "going.yaml"
+    path.write_text(json.dumps({"version": 1, "model": "ready", "lines": ["One line of it.", "And another one."]}))
+    words = ["submit", str(path), "--out", str(night.out)]
+    shell = night.shell.start("vvbatch", *words, VVBATCH_FAULTS="submit.recorded=stop")
+    wait_until(lambda: is_stopped(shell.pid))
+    night.stop_server_for_good()
+    os.kill(shell.pid, signal.SIGCONT)
+    assert shell.wait(timeout=60) == 3
+    told = shell.stdout.read()
+    assert "Traceback" not in told and "server" in told and "by itself" in told
+    night.start_server()
+    night.worker()
+    ((batch,),) = night.rows("SELECT id FROM batches")
+    assert night.ended(batch)["counts"]["done"] == 2
+    night.is_whole(batch)
+
+
+def test_a_command_that_meets_a_locked_ledger_says_so_and_changes_nothing(night: Night):
+    batch = night.submit("One line of it.")
+    lock = threading.Thread(target=locked, args=(night.home, 30))
+    lock.start()
+    wanted = [["submit", str(night.folder / "Night.yaml"), "--out", str(night.folder / "out2")], ["cancel", batch]]
+    for command in [night.shell.start("vvbatch", *words) for words in wanted]:
+        assert command.wait(timeout=90) == 3
+        told = command.stdout.read()
+        assert told.count("\n") < 4 and "the ledger cannot be used now: database is locked" in told
+    lock.join()
+    assert night.rows("SELECT count(*), min(state) FROM lines") == [(1, "queued")]
+    night.worker()
+    assert night.ended(batch)["counts"]["done"] == 1
+    night.is_whole(batch)
 
 
 def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Night):
@@ -143,14 +178,13 @@ def test_a_full_disk_pauses_the_queue_with_a_reason_and_room_resumes_it(night: N
     assert "no room" in paused(night)
     assert "no room" in night.shell("status").stdout
     assert night.view(batch)["counts"]["failed"] == 0
-    Path(older).read_bytes()
+    night.shell("verify", first)
+    assert not [file for file in night.out.rglob("*.wav") if str(file) != older]  # nothing half-written
     filler.unlink()
     assert night.ended(batch)["counts"]["done"] == 8
     assert paused(night) is None
     assert worker.poll() is None
-    night.is_whole(
-        first,
-    )
+    night.is_whole(first, batch)
 
 
 def fill(filler: Path, disk: Path) -> None:
@@ -163,8 +197,17 @@ def paused(night: Night) -> str | None:
     return rows[0][0] if rows else None
 
 
-@pytest.mark.parametrize("point", ["store.temp_written", "store.renamed", "store.temp_opened", "store.folder_synced"])
-@pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EIO"])
+@pytest.mark.parametrize(
+    ("point", "error"),
+    [
+        ("store.temp_opened", "EROFS"),
+        ("store.temp_written", "ENOSPC"),
+        ("store.temp_written", "EIO"),
+        ("store.renamed", "EIO"),
+        ("store.renamed", "ENOSPC"),
+        ("store.folder_synced", "EIO"),
+    ],
+)
 def test_a_disk_that_fails_a_write_costs_one_more_try_and_no_file(night: Night, point: str, error: str):
     batch = night.submit("The lamp went out at midnight.")
     worker = night.worker(VVBATCH_FAULTS=f"{point}={error}")
@@ -176,17 +219,51 @@ def test_a_disk_that_fails_a_write_costs_one_more_try_and_no_file(night: Night, 
     night.is_whole(batch)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders")
-def test_an_output_folder_that_was_turned_read_only_is_waited_for(night: Night):
-    batch = night.submit("The lamp went out at midnight.")
-    night.out.chmod(0o500)
-    night.worker()
+# Root is not held by modes; root without this capability is.
+BOUND_BY_MODES = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+
+
+@pytest.mark.parametrize("where", ["before", "mid-render"])
+def test_an_output_folder_whose_mode_was_turned_read_only_is_waited_for(night: Night, where: str):
+    batch = night.submit("This one goes slowly, slowly, slowly.")
+    folder = night.out / batch / "chapter-01"
+    folder.mkdir(parents=True)
+    if where == "before":
+        folder.chmod(0o500)
+    worker = night.shell.start("tests.ready", "ready", before=BOUND_BY_MODES)
+    if where == "mid-render":
+        night.rendering(batch, 1)
+        folder.chmod(0o500)
     try:
         wait_until(lambda: night.rows("SELECT troubles FROM lines WHERE trouble = 'resource'"))
+        ((error,),) = night.rows("SELECT error FROM lines")
+        assert "Permission denied" in error and str(night.out) in error
+        assert not list(night.out.rglob("*.wav"))
     finally:
-        night.out.chmod(0o700)
+        folder.chmod(0o700)
     assert night.ended(batch)["counts"]["done"] == 1
+    assert worker.poll() is None
     night.is_whole(batch)
+
+
+def test_a_disk_that_was_turned_read_only_in_mid_render_is_waited_for(night: Night, small_disk: Path):
+    first = night.submit("The first line of all.", title="First")
+    worker = night.worker()
+    night.ended(first)
+    batch = night.submit("This one goes slowly, slowly, slowly.", title="Second")
+    night.rendering(batch, 1)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    try:
+        wait_until(lambda: night.rows("SELECT troubles FROM lines WHERE trouble = 'resource'"))
+        ((error,),) = night.rows("SELECT error FROM lines WHERE trouble = 'resource'")
+        assert "Read-only file system" in error
+        assert night.view(batch)["counts"]["failed"] == 0
+        night.shell("verify", first)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert night.ended(batch)["counts"]["done"] == 1
+    assert worker.poll() is None
+    night.is_whole(first, batch)
 
 
 def test_an_output_folder_that_cannot_be_made_fails_its_lines_with_the_reason_at_last(night: Night):

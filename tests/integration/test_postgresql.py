@@ -23,6 +23,7 @@ from vvbatch.ledger.overview import overview
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import batch_totals, batch_view, failures
 from vvbatch.ledger.sql import QueryError, query
+from vvbatch.ledger.workers import worker_started
 
 SERVER = os.environ.get("VVBATCH_TEST_POSTGRES")
 pytestmark = pytest.mark.skipif(not SERVER, reason="VVBATCH_TEST_POSTGRES is not set")
@@ -72,7 +73,7 @@ def test_all_that_is_read_from_sqlite_is_read_from_here(url):
     add_batch(ledger, "book-1", ["One.", "Two.", "Three."])
     take = render(ledger, "book-1", 1, clock)
     fail(ledger, "book-1", 2)
-    ledger.worker_started("w1", "draft", "host", 1, {"device": "cpu"})
+    worker_started(ledger, "w1", "draft", "host", 1, {"device": "cpu"})
     view = batch_view(ledger, "book")
     assert (view["counts"]["done"], view["counts"]["failed"], view["eta_s"]) == (1, 1, 3)
     assert view["lines"][0]["qc"][1] == {"name": "dc_offset", "value": 0.001, "limit": 0.01, "ok": True}

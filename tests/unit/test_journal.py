@@ -11,7 +11,9 @@ import pytest
 from tests import ledgers
 from vvbatch.engine import EngineFacts
 from vvbatch.journal import Journal, JournalledLedger
-from vvbatch.ledger.recovery import abandon, reopen, waiting_count
+from vvbatch.ledger.recovery import abandon, reopen
+from vvbatch.ledger.waiting import waiting_count
+from vvbatch.ledger.workers import worker_started
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -54,7 +56,7 @@ def test_what_changes_many_lines_at_once_is_a_line_for_each(tmp_path: Path) -> N
     path = tmp_path / "journal.jsonl"
     book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
     ledgers.add_batch(book, "b", ["One.", "Two.", "Three."])
-    book.worker_started("w1", "draft", "host", 1, {})
+    worker_started(book, "w1", "draft", "host", 1, {})
     take = ledgers.begin(book, "b", 1)[1]
     ledgers.render(book, "b", 2)
 
@@ -97,7 +99,7 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     before = len(lines_of(path))
     assert book.claim(ledgers.line_id("b", 1), "w2") is None
     assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
-    assert not book.fail_line(claim, "engine", "late")
+    assert not book.release(claim, "failed", "late", trouble="engine")
     assert len(lines_of(path)) == before
     book.close()
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,9 @@ from hypothesis.extra import numpy as arrays
 from vvbatch import audio, qc
 from vvbatch.cli.qc import qc as command
 from vvbatch.profiles import QcLimits
-from vvbatch.qc.text import spoken_length
+from vvbatch.qc.files import Expected, reports
+from vvbatch.qc.pace import Pace
+from vvbatch.qc.text import repeated_length, spoken_length, syllables, word_count
 
 RATE = 24_000
 LIMITS = QcLimits()
@@ -40,9 +45,40 @@ def test_good_speech_passes_every_check_in_order() -> None:
     checks = qc.judge(speech(), RATE, TEXT, LIMITS)
     assert [check.name for check in checks if not check.ok] == []
     assert [check.name for check in checks] == [
-        "finite", "not_empty", "sample_rate", "dc_offset", "clipping", "level", "duration_min", "duration_max",
-        "leading_silence", "trailing_silence", "inner_silence", "speech_share", "end_level", "budget",
+        "finite", "not_empty", "sample_rate", "dc_offset", "clipping", "true_peak", "level", "loudness_min",
+        "loudness_max", "noise_floor", "clicks", "dropouts", "bandwidth", "repeated", "leading_silence",
+        "trailing_silence", "inner_silence", "speech_share", "start_level", "end_level", "duration_min", "duration_max",
+        "s_per_syllable_min", "s_per_syllable_max", "s_per_word_max", "budget",
     ]  # fmt: skip
+
+
+def noise(count: int, level: float) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, level, count).astype(np.float32)
+
+
+def between_the_samples() -> np.ndarray:
+    """A wave at a quarter of the sample rate whose tops, at 1.41 of its samples, all lie between them."""
+    wave = np.sin(2 * np.pi * np.arange(3 * RATE) / 4 + np.pi / 4)
+    return (1.2 * wave * np.sin(np.pi * np.arange(len(wave)) / len(wave))).astype(np.float32)
+
+
+def with_clicks(samples: np.ndarray, count: int, at: int) -> np.ndarray:
+    """Steps in a part of the take that is quiet."""
+    spoilt = (samples * 0.05).astype(np.float32)
+    for number in range(count):
+        spoilt[at + number * 9_600 :] += 0.5 * (-1) ** number
+    return spoilt
+
+
+def with_hole(samples: np.ndarray, seconds: float) -> np.ndarray:
+    spoilt, start = samples.copy(), int(1.06 * RATE)
+    spoilt[start : start + int(seconds * RATE)] = 0
+    return spoilt
+
+
+def resampled(samples: np.ndarray, rate: int) -> np.ndarray:
+    """As if it had come over a line that carries half of `rate`."""
+    return soxr.resample(soxr.resample(samples, RATE, rate), rate, RATE).astype(np.float32)
 
 
 def test_each_fault_fails_its_own_check() -> None:
@@ -55,6 +91,18 @@ def test_each_fault_fails_its_own_check() -> None:
         "dc_offset": [good + np.float32(0.02)],
         "clipping": [np.clip(good, -0.2, 0.2), np.clip(good, -1, 0.2), np.clip(good * 20, -1, 1)],
         "level": [good * np.float32(0.01), silence(3), silence(3) + np.float32(0.3)],
+        "true_peak": [between_the_samples()],
+        "loudness_min": [good * np.float32(0.02)],
+        "loudness_max": [np.clip(good * 20, -1, 1)],
+        "noise_floor": [good + noise(len(good), 0.02)],
+        "clicks": [with_clicks(good, 3, at=10_000), with_clicks(good, 3, at=6_400)],
+        "dropouts": [with_hole(good, 0.008), with_hole(good, 0.1)],
+        "bandwidth": [resampled(good, 6_000)],
+        "repeated": [np.concatenate([good[: 2 * RATE], good[2 * RATE // 5 :]])],
+        "start_level": [good[RATE // 2 :]],
+        "s_per_syllable_min": [speech(0.1)],
+        "s_per_syllable_max": [speech(30)],
+        "s_per_word_max": [speech(30)],
         "duration_min": [speech(0.3)],
         "duration_max": [speech(30)],
         "leading_silence": [np.concatenate([silence(2), good])],
@@ -92,13 +140,15 @@ def test_any_samples_and_text_give_finite_plain_values(samples: np.ndarray, rate
     for check in checks:
         assert json.loads(json.dumps(check.as_json(), allow_nan=False)) == check.as_json()
         assert type(check.ok) is bool
-    assert qc.margin(checks) >= 0
+    assert 0 <= qc.score(checks) <= 1
 
 
-def test_the_margin_is_the_room_to_the_nearest_limit() -> None:
+def test_the_score_is_the_weighted_mean_of_the_room_to_the_limits() -> None:
     checks = [qc.at_most("dc_offset", 0.008, 0.01), qc.at_least("speech_share", 0.8, 0.2), qc.at_most("finite", 0, 0)]
-    assert qc.margin(checks) == pytest.approx(0.2)
-    assert qc.margin([*checks, qc.at_most("budget", 1, 0)]) == 0
+    assert qc.score(checks) == pytest.approx((0.2 + 1.0) / 2)
+    assert qc.score([*checks, qc.at_most("wer", 0.05, 0.25)]) == pytest.approx((0.2 + 1.0 + 4 * 0.8) / 6)
+    assert qc.score([*checks, qc.at_most("budget", 1, 0)]) == 0
+    assert qc.score([]) == 0
 
 
 # ---- text
@@ -140,16 +190,56 @@ def test_more_text_never_takes_less_time(text: str, more: str) -> None:
     assert spoken_length(f"{text} word {more}") > 0
 
 
+def test_a_phrase_that_the_text_says_twice_may_be_heard_twice() -> None:
+    assert repeated_length("every bit, every bit of it") == spoken_length("every bit")
+    assert repeated_length("no word comes again") == 0
+
+
+def test_syllables_are_counted_about_as_they_are_said() -> None:
+    for text, count in {"The lamp went out": 4, "a narrow table": 5, "every one": 4, "1984": 6, "Hmm": 1}.items():
+        assert abs(syllables(text) - count) <= 1, text
+    assert syllables("") == word_count("...") == 0
+
+
+# ---- pace
+
+
+@given(st.floats(0.5, 2.0), st.integers(0, 10_000))
+def test_a_take_stands_out_of_its_batch_only_by_its_own_pace(rate: float, seed: int) -> None:
+    pace, rng = Pace(), np.random.default_rng(seed)
+    for _ in range(20):
+        pace.add(3.0 * rate * rng.normal(1.0, 0.04), TEXT)
+    usual, slow, quick = (pace.check(3.0 * rate * factor, TEXT, 5.0) for factor in (1.0, 2.0, 0.5))
+    assert usual and usual.ok
+    assert slow and not slow.ok and quick and not quick.ok
+
+
+def test_pace_needs_other_takes_and_a_text_that_is_long_enough() -> None:
+    pace = Pace()
+    for _ in range(7):
+        assert pace.check(30.0, TEXT, 5.0) is None
+        pace.add(3.0, TEXT)
+    pace.add(3.0, "Yes.")  # says nothing about pace
+    assert pace.check(30.0, TEXT, 5.0) is None
+    pace.add(3.0, TEXT)
+    assert pace.check(30.0, TEXT, 5.0) is not None
+    assert pace.check(30.0, "Yes.", 5.0) is None
+
+
 # ---- files
+
+
+def report_of(*paths: Path) -> list[dict[str, Any]]:
+    return list(reports(paths, Expected(LIMITS, TEXT)))
 
 
 def test_a_files_report_has_the_keys_that_outside_checks_rely_on(tmp_path: Path) -> None:
     file = tmp_path / "a.wav"
     file.write_bytes(audio.wav_bytes(audio.to_pcm16(audio.bring_to_peak(speech())[0]), RATE))
-    report = qc.file_report(file, TEXT, LIMITS)
-    assert list(report) == ["file", "ok", "checks"]
+    (report,) = report_of(file)
+    assert list(report) == ["file", "ok", "checks", "not_checked"]
     assert report["ok"] is True
-    assert all(list(check) == ["name", "value", "limit", "ok"] for check in report["checks"])
+    assert all(list(check) == ["name", "value", "limit", "ok", "weight"] for check in report["checks"])
 
 
 def test_a_stereo_and_an_unreadable_file_fail_a_check_of_their_own(tmp_path: Path) -> None:
@@ -157,7 +247,7 @@ def test_a_stereo_and_an_unreadable_file_fail_a_check_of_their_own(tmp_path: Pat
 
     soundfile.write(tmp_path / "stereo.wav", np.stack([speech(), speech()], axis=1), RATE)
     (tmp_path / "text.wav").write_text("no audio")
-    stereo, text = (qc.file_report(tmp_path / name, TEXT, LIMITS) for name in ("stereo.wav", "text.wav"))
+    stereo, text = report_of(tmp_path / "stereo.wav", tmp_path / "text.wav")
     assert [check["name"] for check in stereo["checks"] if not check["ok"]] == ["channels"]
     assert [check["name"] for check in text["checks"]] == ["readable"]
     assert "text.wav: not a WAV" in text["error"]
@@ -168,11 +258,24 @@ def test_the_command_exits_with_what_it_found(tmp_path: Path) -> None:
     good.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()), RATE))
     cut.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()[: RATE * 2]), RATE))
     run = CliRunner().invoke
-    passed = run(command, [str(good), "--text", TEXT, "--json"])
+    passed = run(command, [str(good), "--text", TEXT, "--no-listen", "--json"])
     assert (passed.exit_code, json.loads(passed.stdout)[0]["ok"]) == (0, True)
-    both = run(command, [str(good), str(cut)])
+    both = run(command, [str(good), str(cut), "--no-listen"])
     assert both.exit_code == 1
     assert "end_level" in both.stdout
     assert "failed" in both.stdout
-    for usage in ([], [str(tmp_path / "gone.wav")], [str(good), "--model", "nobody"]):
+    assert "not checked: words (--no-listen)" in both.stdout
+    for usage in ([], [str(tmp_path / "gone.wav")], [str(good), "--model", "nobody"], [str(good), "--voice", "nobody"]):
         assert run(command, usage).exit_code == 2
+
+
+def test_without_the_extra_it_is_said_what_was_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = tmp_path / "good.wav"
+    good.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()), RATE))
+    monkeypatch.setitem(sys.modules, "kaldi_native_fbank", None)
+    said = CliRunner().invoke(command, [str(good), "--json"])
+    assert said.exit_code == 0
+    assert "pip install 'vvbatch[qc]'" in json.loads(said.stdout)[0]["not_checked"]["voice"]
+    asked = CliRunner().invoke(command, [str(good), "--listen"])
+    assert asked.exit_code == 3
+    assert "pip install 'vvbatch[qc]'" in asked.output

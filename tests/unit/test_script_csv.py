@@ -17,8 +17,8 @@ from vvbatch.script.source import Source
 def test_every_column_reaches_its_line() -> None:
     script = parsed(
         "s.csv",
-        "id,chapter,speaker,voice,model,seed,cfg_scale,steps,takes,max_duration_s,pause_after_s,text\n"
-        "a-1,One,mara,alice,7b,11,1.5,20,3,60,0.5,Who's there?\n",
+        "id,chapter,speaker,voice,model,seed,cfg_scale,steps,takes,max_duration_s,pause_after_s,text,escalate\n"
+        "a-1,One,mara,alice,1.5b,11,1.5,20,3,60,0.5,Who's there?,7b\n",
     )
     [chapter] = script.chapters
     [line] = chapter.lines
@@ -30,10 +30,11 @@ def test_every_column_reaches_its_line() -> None:
         "alice",
         "Who's there?",
     )
-    assert (line.model, line.seed, line.cfg_scale, line.steps, line.takes) == ("7b", 11, 1.5, 20, 3)
+    assert (line.model, line.escalate) == ("1.5b", "7b")
+    assert (line.seed, line.cfg_scale, line.steps, line.takes) == (11, 1.5, 20, 3)
     assert (line.max_duration_s, line.pause_after_s) == (60, 0.5)
-    assert (line.place, turn.place, turn.voice_place) == (Place(2, 1), Place(2, 42), Place(2, 14))
-    assert line.places["seed"] == Place(2, 23)
+    assert (line.place, turn.place, turn.voice_place) == (Place(2, 1), Place(2, 44), Place(2, 14))
+    assert line.places["seed"] == Place(2, 25)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

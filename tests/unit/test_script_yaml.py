@@ -246,3 +246,10 @@ def test_places_count_characters_and_editor_lines() -> None:
 def test_folded_and_literal_blocks_are_texts() -> None:
     script = parsed("s.yaml", YAML_LINES + "- >\n  One: two\n  three.\n- |\n  'Four'\n  five\n- six\n  seven\n")
     assert texts(script) == ["One: two three.", "'Four' five", "six seven"]
+
+
+def test_a_line_says_itself_or_by_the_defaults_which_profile_renders_it_when_it_fails() -> None:
+    text = "version: 1\ndefaults: {escalate: 7b, takes: 2}\nlines:\n- One.\n- {text: Two., escalate: none, takes: 1}\n"
+    one, two = all_lines(parsed("s.yaml", text))
+    assert (one.escalate, one.takes) == ("7b", 2)
+    assert (two.escalate, two.takes) == ("none", 1)

@@ -15,6 +15,7 @@ from tests.vibevoice import profile, render, request, voice
 from vvbatch.engine import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, device
 from vvbatch.engine.vibevoice.line import Prefixes
+from vvbatch.engine.vibevoice.ops import int8_products
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,10 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> list[Voice]:
     return [voice(folder, "alice", 4, seed=1), voice(folder, "bob", 6, seed=2, extra=700)]
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+INT8 = pytest.param("int8", marks=pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI"))
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16", INT8])
 def crowd(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> VibeVoiceEngine:
     """An engine of 16 slots."""
     return VibeVoiceEngine.open(profile(tiny, 16, request.param), tmp_path_factory.mktemp("cache"))
@@ -123,6 +127,7 @@ def test_a_line_that_is_cut_at_its_duration_is_a_runaway(engine: VibeVoiceEngine
     assert len(result.audio) == 3 * 3200
     assert isinstance(result.end, Finished)
     assert result.end.runaway
+    assert not result.end.metrics["reach_max_step"]  # its duration ended first
 
 
 def test_a_line_that_ends_by_itself_is_no_runaway(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
@@ -140,6 +145,7 @@ def test_a_line_without_end_stops_at_twice_its_prompt(
         events = engine.step()
     assert [type(event) for event in events] == [Finished]
     assert events[0].runaway
+    assert events[0].metrics["reach_max_step"]
     assert len(line.tokens) == 2 * (len(line.prompt.prefix) + len(line.prompt.text))
 
 
@@ -208,6 +214,19 @@ def test_a_missing_device_falls_back_as_the_profile_says(tiny: Path, tmp_path: P
     assert facts.device == "cpu"
     assert facts.dtype == ("bfloat16" if device.bfloat16_on_cpu() else "float32")
     assert facts.details["requested"] == "cuda:99/float16"
+
+
+def test_int8_is_refused_where_it_would_be_slow(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(EngineUnavailable, match=r"int8 needs a CPU with AVX-512 VNNI.*bfloat16 or float32"):
+        VibeVoiceEngine.open(profile(tiny, dtype="int8"), tmp_path)
+
+
+@pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI")
+def test_int8_is_what_a_take_says_of_its_dtype(tiny: Path, tmp_path: Path) -> None:
+    facts = VibeVoiceEngine.open(profile(tiny, dtype="int8"), tmp_path).facts
+    assert facts.dtype == "int8"
+    assert facts.details["language_dtype"] == ("bfloat16" if device.bfloat16_on_cpu() else "float32")
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(

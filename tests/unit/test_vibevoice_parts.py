@@ -17,6 +17,7 @@ from vvbatch.engine.vibevoice.device import Place
 from vvbatch.engine.vibevoice.diffusion import advance, schedule
 from vvbatch.engine.vibevoice.language import KeyValues
 from vvbatch.engine.vibevoice.model import VibeVoice
+from vvbatch.engine.vibevoice.ops import Int8Linear, int8_products
 
 SLOTS = 3
 
@@ -125,6 +126,49 @@ def test_a_cache_grows_with_its_context_and_keeps_what_it_holds() -> None:
         cache.length = position + 1
     assert cache.data.shape[3] < 1.5 * 1500 + 256
     assert (cache.data[1, 1, 0, :1500, 2] == torch.arange(1500)).all()
+
+
+int8 = pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI")
+
+
+@int8
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.inference_mode()
+def test_int8_products_are_the_products_of_rounded_factors(dtype: torch.dtype) -> None:
+    torch.manual_seed(5)
+    weight, bias, x = torch.randn(96, 200) / 14, torch.randn(96), torch.randn(6, 200).to(dtype)
+    x[3] *= 1000
+    x[4] = 0
+    linear = Int8Linear(weight, bias, dtype, 6)
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    rounded = (weight / scale).round() * scale
+    unit = (x.float().abs().amax(1, keepdim=True).clamp(min=1e-30) / 126).to(dtype).float()
+    expected = (x.float() / unit).round() * unit @ rounded.T + bias
+    tolerance = 2e-6 if dtype == torch.float32 else 2e-2
+    found = linear(x)
+    assert found.dtype == dtype
+    for row in range(6):
+        error = (found[row].float() - expected[row]).norm() / expected[row].norm()
+        assert error < tolerance, (row, error)
+    assert torch.equal(linear.plus(x, x[:, :96]), linear(x) + x[:, :96])
+    assert torch.equal(linear.times(x, x[:, :96]), linear(x) * x[:, :96])
+
+
+@int8
+@torch.inference_mode()
+def test_an_int8_row_is_the_same_bits_among_any_others_and_nan_stays_in_its_row() -> None:
+    torch.manual_seed(6)
+    linear = Int8Linear(torch.randn(128, 320), None, torch.bfloat16, 32)
+    x = torch.randn(32, 320).bfloat16()
+    expected = linear(x)
+    for row in (0, 13, 31):
+        assert torch.equal(linear(x[row : row + 1])[0], expected[row])  # whatever the product's shape
+    x[7, 3], x[9, 5] = float("nan"), float("inf")
+    found = linear(x)
+    others = [row for row in range(32) if row not in (7, 9)]
+    assert torch.equal(found[others], expected[others])
+    assert not found[7].isfinite().any()
+    assert not found[9].isfinite().any()
 
 
 def test_what_a_benchmark_says_of_the_machine_can_be_written_as_json() -> None:

@@ -48,6 +48,10 @@ class Clock(BaseStreamer):  # type: ignore[misc]
 class Baseline:
     def __init__(self, shape: str, dtype: torch.dtype, device: torch.device) -> None:
         config, weights = source(shape)
+        # The original layout's configuration names no tokens; which ones they are is all the same to a forced line.
+        names = ("audio_bos_token_id", "audio_eos_token_id", "audio_token_id", "eos_token_id", "pad_token_id")
+        for number, name in enumerate(names, start=1):
+            setattr(config, name, config.text_config.vocab_size - number)
         with torch.device("meta"):
             model = VibeVoiceForConditionalGeneration(config).eval()
         state, shared = {}, {}

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch.engine import Chunk, EngineUnavailable, Failed, Finished, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
+from vvbatch.engine.vibevoice.device import exactly
 from vvbatch.engine.vibevoice.prompt import Prompt
 from vvbatch.profiles import Generation, Model, Profile, Setting, TextLimits
 
@@ -47,30 +49,42 @@ def parity(folder: Path, dtype: str = "float32") -> list[Case]:
     """Run every case of `folder` (model, v1.wav …, expected.npz) at 1 slot and all together. Raises
     EngineUnavailable."""
     expected = read_expected(folder / "expected.npz")
+    where = exactly("cpu", dtype)
     with TemporaryDirectory() as cache:
-        alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache))
+        alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache), where)
         results = [case for name in expected for case in run(alone, folder, {name: expected[name]})]
         alone.close()
-        together = VibeVoiceEngine.open(profile(folder, max(4, len(expected)), dtype), Path(cache))
+        together = VibeVoiceEngine.open(profile(folder, max(4, len(expected)), dtype), Path(cache), where)
         results += run(together, folder, expected)
         together.close()
     return results
 
 
 def read_expected(file: Path) -> dict[str, Expected]:
+    """By case. Raises EngineUnavailable."""
     if not file.is_file():
         raise EngineUnavailable(f"{file} is missing: it holds what the original made of this model")
-    with np.load(file, allow_pickle=False) as data:
-        names = sorted(name.removesuffix("_input_ids") for name in data if name.endswith("_input_ids"))
-        return {
-            name: Expected(
-                data[f"{name}_input_ids"].reshape(-1).tolist(),
-                data[f"{name}_tokens"].reshape(-1).tolist(),
-                data[f"{name}_latents"],
-                data[f"{name}_audio"].reshape(-1),
-            )
-            for name in names
-        }
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise EngineUnavailable(f"{file} cannot be read: {error}") from error
+    names = sorted(name.removesuffix("_input_ids") for name in arrays if name.endswith("_input_ids"))
+    if not names:
+        raise EngineUnavailable(f"{file} holds no case: no array is called …_input_ids")
+    for name in names:
+        lacking = [part for part in ("tokens", "latents", "audio") if f"{name}_{part}" not in arrays]
+        if lacking:
+            raise EngineUnavailable(f"{file} lacks {name}_{lacking[0]}")
+    return {
+        name: Expected(
+            arrays[f"{name}_input_ids"].reshape(-1).tolist(),
+            arrays[f"{name}_tokens"].reshape(-1).tolist(),
+            arrays[f"{name}_latents"],
+            arrays[f"{name}_audio"].reshape(-1),
+        )
+        for name in names
+    }
 
 
 def profile(folder: Path, slots: int, dtype: str) -> Profile:

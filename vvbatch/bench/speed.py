@@ -19,7 +19,8 @@ from vvbatch.bench.baseline import Baseline
 from vvbatch.bench.shapes import NoTokens, NoVoice, source
 from vvbatch.engine import SAMPLE_RATE, EngineFacts, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.device import DTYPES, Place, free_bytes, peak_bytes
+from vvbatch.engine.vibevoice import device as devices
+from vvbatch.engine.vibevoice.device import DTYPES, free_bytes, peak_bytes
 from vvbatch.engine.vibevoice.line import Line
 from vvbatch.engine.vibevoice.model import VibeVoice
 
@@ -50,6 +51,7 @@ def measure(
     setup: Setup, slots: list[int], versus: bool, tell: Callable[[str], object] = lambda line: None
 ) -> dict[str, Any]:
     """The report of `vvbatch bench engine --json`. Raises EngineUnavailable."""
+    devices.exactly(setup.device, setup.dtype)  # before anything is built that takes minutes
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
     baseline = None
@@ -112,8 +114,7 @@ def measure(
 def build(setup: Setup, slots: int) -> tuple[ForcedEngine, float]:
     """An engine with random or installed weights, and the seconds of audio in a frame."""
     config, weights = source(setup.shape)
-    dtype = DTYPES[setup.dtype]
-    place = Place(torch.device(setup.device), dtype, torch.float32 if dtype == torch.float16 else dtype)
+    place = devices.exactly(setup.device, setup.dtype)
     tokens = NoTokens(config, PROMPT_TOKENS)
     choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
     with torch.inference_mode():
@@ -126,12 +127,7 @@ def build(setup: Setup, slots: int) -> tuple[ForcedEngine, float]:
 
 def play(engine: ForcedEngine, frames: int) -> tuple[float, dict[str, float]]:
     """Fill every slot, then the median seconds of a step in which all of them speak, whole and by part."""
-    voice = Voice("random", Path("random"), "0" * 64)
-    for slot in range(engine.slots):
-        request = Request(f"line-{slot}", (Turn(0, "x"),), (voice,), seed=slot, cfg_scale=1.3, steps=10)
-        engine.admit(request)
-    while engine.reading:
-        engine.step()
+    lines = fill(engine)
     whole: list[float] = []
     parts: dict[str, list[float]] = {part: [] for part in PARTS}
     for _ in range(frames):
@@ -140,9 +136,23 @@ def play(engine: ForcedEngine, frames: int) -> tuple[float, dict[str, float]]:
         whole.append(time.perf_counter() - begun)
         for part in PARTS:
             parts[part].append(engine.seconds[part] - before[part])
-    for slot in range(engine.slots):
-        engine.cancel(f"line-{slot}")
+    for line in lines:
+        engine.cancel(line.request.id)
     return statistics.median(whole), {part: statistics.median(seconds) for part, seconds in parts.items()}
+
+
+def request(number: int) -> Request:
+    """A line of `PROMPT_TOKENS` with the random voice; nothing ends it but `cancel`."""
+    voice = Voice("random", Path("random"), "0" * 64)
+    return Request(f"line-{number}", (Turn(0, "x"),), (voice,), seed=number, cfg_scale=1.3, steps=10)
+
+
+def fill(engine: ForcedEngine) -> list[Line]:
+    """A line in every slot, all prompts read."""
+    lines = [engine.start(request(number)) for number in range(engine.slots)]
+    while engine.reading:
+        engine.step()
+    return lines
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 
 from vvbatch.cli.common import FAILED, faults, json_option, print_json
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 
 
 @click.group()
@@ -45,13 +45,15 @@ def parity(folder: Path, dtype: str, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
-def whole_numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+def whole_numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int]:
+    if value is None:
+        return []
     try:
         numbers = [int(part) for part in value.split(",")]
     except ValueError as error:
         raise click.BadParameter(f"{value!r}: give numbers with commas between, as in 1,4,16") from error
     if not numbers or min(numbers) < 1:
-        raise click.BadParameter("slots must be at least 1")
+        raise click.BadParameter(f"{value!r}: the numbers must be at least 1")
     return numbers
 
 
@@ -60,6 +62,12 @@ def whole_numbers(context: click.Context, parameter: click.Parameter, value: str
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--slots", callback=whole_numbers, default="1,4,8,16", show_default=True)
+@click.option(
+    "--context",
+    "contexts",
+    callback=whole_numbers,
+    help="Instead: what a step, a new line and memory cost with every line at so many positions, as in 1024,16384",
+)
 @click.option(
     "--vs", type=click.Choice(["transformers"]), help="Do the same work with transformers' generate, interleaved"
 )
@@ -73,6 +81,7 @@ def engine(
     dtype: str,
     device: str,
     slots: list[int],
+    contexts: list[int],
     vs: str | None,
     frames: int,
     rounds: int,
@@ -84,11 +93,24 @@ def engine(
     \b
     Example:  vvbatch bench engine --shape 1.5b --dtype bfloat16 --slots 1,16 --vs transformers --json
     """
+    from vvbatch.bench import contexts as long
     from vvbatch.bench import speed
 
+    if contexts and vs:
+        raise click.UsageError("--context measures the engine alone: leave out --vs")
     setup = speed.Setup(shape, dtype, device, frames, rounds, threads)
-    report = speed.measure(setup, slots, versus=vs is not None, tell=lambda line: click.echo(line, err=True))
+    if contexts:
+        report = long.measure(setup, slots, contexts, tell)
+        text = long.table(report)
+    else:
+        report = speed.measure(setup, slots, versus=vs is not None, tell=tell)
+        text = speed.table(report)
     if as_json:
         print_json(report)
     else:
-        click.echo(speed.table(report))
+        click.echo(text)
+
+
+def tell(line: str) -> None:
+    """Progress, beside the report."""
+    click.echo(line, err=True)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.common import faults, json_option, print_json
-from vvbatch.cli.inputs import model_option, plan_scripts, scripts_argument
+from vvbatch.cli.inputs import plan_scripts, scripts_argument, wishes_options
+
+if TYPE_CHECKING:
+    from vvbatch.plan import Wishes
 
 
 @click.command()
 @scripts_argument
-@model_option
+@wishes_options
 @json_option
 @faults
-def check(scripts: tuple[Path, ...], model: str | None, as_json: bool) -> None:
+def check(scripts: tuple[Path, ...], wishes: Wishes, as_json: bool) -> None:
     """Parse and plan scripts without rendering: what would be rendered, what is cached, how long it will take.
 
     \b
@@ -25,7 +29,7 @@ def check(scripts: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     from vvbatch.ledger import Ledger
 
     home = Home.from_environment()
-    plans = plan_scripts(scripts, model, home)
+    plans = plan_scripts(scripts, wishes, home)
     ledger = Ledger(home.ledger_url)
     checked = [estimate(plan, ledger) for plan in plans]
     if as_json:

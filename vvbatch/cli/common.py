@@ -58,6 +58,10 @@ def faults(command: Command) -> Command:
 def as_told(error: Exception) -> click.ClickException | None:
     """An error that vvbatch knows as the person is told of it; None for any other."""
     # Imported only now: a command that goes well does not wait for modules that it has no need of.
+    import redis
+    from sqlalchemy.exc import DBAPIError
+
+    from vvbatch.ears import EarsUnavailable
     from vvbatch.engine import EngineUnavailable
     from vvbatch.home import HomeError
     from vvbatch.ledger import LedgerError
@@ -70,8 +74,15 @@ def as_told(error: Exception) -> click.ClickException | None:
 
     if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):
         return BadInput(str(error))
-    if isinstance(error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | MissingExtra):
+    if isinstance(
+        error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | EarsUnavailable | MissingExtra
+    ):
         return Unavailable(str(error))
+    if isinstance(error, redis.exceptions.RedisError):
+        what_next = "what the ledger has of it comes into the queue by itself; the same command again goes on"
+        return Unavailable(f"the queue's server answers no more: {error}; {what_next}")
+    if isinstance(error, DBAPIError):
+        return Unavailable(f"the ledger cannot be used now: {error.orig}; give the command again when that is over")
     return None
 
 

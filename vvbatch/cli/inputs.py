@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import click
 
 from vvbatch.cli.common import BadInput
 from vvbatch.home import Home
-from vvbatch.plan import Plan, make_plan
+from vvbatch.plan import Plan, Wishes, make_plan
+from vvbatch.profiles import MOST_TAKES
 
 scripts_argument = click.argument(
     "scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…"
@@ -41,7 +43,35 @@ def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def plan_scripts(paths: tuple[Path, ...], model: str | None, home: Home) -> list[Plan]:
+def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What may be said of every line at once; the command gets it as `wishes`."""
+
+    @functools.wraps(command)
+    def wrapped(model: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any) -> Any:
+        return command(wishes=Wishes(model, takes, escalate, keep_takes), **given)
+
+    options = (
+        model_option,
+        click.option(
+            "--takes",
+            type=click.IntRange(1, MOST_TAKES),
+            metavar="N",
+            help="Candidates of each line; the best is kept.",
+        ),
+        click.option(
+            "--escalate",
+            metavar="PROFILE",
+            shell_complete=complete_model,
+            help="Lines of which no take passes its checks go to this profile; `none` for no other.",
+        ),
+        click.option("--keep-takes", is_flag=True, help="Also keep the audio of takes that were not chosen."),
+    )
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def plan_scripts(paths: tuple[Path, ...], wishes: Wishes, home: Home) -> list[Plan]:
     """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good."""
     from vvbatch.script import parse
     from vvbatch.script.model import ScriptError
@@ -52,7 +82,7 @@ def plan_scripts(paths: tuple[Path, ...], model: str | None, home: Home) -> list
     errors: list[str] = []
     for path in paths:
         try:
-            plans.append(make_plan(parse(path), library, model))
+            plans.append(make_plan(parse(path), library, wishes))
         except ScriptError as error:
             errors.append(str(error))
     if errors:

@@ -4,37 +4,85 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vvbatch.cli.common import FAILED, faults, json_option, print_json
+from vvbatch.cli.inputs import complete_model
+
+if TYPE_CHECKING:
+    from vvbatch.ears import Ears
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--text", help="What should be heard; without it the duration is not judged.")
-@click.option("--model", metavar="PROFILE", help="Judge by this profile's limits instead of the general ones.")
+@click.option("--text", help="What should be heard; without it neither words nor duration are judged.")
+@click.option("--voice", metavar="VOICE", help="Whom it should sound like: a voice of the library, or a file.")
+@click.option(
+    "--model",
+    metavar="PROFILE",
+    shell_complete=complete_model,
+    help="Judge by this profile's limits instead of the general ones.",
+)
+@click.option(
+    "--listen/--no-listen",
+    default=None,
+    help="Let models listen too, or not [default: if the extra `qc` is installed].",
+)
 @json_option
 @faults
-def qc(files: tuple[Path, ...], text: str | None, model: str | None, as_json: bool) -> None:
+def qc(
+    files: tuple[Path, ...],
+    text: str | None,
+    voice: str | None,
+    model: str | None,
+    listen: bool | None,
+    as_json: bool,
+) -> None:
     """Judge audio files: every check with its value and its limit. Exit code 1 when a check fails.
+
+    What could not be checked is said, and fails nothing.
 
     \b
     Example:  vvbatch qc out/*/chapter-01/*.wav
-              vvbatch qc 0001-hello.wav --text "Who's there?" --model draft --json
+              vvbatch qc 0001-hello.wav --text "Who's there?" --voice alice --json
     """
     from vvbatch import profiles
-    from vvbatch.qc import file_report
+    from vvbatch.qc.files import Expected, reports
 
     limits = profiles.load(model).qc if model else profiles.QcLimits()
-    reports = [file_report(file, text, limits) for file in files]
+    expected = Expected(limits, text, voice_file(voice) if voice else None)
+    ears, unheard = open_ears(listen)
+    found = list(reports(files, expected, ears, unheard))
     if as_json:
-        print_json(reports)
+        print_json(found)
     else:
-        show(reports)
-    if not all(report["ok"] for report in reports):
+        show(found)
+    if not all(report["ok"] for report in found):
         sys.exit(FAILED)
+
+
+def voice_file(voice: str) -> Path:
+    """A file if there is one of that name, else the library's voice. Raises VoiceError."""
+    from vvbatch.home import Home
+    from vvbatch.voices import Library
+
+    return Path(voice) if Path(voice).is_file() else Library.of(Home.from_environment()).resolve(voice).path
+
+
+def open_ears(listen: bool | None) -> tuple[Ears | None, dict[str, str]]:
+    """The models, or why nothing is heard. Raises EarsUnavailable if they are asked for and cannot be had."""
+    from vvbatch.ears import LISTEN, Ears, EarsUnavailable
+
+    if listen is False:
+        return None, dict.fromkeys(LISTEN, "--no-listen")
+    try:
+        return Ears.open(), {}
+    except EarsUnavailable as error:
+        if listen:
+            raise
+        return None, dict.fromkeys(LISTEN, str(error))
 
 
 def show(reports: list[dict[str, Any]]) -> None:
@@ -51,3 +99,22 @@ def show(reports: list[dict[str, Any]]) -> None:
             verdict = "" if check["ok"] else "[red]failed[/red]"
             table.add_row(check["name"], f"{check['value']:.6g}", f"{check['limit']:.6g}", verdict)
         console.print(table)
+        for name, words in found_in(report):
+            console.print(Text(f"{name}: {words}"))
+        for name, why in report["not_checked"].items():
+            console.print(Text(f"not checked: {name} ({why})"))
+
+
+def found_in(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Which words, and where: of the checks that tell."""
+    details = [check["detail"] for check in report["checks"] if not check["ok"] and "detail" in check]
+    kinds = ("missing", "added", "repeated", "wrong", "at_s")
+    return [
+        (
+            kind.removesuffix("_s"),
+            ", ".join(str(" for ".join(each[::-1]) if isinstance(each, list) else each) for each in detail[kind]),
+        )
+        for detail in details
+        for kind in kinds
+        if kind in detail
+    ]

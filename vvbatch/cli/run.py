@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
-from vvbatch.cli.inputs import model_option, out_option, plan_scripts, priority_option, scripts_argument
+from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
+
+if TYPE_CHECKING:
+    from vvbatch.plan import Wishes
 
 
 @click.command()
 @scripts_argument
-@model_option
+@wishes_options
 @out_option
 @priority_option
 @json_option
 @faults
-def run(scripts: tuple[Path, ...], model: str | None, out: Path | None, priority: str, as_json: bool) -> None:
+def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, as_json: bool) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
     Ctrl-C finishes the lines in flight and stops; the same command again goes on where it was.
@@ -32,18 +36,14 @@ def run(scripts: tuple[Path, ...], model: str | None, out: Path | None, priority
     from vvbatch.submit import submit
 
     home = Home.from_environment()
-    plans = plan_scripts(scripts, model, home)
+    plans = plan_scripts(scripts, wishes, home)
     interrupted = False
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = ledger_of(home)
         ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
-        open_models = sorted({model for plan in plans for model in plan.models})
         try:
-            with (
-                report.progress(ledger, ids, quiet=as_json) as show,
-                workers_for(own_server, connection, open_models) as own,
-            ):
+            with report.progress(ledger, ids, quiet=as_json) as show, workers_for(own_server, connection) as own:
                 wait_for(ledger, ids, own, show)
         except KeyboardInterrupt:
             interrupted = True

@@ -34,7 +34,7 @@ def status(batch: str | None, watch: bool, as_json: bool) -> None:
         if watch:
             follow(ledger, batch)
         if batch is not None:
-            show_batch(ledger, batch, as_json)
+            show_batch(home, ledger, batch, as_json)
         else:
             show_all(home, ledger, as_json)
 
@@ -48,10 +48,11 @@ def follow(ledger: Ledger, batch: str | None) -> None:
         sys.exit(INTERRUPTED)
 
 
-def show_batch(ledger: Ledger, batch: str, as_json: bool) -> None:
+def show_batch(home: Home, ledger: Ledger, batch: str, as_json: bool) -> None:
     from vvbatch.ledger.queries import batch_view
 
     view = batch_view(ledger, batch)
+    view["unserved"] = unserved(home, ledger, view["batch"])
     if as_json:
         print_json(view)
         return
@@ -61,11 +62,34 @@ def show_batch(ledger: Ledger, batch: str, as_json: bool) -> None:
     report.print_lines(view)
 
 
+def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
+    """How many of a batch's lines wait for models that no worker serves; nothing when the server does not say."""
+    from vvbatch.ledger.waiting import waiting_by_model
+
+    waiting = waiting_by_model(ledger, [batch_id])
+    if not waiting:
+        return {}
+    import redis
+
+    from vvbatch import queue
+    from vvbatch.connection import ServerUnreachable, connect
+
+    try:
+        connection = connect(home)
+        return {model: count for model, count in waiting.items() if not queue.has_worker(connection, model)}
+    except (ServerUnreachable, redis.exceptions.RedisError):
+        return {}
+
+
 def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
     from vvbatch.ledger.overview import overview
+    from vvbatch.regress import schedule
+    from vvbatch.supervisor import supervisor_state
 
     seen = overview(ledger)
     seen["redis"] = ask_server(home, seen)
+    seen["supervisor"] = supervisor_state(home)
+    seen["nights"] = schedule.overview(ledger)
     if as_json:
         print_json(seen)
         return
@@ -88,12 +112,17 @@ def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
         connection = connect(home)
         living = queue.alive(connection, [worker["worker"] for worker in seen["workers"]])
         waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
+        served = {model for model in models if queue.has_worker(connection, model)}
     except (ServerUnreachable, redis.exceptions.RedisError) as error:
         for worker in seen["workers"]:
             worker["alive"] = None
+        for each in seen["queues"]:
+            each["served"] = None
         return {"reachable": False, "address": address, "error": str(error), "waiting": {}, "lost": {}}
     for worker in seen["workers"]:
         worker["alive"] = worker["worker"] in living
+    for each in seen["queues"]:
+        each["served"] = each["model"] in served
     open_lines = {each["model"]: each["waiting"] for each in seen["queues"]}
     lost = {
         model: open_lines[model] - waiting[model] for model in sorted(open_lines) if open_lines[model] > waiting[model]

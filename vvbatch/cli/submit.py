@@ -1,23 +1,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.common import faults, json_option, print_json
-from vvbatch.cli.inputs import model_option, out_option, plan_scripts, priority_option, scripts_argument
+from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
+
+if TYPE_CHECKING:
+    from vvbatch.plan import Wishes
 
 
 @click.command()
 @scripts_argument
-@model_option
+@wishes_options
 @out_option
 @priority_option
 @click.option("--watch", is_flag=True, help="Follow the batch until it ends.")
 @json_option
 @faults
 def submit(
-    scripts: tuple[Path, ...], model: str | None, out: Path | None, priority: str, watch: bool, as_json: bool
+    scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, watch: bool, as_json: bool
 ) -> None:
     """Put scripts into the queue and print the batch ids.
 
@@ -34,12 +38,16 @@ def submit(
     from vvbatch.submit import submit as submit_plan
 
     home = Home.from_environment()
-    plans = plan_scripts(scripts, model, home)
+    plans = plan_scripts(scripts, wishes, home)
     with server.own_server(home):
         connection = server.connect(home)
         ledger = ledger_of(home)
         ids = [submit_plan(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
-        idle = [name for name in sorted({m for p in plans for m in p.models}) if not queue.has_worker(connection, name)]
+        wanted = sorted({model for plan in plans for model in plan.models})
+        later = sorted({model for plan in plans for model in plan.escalations} - set(wanted))
+        idle, idle_later = (
+            [name for name in names if not queue.has_worker(connection, name)] for names in (wanted, later)
+        )
         if watch:
             from vvbatch import report
 
@@ -55,3 +63,5 @@ def submit(
         click.echo(f"{counts['total']} lines: {counts['cached']} cached, {counts['queued']} queued", err=True)
     for name in idle:
         click.echo(f"no worker is running for model {name}: start one with  vvbatch up --workers {name}", err=True)
+    for name in idle_later:
+        click.echo(f"lines that fail their checks will wait for model {name}, of which no worker is running", err=True)

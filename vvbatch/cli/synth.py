@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
-from vvbatch.cli.inputs import model_option
+from vvbatch.cli.inputs import wishes_options
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from vvbatch.ledger import Ledger
-    from vvbatch.supervisor import Supervisor
+    from vvbatch.plan import Wishes
+    from vvbatch.session import Workers
 
 
 @click.command()
 @click.argument("text")
 @click.option("--voice", default="default", show_default=True, help="A voice of the library (`vvbatch voices list`).")
-@model_option
+@wishes_options
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: made from the text, voice and model]")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also put the file here.")
 @click.option("--stream", is_flag=True, help="Write a WAV stream to stdout while it is rendered, for a player.")
 @json_option
 @faults
 def synth(
-    text: str, voice: str, model: str | None, seed: int | None, out: Path | None, stream: bool, as_json: bool
+    text: str, voice: str, wishes: Wishes, seed: int | None, out: Path | None, stream: bool, as_json: bool
 ) -> None:
     """Speak one line, at the front of the queue; starts a worker if none runs.
 
@@ -47,7 +48,7 @@ def synth(
     if stream and as_json:
         raise click.UsageError("--stream and --json both want stdout: choose one")
     home = Home.from_environment()
-    plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(home), model)
+    plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(home), wishes)
     if stream:
         plan = plan.streamed()
     if out is not None:
@@ -57,7 +58,7 @@ def synth(
         ledger = ledger_of(home)
         batch_id = submit(plan, ledger, connection, home.out, "high", at_front=True).batch_id
         try:
-            with workers_for(own_server, connection, plan.models) as own:
+            with workers_for(own_server, connection) as own:
                 if stream:
                     pass_on(connection, ledger, batch_id, own)
                 wait_for(ledger, [batch_id], own)
@@ -78,12 +79,11 @@ def synth(
         sys.exit(FAILED)
 
 
-def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Supervisor) -> None:
+def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Workers) -> None:
     """Write the line's chunks to stdout as they come, until it has ended."""
     from vvbatch import stream
     from vvbatch.ledger.queries import open_batches
     from vvbatch.ledger.records import line_key
-    from vvbatch.session import look_after
 
     output = sys.stdout.buffer
     output.write(stream.wav_header())
@@ -95,4 +95,4 @@ def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Supervisor) -
         elif chunk == b"" or not open_batches(ledger, [batch_id]):
             return
         else:
-            look_after(own)
+            own.look_after(ledger, [batch_id])

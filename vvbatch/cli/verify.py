@@ -23,8 +23,8 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
 
     Says which files are missing or changed, and which lie in a batch's folder without being known. Exit 1 if any.
 
-    With --repair, finished takes that the ledger has missed are recorded, and done lines whose file is missing or
-    changed are queued again.
+    With --repair, finished takes that the ledger has missed are recorded, done lines whose file is missing or changed
+    are queued again, and kept audio (--keep-takes) that is missing or changed is forgotten.
 
     \b
     Example:  vvbatch verify last
@@ -67,10 +67,14 @@ def recover(home: Home, ledger: Ledger) -> list[dict[str, str]]:
 def render_again(home: Home, ledger: Ledger, found: dict[str, Any]) -> list[dict[str, str]]:
     """Queue the lines whose file is gone or is not theirs any more."""
     from vvbatch.cli.control import queue_again
-    from vvbatch.ledger.recovery import reopen
+    from vvbatch.ledger.recovery import forget_audio, reopen
 
-    bad = [each for each in found["problems"] if each["problem"] in ("missing", "changed")]
+    gone = [each for each in found["problems"] if each["problem"] in ("missing", "changed")]
+    spare, bad = ([each for each in gone if bool(each["take"]) is kept] for kept in (True, False))
+    if spare:
+        forget_audio(ledger, [each["take"] for each in spare])
     for batch in sorted({each["batch"] for each in bad}):
         reopen(ledger, batch, [each["line"] for each in bad if each["batch"] == batch])
         queue_again(home, ledger, batch)
-    return [{"batch": each["batch"], "line": each["line"], "done": "queued again"} for each in bad]
+    done = [(each, "queued again") for each in bad] + [(each, f"take {each['take']} forgotten") for each in spare]
+    return [{"batch": each["batch"], "line": each["line"], "done": what} for each, what in done]

@@ -14,8 +14,10 @@ from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.records import (
     CLAIM_COLUMNS,
     CachedTake,
+    CheckRow,
     Claim,
     Fence,
+    FirstTake,
     NewBatch,
     Outcome,
     chunks,
@@ -23,13 +25,18 @@ from vvbatch.ledger.records import (
     line_row,
     still_at_attempt,
     still_claimed,
+    take_row,
     utc_now,
 )
-from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes, workers
+from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.engine import EngineFacts
     from vvbatch.plan import PlannedLine
+
+
+NOTED = ("trouble", "troubles", "model")
+"""What an event tells of the columns of a line that was put back or has failed."""
 
 
 class Ledger:
@@ -45,10 +52,8 @@ class Ledger:
 
     # Batches
 
-    def add_batch(
-        self, batch: NewBatch, new_lines: Sequence[PlannedLine], cached: Mapping[str, tuple[CachedTake, str]]
-    ) -> tuple[str, bool]:
-        """Record a batch with its lines. `cached` maps script line ids to a take and the file made of it here.
+    def add_batch(self, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> tuple[str, bool]:
+        """Record a batch with its lines, which all wait.
 
         The same work (fingerprint) that is still open is not recorded again: (its batch's id, False) comes back.
         """
@@ -63,9 +68,7 @@ class Ledger:
                 return twin, False
             connection.execute(batches.insert().values(**vars(batch), state="open", created_at=now))
             for chunk in chunks(new_lines, 1000):
-                connection.execute(
-                    lines.insert(), [line_row(batch.id, line, cached.get(line.line), now) for line in chunk]
-                )
+                connection.execute(lines.insert(), [line_row(batch.id, line, now) for line in chunk])
             self.note(connection, "batch submitted", batch_id=batch.id, detail={"lines": len(new_lines)})
         return batch.id, True
 
@@ -129,6 +132,7 @@ class Ledger:
                     trouble=None,
                     troubles=None,
                     error=None,
+                    tried=None,
                     worker=None,
                     updated_at=self.now(),
                 )
@@ -141,27 +145,23 @@ class Ledger:
 
     # Lines and takes
 
-    def cached_takes(self, keys: Iterable[str]) -> dict[str, CachedTake]:
-        """Finished takes by key; of several the newest, which was made because the older one's file had gone."""
-        found: dict[str, CachedTake] = {}
-        with self.engine.connect() as connection:
-            for chunk in chunks(keys, 500):
-                rows = connection.execute(
-                    select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256)
-                    .where(takes.c.key.in_(chunk), takes.c.state == "done")
-                    .order_by(takes.c.ended_at)
-                )
-                found.update({row.key: CachedTake(row.id, row.path, row.sha256) for row in rows})
-        return found
+    def claim(
+        self, line_id: str, worker: str, first: FirstTake | None = None, *, model: str | None = None
+    ) -> Claim | None:
+        """Take a queued line of an open batch for this worker; None when it is not (or no longer) to be rendered.
 
-    def claim(self, line_id: str, worker: str) -> Claim | None:
-        """Take a queued line of an open batch for this worker; None when it is not (or no longer) to be rendered."""
+        With `first`, and when no equal take may serve it, the line's first take is begun as well: `claim.take`. With
+        `model` only a line for that profile is taken.
+        """
+        wanted = and_(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
+        if model is not None:
+            wanted = and_(wanted, lines.c.model == model)
         with write(self.engine) as connection:
             row = (
                 connection.execute(
                     select(lines, batches.c.out.label("out"))
                     .join(batches, batches.c.id == lines.c.batch_id)
-                    .where(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
+                    .where(wanted)
                     .with_for_update(of=lines)
                 )
                 .mappings()
@@ -174,60 +174,45 @@ class Ledger:
                 .where(takes.c.key == row["key"], takes.c.state == "done")
                 .order_by(takes.c.ended_at.desc())
             ).first()
-            connection.execute(
-                lines.update()
-                .where(lines.c.id == line_id)
-                .values(state="rendering", worker=worker, updated_at=self.now())
+            claim = Claim(
+                line_id=line_id,
+                cached=CachedTake(twin.id, twin.path, twin.sha256) if twin else None,
+                **{name: row[name] for name in CLAIM_COLUMNS},
+                troubles=row["troubles"] or {},
+                tried=row["tried"] or (),
+                worker=worker,
             )
-        return Claim(
-            line_id=line_id,
-            cached=CachedTake(twin.id, twin.path, twin.sha256) if twin else None,
-            **{name: row[name] for name in CLAIM_COLUMNS},
-            troubles=row["troubles"] or {},
-            worker=worker,
-        )
+            now = self.now()
+            if first and not claim.cached:
+                claim = claim.with_take(secrets.token_hex(8), first.seed(claim))
+                connection.execute(takes.insert().values(take_row(claim, first.facts, now)))
+            mine = {"state": "rendering", "worker": worker, "attempt": claim.attempt, "updated_at": now}
+            connection.execute(lines.update().where(lines.c.id == line_id).values(mine))
+        return claim
 
-    def open_take(self, claim: Claim, seed: int, facts: EngineFacts) -> tuple[Claim, str] | None:
-        """Begin the line's next take. Returns the claim with its attempt number and the take's id.
+    def open_take(
+        self, claim: Claim, seed: int, facts: EngineFacts, closing: Sequence[tuple[str, Outcome]] = ()
+    ) -> Claim | None:
+        """Begin the line's next take, and end others of its takes. Returns the claim with the take and its number.
 
-        None when the claim has been lost (cancelled, or given to another worker).
+        None, with the others ended, when the claim has been lost (cancelled, or given to another worker).
         """
-        take_id = secrets.token_hex(8)
-        request = claim.request
         with write(self.engine) as connection:
-            attempt = claim.attempt + 1
+            for take_id, outcome in closing:
+                self.record(connection, take_id, outcome)
+            now = self.now()
+            begun = claim.with_take(secrets.token_hex(8), seed)
             mine = lines.update().where(still_claimed(claim))
-            if not connection.execute(mine.values(attempt=attempt, updated_at=self.now())).rowcount:
+            if not connection.execute(mine.values(attempt=begun.attempt, updated_at=now)).rowcount:
                 return None
-            connection.execute(
-                takes.insert().values(
-                    id=take_id,
-                    batch_id=claim.batch_id,
-                    line_id=claim.line_id,
-                    attempt=attempt,
-                    state="rendering",
-                    key=claim.key,
-                    profile=claim.model,
-                    engine=f"{facts.engine} {facts.version}",
-                    model=facts.model,
-                    revision=facts.revision,
-                    device=facts.device,
-                    dtype=facts.dtype,
-                    voices=request["voices"],
-                    seed=seed,
-                    params=request["params"],
-                    control_hash=claim.control_hash,
-                    text=claim.text,
-                    worker=claim.worker,
-                    created_at=self.now(),
-                )
-            )
-        return replace(claim, attempt=attempt), take_id
+            connection.execute(takes.insert().values(take_row(begun, facts, now)))
+        return begun
 
-    def close_take(self, take_id: str, outcome: Outcome) -> None:
-        """End a take that is not kept: failed_qc, failed, cancelled or superseded."""
+    def close_takes(self, closing: Iterable[tuple[str, Outcome]]) -> None:
+        """End takes that are not kept: failed_qc, failed, cancelled or superseded."""
         with write(self.engine) as connection:
-            self.record(connection, take_id, outcome)
+            for take_id, outcome in closing:
+                self.record(connection, take_id, outcome)
 
     def keep_take(
         self,
@@ -236,14 +221,17 @@ class Ledger:
         outcome: Outcome,
         publish: Callable[[], None],
         *,
+        closing: Sequence[tuple[str, Outcome]] = (),
+        tried: Sequence[Mapping[str, Any]] = (),
         orphaned: bool = False,
         discard: Callable[[], None] = lambda: None,
     ) -> bool:
         """The line is done with this take. False, and the take superseded, when the claim has been lost.
 
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
-        was thought dead cannot put its file over that of its successor. An `orphaned` take, whose worker is dead, may
-        also serve a line that was put back and not begun again; `discard` removes what it left when it may not.
+        was thought dead cannot put its file over that of its successor. `closing` are the line's other takes, `tried`
+        what the line's row tells of them. An `orphaned` take, whose worker is dead, may also serve a line that was put
+        back and not begun again; `discard` removes what it left when it may not.
         """
         mine = still_claimed(claim)
         if orphaned:
@@ -253,9 +241,15 @@ class Ledger:
                 state = connection.execute(select(lines.c.state).where(lines.c.id == claim.line_id)).scalar()
                 if state not in ("done", "cached"):
                     discard()
-                self.record(connection, take_id, replace(outcome, state="superseded", path=None))
+                for other_id, other in ((take_id, outcome), *closing):
+                    lost = replace(other, path=None, sha256=None, size_bytes=None, chosen=None)
+                    self.record(
+                        connection, other_id, replace(lost, state="superseded") if other.state == "done" else lost
+                    )
                 return False
             publish()
+            for other_id, other in closing:
+                self.record(connection, other_id, other)
             self.record(connection, take_id, outcome, orphaned=orphaned)
             faults.point("ledger.recorded")
             connection.execute(
@@ -267,6 +261,7 @@ class Ledger:
                     path=outcome.path,
                     sha256=outcome.sha256,
                     error=None,
+                    tried=list(tried) or None,
                     worker=claim.worker,
                     updated_at=self.now(),
                 )
@@ -287,78 +282,66 @@ class Ledger:
             )
         return True
 
-    def fail_line(self, claim: Claim, trouble: str, error: str) -> bool:
-        """The line has failed for good. False when the claim has been lost."""
-        return self.release(claim, "failed", error, trouble=trouble)
-
-    def put_back(self, claim: Claim) -> bool:
+    def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = ()) -> bool:
         """The line waits again, as if it had not been claimed. False when the claim has been lost."""
-        return self.release(claim, "queued", None)
+        return self.release(claim, "queued", None, closing)
 
-    def note_trouble(self, claim: Claim, trouble: str, error: str, limit: int) -> str:
-        """Put the line back, or fail it when this has happened more than `limit` times.
+    def note_trouble(
+        self,
+        claim: Claim,
+        trouble: str,
+        error: str,
+        limit: int,
+        closing: Sequence[tuple[str, Outcome]] = (),
+        **values: Any,
+    ) -> str:
+        """Put the line back, or fail it when this has happened more than `limit` times; `values` are further columns.
 
         Returns the line's state, or `lost` when the claim has been lost.
         """
         count = claim.troubles.get(trouble, 0) + 1
         state = "failed" if count > limit else "queued"
         troubles = {**claim.troubles, trouble: count}
-        return state if self.release(claim, state, error, trouble=trouble, troubles=troubles) else "lost"
+        released = self.release(claim, state, error, closing, trouble=trouble, troubles=troubles, **values)
+        return state if released else "lost"
 
-    def release(self, claim: Claim, state: str, error: str | None, **values: Any) -> bool:
+    def release(
+        self,
+        claim: Claim,
+        state: str,
+        error: str | None,
+        closing: Sequence[tuple[str, Outcome]] = (),
+        drop_take: str | None = None,
+        **values: Any,
+    ) -> bool:
+        """The line leaves the worker's hands, its takes ended as `closing` says. False when the claim has been lost.
+
+        `drop_take`: a take that was begun with the claim, and of which nothing was rendered.
+        """
         with write(self.engine) as connection:
+            for take_id, outcome in closing:
+                self.record(connection, take_id, outcome)
+            if drop_take:
+                connection.execute(takes.delete().where(takes.c.id == drop_take))
+                values["attempt"] = claim.attempt - 1
             changed = connection.execute(
                 lines.update()
                 .where(still_claimed(claim))
                 .values(state=state, error=error, worker=None, updated_at=self.now(), **values)
             ).rowcount
             if changed and error:
+                put_back = "line escalated" if "model" in values else "line put back"
                 self.note(
                     connection,
-                    "line failed" if state == "failed" else "line put back",
+                    "line failed" if state == "failed" else put_back,
                     batch_id=claim.batch_id,
                     line_id=claim.line_id,
                     worker=claim.worker,
-                    detail={"error": error, **values},
+                    detail={"error": error, **{name: values[name] for name in NOTED if name in values}},
                 )
         return bool(changed)
 
-    def waiting_lines(
-        self, *, model: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
-    ) -> list[tuple[str, str, str]]:
-        """(line id, model, priority) of queued lines of open batches, oldest batch first."""
-        query = (
-            select(lines.c.id, lines.c.model, batches.c.priority)
-            .join(batches, batches.c.id == lines.c.batch_id)
-            .where(lines.c.state == "queued", batches.c.state == "open")
-            .order_by(batches.c.created_at, lines.c.number)
-        )
-        if model is not None:
-            query = query.where(lines.c.model == model)
-        if batch_id is not None:
-            query = query.where(lines.c.batch_id == batch_id)
-        if ids is not None:
-            query = query.where(lines.c.id.in_(ids))
-        with self.engine.connect() as connection:
-            return [(row.id, row.model, row.priority) for row in connection.execute(query)]
-
-    # Workers and events
-
-    def worker_started(self, name: str, profile: str, host: str, pid: int, facts: Mapping[str, Any]) -> None:
-        with write(self.engine) as connection:
-            connection.execute(
-                workers.insert().values(
-                    id=name, profile=profile, host=host, pid=pid, state="running", facts=facts, started_at=self.now()
-                )
-            )
-            self.note(connection, "worker started", worker=name)
-
-    def worker_stopped(self, name: str) -> None:
-        with write(self.engine) as connection:
-            connection.execute(
-                workers.update().where(workers.c.id == name).values(state="stopped", ended_at=self.now())
-            )
-            self.note(connection, "worker stopped", worker=name)
+    # Within a transaction
 
     def record(self, connection: Connection, take_id: str, outcome: Outcome, *, orphaned: bool = False) -> None:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
@@ -371,8 +354,8 @@ class Ledger:
             connection.execute(
                 qc_results.insert(),
                 [
-                    {"take_id": take_id, "position": position, "name": name, "value": value, "limit": limit, "ok": ok}
-                    for position, (name, value, limit, ok) in enumerate(outcome.qc)
+                    {"take_id": take_id, "position": position, **CheckRow(*row)._asdict()}
+                    for position, row in enumerate(outcome.qc)
                 ],
             )
 

@@ -64,6 +64,9 @@ LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "path": lines.c.path,
     "sha256": lines.c.sha256,
     "duration_s": takes.c.duration_s,
+    "score": takes.c.score,
+    "chosen": takes.c.chosen,
+    "tried": lines.c.tried,
     "error": lines.c.error,
     "worker": lines.c.worker,
     "created_at": lines.c.created_at,
@@ -93,6 +96,8 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "first_chunk_s": takes.c.first_chunk_s,
     "peak_dbfs": takes.c.peak_dbfs,
     "loudness_lufs": takes.c.loudness_lufs,
+    "score": takes.c.score,
+    "chosen": takes.c.chosen,
     "error": takes.c.error,
     "worker": takes.c.worker,
     "created_at": takes.c.created_at,
@@ -162,6 +167,7 @@ def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[di
         takes.c.duration_s,
         takes.c.rtf,
         takes.c.first_chunk_s,
+        takes.c.score,
         takes.c.created_at,
         takes.c.ended_at,
     )
@@ -182,6 +188,7 @@ def figures_of(rows: list[Any]) -> dict[str, Any]:
     busy_s, audio_s = time_in_work(rows), sum(row.duration_s for row in good)
     rtf = [row.rtf for row in good if row.rtf is not None]
     first = [row.first_chunk_s for row in good if row.first_chunk_s is not None]
+    scores = [row.score for row in good if row.score is not None]
     return {
         "takes": len(rows),
         **{state: sum(row.state == state for row in rows) for state in ("done", *FAILED)},
@@ -191,6 +198,7 @@ def figures_of(rows: list[Any]) -> dict[str, Any]:
         "rtf_median": rounded(statistics.median(rtf) if rtf else None),
         "rtf_p95": rounded(sorted(rtf)[math.ceil(0.95 * len(rtf)) - 1] if rtf else None),
         "first_chunk_s_median": rounded(statistics.median(first) if first else None),
+        "score_median": rounded(statistics.median(scores) if scores else None),
         "fail_rate": rounded(sum(row.state in FAILED for row in judged) / len(judged) if judged else None),
     }
 
@@ -230,7 +238,7 @@ def cut(
         query = query.where(table.c.created_at >= wanted.since)
     if wanted.sort is not None:
         name, _, direction = wanted.sort.partition(":")
-        sortable = [key for key in columns if key not in ("voices", "params")]
+        sortable = [key for key in columns if key not in ("voices", "params", "tried")]
         if name not in sortable or direction not in ("", "asc", "desc"):
             raise BadFilter(
                 f"cannot sort by {wanted.sort!r}: use a column, or column:desc; there is {', '.join(sortable)}"

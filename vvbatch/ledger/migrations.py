@@ -114,3 +114,47 @@ def troubles_of_lines_and_pauses_that_end_themselves(connection: Connection) -> 
         UPDATE batches SET manifest_sha256 = '' WHERE ended_at IS NOT NULL
         """,
     )
+
+
+@migration
+def scores_and_escalations(connection: Connection) -> None:
+    """From now on only the kept audio of a take that was not chosen has a path; one whose file was lost had one too."""
+    run(
+        connection,
+        """
+        ALTER TABLE takes ADD COLUMN score DOUBLE PRECISION;
+        ALTER TABLE takes ADD COLUMN chosen TEXT;
+        ALTER TABLE qc_results ADD COLUMN weight DOUBLE PRECISION;
+        ALTER TABLE qc_results ADD COLUMN detail JSON_TYPE;
+        ALTER TABLE lines ADD COLUMN rolls INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE lines ADD COLUMN escalate JSON_TYPE;
+        ALTER TABLE lines ADD COLUMN tried JSON_TYPE;
+        UPDATE takes SET path = NULL WHERE state = 'superseded'
+        """,
+    )
+
+
+@migration
+def regression_nights(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        CREATE TABLE nights (
+            id TEXT NOT NULL PRIMARY KEY, suite TEXT NOT NULL, profile TEXT NOT NULL,
+            batch_id TEXT REFERENCES batches (id), state TEXT NOT NULL, verdict TEXT, reasons JSON_TYPE,
+            speed JSON_TYPE, facts JSON_TYPE, started_at TEXT NOT NULL, ended_at TEXT, pruned_at TEXT);
+        CREATE INDEX ix_nights_suite ON nights (suite, profile, started_at);
+        CREATE TABLE baselines (
+            id TEXT NOT NULL PRIMARY KEY, suite TEXT NOT NULL, profile TEXT NOT NULL, line TEXT NOT NULL,
+            text TEXT NOT NULL, night_id TEXT NOT NULL REFERENCES nights (id),
+            take_id TEXT NOT NULL REFERENCES takes (id), path TEXT NOT NULL, sha256 TEXT NOT NULL,
+            facts JSON_TYPE NOT NULL, blessed_at TEXT NOT NULL, blessed_by TEXT NOT NULL, why TEXT NOT NULL,
+            retired_at TEXT);
+        CREATE UNIQUE INDEX ux_baselines_one_a_line ON baselines (suite, profile, line) WHERE retired_at IS NULL;
+        CREATE TABLE verdicts (
+            night_id TEXT NOT NULL REFERENCES nights (id), position INTEGER NOT NULL, line TEXT NOT NULL,
+            take_id TEXT REFERENCES takes (id), baseline_id TEXT REFERENCES baselines (id), verdict TEXT NOT NULL,
+            reasons JSON_TYPE NOT NULL, measures JSON_TYPE NOT NULL, PRIMARY KEY (night_id, position));
+        CREATE TABLE schedules (suite TEXT NOT NULL PRIMARY KEY, profile TEXT, cron TEXT NOT NULL, since TEXT NOT NULL)
+        """,
+    )

@@ -20,7 +20,7 @@ PACE_TAKES = 200
 
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "path", "sha256", "error")
+LINE_SHOWN = ("line", "state", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
 
 
 class UnknownBatch(LookupError):
@@ -203,8 +203,11 @@ def seconds(timestamp: str) -> float:
 
 
 def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
-    """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one."""
-    last = takes.alias("last")
+    """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one.
+
+    `trouble` is the class of what last went wrong, `troubles` how often each class was met.
+    """
+    last, kept = takes.alias("last"), takes.alias("kept")
     shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
     is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
     in_batch = (
@@ -212,7 +215,8 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
         .select_from(lines.outerjoin(last, is_last))
         .where(lines.c.batch_id == batch_id)
     )
-    rows = connection.execute(in_batch.order_by(lines.c.number)).all()
+    told = in_batch.outerjoin(kept, kept.c.id == shown).add_columns(kept.c.score, kept.c.chosen)
+    rows = connection.execute(told.order_by(lines.c.number)).all()
     checks = checks_of(connection, in_batch.with_only_columns(shown))
     return [
         {
@@ -221,8 +225,13 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
             "path": row.path,
             "sha256": row.sha256,
             "take": row.take,
+            "score": row.score,
+            "chosen": row.chosen,
+            "tried": row.tried or [],
             "qc": checks.get(row.take, []),
             "error": row.error,
+            "trouble": row.trouble,
+            "troubles": {**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
         }
         for row in rows
     ]
@@ -232,19 +241,23 @@ def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[d
     """QC results by take, in the order in which they were made, of the takes that a query names."""
     on_sqlite = connection.dialect.name == "sqlite"
     # SQLite keeps a JSON number as a number, where SQLAlchemy's JSON type raises and catches an exception per value.
-    value, limit = (
-        type_coerce(column, NullType()) if on_sqlite else column for column in (qc_results.c.value, qc_results.c.limit)
+    value, limit, detail = (
+        type_coerce(qc_results.c[name], NullType()) if on_sqlite else qc_results.c[name]
+        for name in ("value", "limit", "detail")
     )
     query = (
-        select(qc_results.c.take_id, qc_results.c.name, value, limit, qc_results.c.ok)
+        select(qc_results.c.take_id, qc_results.c.name, value, limit, qc_results.c.ok, qc_results.c.weight, detail)
         .where(qc_results.c.take_id.in_(take_ids))
         .order_by(qc_results.c.take_id, qc_results.c.position)
     )
     found: dict[str, list[dict[str, Any]]] = {}
-    for take_id, name, value, limit, ok in connection.execute(query):
+    for take_id, name, value, limit, ok, weight, detail in connection.execute(query):
         if on_sqlite:
             value, limit = plain(value), plain(limit)
-        found.setdefault(take_id, []).append({"name": name, "value": value, "limit": limit, "ok": ok})
+        check = {"name": name, "value": value, "limit": limit, "ok": ok, "weight": 1.0 if weight is None else weight}
+        if detail is not None:
+            check["detail"] = plain(detail) if on_sqlite else detail
+        found.setdefault(take_id, []).append(check)
     return found
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import and_
 
 from vvbatch.ledger.schema import lines
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.engine import EngineFacts
     from vvbatch.plan import PlannedLine
 
 Item = TypeVar("Item")
@@ -80,13 +81,39 @@ class Claim:
     attempt: int
     crashes: int
     worker: str
+    rolls: int = 0
+    escalate: Mapping[str, Any] | None = None
+    tried: Sequence[Mapping[str, Any]] = ()  # by earlier claims: with another model
     cached: CachedTake | None = None
     troubles: Mapping[str, int] = field(default_factory=dict)
+    take: str = ""  # the take that was begun last by this claim
+    seed: int = 0  # of that take
+
+    def with_take(self, take_id: str, seed: int) -> Claim:
+        return replace(self, attempt=self.attempt + 1, take=take_id, seed=seed)
+
+
+class FirstTake(NamedTuple):
+    """What a claim needs to begin the line's first take in the same transaction."""
+
+    facts: EngineFacts
+    seed: Callable[[Claim], int]
+
+
+class CheckRow(NamedTuple):
+    """A check as the ledger keeps it."""
+
+    name: str
+    value: Any
+    limit: Any
+    ok: bool
+    weight: float = 1.0
+    detail: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a take ended, in the ledger's columns. `qc` rows are name, value, limit, ok."""
+    """How a take ended, in the ledger's columns. `qc` rows are those of CheckRow, or its first four."""
 
     state: str
     error: str | None = None
@@ -99,12 +126,14 @@ class Outcome:
     peak_dbfs: float | None = None
     loudness_lufs: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    qc: Sequence[tuple[str, Any, Any, bool]] = ()
+    score: float | None = None
+    chosen: str | None = None
+    qc: Sequence[Sequence[Any]] = ()
 
 
 CLAIM_COLUMNS = (
     "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "request", "takes",
-    "attempt", "crashes",
+    "attempt", "crashes", "rolls", "escalate",
 )  # fmt: skip
 
 
@@ -127,20 +156,42 @@ def line_key(batch_id: str, number: int) -> str:
     return f"{batch_id}-{number:05d}"
 
 
-def line_row(batch_id: str, line: PlannedLine, cached: tuple[CachedTake, str] | None, now: str) -> dict[str, Any]:
-    take, path = cached if cached else (None, None)
+def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, Any]:
     return {
         **vars(line),
+        "escalate": vars(line.escalate) if line.escalate else None,
         "id": line_key(batch_id, line.number),
         "batch_id": batch_id,
-        "state": "cached" if take else "queued",
+        "state": "queued",
         "attempt": 0,
         "crashes": 0,
-        "take_id": take.take_id if take else None,
-        "path": path,
-        "sha256": take.sha256 if take else None,
         "created_at": now,
         "updated_at": now,
+    }
+
+
+def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, Any]:
+    """A take that has just been begun."""
+    return {
+        "id": claim.take,
+        "batch_id": claim.batch_id,
+        "line_id": claim.line_id,
+        "attempt": claim.attempt,
+        "state": "rendering",
+        "key": claim.key,
+        "profile": claim.model,
+        "engine": f"{facts.engine} {facts.version}",
+        "model": facts.model,
+        "revision": facts.revision,
+        "device": facts.device,
+        "dtype": facts.dtype,
+        "voices": claim.request["voices"],
+        "seed": claim.seed,
+        "params": claim.request["params"],
+        "control_hash": claim.control_hash,
+        "text": claim.text,
+        "worker": claim.worker,
+        "created_at": now,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping, and_, exists, func, not_, or_, select
+from sqlalchemy import RowMapping, and_, exists, not_, or_, select
 
 from vvbatch.ledger.database import write
 from vvbatch.ledger.ledger import Ledger
@@ -31,6 +31,7 @@ class Leftover(NamedTuple):
     chapter: int
     number: int
     line: str
+    attempt: int = 0
 
 
 def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: str = "crash") -> list[tuple[str, str]]:
@@ -100,7 +101,9 @@ def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
 def leftovers(ledger: Ledger, worker: str) -> list[Leftover]:
     """The takes that a dead worker has not finished: each may have left a temporary file."""
     query = (
-        select(takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
+        select(
+            takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line, takes.c.attempt
+        )
         .join_from(takes, lines, lines.c.id == takes.c.line_id)
         .join(batches, batches.c.id == takes.c.batch_id)
         .where(takes.c.worker == worker, takes.c.state == "rendering")
@@ -144,13 +147,20 @@ def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
     with write(ledger.engine) as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
         kept = and_(takes.c.line_id.in_(ids), takes.c.state == "done")
-        told = {"state": "superseded", "error": "its file was missing or changed"}
+        told = {"state": "superseded", "path": None, "error": "its file was missing or changed"}
         connection.execute(takes.update().where(kept).values(told))
         waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}
         connection.execute(lines.update().where(lines.c.id.in_(ids)).values(waits))
         ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
         connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
         ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
+
+
+def forget_audio(ledger: Ledger, take_ids: Iterable[str]) -> None:
+    """The kept audio of takes that were not chosen is gone, or is not theirs any more."""
+    which = and_(takes.c.id.in_(list(take_ids)), takes.c.state != "done")
+    with write(ledger.engine) as connection:
+        connection.execute(takes.update().where(which).values(path=None, sha256=None, size_bytes=None))
 
 
 def unsettled(ledger: Ledger) -> list[str]:
@@ -203,25 +213,3 @@ def rendering_by(ledger: Ledger) -> dict[str, list[str]]:
 
 def lacks_manifest() -> Any:
     return and_(batches.c.ended_at.is_not(None), batches.c.manifest_sha256.is_(None))
-
-
-def worker_lives(ledger: Ledger, name: str) -> None:
-    """Also a way to learn whether the ledger takes writes: raises the database's error when it does not."""
-    with write(ledger.engine) as connection:
-        connection.execute(workers.update().where(workers.c.id == name).values(state="running", ended_at=None))
-
-
-def waiting_count(ledger: Ledger, model: str) -> int:
-    query = (
-        select(func.count())
-        .select_from(lines.join(batches, batches.c.id == lines.c.batch_id))
-        .where(lines.c.state == "queued", lines.c.model == model, batches.c.state == "open")
-    )
-    with ledger.engine.connect() as connection:
-        return connection.execute(query).scalar_one()
-
-
-def running(ledger: Ledger) -> set[str]:
-    """The workers that have not said that they stopped: some of them may be dead."""
-    with ledger.engine.connect() as connection:
-        return set(connection.execute(select(workers.c.id).where(workers.c.state == "running")).scalars())

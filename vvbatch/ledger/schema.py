@@ -96,6 +96,9 @@ lines = Table(
     Column("suspicion", Integer, nullable=False, server_default="0"),  # deaths of workers that had other lines as well
     Column("trouble", Text),  # what went wrong last: crash, timeout, engine, resource, qc or input
     Column("troubles", Json),  # how often since the last submit or retry: {"engine": 1}
+    Column("rolls", Integer, nullable=False, server_default="0"),  # seeds that are used up: they gave no good take
+    Column("escalate", Json),  # what is tried when no take passes: see vvbatch.plan.Escalation; NULL once it is
+    Column("tried", Json),  # the takes that were not kept, in order: see vvbatch.take.Tried
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),
@@ -136,6 +139,8 @@ takes = Table(
     Column("worker", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("ended_at", Text),
+    Column("score", Double),  # 0 to 1, of its checks: vvbatch.qc.score
+    Column("chosen", Text),  # why it was kept, or which take was kept instead
     Index("ux_takes_line_attempt", "line_id", "attempt", unique=True),
     Index(
         "ux_takes_one_done_a_line",
@@ -166,6 +171,8 @@ qc_results = Table(
     Column("value", Json),
     Column("limit", Json),
     Column("ok", Boolean, nullable=False),
+    Column("weight", Double),
+    Column("detail", Json),
 )
 
 workers = Table(
@@ -204,4 +211,72 @@ queues = Table(
     Column("reason", Text, nullable=False),
     Column("probe", Text),  # a folder: the queue goes on by itself when it takes files again
     Column("need_bytes", BigInteger),
+)
+
+nights = Table(
+    "nights",  # of a regression suite: one row a run
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("suite", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("batch_id", Text, ForeignKey("batches.id")),
+    Column("state", Text, nullable=False),  # running, ended, interrupted
+    Column("verdict", Text),  # same, equivalent, changed, unblessed, worse
+    Column("reasons", Json),  # of the night as a whole
+    Column("speed", Json),  # medians over its takes
+    Column("facts", Json),  # engine, versions, machine
+    Column("started_at", Text, nullable=False),
+    Column("ended_at", Text),
+    Column("pruned_at", Text),  # when its audio was removed
+    Index("ix_nights_suite", "suite", "profile", "started_at"),
+)
+
+baselines = Table(
+    "baselines",  # blessed takes; never changed but for the time at which another took the place
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("suite", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("line", Text, nullable=False),  # the id in the suite
+    Column("text", Text, nullable=False),
+    Column("night_id", Text, ForeignKey("nights.id"), nullable=False),
+    Column("take_id", Text, ForeignKey("takes.id"), nullable=False),
+    Column("path", Text, nullable=False),  # in the home folder
+    Column("sha256", Text, nullable=False),
+    Column("facts", Json, nullable=False),  # what rendered it: engine, versions, machine, seed, control hash
+    Column("blessed_at", Text, nullable=False),
+    Column("blessed_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("retired_at", Text),
+    Index(
+        "ux_baselines_one_a_line",
+        "suite",
+        "profile",
+        "line",
+        unique=True,
+        sqlite_where=text("retired_at IS NULL"),
+        postgresql_where=text("retired_at IS NULL"),
+    ),
+)
+
+verdicts = Table(
+    "verdicts",  # of a night's lines
+    metadata,
+    Column("night_id", Text, ForeignKey("nights.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("take_id", Text, ForeignKey("takes.id")),
+    Column("baseline_id", Text, ForeignKey("baselines.id")),
+    Column("verdict", Text, nullable=False),
+    Column("reasons", Json, nullable=False),
+    Column("measures", Json, nullable=False),
+)
+
+schedules = Table(
+    "schedules",  # suites that are run by themselves
+    metadata,
+    Column("suite", Text, primary_key=True),
+    Column("profile", Text),
+    Column("cron", Text, nullable=False),
+    Column("since", Text, nullable=False),
 )

@@ -23,6 +23,8 @@ class Activity:
     inner_s: float  # the longest silence between two sounds
     speech_s: float  # from the first sound to the last
     share: float  # of the whole that is not silent
+    start_db: float  # the first 20 ms against the loud parts: near 0 if cut into
+    floor_dbfs: float  # of the quietest twentieth
     end_db: float  # the last 20 ms against the loud parts: near 0 if cut off while speaking
 
 
@@ -38,7 +40,7 @@ def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float
     active = np.flatnonzero(levels > min(silence_dbfs, loud - 25))
     if not len(active) or loud <= silence_dbfs:
         length = count * FRAME_S
-        return Activity(loud, length, length, 0.0, 0.0, 0.0, -120.0)
+        return Activity(loud, length, length, 0.0, 0.0, 0.0, -120.0, -120.0, -120.0)
     return Activity(
         loud_dbfs=loud,
         leading_s=int(active[0]) * FRAME_S,
@@ -46,6 +48,8 @@ def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float
         inner_s=(int(np.diff(active).max(initial=1)) - 1) * FRAME_S,
         speech_s=int(active[-1] - active[0] + 1) * FRAME_S,
         share=len(active) / count,
+        start_db=float(levels[:2].max()) - loud,
+        floor_dbfs=float(np.percentile(levels, 5)),
         end_db=float(levels[-2:].max()) - loud,
     )
 

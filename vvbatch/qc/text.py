@@ -20,6 +20,7 @@ SYLLABLE = 4.0  # scripts that write one syllable a character
 
 WORDS = re.compile(r"\d+|[^\W\d_]+|[%&@#*/\\]|(?<=\d)\.(?=\d)|(?<=\w\w)\.(?=\w\w)")
 PAUSES = re.compile(r"[,;:.!?—–…،。、！？；：।]+(?=\s|[\"”’')\]]|[^\W\d_])")
+VOWELS = re.compile("[aeiouy]+")
 VOWEL = re.compile("[aeiouy]|^[hms]{1,3}$", re.IGNORECASE)  # "Hmm" and "Shh" are no abbreviations
 
 
@@ -33,6 +34,36 @@ def spoken_length(text: str) -> float:
     words = sum(_word_length(word) for word in WORDS.findall(plain))
     words += sum(PICTURE if kind == "So" else SYMBOL for kind in map(unicodedata.category, plain) if kind[0] == "S")
     return words + PAUSE * len(PAUSES.findall(plain)) if words else 0.0
+
+
+def syllables(text: str) -> int:
+    """About how many syllables a text has when it is spoken; an estimate for English, as `spoken_length` is."""
+    plain = unicodedata.normalize("NFKC", text)
+    return sum(_syllables(word) for word in WORDS.findall(plain))
+
+
+def repeated_length(text: str) -> float:
+    """The spoken length of the longest run of words that a text says more than once ("every bit, every bit")."""
+    words = [word.lower() for word in WORDS.findall(unicodedata.normalize("NFKC", text))]
+    longest: list[str] = []
+    for lag in range(1, len(words)):
+        run: list[str] = []
+        for one, other in zip(words, words[lag:], strict=False):
+            run = [*run, one] if one == other else []
+            longest = max(longest, run, key=len)
+    return spoken_length(" ".join(longest))
+
+
+def word_count(text: str) -> int:
+    return len(WORDS.findall(unicodedata.normalize("NFKC", text)))
+
+
+def _syllables(word: str) -> int:
+    if word.isascii() and word.isalpha() and not (word.isupper() and len(word) > 1):
+        groups = len(VOWELS.findall(word.lower()))
+        silent = word.lower().endswith("e") and not word.lower().endswith("le") and groups > 1
+        return max(groups - silent, 1)
+    return max(round(_word_length(word) / SYLLABLE), 1)
 
 
 def _word_length(word: str) -> float:

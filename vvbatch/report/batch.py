@@ -68,6 +68,7 @@ def print_estimate(checked: Mapping[str, Any], file: TextIO | None = None) -> No
             *[("not golden", f"{len(checked['not_golden']):,} lines: {', '.join(checked['not_golden'][:5])}")][
                 : len(checked["not_golden"])
             ],
+            *[("if they fail", f"{n:,} lines go to {model}") for model, n in checked["may_escalate"].items()],
         ],
         file,
     )

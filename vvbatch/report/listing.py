@@ -10,8 +10,11 @@ from vvbatch.report.tables import shortened
 Row = Mapping[str, Any]
 
 BATCH_COLUMNS = ["batch", "state", ">lines", ">done", ">cached", ">failed", ">left", "model", "created"]
-LINE_COLUMNS = ["batch", ">number", "line", "state", "model", ">seconds", "text or error"]
-TAKE_COLUMNS = ["take", "batch", "line", "state", ">attempt", "device", ">seconds", ">rtf", ">LUFS", "created", "error"]
+LINE_COLUMNS = ["batch", ">number", "line", "state", "model", ">seconds", ">score", "text or error"]
+TAKE_COLUMNS = [
+    *("take", "batch", "line", "state", ">attempt", "device", ">seconds", ">rtf", ">LUFS", ">score", "created"),
+    "chosen or error",
+]
 
 
 def batch_cells(row: Row) -> list[object]:
@@ -23,17 +26,19 @@ def batch_cells(row: Row) -> list[object]:
 
 def line_cells(row: Row) -> list[object]:
     told = row["error"] or shortened(row["text"])
-    return [row["batch"], row["number"], row["line"], row["state"], row["model"], figure(row["duration_s"], 2), told]
+    figures = [figure(row["duration_s"], 2), figure(row["score"], 2)]
+    return [row["batch"], row["number"], row["line"], row["state"], row["model"], *figures, told]
 
 
 def take_cells(row: Row) -> list[object]:
     figures = [figure(row["duration_s"], 2), figure(row["rtf"], 3), figure(row["loudness_lufs"], 1)]
+    figures.append(figure(row["score"], 2))
     made = [row["take"], row["batch"], row["line"], row["state"], row["attempt"], row["device"]]
-    return [*made, *figures, when(row["created_at"]), row["error"] or ""]
+    return [*made, *figures, when(row["created_at"]), row["error"] or row["chosen"] or ""]
 
 
 def metric_columns(per_day: bool) -> list[str]:
-    figures = [">takes", ">failed", ">audio s", ">speed", ">rtf", ">rtf p95", ">first chunk s"]
+    figures = [">takes", ">failed", ">audio s", ">speed", ">rtf", ">rtf p95", ">first chunk s", ">score"]
     return [*(["day"] if per_day else []), "profile", "model", "device", "dtype", *figures]
 
 
@@ -42,8 +47,9 @@ def metric_cells(per_day: bool) -> Callable[[Row], list[object]]:
         what = [*([row["day"]] if per_day else []), row["profile"], row["model"], row["device"], row["dtype"]]
         failed = None if row["fail_rate"] is None else f"{row['fail_rate']:.1%}"
         first = figure(row["first_chunk_s_median"], 2)
+        score = figure(row["score_median"], 2)
         rtf = [figure(row["rtf_median"], 3), figure(row["rtf_p95"], 3)]
-        return [*what, row["takes"], failed, figure(row["audio_s"], 1), figure(row["speed"], 2), *rtf, first]
+        return [*what, row["takes"], failed, figure(row["audio_s"], 1), figure(row["speed"], 2), *rtf, first, score]
 
     return cells
 

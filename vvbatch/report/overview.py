@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from vvbatch.report.batch import count_words
-from vvbatch.report.listing import when
+from vvbatch.report.listing import figure, when
 from vvbatch.report.tables import duration, print_facts, print_table, rate
 
 ALIVE = {True: "alive", False: "silent", None: "unknown"}
@@ -14,20 +14,30 @@ LINES_SHOWN = 40
 
 
 def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """`vvbatch.ledger.overview.overview`, with what the queue's server said as `redis`."""
+    """`vvbatch.ledger.overview.overview`, with what the queue's server said as `redis`, and scheduled `nights`."""
     server, rates = seen["redis"], seen["rates"]
     facts: list[tuple[str, object]] = [
         ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
     ]
+    if seen["supervisor"]:
+        facts.append(("supervisor", f"vvbatch up, process {seen['supervisor']['pid']}"))
+        facts += [("", program_words(each)) for each in seen["supervisor"]["programs"]]
     for model, count in server["lost"].items():
         facts.append(
             ("", f"{count} lines of {model} are missing in the queue: a worker puts them back, or vvbatch resume")
         )
+    for each in seen["queues"]:
+        if each["waiting"] and each.get("served") is False:
+            facts.append(("waiting", unserved(each["model"], each["waiting"])))
     for each in seen["troubles"]:
         facts.append(("trouble", f"{each['trouble']}: {each['lines']} lines of {each['model']} are {each['state']}"))
     if rates["takes"]:
         pace = f"{rate(rates['takes_per_min'])} takes/min, {rate(rates['speed'] or 0)} x real time"
         facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))
+    for each in seen["nights"]:
+        if each["missed"]:
+            told = f"{len(each['missed'])} of suite {each['suite']}, the last due {each['missed'][-1]}"
+            facts.append(("missed nights", told))
     print_facts(facts, file)
     if seen["batches"]:
         rows = [
@@ -70,6 +80,24 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
         print_table(["when", "batch", "line", "error"], rows, title="Newest failures", file=file)
 
 
+def trouble_words(line: Mapping[str, Any]) -> str | None:
+    """`resource 3`: the class of what last went wrong, and how often."""
+    if not line["trouble"]:
+        return None
+    return f"{line['trouble']} {line['troubles'].get(line['trouble'], '')}".strip()
+
+
+def unserved(model: str, count: int) -> str:
+    return f"{count:,} lines for model {model}, of which no worker is running: vvbatch up --workers {model}"
+
+
+def program_words(program: Mapping[str, Any]) -> str:
+    """One program that the supervisor keeps running."""
+    state = f"runs as process {program['pid']}" if program["pid"] else "waits to be started again"
+    ended = f", {program['restarts']} restarts, last exit code {program['last_exit']}" if program["restarts"] else ""
+    return f"{program['name']} {state}{ended}"
+
+
 def left(batch: Mapping[str, Any]) -> str | None:
     if batch["state"] not in ("queued", "rendering"):
         return None
@@ -80,8 +108,12 @@ def print_lines(view: Mapping[str, Any], file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest."""
     urgent = ("failed", "rendering", "queued", "cancelled")
     lines = sorted(view["lines"], key=lambda line: urgent.index(line["state"]) if line["state"] in urgent else 9)
-    rows = [[line["id"], line["state"], line["error"] or line["path"] or ""] for line in lines[:LINES_SHOWN]]
-    print_table(["line", "state", "file or error"], rows, file=file)
+    print_facts([("waiting", unserved(model, count)) for model, count in view.get("unserved", {}).items()], file)
+    rows = [
+        [line["id"], line["state"], figure(line["score"], 2), trouble_words(line), line["error"] or line["path"] or ""]
+        for line in lines[:LINES_SHOWN]
+    ]
+    print_table(["line", "state", ">score", "trouble", "file or error"], rows, file=file)
     if len(lines) > LINES_SHOWN:
         more = f"vvbatch ledger lines {view['batch']} --limit 0"
         print_facts([("", f"and {len(lines) - LINES_SHOWN:,} more: {more}")], file)

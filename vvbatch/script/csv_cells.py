@@ -43,7 +43,7 @@ def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iter
             row = []
         elif len(row) > MAX_CELLS:
             problems.add(
-                source.place(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 12 columns"
+                source.place(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 13 columns"
             )
             return
 

@@ -27,7 +27,7 @@ from vvbatch.script.model import Chapter, Line, Place, Problems, Script, Turn
 from vvbatch.script.source import START, Source
 
 READ = {"text": text, "chapter": title, **READERS}
-COLUMNS = ("text", "id", "chapter", "speaker", "voice", "model", *RANGES)
+COLUMNS = ("text", "id", "chapter", "speaker", "voice", "model", "escalate", *RANGES)
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ ,;\t]*(?:\n|\Z)', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")

@@ -109,6 +109,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "speaker": name("speaker"),
     "voice": name("voice"),
     "model": name("model"),
+    "escalate": name("model"),
     **{key: _number(key) for key in RANGES},
 }
 """The fields of a line besides its text, in YAML and in CSV."""

@@ -89,7 +89,8 @@ class Line:
     seed: int | None = None
     cfg_scale: float | None = None
     steps: int | None = None
-    takes: int = 1
+    takes: int | None = None
+    escalate: str | None = None  # a profile, or `none`
     max_duration_s: float | None = None
     pause_after_s: float = 0.0
     places: Mapping[str, Place] = field(default_factory=dict)  # of each key given for this line or inherited

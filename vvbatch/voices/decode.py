@@ -104,7 +104,7 @@ def _frames(path: Path, container: Any, declared_s: float) -> tuple[NDArray[np.f
     import av
 
     stream = container.streams.audio[0]
-    rate = int(stream.rate or 0)
+    rate = int(getattr(stream, "rate", None) or 0)  # PyAV has none where FFmpeg knows no decoder
     if not rate:
         raise UnusableVoice(f"{path} does not say its sample rate: it is damaged")
     planar = av.AudioResampler(format="fltp", rate=rate)  # the same rate: only the sample format changes

@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 from tests.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch.cli import main
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.workers import worker_started
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger):
 
 
 def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer(ledger):
-    ledger.worker_started("w1", "draft", "host", 1, {"device": "cpu"})
+    worker_started(ledger, "w1", "draft", "host", 1, {"device": "cpu"})
     seen = in_json("status")
     assert seen["redis"]["reachable"] is False
     assert "vvbatch up" in seen["redis"]["error"]

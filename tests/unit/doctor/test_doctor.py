@@ -16,6 +16,7 @@ from tests import hub_cache, ledgers
 from tests.cli import Cli
 from tests.conftest import ROOT
 from vvbatch.doctor import machine
+from vvbatch.ledger.workers import worker_started
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_a_worker_that_died_with_lines_in_hand_is_broken(cli: Cli, home: Path) -
     home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
     ledgers.add_batch(book, "b", ["One."])
-    book.worker_started("w1", "draft", "host", 1, {})
+    worker_started(book, "w1", "draft", "host", 1, {})
     ledgers.begin(book, "b", 1)
     book.close()
     assert "dead with lines in hand: w1" in findings(cli, code=1)["workers"]["value"]

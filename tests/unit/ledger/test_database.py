@@ -263,8 +263,7 @@ def test_numbers_that_json_lacks_are_stored_as_nothing_and_numpys_as_plain_ones(
         ("finite", float("nan"), 0, False),
         ("dc", np.float32(0.5), 1, True),
     ]
-    ledger.close_take(take, Outcome("failed_qc", error="bad", qc=checks))
-    ledger.fail_line(claim, "qc", "bad")
+    ledger.release(claim, "failed", "bad", [(take, Outcome("failed_qc", error="bad", qc=checks))], trouble="qc")
     shown = [(check["value"], check["limit"]) for check in batch_view(ledger, "b")["lines"][0]["qc"]]
     assert shown == [(None, None), (None, 0), (0.5, 1)]
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:

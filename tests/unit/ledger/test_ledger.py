@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from tests.ledgers import add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.cached import cached_takes
 from vvbatch.ledger.queries import batch_view
 from vvbatch.ledger.recovery import abandon
 from vvbatch.profiles import Retries
@@ -10,7 +11,7 @@ from vvbatch.profiles import Retries
 def again(ledger: Ledger, batch: str, of: str) -> None:
     """A batch with the same line, and so the same key, as the first line of another."""
     new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", None, "normal", "/out")
-    ledger.add_batch(new, [planned(1, "One.", of)], {})
+    ledger.add_batch(new, [planned(1, "One.", of)])
 
 
 def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger):
@@ -39,8 +40,8 @@ def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger, clock)
     for batch in ("c", "d"):
         again(ledger, batch, of="b")
     newest = render(ledger, "c", 1, clock, path="/out/new.wav")
-    key = planned(1, "One.", "b").key
-    assert ledger.cached_takes([key])[key].take_id == newest
+    line = planned(1, "One.", "b")
+    assert cached_takes(ledger, [line])[line.key].take_id == newest
     claim = ledger.claim(line_id("d", 1), "w1")
     assert claim is not None
     assert claim.cached is not None
@@ -67,5 +68,5 @@ def test_a_late_result_of_a_worker_that_was_given_up_changes_nothing(ledger):
 def test_an_ended_take_is_ended_once(ledger):
     add_batch(ledger, "b", ["One."])
     _, take = begin(ledger, "b", 1)
-    ledger.close_take(take, good())
-    ledger.close_take(take, good())
+    ledger.close_takes([(take, good())])
+    ledger.close_takes([(take, good())])

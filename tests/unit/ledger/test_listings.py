@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from tests.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine import EngineFacts
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines, list_takes, metrics, moment
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import UnknownBatch, batch_view
+from vvbatch.ledger.schema import baselines, nights, takes, verdicts
+from vvbatch.ledger.workers import worker_started, worker_stopped
 
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
@@ -127,7 +130,7 @@ def test_metrics_count_what_is_rendered_side_by_side_and_leave_out_what_was_canc
         ledger.keep_take(claim, take, good(wall_s=4.0), lambda: None)
     from vvbatch.ledger import Outcome
 
-    ledger.close_take(opened[2][1], Outcome("cancelled"))
+    ledger.close_takes([(opened[2][1], Outcome("cancelled"))])
     (only,) = metrics(ledger, Filter())
     assert (only["speed"], only["rtf_median"], only["fail_rate"]) == (2.0, 1.0, 0.0)
 
@@ -165,9 +168,9 @@ def test_what_is_no_time_is_refused_with_what_would_be(text):
 
 
 def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger, clock):
-    ledger.worker_started("w1", "1.5b", "host", 123, {"device": "cpu", "dtype": "float32"})
-    ledger.worker_started("w2", "draft", "host", 124, {})
-    ledger.worker_stopped("w2")
+    worker_started(ledger, "w1", "1.5b", "host", 123, {"device": "cpu", "dtype": "float32"})
+    worker_started(ledger, "w2", "draft", "host", 124, {})
+    worker_stopped(ledger, "w2")
     add_batch(ledger, "c", ["Seven."], model="1.5b")
     ledger.set_batch_state("c", "paused", only_from=("open",))
     pause_queue(ledger, "draft", "too hot")
@@ -214,6 +217,15 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(ledger, clo
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_is_exported_completely_in_both_formats(ledger, table):
+    with write(ledger.engine) as connection:
+        take = connection.execute(select(takes.c.id).limit(1)).scalar_one()
+        night = {"night_id": "n", "line": "l1", "take_id": take}
+        connection.execute(nights.insert().values(id="n", suite="s", profile="p", state="ended", started_at="now"))
+        blessed = {"suite": "s", "profile": "p", "text": "t", "path": "/b", "sha256": "a", "facts": {"seed": 1}}
+        said = {"blessed_at": "now", "blessed_by": "ada", "why": "good"}
+        connection.execute(baselines.insert().values(id="b", **night, **blessed, **said))
+        judged = {"position": 1, "baseline_id": "b", "verdict": "same", "reasons": [], "measures": {"rate": 0.1}}
+        connection.execute(verdicts.insert().values(**night, **judged))
     lines, cells = io.StringIO(), io.StringIO()
     count = export(ledger, table, "jsonl", lines)
     assert export(ledger, table, "csv", cells) == count > 0

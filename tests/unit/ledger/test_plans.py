@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import event
 
 from tests.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
-from vvbatch.ledger import Ledger, recovery
+from vvbatch.ledger import Ledger, recovery, waiting
+from vvbatch.ledger.cached import cached_takes
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, failures, line_ids
@@ -65,9 +66,9 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: list_lines(ledger, Filter(batch="a", state="failed")),
         lambda ledger: list_takes(ledger, Filter(batch="a")),
         lambda ledger: list_takes(ledger, Filter(limit=5)),
-        lambda ledger: ledger.cached_takes([planned(1, "One.", "a").key]),
-        lambda ledger: ledger.waiting_lines(model="draft"),
-        lambda ledger: recovery.waiting_count(ledger, "draft"),
+        lambda ledger: cached_takes(ledger, [planned(1, "One.", "a")]),
+        lambda ledger: waiting.waiting_lines(ledger, model="draft"),
+        lambda ledger: waiting.waiting_count(ledger, "draft"),
         recovery.rendering_by,
         recovery.unsettled,
     ],

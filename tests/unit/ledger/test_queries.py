@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ledgers import add_batch, begin, fail, line_id, render
+from tests.ledgers import add_batch, begin, fail, line_id, planned, render
 from vvbatch.ledger import CachedTake, NewBatch
 from vvbatch.ledger.queries import (
     UnknownBatch,
@@ -25,7 +25,8 @@ def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
     assert list(view["counts"]) == COUNTS
     assert view["counts"] == dict.fromkeys(COUNTS, 0) | {"total": 2, "queued": 2}
     assert view["lines"][0] == {
-        "id": "l1", "state": "queued", "path": None, "sha256": None, "take": None, "qc": [], "error": None,
+        "id": "l1", "state": "queued", "path": None, "sha256": None, "take": None, "score": None, "chosen": None,
+        "tried": [], "qc": [], "error": None, "trouble": None, "troubles": {},
     }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_a_kept_take_shows_its_file_and_its_checks(ledger, clock):
     take = render(ledger, "b", 2, clock)
     line = batch_view(ledger, "b")["lines"][1]
     assert (line["state"], line["take"], line["path"]) == ("done", take, "/out/a.wav")
-    assert line["qc"][1] == {"name": "dc_offset", "value": 0.001, "limit": 0.01, "ok": True}
+    assert line["qc"][1] == {"name": "dc_offset", "value": 0.001, "limit": 0.01, "ok": True, "weight": 1.0}
     assert [check["name"] for check in line["qc"]] == ["finite", "dc_offset", "peak_dbfs"]
 
 
@@ -54,16 +55,18 @@ def test_a_failed_line_shows_its_last_take_and_the_reason(ledger):
     last = fail(ledger, "b", 1, "silence 1.0 (limit 0.8)")
     line = batch_view(ledger, "b")["lines"][0]
     assert (line["take"], line["error"]) == (last, "silence 1.0 (limit 0.8)")
-    assert line["qc"] == [{"name": "silence", "value": 1.0, "limit": 0.8, "ok": False}]
+    assert line["qc"] == [{"name": "silence", "value": 1.0, "limit": 0.8, "ok": False, "weight": 1.0}]
 
 
 def test_a_cached_line_shows_the_checks_of_the_take_that_it_was_made_of(ledger, clock):
     add_batch(ledger, "b", ["One."])
     take = render(ledger, "b", 1, clock)
-    from tests.ledgers import planned
-
     again = NewBatch("c", "t", "c.yaml", "f", None, "normal", "/out")
-    ledger.add_batch(again, [planned(1, "One.", "b")], {"l1": (CachedTake(take, "/out/a.wav", "a" * 64), "/out/c.wav")})
+    ledger.add_batch(again, [planned(1, "One.", "b")])
+    claim = ledger.claim(line_id("c", 1), "w1")
+    assert claim is not None
+    assert claim.cached == CachedTake(take, "/out/a.wav", "a" * 64)
+    assert ledger.keep_cached(claim, claim.cached, "/out/c.wav", lambda: None)
     view = batch_view(ledger, "c")
     assert view["lines"][0]["state"] == "cached"
     assert len(view["lines"][0]["qc"]) == 3

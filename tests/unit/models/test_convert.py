@@ -67,12 +67,19 @@ def test_the_memory_said_without_torch_is_what_the_engine_asks_for(tmp_path: Pat
 
     for layout in ("original", "transformers"):
         folder = tiny_model.make(tmp_path / layout, layout)
-        where = device.Place(torch.device("cpu"), torch.float16, torch.float32)
-        assert memory.of_snapshot(folder, "float16", 3) == device.needed_bytes(Checkpoint(folder), where, 3)
+        cpu, checkpoint = torch.device("cpu"), Checkpoint(folder)
+        for dtype, where in (
+            ("float16", device.Place(cpu, torch.float16, torch.float32)),
+            ("int8", device.Place(cpu, torch.bfloat16, torch.bfloat16, int8=True)),
+        ):
+            assert memory.of_snapshot(folder, dtype, 3) == device.needed_bytes(checkpoint, where, 3)
+        assert memory.of_snapshot(folder, "int8", 3) < memory.of_snapshot(folder, "bfloat16", 3)
 
 
-def test_this_cpus_bfloat16_is_known_without_torch() -> None:
+def test_this_cpus_bfloat16_and_int8_are_known_without_torch() -> None:
     from vvbatch import machine
     from vvbatch.engine.vibevoice import device
+    from vvbatch.engine.vibevoice.ops import int8_products
 
     assert machine.bfloat16_on_cpu() == device.bfloat16_on_cpu()
+    assert ("avx512_vnni" in machine.cpu_flags()) == int8_products()

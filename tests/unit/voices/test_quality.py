@@ -142,7 +142,9 @@ def test_a_truncated_voice_fails_with_declared_and_actual_frames(tmp_path, carte
     file.write_bytes(file.read_bytes()[:-100_000])
     found = report("half", file)
     assert not found["ok"] and "half.wav" in found["error"]
-    assert found["checks"][0] == {"name": "frames", "value": len(carter) - 50_000, "limit": len(carter), "ok": False}
+    assert found["checks"][0] == {
+        "name": "frames", "value": len(carter) - 50_000, "limit": len(carter), "ok": False, "weight": 1.0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("data", [b"", b"not audio at all", b"RIFF\x24\0\0\0WAVE"])
@@ -150,7 +152,7 @@ def test_what_cannot_be_read_fails_with_the_reason(tmp_path, data):
     (tmp_path / "odd.wav").write_bytes(data)
     found = report(None, tmp_path / "odd.wav")
     assert not found["ok"] and "odd.wav" in found["error"]
-    assert found["checks"][-1] == {"name": "readable", "value": 0.0, "limit": 1.0, "ok": False}
+    assert found["checks"][-1] == {"name": "readable", "value": 0.0, "limit": 1.0, "ok": False, "weight": 1.0}
 
 
 def test_a_voice_that_is_not_levelled_or_not_24_khz_fails_as_a_voice_and_passes_as_a_recording(tmp_path, carter):

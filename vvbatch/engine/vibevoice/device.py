@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import torch
 
 from vvbatch.engine import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
-from vvbatch.engine.vibevoice.ops import packs
+from vvbatch.engine.vibevoice.ops import int8_products, packs
+from vvbatch.machine import peak_memory
 from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.bfloat16,  # of everything but the weights of the large products
+}
 
 
 @dataclass(frozen=True)
 class Place:
     """`language` is the language model's dtype, `audio` the one of the diffusion head, the tokenizers and the
-    connectors."""
+    connectors. With `int8` the large products of language model and head have int8 weights."""
 
     device: torch.device
     language: torch.dtype
     audio: torch.dtype
+    int8: bool = False
 
     @property
     def dtype(self) -> str:
-        return str(self.language).removeprefix("torch.")
+        return "int8" if self.int8 else str(self.language).removeprefix("torch.")
 
 
 def available(device: str) -> bool:
@@ -61,11 +65,27 @@ def place(profile: Profile) -> Place:
             f"profile {profile.name!r} asks for {' or '.join(wanted)}: this machine has none of them; "
             "add `fallback: [cpu]` to the profile or choose another model"
         )
-    dtype = DTYPES[profile.dtype]
-    if device == "cpu" and dtype != torch.float32:
-        dtype = torch.bfloat16 if bfloat16_on_cpu() else torch.float32
+    dtype = profile.dtype
+    if device == "cpu" and dtype in ("bfloat16", "float16"):
+        dtype = "bfloat16" if bfloat16_on_cpu() else "float32"
+    return exactly(device, dtype)
+
+
+def exactly(device: str, dtype: str) -> Place:
+    """What is asked for and nothing else. Raises EngineUnavailable."""
+    if not available(device):
+        raise EngineUnavailable(f"this machine has no {device}")
+    int8 = dtype == "int8"
+    if int8 and (device != "cpu" or not int8_products()):
+        raise EngineUnavailable(
+            f"int8 needs a CPU with AVX-512 VNNI, this is {device if device != 'cpu' else 'another'}:"
+            " choose the bfloat16 or float32 profile of the same model"
+        )
+    numbers = DTYPES[dtype]
+    if int8 and not bfloat16_on_cpu():
+        numbers = torch.float32
     # float16 overflows in the diffusion head and the tokenizers; bfloat16 has float32's range.
-    return Place(torch.device(device), dtype, torch.float32 if dtype == torch.float16 else dtype)
+    return Place(torch.device(device), numbers, torch.float32 if numbers == torch.float16 else numbers, int8)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -96,15 +116,11 @@ def needed_bytes(checkpoint: Checkpoint, where: Place, slots: int) -> int:
     position: int = (
         text.num_hidden_layers * 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
     )
-    return memory_needed(checkpoint.shapes, position, language, audio, slots)
+    return memory_needed(checkpoint.shapes, position, language, audio, slots, where.int8)
 
 
 def peak_bytes() -> int:
     """The most memory that this process has held, in bytes."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux' ru_maxrss begins with what the parent process held
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_memory()

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import VibeVoiceConfig
 
-from vvbatch.engine.vibevoice.ops import Linear, rms
+from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms
 
 Weights = Callable[[str], Tensor]
 
@@ -69,8 +69,8 @@ def advance(stage: Stage, x: Tensor, estimate: Tensor, before: Tensor | None) ->
 class DiffusionHead:
     """v-prediction for conditional and unconditional rows, and the loop that makes a latent of it."""
 
-    def __init__(self, weights: Weights, config: VibeVoiceConfig, slots: int, like: Tensor) -> None:
-        """`like` gives dtype and device."""
+    def __init__(self, weights: Weights, config: VibeVoiceConfig, slots: int, like: Tensor, int8: bool) -> None:
+        """`like` gives dtype and device, `int8` whether the layers' weights are held and multiplied as int8."""
         head, name = config.diffusion_head_config, "model.diffusion_head"
         dtype, device = like.dtype, like.device
         self.slots, self.size, self.eps, self.layers = (
@@ -86,13 +86,16 @@ class DiffusionHead:
         def linear(part: str, rows: int = 2 * slots) -> Linear:
             return Linear(weights(f"{name}.{part}.weight"), None, dtype, device, rows)
 
+        def large(part: str) -> Linear | Int8Linear:
+            return Int8Linear(weights(f"{name}.{part}.weight"), None, dtype, 2 * slots) if int8 else linear(part)
+
         self.time = (linear("timestep_proj.fc1"), linear("timestep_proj.fc2"))
         self.condition, self.enter = linear("cond_proj"), linear("noisy_images_proj", slots)
         self.norms = [weights(f"{name}.layers.{index}.norm.weight").to(device, dtype) for index in range(self.layers)]
-        self.modulate = [linear(f"layers.{index}.linear") for index in range(self.layers)]
-        self.gate = [linear(f"layers.{index}.ffn.gate_proj") for index in range(self.layers)]
-        self.up = [linear(f"layers.{index}.ffn.up_proj") for index in range(self.layers)]
-        self.down = [linear(f"layers.{index}.ffn.down_proj") for index in range(self.layers)]
+        self.modulate = [large(f"layers.{index}.linear") for index in range(self.layers)]
+        self.gate = [large(f"layers.{index}.ffn.gate_proj") for index in range(self.layers)]
+        self.up = [large(f"layers.{index}.ffn.up_proj") for index in range(self.layers)]
+        self.down = [large(f"layers.{index}.ffn.down_proj") for index in range(self.layers)]
         self.modulate_last, self.leave = linear("final_layer.linear_1"), linear("final_layer.linear_2")
         self._schedules: dict[int, tuple[list[Stage], Tensor]] = {}
 

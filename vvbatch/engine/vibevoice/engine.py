@@ -68,10 +68,10 @@ class VibeVoiceEngine:
         self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
 
     @classmethod
-    def open(cls, profile: Profile, cache: Path) -> VibeVoiceEngine:
-        """Load the profile's model. Raises EngineUnavailable."""
+    def open(cls, profile: Profile, cache: Path, where: devices.Place | None = None) -> VibeVoiceEngine:
+        """Load the profile's model, `where` the profile says if nobody else does. Raises EngineUnavailable."""
         require_ready(profile, cache / "models")
-        where = devices.place(profile)
+        where = where or devices.place(profile)
         folder = snapshot(profile.model.repo, profile.model.revision)
         tokens = Tokens(tokenizer_folder(profile, folder))
         checkpoint = Checkpoint(folder)
@@ -91,6 +91,7 @@ class VibeVoiceEngine:
             device=str(where.device),
             dtype=where.dtype,
             details={
+                "language_dtype": str(where.language).removeprefix("torch."),
                 "audio_dtype": str(where.audio).removeprefix("torch."),
                 "requested": f"{profile.device}/{profile.dtype}",
                 "slots": profile.slots,
@@ -325,6 +326,7 @@ class VibeVoiceEngine:
             "frames": line.frames,
             "tokens": len(line.tokens),
             "prompt_tokens": len(line.prompt),
+            "reach_max_step": line.tokens_left <= 0 and runaway,
             "prefix_cached": line.prefix_cached,
             "first_chunk_s": line.first_chunk_s,
             "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": line.request.steps},

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import VibeVoiceConfig
 
-from vvbatch.engine.vibevoice.ops import Linear, rms
+from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms
 
 Weights = Callable[[str], Tensor]
 
@@ -48,9 +48,11 @@ class KeyValues:
 
 
 class Layer:
-    def __init__(self, weights: Weights, name: str, dtype: torch.dtype, device: torch.device, rows: int) -> None:
-        def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
-            return Linear(weight, bias, dtype, device, rows)
+    def __init__(
+        self, weights: Weights, name: str, dtype: torch.dtype, device: torch.device, rows: int, int8: bool
+    ) -> None:
+        def linear(weight: Tensor, bias: Tensor | None = None) -> Linear | Int8Linear:
+            return Int8Linear(weight, bias, dtype, rows) if int8 else Linear(weight, bias, dtype, device, rows)
 
         def get(part: str) -> Tensor:
             return weights(f"{name}.{part}")
@@ -69,8 +71,8 @@ class Layer:
 class LanguageModel:
     """Qwen2 with its weights packed for `2 * slots` rows."""
 
-    def __init__(self, weights: Weights, config: VibeVoiceConfig, slots: int, like: Tensor) -> None:
-        """`like` gives dtype and device."""
+    def __init__(self, weights: Weights, config: VibeVoiceConfig, slots: int, like: Tensor, int8: bool) -> None:
+        """`like` gives dtype and device, `int8` whether the products' weights are held and multiplied as int8."""
         text, name = config.text_config, "model.language_model"
         self.dtype, self.device = like.dtype, like.device
         self.size, self.eps = text.hidden_size, text.rms_norm_eps
@@ -78,7 +80,7 @@ class LanguageModel:
         self.head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         self.embedding = weights(f"{name}.embed_tokens.weight").to(like.device, like.dtype, copy=True)
         self.layers = [
-            Layer(weights, f"{name}.layers.{index}", like.dtype, like.device, 2 * slots)
+            Layer(weights, f"{name}.layers.{index}", like.dtype, like.device, 2 * slots, int8)
             for index in range(text.num_hidden_layers)
         ]
         self.norm = weights(f"{name}.norm.weight").to(like.device, like.dtype, copy=True)

@@ -46,11 +46,11 @@ class VibeVoice:
         self.latent_size = int(config.audio_config.hidden_size)
         language = torch.empty(0, dtype=place.language, device=place.device)
         audio = torch.empty(0, dtype=place.audio, device=place.device)
-        self.language = LanguageModel(weights, config, slots, language)
+        self.language = LanguageModel(weights, config, slots, language, place.int8)
         name = "model.language_model.embed_tokens" if config.text_config.tie_word_embeddings else "lm_head"
         rows = weights(f"{name}.weight")[torch.tensor(choices)]
         self.choices = rows.to(place.device, torch.float32, copy=True)
-        self.head = DiffusionHead(weights, config, slots, audio)
+        self.head = DiffusionHead(weights, config, slots, audio, place.int8)
         self.acoustic = Connector(weights, "model.multi_modal_projector", slots, audio)
         self.semantic = Connector(weights, "model.semantic_connector", slots, audio)
         self.scaling = float(weights("model.latent_scaling_factor"))

@@ -1,0 +1,222 @@
+"""How well quality control tells spoilt takes from clean ones: `python -m bench.quality`, or `make calibrate`.
+
+The draft voice reads sentences, every fault of `bench.faults` is made on some of them, and all are judged with the
+draft profile's limits. By default on the even lines of `quality_sentences.txt`, which no limit was chosen on; `--odd`
+shows on the others what each check measured, to choose limits by. Writes the table into docs/quality.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from bench.faults import RATE, SPOILT, Samples
+from vvbatch import profiles, qc
+from vvbatch.ears import Ears, Heard
+from vvbatch.engine import Chunk, Manner, Request, Turn, Voice
+from vvbatch.engine.draft import DraftEngine
+from vvbatch.qc import Check
+
+SENTENCES = Path(__file__).with_name("quality_sentences.txt")
+PAGE = Path(__file__).parent.parent / "docs" / "quality.md"
+BEGIN, END = "<!-- made by `make calibrate` -->\n", "<!-- end -->"
+RATES = (1.0, 1.1, 0.92)  # the clean takes' speaking rates, one round of the sentences after the other
+OTHER_VOICES = (4.0, -4.0, 6.0, -5.0)  # semitones
+BATCH = 8
+PLAIN = Manner()
+
+Speak = Callable[[list[tuple[str, Manner, int]]], Iterable[Samples]]
+Takes = list[tuple[str, Samples]]
+"""What each take should say, and what is heard."""
+
+
+@dataclass
+class Judged:
+    """What became of the takes of one kind."""
+
+    name: str
+    takes: int = 0
+    by_signal: int = 0
+    by_any: int = 0
+    by_check: Counter[str] = field(default_factory=Counter)
+
+    def add(self, signal: Sequence[Check], heard: Sequence[Check]) -> None:
+        off = [check.name for check in (*signal, *heard) if not check.ok]
+        self.takes += 1
+        self.by_signal += not all(check.ok for check in signal)
+        self.by_any += bool(off)
+        self.by_check.update(off)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Of a batch: the checks of each take without and with models, and the CPU seconds that they took."""
+
+    signal: list[list[Check]]
+    heard: list[list[Check]]
+    signal_s: float
+    heard_s: float
+    audio_s: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clean", type=int, default=120, help="clean takes")
+    parser.add_argument("--each", type=int, default=35, help="takes of each fault")
+    parser.add_argument("--odd", action="store_true", help="measure the sentences that limits may be chosen on")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    wanted = parser.parse_args()
+    lines = [line for line in SENTENCES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    texts = lines[4::2] if wanted.odd else lines[5::2]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(wanted.jobs, get_context("spawn"), open_process) as pool,
+    ):
+        prompt = Path(folder, "prompt.wav")  # the voice to be heard, in sentences that are not judged
+        spoken = pool.map(read, [(text, PLAIN, 1) for text in lines[:4]])
+        soundfile.write(prompt, np.concatenate(list(spoken)), RATE)
+        takes = takes_of(lambda asked: pool.map(read, asked), texts, wanted.clean, wanted.each)
+        judged, verdicts = judge_all(takes, prompt, pool)
+    found = f"{table(judged)}\n{cost(verdicts)}\n"
+    print(found)
+    if wanted.odd:
+        print(measured(judged, verdicts))
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, after = page.partition(BEGIN)
+    PAGE.write_text(before + BEGIN + found + END + after.partition(END)[2], encoding="utf-8")
+    clean, faulty = judged[0], judged[1:]
+    caught = sum(kind.by_any for kind in faulty) / sum(kind.takes for kind in faulty)
+    sys.exit(not (caught >= 0.95 and clean.by_any <= 0.02 * clean.takes))
+
+
+class Reader:
+    """The draft voice."""
+
+    def __init__(self) -> None:
+        self._engine = DraftEngine(profiles.load("draft"))
+
+    def read(self, text: str, manner: Manner = PLAIN, seed: int = 1) -> Samples:
+        voice = Voice("joe", Path("joe.wav"), "0" * 64, manner)
+        self._engine.admit(Request("take", (Turn(0, text),), (voice,), seed, 1.3, 10))
+        chunks: list[Samples] = []
+        while found := [event.samples for event in self._engine.step() if isinstance(event, Chunk)]:
+            chunks += found
+        return np.concatenate(chunks)
+
+
+def takes_of(speak: Speak, texts: Sequence[str], clean: int, each: int) -> Iterator[tuple[str, Takes]]:
+    """Kinds of takes, the clean ones first, in batches."""
+    rng = np.random.default_rng(1)
+    wanted = [
+        (texts[number % len(texts)], Manner(rate=RATES[number // len(texts) % 3]), number)
+        for number in range(max(clean, each))
+    ]
+    others = [(text, Manner(pitch=OTHER_VOICES[number % 4]), number) for text, _, number in wanted[:each]]
+    samples = list(speak(wanted + others))
+    speech = [(text, heard) for (text, _, _), heard in zip(wanted, samples[: len(wanted)], strict=True)]
+    yield from in_batches("clean", speech[:clean])
+    for place, (name, spoil) in enumerate(SPOILT.items()):
+        chosen = [speech[(place * 7 + number) % len(speech)] for number in range(each)]
+        yield from in_batches(name, [(text, spoil(heard, text, rng)) for text, heard in chosen])
+    yield from in_batches("other words", [(speech[number][0], speech[number - 1][1]) for number in range(each)])
+    other = [(text, heard) for (text, _, _), heard in zip(others, samples[len(wanted) :], strict=True)]
+    yield from in_batches("wrong voice", other)
+
+
+def in_batches(name: str, takes: Takes) -> Iterator[tuple[str, Takes]]:
+    for at in range(0, len(takes), BATCH):
+        yield name, takes[at : at + BATCH]
+
+
+def judge_all(
+    kinds: Iterator[tuple[str, Takes]], prompt: Path, pool: ProcessPoolExecutor
+) -> tuple[list[Judged], list[tuple[str, Verdicts]]]:
+    """The kinds' outcomes, and every batch's verdicts."""
+    judged: dict[str, Judged] = {}
+    asked: list[tuple[str, Future[Verdicts]]] = [(name, pool.submit(judge, takes, prompt)) for name, takes in kinds]
+    verdicts = []
+    for name, future in asked:
+        found = future.result()
+        verdicts.append((name, found))
+        for signal, heard in zip(found.signal, found.heard, strict=True):
+            judged.setdefault(name, Judged(name)).add(signal, heard)
+        kind = judged[name]
+        print(f"{name}: {kind.by_any} of {kind.takes} failed", *kind.by_check.most_common(4), file=sys.stderr)
+    return list(judged.values()), verdicts
+
+
+ears: Ears
+reader: Reader
+
+
+def open_process() -> None:
+    global ears, reader
+    ears, reader = Ears.open(threads=1), Reader()
+
+
+def read(asked: tuple[str, Manner, int]) -> Samples:
+    return reader.read(*asked)
+
+
+def judge(takes: Takes, prompt: Path) -> Verdicts:
+    limits, begun = profiles.load("draft").qc, time.process_time()
+    signal = [qc.judge(samples, RATE, text, limits) for text, samples in takes]
+    between = time.process_time()
+    heard = ears.hear([Heard(samples, RATE, text, prompt, limits) for text, samples in takes])
+    audio_s = sum(len(samples) for _, samples in takes) / RATE
+    return Verdicts(signal, heard, between - begun, time.process_time() - between, audio_s)
+
+
+def table(judged: Sequence[Judged]) -> str:
+    rows = ["| takes | number | failed | without models | mostly by |", "|---|---:|---:|---:|---|"]
+    for kind in judged:
+        by = ", ".join(f"{name} {count}" for name, count in kind.by_check.most_common(3))
+        any_share, signal_share = kind.by_any / kind.takes, kind.by_signal / kind.takes
+        rows.append(f"| {kind.name} | {kind.takes} | {any_share:.1%} | {signal_share:.1%} | {by} |")
+    faulty = judged[1:]
+    total = sum(kind.takes for kind in faulty)
+    caught, signal = (sum(getattr(kind, each) for kind in faulty) / total for each in ("by_any", "by_signal"))
+    rows.append(f"| **all faults** | {total} | **{caught:.1%}** | {signal:.1%} | |")
+    return "\n".join(rows) + "\n"
+
+
+def cost(verdicts: Sequence[tuple[str, Verdicts]]) -> str:
+    takes = sum(len(batch.signal) for _, batch in verdicts)
+    signal_s, heard_s, audio_s = (
+        sum(getattr(batch, each) for _, batch in verdicts) for each in ("signal_s", "heard_s", "audio_s")
+    )
+    return (
+        f"Cost for each second of audio, in takes of {audio_s / takes:.1f} s, {BATCH} at a time, one thread: without "
+        f"models {1000 * signal_s / audio_s:.1f} ms, all models {heard_s / audio_s:.2f} s of one core."
+    )
+
+
+def measured(judged: Sequence[Judged], verdicts: Sequence[tuple[str, Verdicts]]) -> str:
+    """Each check's quantiles by kind: 0, 5, 50, 95, 100 %."""
+    rows = []
+    for kind in judged:
+        values: dict[str, list[float]] = {}
+        for name, batch in verdicts:
+            for check in (check for checks in (*batch.signal, *batch.heard) for check in checks):
+                if name == kind.name:
+                    values.setdefault(check.name, []).append(check.value)
+        for check_name, found in values.items():
+            quantiles = " ".join(f"{each:9.3f}" for each in np.percentile(found, (0, 5, 50, 95, 100)))
+            rows.append(f"{kind.name:16} {check_name:20} {quantiles}")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

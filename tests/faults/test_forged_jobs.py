@@ -1,0 +1,157 @@
+"""Whoever can write to the queue's server, and what a worker makes of it."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import pickle
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+from rq import Queue
+from rq.job import Callback, Job
+from rq.serializers import JSONSerializer
+
+from tests.conftest import wait_until
+from tests.faults.conftest import Night
+from vvbatch.queue import RENDER_LINE
+
+OWNED = "owned"
+
+
+@pytest.fixture
+def night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
+    """With a module in the workers' path that leaves a file when it is imported, and when it is called."""
+    (night.folder / "intruder.py").write_text(
+        f"from pathlib import Path\nOWNED = Path({str(night.folder / OWNED)!r})\nOWNED.touch()\n"
+        "def call(*words, **names):\n    OWNED.touch()\n"
+        "class Gift:\n    def __reduce__(self):\n        return call, ()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(night.folder), prepend=":")
+    return night
+
+
+def queue_of(night: Night, name: str = "ready") -> Queue:
+    return Queue(name, connection=night.redis(), serializer=JSONSerializer)
+
+
+def push(queue: Queue, **record: str | bytes) -> None:
+    """A job's record as somebody would write it who does not use rq."""
+    job = Job.create(RENDER_LINE, args=("nobody-00001",), connection=queue.connection, serializer=JSONSerializer)
+    job.origin = queue.name
+    job.save()
+    queue.connection.hset(job.key, mapping=record)
+    queue.push_job_id(job.id)
+
+
+def worker_goes_on(night: Night) -> None:
+    """It renders what is honest, does not die, and no code of the intruder ran."""
+    worker = night.worker()
+    batch = night.submit("An honest line of text.")
+    assert night.ended(batch)["counts"]["done"] == 1
+    assert queue_of(night).count == 0
+    assert worker.poll() is None
+    assert not (night.folder / OWNED).exists()
+    assert len(night.rows("SELECT id FROM takes")) == 1
+    night.is_whole(batch)
+
+
+@pytest.mark.parametrize("function", ["intruder.call", "os.system", "jobs.render.keep_best", "builtins.eval"])
+def test_no_other_function_is_called(night: Night, function: str):
+    queue_of(night).enqueue(function, f"touch {night.folder / OWNED}")
+    worker_goes_on(night)
+
+
+def test_no_argument_but_a_lines_id_is_taken(night: Night):
+    queue = queue_of(night)
+    for words, names in ([("a", "b"), {}], [(), {}], [({"path": "/etc"},), {}], [("nobody-1",), {"out": "/tmp"}]):
+        queue.enqueue(RENDER_LINE, args=words, kwargs=names)
+    queue.enqueue(RENDER_LINE, "../../etc/passwd")
+    worker_goes_on(night)
+
+
+def test_callbacks_that_a_job_names_are_not_even_imported(night: Night):
+    queue = queue_of(night)
+    callback = Callback("intruder.call")
+    called = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
+    queue.enqueue(RENDER_LINE, "nobody-00001", **called)  # ends well: nobody wants that line
+    queue.enqueue("os.system", "true", **called)  # is refused
+    abandoned = Job.create(
+        RENDER_LINE, args=("nobody-00002",), connection=queue.connection, serializer=JSONSerializer, **called
+    )
+    abandoned.origin = queue.name
+    abandoned.set_status("started")
+    abandoned.save()
+    queue.connection.zadd(queue.started_job_registry.key, {f"{abandoned.id}:1": 1})  # as its worker had died
+    worker_goes_on(night)
+    wait_until(lambda: abandoned.get_status() == "failed", timeout=60)
+    assert not (night.folder / OWNED).exists()
+
+
+def test_no_webhook_is_called(night: Night):
+    class Catcher(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            (night.folder / OWNED).touch()
+            self.send_response(200)
+            self.end_headers()
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Catcher) as catcher:
+        threading.Thread(target=catcher.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{catcher.server_port}/"
+        hooks = [{"url": url, "job_status": status, "method": "POST"} for status in ("finished", "failed")]
+        push(queue_of(night), webhooks=json.dumps(hooks))
+        worker_goes_on(night)
+        catcher.shutdown()
+
+
+def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(night.folder))
+    import intruder
+
+    gift = pickle.dumps(intruder.Gift())
+    (night.folder / OWNED).unlink()
+    push(queue_of(night), data=zlib.compress(gift), meta=gift, result=gift)
+    push(queue_of(night), meta=gift, result=gift)
+    worker_goes_on(night)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"status": "no such"},
+        {"created_at": "yesterday"},
+        {"timeout": "soon"},
+        {"data": b"\x00\xff"},
+        {"data": zlib.compress(b'["jobs.render.render_line", null, 7, 8]')},
+        {"dependency_ids": "{"},
+        {"success_callback_name": b"\xff\xfe"},
+        {"ttl": "9" * 400},
+    ],
+)
+def test_a_record_that_makes_no_sense_is_passed_over(night: Night, record: dict[str, str | bytes]):
+    push(queue_of(night), **record)
+    worker_goes_on(night)
+
+
+def test_a_worker_renders_no_line_of_another_model(night: Night):
+    batch = night.submit("This is for another engine.", model="ready2", title="Other")
+    ((line_id,),) = night.rows("SELECT id FROM lines")
+    queue_of(night).enqueue(RENDER_LINE, line_id)
+    worker = night.worker()
+    wait_until(lambda: queue_of(night).count == 0)
+    honest = night.submit("An honest line of text.")
+    night.ended(honest)
+    assert night.rows(f"SELECT state, attempt FROM lines WHERE batch_id = '{batch}'") == [("queued", 0)]
+    assert worker.poll() is None
+    night.worker("ready2")
+    assert night.ended(batch)["counts"]["done"] == 1
+    assert [name for (name,) in night.rows("SELECT profile FROM takes ORDER BY created_at")] == ["ready", "ready2"]
+    night.is_whole(batch, honest)
+
+
+def test_a_forged_line_id_cannot_lead_a_file_out_of_the_output_folder(night: Night):
+    queue_of(night).enqueue(RENDER_LINE, f"{night.folder}/elsewhere")
+    worker_goes_on(night)
+    assert {file for file in Path(night.folder).rglob("*.wav") if not file.is_relative_to(night.out)} == set()

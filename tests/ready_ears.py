@@ -1,0 +1,45 @@
+"""A listener whose verdicts are ready at once: `python -m tests.ready_ears words`, in the place of `vvbatch.ears`.
+
+What it hears is steered by words in the text: `mumbled` fails the check `wer`, `deafening` ends the process with
+SIGKILL, `puzzling` cannot be judged, `awaited` is answered when the file $READY_EARS_GO is there.
+
+READY_EARS_LOG is a file that gets a line for each take that is heard: its id and the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from vvbatch.ears.wire import Answer, Ask, read_ask, write
+from vvbatch.qc.check import at_most
+
+
+def answer(ask: Ask) -> Answer:
+    words = (ask.text or "").casefold()
+    if file := os.environ.get("READY_EARS_LOG"):
+        with Path(file).open("a") as log:
+            log.write(f"{ask.id} {os.getpid()}\n")
+    if "deafening" in words:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while "awaited" in words and not Path(os.environ["READY_EARS_GO"]).exists():
+        time.sleep(0.02)
+    if "puzzling" in words:
+        return Answer(id=ask.id, error="ValueError: nothing can be made of it")
+    wrong = 0.8 if "mumbled" in words else 0.02
+    return Answer(id=ask.id, checks=[at_most("wer", wrong, 0.25, {"missing": ["word"]})])
+
+
+def main() -> int:
+    pipe = sys.stdout.buffer
+    write(pipe, Answer(ready={"ready ears": "1"}))
+    while (found := read_ask(sys.stdin.buffer)) is not None:
+        write(pipe, answer(found[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

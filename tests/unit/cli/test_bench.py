@@ -1,0 +1,154 @@
+"""`vvbatch bench` as a person calls it: the reports' keys, and what is said of bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.cli import Cli
+from tests.vibevoice import voice
+
+LAYERS = {"language", "diffusion", "decoder", "encoder"}
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    import torch
+
+    threads = torch.get_num_threads()
+    yield Cli()
+    torch.set_num_threads(threads)
+
+
+def test_engine_reports_speed_parts_and_memory(cli: Cli, tiny: Path) -> None:
+    words = ("bench", "engine", "--shape", str(tiny), "--slots", "1,2", "--frames", "2", "--rounds", "1")
+    report = cli.json(*words, "--threads", "1")
+    assert report.keys() == {"shape", "dtype", "machine", "results"}
+    assert [result["slots"] for result in report["results"]] == [1, 2]
+    for result in report["results"]:
+        assert result.keys() == {"slots", "speed", "step_s", "parts", "peak_bytes", "ratio"}
+        assert result["parts"].keys() == LAYERS
+        assert result["ratio"] is None
+        assert result["speed"] == pytest.approx(result["slots"] * 3200 / 24000 / result["step_s"])
+
+
+def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Path) -> None:
+    words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--rounds", "2")
+    report = cli.json(*words, "--threads", "1", "--vs", "transformers")
+    assert [one["batch"] for one in report["transformers"]] == [1, 2]
+    for one in report["transformers"]:
+        assert one.keys() == {"batch", "speed", "step_s"}
+    assert report["results"][0]["ratio"] > 0
+
+
+def test_engine_tells_what_long_contexts_cost(cli: Cli, tiny: Path) -> None:
+    words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--threads", "1")
+    report = cli.json(*words, "--context", "300,5000")
+    assert report.keys() == {"shape", "dtype", "machine", "contexts"}
+    assert [(one["slots"], one["context"]) for one in report["contexts"]] == [(2, 300), (2, 5000)]
+    for one in report["contexts"]:
+        assert {"step_s", "step_cpu_s", "speed", "growth_cpu_s", "admission_steps"} < one.keys()
+        assert one["parts"].keys() == LAYERS
+        assert 0 < one["load_peak_bytes"] <= one["peak_bytes"]
+    assert "positions" not in cli(*words, "--context", "300").stdout.splitlines()[0]
+
+
+def test_the_contexts_are_really_that_long(tiny: Path) -> None:
+    from vvbatch.bench import contexts, speed
+
+    engine, _ = speed.build(speed.Setup(str(tiny), "float32", "cpu", 2, 1, None), 2)
+    seen: list[tuple[int, int]] = []
+    step = engine.model.language.step
+    engine.model.language.step = lambda x, rows: seen.append(tuple(cache.length for _, cache in rows)) or step(x, rows)
+    contexts.at(engine, 700, 2)
+    assert [lengths for lengths in seen if min(lengths) >= 700][:2] == [(700, 700, 701, 701), (701, 701, 702, 702)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, or a model's folder"),
+        (("engine", "--slots", "0"), 2, "must be at least 1"),
+        (("engine", "--slots", "many"), 2, "give numbers with commas between"),
+        (("engine", "--frames", "1"), 2, "--frames"),
+        (("engine", "--dtype", "int3"), 2, "--dtype"),
+        (("engine", "--device", "cuda:99"), 3, "this machine has no cuda:99"),
+        (("engine", "--context", "-1"), 2, "must be at least 1"),
+        (("engine", "--context", "9", "--vs", "transformers"), 2, "leave out --vs"),
+        (("parity", "nowhere"), 2, "nowhere"),
+    ],
+)
+def test_bad_input_is_named(cli: Cli, words: tuple[str, ...], code: int, said: str) -> None:
+    assert said in cli("bench", *words, code=code).output
+
+
+def test_a_folder_without_a_model_or_without_expected_outputs_is_named(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    assert "config.json is missing" in cli("bench", "engine", "--shape", str(tmp_path), code=3).output
+    assert "expected.npz is missing" in cli("bench", "parity", str(tiny), code=3).output
+    (tmp_path / "expected.npz").write_bytes(b"no archive")
+    assert "expected.npz cannot be read" in cli("bench", "parity", str(tmp_path), code=3).output
+    np.savez(tmp_path / "expected.npz", other=np.zeros(3))
+    assert "expected.npz holds no case" in cli("bench", "parity", str(tmp_path), code=3).output
+    np.savez(tmp_path / "expected.npz", one_input_ids=np.zeros(3))
+    assert "expected.npz lacks one_tokens" in cli("bench", "parity", str(tmp_path), code=3).output
+
+
+def test_parity_holds_an_engine_against_recorded_outputs(cli: Cli, tmp_path: Path) -> None:
+    """The recording is the engine's own at 1 slot: what is tested is that a difference is seen."""
+    from tests import tiny_model
+    from vvbatch.bench import parity
+
+    folder = tiny_model.make(tmp_path / "model", calm=True)
+    voice(folder, "v1", 3)
+    ids = record(folder)
+    report = cli.json("bench", "parity", str(folder))
+    assert report.keys() == {"folder", "dtype", "cases"}
+    assert [(case["case"], case["slots"], case["tokens_equal"]) for case in report["cases"]] == [
+        ("one", 1, True),
+        ("one", 4, True),
+    ]
+    assert {"tokens_equal", "latents_max_err", "audio_max_err"} < report["cases"][0].keys()
+    assert report["cases"][0]["latents_max_err"] == report["cases"][0]["audio_max_err"] == 0
+    assert report["cases"][1]["latents_max_err"] < 2e-2
+    assert parity.read_expected(folder / "expected.npz")["one"].input_ids == ids
+    with np.load(folder / "expected.npz") as data:
+        changed = dict(data)
+    changed["one_tokens"] = changed["one_tokens"] + 1
+    changed["one_latents"] = changed["one_latents"] + 0.5
+    np.savez(folder / "expected.npz", **changed)
+    report = cli.json("bench", "parity", str(folder), code=1)
+    assert not report["cases"][0]["tokens_equal"]
+    assert report["cases"][0]["latents_max_err"] == pytest.approx(0.5)
+
+
+def record(folder: Path) -> list[int]:
+    """Write expected.npz with what the engine makes of one line with v1.wav."""
+    from vvbatch.bench import parity
+    from vvbatch.engine import Chunk, Finished, Request, Turn, Voice
+    from vvbatch.engine.vibevoice import VibeVoiceEngine
+
+    file = folder / "v1.wav"
+    import hashlib
+
+    spoken = Voice("v1", file, hashlib.sha256(file.read_bytes()).hexdigest())
+    engine = VibeVoiceEngine.open(parity.profile(folder, 1, "float32"), folder / "cache")
+    engine.keep_latents = True
+    asked = Request("one", (Turn(0, "So it is."),), (spoken,), parity.SEED, parity.CFG_SCALE, parity.STEPS)
+    line, chunks, ended = engine.start(asked, max_tokens=parity.MAX_TOKENS), [], False
+    while not ended:
+        for event in engine.step():
+            chunks += [event.samples] if isinstance(event, Chunk) else []
+            ended |= isinstance(event, Finished)
+    ids = parity.ids(line.prompt)
+    np.savez(
+        folder / "expected.npz",
+        one_input_ids=np.array(ids)[None],
+        one_tokens=np.array(line.tokens),
+        one_latents=np.array([latent.numpy() for latent in line.latents]),
+        one_audio=np.concatenate(chunks),
+    )
+    return ids

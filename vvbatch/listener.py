@@ -1,0 +1,204 @@
+"""The models that listen to takes, in a process of their own beside the worker: `submit` a take, `poll` for verdicts.
+
+The process is niced and has few threads, so that it hardly slows the engine's step. Nothing here waits for it but
+`start`. When it dies or stands still it is started again, and what it had in hand is asked once more, one take at a
+time, so that a take on which it dies fails alone: with an `error` instead of checks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from vvbatch.ears import EarsUnavailable
+from vvbatch.ears.wire import Answer, Ask, read_answer, write
+from vvbatch.profiles import Listen, QcLimits
+from vvbatch.qc.check import Check
+
+START_S = 120.0  # until the models are loaded
+STILL_S = 120.0  # without an answer, and …
+STILL_S_PER_S = 10.0  # … for each second of audio in hand, a listener counts as standing still
+TIMES_ASKED = 2
+BOUND = Path(__file__).with_name("bound.py")
+
+log = logging.getLogger("vvbatch.listener")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was heard of a take: its checks, or why there are none."""
+
+    take_id: str
+    checks: tuple[Check, ...] = ()
+    error: str | None = None
+
+
+@dataclass
+class Asked:
+    ask: Ask
+    samples: NDArray[np.float32] = field(repr=False)
+    times: int = 0
+
+
+class Listener:
+    """One thread's: `submit`, `poll` and `close` are called by the same."""
+
+    def __init__(self, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> None:
+        self._argv = [*(program or (sys.executable, "-m", "vvbatch.ears")), *listen]
+        self._threads = threads
+        self._in_hand: dict[str, Asked] = {}  # sent, in the order of sending
+        self._again: list[Asked] = []  # were in hand when a process ended
+        self._spent: list[Verdict] = []
+        self._child: Child | None = None
+        self._heard_of = time.monotonic()
+        self.versions: dict[str, str] = {}
+
+    @classmethod
+    def start(cls, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> Listener:
+        """Start the process and wait until its models are loaded. Raises EarsUnavailable."""
+        listener = cls(listen, threads, program)
+        child = listener._child = Child(listener._argv, threads)
+        try:
+            answer = child.answers.get(timeout=START_S)
+        except queue.Empty:
+            listener.close()
+            raise EarsUnavailable(f"the listener was not ready after {START_S:.0f} s") from None
+        if answer is None or answer.ready is None:
+            listener.close()
+            raise EarsUnavailable((answer and answer.unavailable) or "the listener ended at its start: see the log")
+        listener.versions = answer.ready
+        return listener
+
+    @property
+    def waiting(self) -> int:
+        """Takes without a verdict yet."""
+        return len(self._in_hand) + len(self._again) + len(self._spent)
+
+    def submit(
+        self,
+        take_id: str,
+        samples: NDArray[np.float32],
+        text: str | None,
+        voice: Path | None,
+        limits: QcLimits,
+        sample_rate: int = 24_000,
+    ) -> None:
+        """Ask for a verdict on finite, mono samples (frames,), which must not be changed until it is there."""
+        ask = Ask(
+            id=take_id,
+            frames=len(samples),
+            sample_rate=sample_rate,
+            text=text,
+            voice=str(voice) if voice else None,
+            limits=limits,
+        )
+        asked = Asked(ask, samples)
+        if self._again:  # its turn comes after theirs
+            self._again.append(asked)
+        else:
+            self._send(asked)
+
+    def poll(self) -> list[Verdict]:
+        """The verdicts that have come since the last call; never waits."""
+        verdicts, self._spent = self._spent, []
+        while self._child and not self._child.answers.empty():
+            self._heard_of = time.monotonic()
+            answer = self._child.answers.get()
+            if answer is None:
+                self._lost(f"it ended with {self._child.process.wait()}")
+            elif answer.unavailable:
+                log.error("the listener cannot start again: %s", answer.unavailable)
+            elif answer.id and (asked := self._in_hand.pop(answer.id, None)):
+                checks = tuple(answer.checks or ())
+                verdicts.append(Verdict(asked.ask.id, checks, answer.error))
+        if self._child and self._stands_still():
+            self._lost("it stood still")
+        if self._again and not self._in_hand:
+            self._send(self._again.pop(0))
+        return verdicts
+
+    def forget(self, take_id: str) -> None:
+        """No verdict is wanted any more."""
+        self._in_hand.pop(take_id, None)
+        self._again = [asked for asked in self._again if asked.ask.id != take_id]
+        self._spent = [verdict for verdict in self._spent if verdict.take_id != take_id]
+
+    def close(self) -> None:
+        """End the process; what it has in hand gets no verdict."""
+        if self._child:
+            self._child.end()
+            self._child = None
+        self._in_hand.clear()
+        self._again.clear()
+
+    def _send(self, asked: Asked) -> None:
+        if not self._in_hand:
+            self._heard_of = time.monotonic()
+        asked.times += 1
+        self._in_hand[asked.ask.id] = asked
+        if self._child is None:
+            self._child = Child(self._argv, self._threads)
+        self._child.asks.put((asked.ask, asked.samples))
+
+    def _stands_still(self) -> bool:
+        audio_s = sum(asked.ask.frames / asked.ask.sample_rate for asked in self._in_hand.values())
+        return bool(self._in_hand) and time.monotonic() - self._heard_of > STILL_S + STILL_S_PER_S * audio_s
+
+    def _lost(self, why: str) -> None:
+        """The process is gone, or is ended: what it had in hand is asked again, or has had its chances."""
+        log.error("the listener is started again, with %d takes in hand: %s", len(self._in_hand), why)
+        if self._child:
+            self._child.end()
+            self._child = None
+        asked, self._in_hand = list(self._in_hand.values()), {}
+        spent = [one for one in asked if one.times >= TIMES_ASKED]
+        self._spent += [Verdict(one.ask.id, (), f"the listener was lost twice: {why}") for one in spent]
+        self._again = [one for one in asked if one.times < TIMES_ASKED] + self._again
+
+
+class Child:
+    """The process, with a thread for each of its pipes: neither a full pipe nor an empty one holds the worker up."""
+
+    def __init__(self, argv: Sequence[str], threads: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "VVBATCH_LISTENER_THREADS": str(threads)},
+            start_new_session=True,  # Ctrl-C in the terminal is for the worker
+        )
+        self.asks: queue.SimpleQueue[tuple[Ask, NDArray[np.float32]] | None] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+        assert self.process.stdin and self.process.stdout
+        for target, pipe in ((self._write, self.process.stdin), (self._read, self.process.stdout)):
+            threading.Thread(target=target, args=(pipe,), name="listener", daemon=True).start()
+
+    def end(self) -> None:
+        self.asks.put(None)
+        self.process.kill()
+        self.process.wait()
+
+    def _write(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), pipe:  # the reader tells that it is gone
+            while (asked := self.asks.get()) is not None:
+                write(pipe, *asked)
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError, msgspec.DecodeError), pipe:
+            while (answer := read_answer(pipe)) is not None:
+                self.answers.put(answer)
+        self.answers.put(None)

@@ -1,0 +1,44 @@
+"""Pace: how fast a take is spoken, against the other takes of its batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vvbatch.qc.check import Check, at_most
+from vvbatch.qc.text import syllables
+
+ENOUGH = 8  # takes, before one can stand out of them
+SHORTEST = 5  # syllables: a shorter text has no pace to speak of
+USUAL = 0.05  # standard deviation of log pace that is never taken for less
+
+
+@dataclass
+class Pace:
+    """The good takes of one voice and model so far. Feed it those that were kept, ask it about each new one."""
+
+    logs: list[float] = field(default_factory=list)
+
+    def add(self, speech_s: float, text: str) -> None:
+        """A take whose speech lasts `speech_s` seconds from first to last sound."""
+        if (log := _log_pace(speech_s, text)) is not None:
+            self.logs.append(log)
+
+    def check(self, speech_s: float, text: str, limit: float) -> Check | None:
+        """`pace`: robust standard deviations from the median of log seconds per syllable; None with too few takes.
+
+        |x - median| / max(1.4826 * median(|x_i - median|), USUAL)
+        """
+        log = _log_pace(speech_s, text)
+        if log is None or len(self.logs) < ENOUGH:
+            return None
+        middle = float(np.median(self.logs))
+        spread = max(1.4826 * float(np.median(np.abs(np.array(self.logs) - middle))), USUAL)
+        usual = {"s_per_syllable": round(float(np.exp(log)), 3), "median": round(float(np.exp(middle)), 3)}
+        return at_most("pace", abs(log - middle) / spread, limit, usual)
+
+
+def _log_pace(speech_s: float, text: str) -> float | None:
+    count = syllables(text)
+    return float(np.log(speech_s / count)) if count >= SHORTEST and speech_s > 0 else None

@@ -1,0 +1,97 @@
+"""What a take's spectrum shows: how far up it goes, and whether it says the same thing twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW_S, STEP_S = 0.04, 0.02
+BAND_HZ = 200.0
+WITHIN = 1e-6  # 60 dB under the strongest band
+BANDS = 24  # of the mel scale, for likeness
+HIGHEST_HZ = 7_600.0
+LOOK = 2  # steps that are averaged into a look (40 ms): likeness needs no more
+SEGMENT = 20  # looks (0.8 s) that are compared with another place
+FURTHEST = 750  # looks (30 s) between the two
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The longest passage that occurs twice, in seconds; 0 if none does."""
+
+    length_s: float = 0.0
+    first_s: float = 0.0
+    second_s: float = 0.0
+
+
+def power(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    """Power spectra (steps, bins) of Hann windows, STEP_S apart."""
+    size, step = round(WINDOW_S * sample_rate), max(round(STEP_S * sample_rate), 1)
+    padded = np.pad(samples, (0, max(size - len(samples), 0)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::step]
+    spectra: NDArray[np.float32] = np.abs(np.fft.rfft(frames * np.hanning(size).astype(np.float32), axis=1)) ** 2
+    return spectra
+
+
+def bandwidth_hz(spectra: NDArray[np.float32], sample_rate: int) -> float:
+    """The frequency up to which the louder half's mean spectrum, in bands of 200 Hz, lies within 60 dB of its top."""
+    totals = spectra.sum(axis=1)
+    mean = spectra[totals >= np.median(totals)].mean(axis=0, dtype=np.float64)
+    width = max(round(BAND_HZ * WINDOW_S), 1)
+    if len(mean) < width:
+        return 0.0
+    bands = mean[: len(mean) // width * width].reshape(-1, width).mean(axis=1)
+    (within,) = np.nonzero(bands > bands.max() * WITHIN)
+    return float(min((within[-1] + 1) * width / WINDOW_S, sample_rate / 2)) if len(within) else 0.0
+
+
+def repeat(spectra: NDArray[np.float32], sample_rate: int, likeness_limit: float) -> Repeat:
+    """The longest passage of at least 0.8 s that comes again, by the correlation of mel spectra along a diagonal."""
+    shape = _shape(spectra, sample_rate)
+    if len(shape) < 2 * SEGMENT:
+        return Repeat()
+    longest = Repeat()
+    for lag in range(SEGMENT, min(len(shape) - SEGMENT, FURTHEST) + 1):
+        likeness = np.einsum("ij,ij->i", shape[lag:], shape[:-lag])
+        totals = np.concatenate([[0.0], np.cumsum(likeness)])
+        means = (totals[SEGMENT:] - totals[:-SEGMENT]) / SEGMENT
+        alike = np.flatnonzero(means > likeness_limit)
+        if len(alike):
+            runs = np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1)
+            run = max(runs, key=len)
+            # The same place may not count as its own repeat: a passage is at most as long as the lag.
+            length_s = min(len(run) - 1 + SEGMENT, lag) * LOOK * STEP_S
+            if length_s > longest.length_s:
+                longest = Repeat(
+                    length_s, *(round(float(place) * LOOK * STEP_S, 2) for place in (run[0], run[0] + lag))
+                )
+    return longest
+
+
+def _shape(spectra: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    """Log mel bands (looks, BANDS) less the take's mean, each of length 1; silent looks are 0 and like nothing."""
+    looks = spectra[: len(spectra) // LOOK * LOOK].reshape(-1, LOOK, spectra.shape[1]).mean(axis=1)
+    bands = looks @ _mel(spectra.shape[1], sample_rate)
+    if not len(bands):
+        return np.zeros((0, BANDS), np.float32)
+    totals = bands.sum(axis=1)
+    logs = np.log(bands + max(float(bands.max()) * 1e-5, 1e-30))
+    loud = totals > np.percentile(totals, 95) * 1e-4
+    logs -= logs[loud].mean(axis=0) if loud.any() else 0.0
+    logs -= logs.mean(axis=1, keepdims=True)  # how loud it is says nothing about what is said
+    logs /= np.linalg.norm(logs, axis=1, keepdims=True) + 1e-9
+    shape: NDArray[np.float32] = (logs * loud[:, None]).astype(np.float32)
+    return shape
+
+
+def _mel(bins: int, sample_rate: int) -> NDArray[np.float32]:
+    """Triangles (bins, BANDS), evenly spaced in mel = 2595 log10(1 + f / 700)."""
+    top = 2595 * np.log10(1 + min(HIGHEST_HZ, sample_rate / 2) / 700)
+    centres = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1)
+    hertz = np.arange(bins)[:, None] / WINDOW_S
+    rising = (hertz - centres[:-2]) / (centres[1:-1] - centres[:-2])
+    falling = (centres[2:] - hertz) / (centres[2:] - centres[1:-1])
+    mel: NDArray[np.float32] = np.clip(np.minimum(rising, falling), 0.0, None).astype(np.float32)
+    return mel
