@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types bench clean faults storm fuzz audit recovery
+.PHONY: demo test lint types bench calibrate clean faults storm fuzz audit recovery
 
 demo: $(VENV)/.draft
 	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
@@ -49,6 +49,10 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# How well quality control finds faults, on draft speech: the table in docs/quality.md (ten minutes).
+calibrate: $(VENV)/.dev
+	$(BIN)/python -m bench.quality
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench.main_job

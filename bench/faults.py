@@ -49,10 +49,15 @@ def truncated(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
 
 
 def last_word_cut(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """Without its last word, faded out and followed by silence as if it were the end."""
+    """Without its last word, faded out and followed by silence as if it were the end.
+
+    Cut where it is quietest: the last word of a sentence is up to twice as long as its letters say.
+    """
     first, last = edges(speech)
-    share = (len(text.split()[-1]) + 0.5) / len(text)
-    kept = speech[: last - int(share * (last - first))].copy()
+    share = (len(text.split()[-1]) + 0.5) / len(text) * (last - first)
+    window = speech[last - int(2.0 * share) : last - int(0.9 * share)]
+    levels = np.convolve(np.square(window), np.ones(RATE // 50), "same")
+    kept = speech[: last - int(2.0 * share) + int(np.argmin(levels))].copy()
     kept[-480:] *= np.linspace(1, 0, 480, dtype=np.float32)
     return np.concatenate([kept, speech[last:]])
 

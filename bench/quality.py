@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -36,6 +36,7 @@ OTHER_VOICES = (4.0, -4.0, 6.0, -5.0)  # semitones
 BATCH = 8
 PLAIN = Manner()
 
+Speak = Callable[[list[tuple[str, Manner, int]]], Iterable[Samples]]
 Takes = list[tuple[str, Samples]]
 """What each take should say, and what is heard."""
 
@@ -78,11 +79,15 @@ def main() -> None:
     wanted = parser.parse_args()
     lines = [line for line in SENTENCES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     texts = lines[4::2] if wanted.odd else lines[5::2]
-    reader = Reader()
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(wanted.jobs, get_context("spawn"), open_process) as pool,
+    ):
         prompt = Path(folder, "prompt.wav")  # the voice to be heard, in sentences that are not judged
-        soundfile.write(prompt, np.concatenate([reader.read(text) for text in lines[:4]]), RATE)
-        judged, verdicts = judge_all(takes_of(reader, texts, wanted.clean, wanted.each), prompt, wanted.jobs)
+        spoken = pool.map(read, [(text, PLAIN, 1) for text in lines[:4]])
+        soundfile.write(prompt, np.concatenate(list(spoken)), RATE)
+        takes = takes_of(lambda asked: pool.map(read, asked), texts, wanted.clean, wanted.each)
+        judged, verdicts = judge_all(takes, prompt, pool)
     found = f"{table(judged)}\n{cost(verdicts)}\n"
     print(found)
     if wanted.odd:
@@ -111,28 +116,23 @@ class Reader:
         return np.concatenate(chunks)
 
 
-def takes_of(reader: Reader, texts: Sequence[str], clean: int, each: int) -> Iterator[tuple[str, Takes]]:
+def takes_of(speak: Speak, texts: Sequence[str], clean: int, each: int) -> Iterator[tuple[str, Takes]]:
     """Kinds of takes, the clean ones first, in batches."""
     rng = np.random.default_rng(1)
-    speech: Takes = []
-    for number in range(max(clean, each)):
-        text, manner = texts[number % len(texts)], Manner(rate=RATES[number // len(texts) % 3])
-        speech.append((text, reader.read(text, manner, number)))
-        if number % BATCH == BATCH - 1:
-            yield "clean", speech[number + 1 - BATCH : min(number + 1, clean)]
-    yield "clean", speech[len(speech) // BATCH * BATCH : clean]
+    wanted = [
+        (texts[number % len(texts)], Manner(rate=RATES[number // len(texts) % 3]), number)
+        for number in range(max(clean, each))
+    ]
+    others = [(text, Manner(pitch=OTHER_VOICES[number % 4]), number) for text, _, number in wanted[:each]]
+    samples = list(speak(wanted + others))
+    speech = [(text, heard) for (text, _, _), heard in zip(wanted, samples[: len(wanted)], strict=True)]
+    yield from in_batches("clean", speech[:clean])
     for place, (name, spoil) in enumerate(SPOILT.items()):
         chosen = [speech[(place * 7 + number) % len(speech)] for number in range(each)]
-        yield from in_batches(name, [(text, spoil(samples, text, rng)) for text, samples in chosen])
+        yield from in_batches(name, [(text, spoil(heard, text, rng)) for text, heard in chosen])
     yield from in_batches("other words", [(speech[number][0], speech[number - 1][1]) for number in range(each)])
-    for start in range(0, each, BATCH):
-        yield (
-            "wrong voice",
-            [
-                (text, reader.read(text, Manner(pitch=OTHER_VOICES[place % 4]), place))
-                for place, (text, _) in enumerate(speech[start : min(start + BATCH, each)], start)
-            ],
-        )
+    other = [(text, heard) for (text, _, _), heard in zip(others, samples[len(wanted) :], strict=True)]
+    yield from in_batches("wrong voice", other)
 
 
 def in_batches(name: str, takes: Takes) -> Iterator[tuple[str, Takes]]:
@@ -141,31 +141,33 @@ def in_batches(name: str, takes: Takes) -> Iterator[tuple[str, Takes]]:
 
 
 def judge_all(
-    kinds: Iterator[tuple[str, Takes]], prompt: Path, jobs: int
+    kinds: Iterator[tuple[str, Takes]], prompt: Path, pool: ProcessPoolExecutor
 ) -> tuple[list[Judged], list[tuple[str, Verdicts]]]:
     """The kinds' outcomes, and every batch's verdicts."""
     judged: dict[str, Judged] = {}
-    with ProcessPoolExecutor(jobs, get_context("spawn"), open_ears) as pool:
-        asked: list[tuple[str, Future[Verdicts]]] = [
-            (name, pool.submit(judge, takes, prompt)) for name, takes in kinds if takes
-        ]
-        verdicts = []
-        for name, future in asked:
-            found = future.result()
-            verdicts.append((name, found))
-            for signal, heard in zip(found.signal, found.heard, strict=True):
-                judged.setdefault(name, Judged(name)).add(signal, heard)
-            kind = judged[name]
-            print(f"{name}: {kind.by_any} of {kind.takes} failed", *kind.by_check.most_common(4), file=sys.stderr)
+    asked: list[tuple[str, Future[Verdicts]]] = [(name, pool.submit(judge, takes, prompt)) for name, takes in kinds]
+    verdicts = []
+    for name, future in asked:
+        found = future.result()
+        verdicts.append((name, found))
+        for signal, heard in zip(found.signal, found.heard, strict=True):
+            judged.setdefault(name, Judged(name)).add(signal, heard)
+        kind = judged[name]
+        print(f"{name}: {kind.by_any} of {kind.takes} failed", *kind.by_check.most_common(4), file=sys.stderr)
     return list(judged.values()), verdicts
 
 
 ears: Ears
+reader: Reader
 
 
-def open_ears() -> None:
-    global ears
-    ears = Ears.open(threads=1)
+def open_process() -> None:
+    global ears, reader
+    ears, reader = Ears.open(threads=1), Reader()
+
+
+def read(asked: tuple[str, Manner, int]) -> Samples:
+    return reader.read(*asked)
 
 
 def judge(takes: Takes, prompt: Path) -> Verdicts:

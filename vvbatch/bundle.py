@@ -37,6 +37,9 @@ NEWEST: tuple[tuple[Table, str], ...] = (
     (schema.workers, "started_at"),
     (schema.events, "at"),
     (schema.queues, "paused_at"),
+    (schema.nights, "started_at"),
+    (schema.baselines, "blessed_at"),
+    (schema.schedules, "since"),
 )
 
 

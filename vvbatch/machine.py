@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+import resource
 import shutil
+import socket
 import subprocess
 import sys
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -18,6 +22,57 @@ TOLD = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "b
 """Instruction sets that matter to the engine's speed."""
 BFLOAT16_NEEDS = {"avx512bw", "avx512vl", "avx512dq"}
 """oneDNN multiplies bfloat16 on x86 CPUs with these (in hardware with avx512_bf16 or amx_bf16, else emulated)."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def pin_threads(profile: Profile) -> str:
+    """Set how many threads the libraries of this process use; to be called before one of them is imported."""
+    threads = str(profile.threads or os.cpu_count() or 1)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    return threads
+
+
+@cache
+def identity() -> dict[str, str]:
+    """What the last bits of a render may depend on, besides versions: the processor and its instruction sets."""
+    return {
+        "host": socket.gethostname(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu": cpu_name(),
+        "instruction_sets": " ".join(instruction_sets()),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name as its maker writes it; empty where it cannot be asked."""
+    if sys.platform == "darwin":
+        asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    try:
+        found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
+    except OSError:
+        return ""
+    return found[1].strip() if found else ""
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, in bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux' ru_maxrss begins with what the parent process held
+        return next(int(line.split()[1]) << 10 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most << 10
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What makes a file of an engine's samples, and is no engine's own package."""
+    from vvbatch import __version__
+
+    packages = {name: metadata.version(name) for name in ("numpy", "soundfile")}
+    return {"vvbatch": __version__, "python": platform.python_version(), **packages}
 
 
 @cache

@@ -29,6 +29,11 @@ def worker_program(model: str) -> Program:
     return Program(name=model, argv=[sys.executable, "-m", "workers", model])
 
 
+def nightly_program() -> Program:
+    """What runs the suites that are scheduled."""
+    return Program(name="nightly", argv=[sys.executable, "-m", "workers.nightly"])
+
+
 @dataclass
 class Workers:
     """The workers of one command: one for every model that lines of its batches wait for and nobody serves."""

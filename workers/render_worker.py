@@ -32,6 +32,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import no_longer_wanted
 from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.listener import Listener
+from vvbatch.machine import peak_memory
 from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
@@ -219,7 +220,7 @@ class RenderWorker(BaseWorker):
             flight.chunks.append(event.samples)
             flight.let_hear(event.samples)
         elif isinstance(event, Finished):
-            metrics = {**event.metrics, "lines_at_once": len(self.flights)}
+            metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": len(self.flights)}
             audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
             self.resume(flight, lambda: flight.rendering.send(audio))
         else:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_UNAVAILABLE = 3
 OLD_TEMP_S = 3600.0  # nobody writes one file for that long
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def serve(
@@ -37,15 +36,14 @@ def serve(
     `open_engine` and `listener_program` are given by benchmarks and tests of everything but the models.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    from vvbatch import profiles
+    from vvbatch import machine, profiles
 
     try:
         profile = profiles.load(profile_name)
     except profiles.ProfileError as error:
         return unavailable(error)
     # Before anything imports a library that reads them; and no model library may reach for the network.
-    threads = str(profile.threads or os.cpu_count() or 1)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
     from vvbatch import server
@@ -77,6 +75,7 @@ def serve(
             return unavailable(error)
         clean_up(home, ledger, connection)
         facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+        facts |= {"versions": machine.versions(), "machine": machine.identity()}
         if listener:
             facts["listener"] = listener.versions
         worker_started(ledger, name, profile.name, socket.gethostname(), os.getpid(), facts)

@@ -33,9 +33,12 @@ def test_the_wheel_holds_the_packages_the_profiles_and_the_voices_and_nothing_el
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {str(file.relative_to(ROOT)) for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
-    configs = {f"vvbatch/bundled/configs/{file.name}" for file in (ROOT / "configs").glob("*.yaml")}
+    profiles = (ROOT / "configs").rglob("*.yaml")  # and the suites
+    configs = {f"vvbatch/bundled/configs/{file.relative_to(ROOT / 'configs')}" for file in profiles}
     voices = {f"vvbatch/bundled/voices/{file.name}" for file in (ROOT / "voices").glob("*.wav")}
-    assert "vvbatch/bundled/configs/draft.yaml" in configs and len(voices) >= 4
+    assert {f"vvbatch/bundled/configs/{name}.yaml" for name in ("draft", "regress/draft")} <= configs and len(
+        voices
+    ) >= 4
     data = {
         name for name in names if name.startswith(PACKAGES) and not name.endswith(".py") and "/bundled/" not in name
     }

@@ -18,7 +18,7 @@ from vvbatch.cli.inputs import complete_model
 BATCH_STATES = ("open", "paused", "done", "failed", "cancelled")
 LINE_STATES = ("queued", "rendering", "done", "cached", "failed", "cancelled")
 TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
-TABLES = ("batches", "lines", "takes", "qc_results", "events")
+TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdicts", "baselines")
 
 
 @click.group()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 def up(models: str, log: Path | None) -> None:
     """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
 
+    With suites scheduled (`vvbatch regress schedule`) it runs those as well.
+
     Ctrl-C lets the workers finish what is in flight; a second one puts it back into the queue.
 
     \b
@@ -35,8 +37,10 @@ def up(models: str, log: Path | None) -> None:
     """
     from vvbatch import profiles, server
     from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+    from vvbatch.regress.schedule import scheduled
     from vvbatch.rotating import output_to
-    from vvbatch.session import worker_program
+    from vvbatch.session import nightly_program, worker_program
     from vvbatch.supervisor import Supervisor
 
     names = [profiles.load(name.strip()).name for name in models.split(",") if name.strip()]
@@ -44,6 +48,9 @@ def up(models: str, log: Path | None) -> None:
         raise click.UsageError("--workers names no profile")
     home = Home.from_environment()
     programs = [worker_program(name) for name in names]
+    if scheduled(ledger := Ledger(home.ledger_url)):
+        programs.append(nightly_program())
+    ledger.close()
     output = output_to(log) if log else nullcontext()
     with output, server.own_server(home) as own:
         tell_of_unserved(home, names)

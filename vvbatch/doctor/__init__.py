@@ -44,6 +44,7 @@ def checks() -> list[Check]:
         services.ledger,
         services.workers,
         services.failures,
+        services.missed_nights,
         holdings.profiles,
         holdings.models,
         holdings.voices,

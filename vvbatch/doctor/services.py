@@ -17,6 +17,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
 from vvbatch.ledger.database import open_database, refuse_network_file_system
 from vvbatch.ledger.overview import overview
+from vvbatch.regress import schedule
 
 SAID = 3  # problems that SQLite lists are shown up to this many
 
@@ -167,3 +168,17 @@ def failures(home: Home) -> Iterator[Finding]:
         yield Finding(
             f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}"
         )
+
+
+def missed_nights(home: Home) -> Iterator[Finding]:
+    book = opened(home)
+    if book is None:
+        return
+    with closing(book):
+        rows = schedule.overview(book)
+    for row in rows:
+        count, name = len(row["missed"]), f"nights: {Path(row['suite']).stem}"
+        if count:
+            yield Finding(name, False, f"{count} missed, the last due {row['missed'][-1]}", "vvbatch up")
+        else:
+            yield Finding(name, True, f"none missed, the next is due {row['next']}")

@@ -10,6 +10,9 @@ from typing import Any
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 SAME_SOUND = 0.75  # letters in common from which on a passage counts as said: "light house", "colour", "Sarah"
+OPTIONAL = frozenset({"and"})  # put in and left out at will, between numbers as elsewhere
+LEFT_OUT = 0.5  # the likeness of such a word
+SHORT = 3  # letters: "a" for "I", "or" for "are" say nothing about the take
 SAID = 0.5  # … and a single word: tiny models spell names as they please
 
 
@@ -47,8 +50,7 @@ def spoken_words(text: str) -> list[str]:
 
     spoken = prepare(text, language="en").spoken_text if text.strip() else ""
     words = (word.lower().replace("’", "'") for word in WORD.findall(spoken))
-    # Said or not, between numbers as elsewhere, "and" is the one word that both sides put in and leave out at will.
-    return [word.removesuffix("'s").replace("'", "") for word in words if word != "and"]
+    return [word.removesuffix("'s").replace("'", "") for word in words]
 
 
 def compare(text: Sequence[str], heard: Sequence[str]) -> Wording:
@@ -64,11 +66,15 @@ def compare(text: Sequence[str], heard: Sequence[str]) -> Wording:
             continue
         for i, j in _pairs(text[a:b], heard[c:d]):
             if j is None and i is not None:
-                likeness[a + i] = 0.0
+                likeness[a + i] = LEFT_OUT if text[a + i] in OPTIONAL else 0.0
             elif i is None and j is not None:
-                added.append(heard[c + j])
+                # Where other words were heard, one may have become two ("violins", "by a lens").
+                if heard[c + j] not in OPTIONAL and (tag == "insert" or d - c > 2 * (b - a) + 1):
+                    added.append(heard[c + j])
             elif i is not None and j is not None:
                 likeness[a + i] = alike(text[a + i], heard[c + j])
+                if max(len(text[a + i]), len(heard[c + j])) <= SHORT:
+                    likeness[a + i] = max(likeness[a + i], SAID)
                 if likeness[a + i] < SAID:
                     likeness[a + i] = max(likeness[a + i], 0.01)  # something was said in its place
                     wrong.append((text[a + i], heard[c + j]))

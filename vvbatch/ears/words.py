@@ -36,7 +36,8 @@ CACHED = ("small.en", "small", "base.en", "base")
 BATCH = 8
 HOP_S = 0.01  # of Whisper's spectrogram
 LONGEST_S = 26.0  # of a piece: Whisper has learnt from windows of 30 s, and wants silence at the end
-SILENCE_S = 4.0  # with less after the last word it starts over
+SILENCE_S = 4.0  # with less after the last word it starts over, and sometimes still: then it is asked again
+WINDOW_FRAMES = 3000  # that Whisper has learnt with
 TOKENS_PER_S = 8  # three times of a quick speaker's; more is a model that has lost itself
 TOKENS_OF_A_WORD = 16
 
@@ -85,17 +86,24 @@ class Words:
         by_length = sorted(pieces, key=lambda piece: len(piece[2]))
         for at in range(0, len(by_length), BATCH):
             batch = by_length[at : at + BATCH]
-            for (number, start, _), words in zip(batch, self._hear([piece for _, _, piece in batch]), strict=True):
+            samples = [piece for _, _, piece in batch]
+            heard = self._hear(samples)
+            if doubtful := [place for place, words in enumerate(heard) if says_again(words)]:
+                again = self._hear([samples[place] for place in doubtful], WINDOW_FRAMES)
+                heard = [
+                    again[doubtful.index(place)] if place in doubtful else words for place, words in enumerate(heard)
+                ]
+            for (number, start, _), words in zip(batch, heard, strict=True):
                 found[number] += [
                     Word(word.text, word.start_s + start / RATE, word.end_s + start / RATE, word.probability)
                     for word in words
                 ]
         return [sorted(words, key=lambda word: word.start_s) for words in found]
 
-    def _hear(self, pieces: Sequence[NDArray[np.float32]]) -> list[list[Word]]:
-        """One call of the encoder, the decoder and the aligner for all pieces."""
+    def _hear(self, pieces: Sequence[NDArray[np.float32]], frames: int | None = None) -> list[list[Word]]:
+        """One call of the encoder, the decoder and the aligner for all pieces, in a window of `frames`."""
         longest = max(len(piece) for piece in pieces) / RATE
-        frames = min(int(np.ceil(longest + SILENCE_S) / HOP_S), 3000)
+        frames = frames or min(int(np.ceil(longest + SILENCE_S) / HOP_S), WINDOW_FRAMES)
         features = np.stack([self._features(piece, frames) for piece in pieces])
         encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
         prompt = self._whisper.get_prompt(self._tokenizer, [], without_timestamps=True)
@@ -122,6 +130,13 @@ def judge(wording: Wording, heard: list[Word], take: Heard) -> Iterator[Check]:
     if wording.text:
         yield at_least("first_word", wording.likeness[0], take.limits.word_likeness, {"word": wording.text[0]})
         yield at_least("last_word", wording.likeness[-1], take.limits.word_likeness, {"word": wording.text[-1]})
+
+
+def says_again(words: Sequence[Word]) -> bool:
+    """Three words in a row come twice: in the take, or the model started over in a window that was too short."""
+    plain = [word.text.strip(" .,;:!?").lower() for word in words]
+    runs = [tuple(plain[at : at + 3]) for at in range(len(plain) - 2)]
+    return len(set(runs)) < len(runs)
 
 
 def mostly_ascii(text: str) -> bool:

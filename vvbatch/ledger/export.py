@@ -16,7 +16,7 @@ from vvbatch import store
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import metadata
 
-TABLES = ("batches", "lines", "takes", "qc_results", "events")
+TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdicts", "baselines")
 FORMATS = ("csv", "jsonl")
 ROWS_AT_ONCE = 1000
 

@@ -132,3 +132,29 @@ def scores_and_escalations(connection: Connection) -> None:
         UPDATE takes SET path = NULL WHERE state = 'superseded'
         """,
     )
+
+
+@migration
+def regression_nights(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        CREATE TABLE nights (
+            id TEXT NOT NULL PRIMARY KEY, suite TEXT NOT NULL, profile TEXT NOT NULL,
+            batch_id TEXT REFERENCES batches (id), state TEXT NOT NULL, verdict TEXT, reasons JSON_TYPE,
+            speed JSON_TYPE, facts JSON_TYPE, started_at TEXT NOT NULL, ended_at TEXT, pruned_at TEXT);
+        CREATE INDEX ix_nights_suite ON nights (suite, profile, started_at);
+        CREATE TABLE baselines (
+            id TEXT NOT NULL PRIMARY KEY, suite TEXT NOT NULL, profile TEXT NOT NULL, line TEXT NOT NULL,
+            text TEXT NOT NULL, night_id TEXT NOT NULL REFERENCES nights (id),
+            take_id TEXT NOT NULL REFERENCES takes (id), path TEXT NOT NULL, sha256 TEXT NOT NULL,
+            facts JSON_TYPE NOT NULL, blessed_at TEXT NOT NULL, blessed_by TEXT NOT NULL, why TEXT NOT NULL,
+            retired_at TEXT);
+        CREATE UNIQUE INDEX ux_baselines_one_a_line ON baselines (suite, profile, line) WHERE retired_at IS NULL;
+        CREATE TABLE verdicts (
+            night_id TEXT NOT NULL REFERENCES nights (id), position INTEGER NOT NULL, line TEXT NOT NULL,
+            take_id TEXT REFERENCES takes (id), baseline_id TEXT REFERENCES baselines (id), verdict TEXT NOT NULL,
+            reasons JSON_TYPE NOT NULL, measures JSON_TYPE NOT NULL, PRIMARY KEY (night_id, position));
+        CREATE TABLE schedules (suite TEXT NOT NULL PRIMARY KEY, profile TEXT, cron TEXT NOT NULL, since TEXT NOT NULL)
+        """,
+    )

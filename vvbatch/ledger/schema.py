@@ -212,3 +212,71 @@ queues = Table(
     Column("probe", Text),  # a folder: the queue goes on by itself when it takes files again
     Column("need_bytes", BigInteger),
 )
+
+nights = Table(
+    "nights",  # of a regression suite: one row a run
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("suite", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("batch_id", Text, ForeignKey("batches.id")),
+    Column("state", Text, nullable=False),  # running, ended, interrupted
+    Column("verdict", Text),  # same, equivalent, changed, unblessed, worse
+    Column("reasons", Json),  # of the night as a whole
+    Column("speed", Json),  # medians over its takes
+    Column("facts", Json),  # engine, versions, machine
+    Column("started_at", Text, nullable=False),
+    Column("ended_at", Text),
+    Column("pruned_at", Text),  # when its audio was removed
+    Index("ix_nights_suite", "suite", "profile", "started_at"),
+)
+
+baselines = Table(
+    "baselines",  # blessed takes; never changed but for the time at which another took the place
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("suite", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("line", Text, nullable=False),  # the id in the suite
+    Column("text", Text, nullable=False),
+    Column("night_id", Text, ForeignKey("nights.id"), nullable=False),
+    Column("take_id", Text, ForeignKey("takes.id"), nullable=False),
+    Column("path", Text, nullable=False),  # in the home folder
+    Column("sha256", Text, nullable=False),
+    Column("facts", Json, nullable=False),  # what rendered it: engine, versions, machine, seed, control hash
+    Column("blessed_at", Text, nullable=False),
+    Column("blessed_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("retired_at", Text),
+    Index(
+        "ux_baselines_one_a_line",
+        "suite",
+        "profile",
+        "line",
+        unique=True,
+        sqlite_where=text("retired_at IS NULL"),
+        postgresql_where=text("retired_at IS NULL"),
+    ),
+)
+
+verdicts = Table(
+    "verdicts",  # of a night's lines
+    metadata,
+    Column("night_id", Text, ForeignKey("nights.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("take_id", Text, ForeignKey("takes.id")),
+    Column("baseline_id", Text, ForeignKey("baselines.id")),
+    Column("verdict", Text, nullable=False),
+    Column("reasons", Json, nullable=False),
+    Column("measures", Json, nullable=False),
+)
+
+schedules = Table(
+    "schedules",  # suites that are run by themselves
+    metadata,
+    Column("suite", Text, primary_key=True),
+    Column("profile", Text),
+    Column("cron", Text, nullable=False),
+    Column("since", Text, nullable=False),
+)

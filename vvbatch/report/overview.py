@@ -14,7 +14,7 @@ LINES_SHOWN = 40
 
 
 def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """`vvbatch.ledger.overview.overview`, with what the queue's server said as `redis`."""
+    """`vvbatch.ledger.overview.overview`, with what the queue's server said as `redis`, and scheduled `nights`."""
     server, rates = seen["redis"], seen["rates"]
     facts: list[tuple[str, object]] = [
         ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
@@ -34,6 +34,10 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
     if rates["takes"]:
         pace = f"{rate(rates['takes_per_min'])} takes/min, {rate(rates['speed'] or 0)} x real time"
         facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))
+    for each in seen["nights"]:
+        if each["missed"]:
+            told = f"{len(each['missed'])} of suite {each['suite']}, the last due {each['missed'][-1]}"
+            facts.append(("missed nights", told))
     print_facts(facts, file)
     if seen["batches"]:
         rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vvbatch.script.fields import did_you_mean
 from vvbatch.script.ids import with_ids
@@ -21,7 +22,22 @@ from vvbatch.script.model import (
 )
 from vvbatch.script.source import START, Source, read, title_from
 
-__all__ = ["Chapter", "Line", "Place", "Problem", "Problems", "Script", "ScriptError", "Turn", "did_you_mean", "parse"]
+if TYPE_CHECKING:  # each format's module is imported only for a script of that format
+    from vvbatch.script.nodes import Node
+
+__all__ = [
+    "Chapter",
+    "Line",
+    "Place",
+    "Problem",
+    "Problems",
+    "Script",
+    "ScriptError",
+    "Turn",
+    "did_you_mean",
+    "parse",
+    "parsed_tree",
+]
 
 
 def parse(path: Path) -> Script:
@@ -32,13 +48,24 @@ def parse(path: Path) -> Script:
     problems = Problems()
     source = read(path, problems)
     with suppress(TooManyProblems):
-        script = _parsed(source, problems)
-        chapters = with_ids(script.chapters, problems)
-        if not problems and not any(chapter.lines for chapter in chapters):
-            problems.add(START, "no lines", "a script has at least one line to speak")
+        script = _complete(_parsed(source, problems), problems)
     if problems:
         raise ScriptError(path, problems, source.text)
-    return replace(script, title=script.title or title_from(path), chapters=chapters)
+    return script
+
+
+def parsed_tree(source: Source, root: Node, problems: Problems) -> Script:
+    """The script in a YAML file's tree, of which somebody else has read the other keys. Adds to `problems`."""
+    from vvbatch.script import yaml_script
+
+    return _complete(yaml_script.read_tree(source, root, problems), problems)
+
+
+def _complete(script: Script, problems: Problems) -> Script:
+    chapters = with_ids(script.chapters, problems)
+    if not problems and not any(chapter.lines for chapter in chapters):
+        problems.add(START, "no lines", "a script has at least one line to speak")
+    return replace(script, title=script.title or title_from(script.path), chapters=chapters)
 
 
 def _parsed(source: Source, problems: Problems) -> Script:

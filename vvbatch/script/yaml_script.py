@@ -37,7 +37,12 @@ LINE_KEYS = ("text", "dialogue", *READERS)
 
 def read(source: Source, problems: Problems) -> Script:
     """The script as far as it can be read; lines without an id have an empty one."""
-    return _Reader(source, problems).script(nodes.read(source, problems))
+    return read_tree(source, nodes.read(source, problems), problems)
+
+
+def read_tree(source: Source, root: Node, problems: Problems) -> Script:
+    """`read` of a document that is parsed already."""
+    return _Reader(source, problems).script(root)
 
 
 @dataclass

@@ -64,12 +64,12 @@ def waveform(samples: Floats) -> Pixels:
     return picture
 
 
-def spectrogram(samples: Floats) -> Pixels:
-    """(SPECTRUM, WIDTH, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from loud to dark."""
+def spectrogram(samples: Floats, width: int = WIDTH, height: int = SPECTRUM) -> Pixels:
+    """(height, width, 3): 0 Hz at the bottom, 12 kHz at the top, RANGE_DB from loud to dark."""
     level = 10 * np.log10(spectra(samples) + 1e-12)
     shown = np.clip((level - np.percentile(level, 99.5)) / RANGE_DB + 1.0, 0.0, 1.0)
-    columns = np.linspace(0, len(shown) - 1, WIDTH).round().astype(int)
-    rows = np.linspace(shown.shape[1] - 1, 0, SPECTRUM).round().astype(int)
+    columns = np.linspace(0, len(shown) - 1, width).round().astype(int)
+    rows = np.linspace(shown.shape[1] - 1, 0, height).round().astype(int)
     place = shown[np.ix_(columns, rows)].T * (len(COLOURS) - 1)
     mixed = [np.interp(place, np.arange(len(COLOURS)), COLOURS[:, part]) for part in range(3)]
     return np.stack(mixed, axis=-1).astype(np.uint8)

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.ledgers import FACTS, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.ledger import Outcome
-from vvbatch.ledger.schema import metadata
+from vvbatch.ledger.schema import metadata, nights
 from vvbatch.ledger.sql import query
 
 TEXT = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
@@ -32,6 +32,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     second = again.take
     tried = [{"take": first, "model": "smaller", "seed": 5, "state": "failed_qc", "score": 0.0, "error": "short"}]
     ledger.keep_take(again, second, good(), lambda: None, tried=tried)
+    with ledger.engine.begin() as connection:
+        connection.execute(nights.insert().values(id="n", suite="s", profile="draft", state="ended", started_at="now"))
     ledger.close()
     return ledger.url
 

@@ -6,16 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from tests.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine import EngineFacts
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines, list_takes, metrics, moment
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import UnknownBatch, batch_view
+from vvbatch.ledger.schema import baselines, nights, takes, verdicts
 from vvbatch.ledger.workers import worker_started, worker_stopped
 
 TAKE_KEYS = [
@@ -215,6 +217,15 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(ledger, clo
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_is_exported_completely_in_both_formats(ledger, table):
+    with write(ledger.engine) as connection:
+        take = connection.execute(select(takes.c.id).limit(1)).scalar_one()
+        night = {"night_id": "n", "line": "l1", "take_id": take}
+        connection.execute(nights.insert().values(id="n", suite="s", profile="p", state="ended", started_at="now"))
+        blessed = {"suite": "s", "profile": "p", "text": "t", "path": "/b", "sha256": "a", "facts": {"seed": 1}}
+        said = {"blessed_at": "now", "blessed_by": "ada", "why": "good"}
+        connection.execute(baselines.insert().values(id="b", **night, **blessed, **said))
+        judged = {"position": 1, "baseline_id": "b", "verdict": "same", "reasons": [], "measures": {"rate": 0.1}}
+        connection.execute(verdicts.insert().values(**night, **judged))
     lines, cells = io.StringIO(), io.StringIO()
     count = export(ledger, table, "jsonl", lines)
     assert export(ledger, table, "csv", cells) == count > 0

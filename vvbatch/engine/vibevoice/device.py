@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import torch
@@ -13,6 +10,7 @@ import torch
 from vvbatch.engine import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.ops import int8_products, packs
+from vvbatch.machine import peak_memory
 from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
@@ -125,8 +123,4 @@ def peak_bytes() -> int:
     """The most memory that this process has held, in bytes."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux' ru_maxrss begins with what the parent process held
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_memory()

@@ -86,13 +86,14 @@ class Int8Linear:
         self.bias = None if bias is None else bias.to(dtype)
 
     def _product(self, x: Tensor) -> Tensor:
-        # oneDNN is fast for unsigned inputs alone: 128 stands for 0. NaN and Inf come back through the scale.
-        largest = x.abs().amax(1, keepdim=True).float().clamp_(min=SMALLEST)
-        whole = (x * (127 / largest).to(x.dtype)).round_().clamp_(-127, 127).add_(128).to(torch.uint8)
+        # oneDNN is fast for unsigned inputs alone: 128 stands for 0. The largest becomes 126, so that no rounding in
+        # between leaves the range. NaN and Inf come back through the scale.
+        scale = x.abs().amax(1, keepdim=True).float().clamp_(min=SMALLEST).div_(126).to(x.dtype)
+        whole = (x / scale).round_().add_(128).to(torch.uint8)
         y: Tensor = _onednn.qlinear_pointwise(
             whole, 1.0, 128, self.weight, self.scale, self.zeros, None, 1.0, 0, x.dtype, "none", [], ""
         )
-        return y.mul_(largest / 127)
+        return y.mul_(scale)
 
     def __call__(self, x: Tensor) -> Tensor:
         y = self._product(x)

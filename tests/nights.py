@@ -1,0 +1,76 @@
+"""Nights for tests: lines that were rendered into real files and recorded as a worker does it, without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.ledgers import FACTS, add_batch, begin
+from tests.sounds import speechlike
+from vvbatch import audio, store
+from vvbatch.engine import SAMPLE_RATE
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger, Outcome
+from vvbatch.ledger.workers import worker_started
+from vvbatch.regress import night, nights
+from vvbatch.regress.suite import Settings, Suite
+from vvbatch.script import Script
+
+TEXTS = ("The first line.", "The second line.", "The third line.", "The <b>fourth</b> & last line.")
+MACHINE = {"host": "h", "cpu": "c"}
+
+
+def suite(**settings: Any) -> Suite:
+    path = Path("small.yaml")
+    return Suite("small", path, Script(path, "", "Small & <i>plain</i>", None, None, ()), Settings(**settings))
+
+
+def voice(number: int, **changed: float) -> np.ndarray:
+    samples = speechlike(1.2 + 0.2 * number, seed=number, pitch_hz=changed.get("pitch_hz", 120.0))
+    samples = samples * np.clip(np.linspace(len(samples) / 2400, 0, len(samples)), 0, 1)
+    return (samples * 10 ** (changed.get("gain_db", 0.0) / 20) * 0.5).astype(np.float32)
+
+
+def rendered(
+    ledger: Ledger,
+    home: Home,
+    name: str,
+    sounds: Mapping[int, np.ndarray | None] | None = None,
+    machine: Mapping[str, str] = MACHINE,
+    wall_s: float = 0.6,
+) -> str:
+    """Record a night's batch; `sounds` by line number in place of the usual ones, None for a line that failed."""
+    out = home.folder("regress") / "small" / "nights"
+    nights.begin(ledger, name, "small", "draft")
+    batch = add_batch(ledger, f"night-{name}", TEXTS, out)
+    nights.has_batch(ledger, name, batch)
+    worker = f"w-{name}"
+    facts = {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}}
+    worker_started(ledger, worker, "draft", "h", 1, facts)
+    for number in range(1, len(TEXTS) + 1):
+        samples = (sounds or {}).get(number, voice(number)) if number in (sounds or {}) else voice(number)
+        claim, take_id = begin(ledger, batch, number, worker)
+        if samples is None:
+            failure = Outcome("failed", error="NaN latents at step 7")
+            ledger.release(claim, "failed", failure.error, [(take_id, failure)], trouble="engine")
+            continue
+        path = out / batch / "chapter-01" / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = store.write_atomically(path, audio.wav_bytes(audio.to_pcm16(samples), SAMPLE_RATE))
+        duration_s = len(samples) / SAMPLE_RATE
+        kept = {"path": str(path), "sha256": written.sha256, "size_bytes": written.size}
+        measured = {"duration_s": duration_s, "wall_s": wall_s, "first_chunk_s": 0.1}
+        outcome = Outcome("done", **kept, **measured, metrics={"peak_bytes": 300_000_000})
+        ledger.keep_take(claim, take_id, outcome, lambda: None)
+    ledger.settle(batch)
+    return batch
+
+
+def judged(ledger: Ledger, home: Home, name: str, sounds: Any = None, settings: Any = None, **how: Any) -> str:
+    """A whole night: recorded and judged. Returns its id."""
+    batch = rendered(ledger, home, name, sounds, **how)
+    night.record(suite(**(settings or {})), home, ledger, name, "draft", batch, lambda done, total: None)
+    return name

@@ -1,0 +1,90 @@
+"""What models hear in two takes, as differences; with a listener that knows its answers beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from vvbatch import listener
+from vvbatch.listener import Verdict
+from vvbatch.qc.check import Check
+from vvbatch.regress.hearing import Pair, hear
+
+QUIET, LOUD = np.zeros(2400, np.float32), np.ones(2400, np.float32)
+
+
+class Knowing:
+    """Says of LOUD takes that a word is missing, and fails on takes of the line `odd`."""
+
+    asked: ClassVar[list[str]] = []
+    versions: ClassVar[dict[str, str]] = {"whisper": "tiny.en"}
+
+    @classmethod
+    def start(cls, listen: Any) -> Knowing:
+        return cls()
+
+    def __init__(self) -> None:
+        self.due: list[Verdict] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self.due)
+
+    def submit(self, take_id: str, samples: Any, text: str, voice: Path | None, *_: Any) -> None:
+        Knowing.asked.append(f"{text} {'after' if voice else 'before'}")
+        if text == "odd":
+            self.due.append(Verdict(take_id, (), "the listener was lost twice"))
+            return
+        loud = bool(samples[0])
+        checks = [Check("wer", 0.25 if loud else 0.0, 0.3, True, 1, {"missing": ["snow"]} if loud else None)]
+        checks.append(Check("naturalness", 3.0 if loud else 4.0, 2.5, True))
+        checks.append(Check("music", 0.0, 0.0, True, 0.0, {"not_checked": "too short"}))
+        if voice:
+            checks.append(Check("voice", 0.5 if loud else 1.0, 0.6, True))
+        self.due.append(Verdict(take_id, tuple(checks)))
+
+    def poll(self) -> list[Verdict]:
+        due, self.due = self.due, []
+        return due
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def knowing(monkeypatch: pytest.MonkeyPatch) -> None:
+    Knowing.asked = []
+    monkeypatch.setattr(listener, "Listener", Knowing)
+
+
+def pair(line: str, after: Any = LOUD, sha256: str = "a") -> Pair:
+    return Pair(line, line, sha256, Path("baseline.wav"), QUIET, after)
+
+
+def test_both_takes_are_heard_and_the_difference_told(tmp_path):
+    found = hear([pair("one"), pair("two", QUIET, "b")], ["words"], tmp_path)
+    assert found["one"].measures == {"words": 0.25, "voice": 0.5, "naturalness": 1.0}
+    assert found["one"].told == {"words": "missing: snow"}
+    assert found["two"].measures == {"words": 0.0, "voice": 0.0, "naturalness": 0.0}
+
+
+def test_a_baseline_is_heard_once_and_again_when_its_file_or_the_models_are_others(tmp_path, monkeypatch):
+    hear([pair("one")], ["words"], tmp_path)
+    hear([pair("one")], ["words"], tmp_path)
+    assert Knowing.asked.count("one before") == 1 and Knowing.asked.count("one after") == 2
+    hear([pair("one", sha256="b")], ["words"], tmp_path)
+    monkeypatch.setattr(Knowing, "versions", {"whisper": "small.en"})
+    hear([pair("one")], ["words"], tmp_path)
+    assert Knowing.asked.count("one before") == 3
+
+
+def test_a_take_that_ends_the_listener_is_left_out(tmp_path):
+    assert set(hear([pair("odd"), pair("one")], ["words"], tmp_path)) == {"one"}
+
+
+def test_nothing_to_listen_to_starts_no_listener(tmp_path, monkeypatch):
+    monkeypatch.setattr(Knowing, "start", None)
+    assert hear([], ["words"], tmp_path) == {} == hear([pair("one")], [], tmp_path)

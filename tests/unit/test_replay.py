@@ -1,0 +1,152 @@
+"""A take rendered again from the ledger: equal here, and told what is not when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import soundfile
+from sqlalchemy import update
+
+from tests.cli import Cli
+from tests.ready import ReadyEngine
+from vvbatch import machine, profiles, store, take
+from vvbatch.engine import Chunk, EngineUnavailable, Request
+from vvbatch.engine.draft import DraftEngine
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.database import write
+from vvbatch.ledger.schema import takes, workers
+from vvbatch.ledger.workers import worker_started
+from vvbatch.plan import Wishes, make_plan, request_of
+from vvbatch.replay import UnknownTake, replay
+from vvbatch.script.one import one_line
+from vvbatch.voices import Library
+
+pytest.importorskip("piper")
+
+
+@pytest.fixture
+def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
+    """A take that the draft engine rendered, in the ledger with its file, as a worker does it."""
+    where = Home.from_environment()
+    samples, rate = soundfile.read(profiles.bundled("voices") / "alice.wav", dtype="int16")
+    soundfile.write(where.voices / "mara.wav", samples[: 4 * rate], rate)  # no other voice has its bytes
+    ledger = Ledger(where.ledger_url)
+    profile = profiles.load("draft")
+    plan = make_plan(
+        one_line("The lamp went out at midnight.", voice="mara", seed=7), Library.of(where), Wishes("draft")
+    )
+    ledger.add_batch(NewBatch("b", "t", "s", "f", "draft", "normal", str(tmp_path)), plan.lines)
+    engine = DraftEngine(profile)
+    facts = {**vars(engine.facts), "versions": machine.versions(), "machine": machine.identity()}
+    worker_started(ledger, "w", "draft", "host", 1, facts)
+    claim = ledger.claim("b-00001", "w")
+    assert claim is not None
+    opened = ledger.open_take(claim, claim.request["seed"], engine.facts)
+    assert opened is not None
+    claim, take_id = opened, opened.take
+    request = request_of(claim.request, take_id, claim.request["seed"])
+    outcome, wav = take.encode(take.judge(rendered(engine, request), claim.text, profile.qc))
+    path = tmp_path / "take.wav"
+    written = store.write_atomically(path, wav)
+    outcome = replace(outcome, path=str(path), sha256=written.sha256, size_bytes=written.size)
+    ledger.keep_take(claim, take_id, outcome, lambda: None)
+    return ledger, where, take_id, path
+
+
+def rendered(engine: DraftEngine, request: Request) -> take.Audio:
+    engine.admit(request)
+    chunks = []
+    while True:
+        for event in engine.step():
+            if not isinstance(event, Chunk):
+                return take.Audio(chunks, 0.1, 0.1)
+            chunks.append(event.samples)
+
+
+def test_a_take_comes_out_bit_for_bit_and_the_command_says_so(made, tmp_path):
+    _, _, take_id, path = made
+    out = tmp_path / "again.wav"
+    found = Cli().json("replay", take_id[:6], "--out", str(out))
+    assert (found["take"], found["equal"], found["equal_by"], found["changed"]) == (take_id, True, "sha256", [])
+    assert out.read_bytes() == path.read_bytes()
+    assert "equal, bit for bit" in Cli()("replay", take_id).stdout
+
+
+def test_a_voice_whose_file_was_moved_is_found_by_its_hash(made):
+    _, home, take_id, _ = made
+    (home.voices / "mara.wav").rename(home.voices / "renamed.wav")
+    (home.voices / "mara.wav").write_bytes(b"something else")
+    assert Cli().json("replay", take_id)["equal"]
+
+
+def test_a_voice_that_is_nowhere_is_a_missing_thing(made):
+    _, home, take_id, _ = made
+    (home.voices / "mara.wav").unlink()
+    assert "is gone or changed, and no voice has its sha256" in Cli()("replay", take_id, code=3).output
+
+
+def test_another_seed_is_a_measured_difference_with_exit_1(made):
+    ledger, _, take_id, _ = made
+    with write(ledger.engine) as connection:
+        connection.execute(update(takes).values(seed=8))
+    found = Cli().json("replay", take_id, code=1)
+    assert not found["equal"] and 0.1 < found["difference"]["mel_db"] < 3 and found["changed"] == []
+    assert "not repeatable here" in Cli()("replay", take_id, code=1).stdout
+
+
+def test_what_has_changed_since_is_named_then_and_now(made):
+    ledger, _, take_id, _ = made
+    with write(ledger.engine) as connection:
+        facts = connection.execute(workers.select()).mappings().one()["facts"]
+        facts["details"]["onnxruntime"] = "1.0"
+        facts["machine"]["cpu"] = "Another"
+        connection.execute(update(workers).values(facts=facts))
+        connection.execute(update(takes).values(revision="0.9", control_hash="0" * 64))
+    changed = {each["what"]: each["then"] for each in Cli().json("replay", take_id)["changed"]}
+    assert changed == {
+        "revision": "0.9",
+        "profile or parameters (control hash)": "0" * 64,
+        "onnxruntime": "1.0",
+        "cpu": "Another",
+    }
+
+
+def test_without_the_old_file_only_the_hash_is_compared(made):
+    ledger, home, take_id, path = made
+    path.unlink()
+    assert replay(ledger, home, take_id)[0]["equal"]
+    with write(ledger.engine) as connection:
+        connection.execute(update(takes).values(seed=8))
+    found, _ = replay(ledger, home, take_id)
+    assert not found["equal"] and found["difference"] is None and "cannot be read" in found["note"]
+
+
+def test_a_take_that_kept_no_file_is_compared_by_its_checks(made):
+    ledger, home, take_id, _ = made
+    with write(ledger.engine) as connection:
+        connection.execute(update(takes).values(state="failed_qc", path=None, sha256=None))
+    found, _ = replay(ledger, home, take_id)
+    assert found["equal"] and found["equal_by"] == "checks" and "kept no file" in found["note"]
+
+
+def test_another_engine_is_told_of(made):
+    ledger, home, take_id, _ = made
+    found, _ = replay(ledger, home, take_id, lambda profile, cache: ReadyEngine(profile))
+    assert not found["equal"]
+    assert ("engine", "draft 1", "ready 1") in [tuple(each.values()) for each in found["changed"]]
+
+
+def test_an_unknown_take_is_bad_input_and_a_missing_model_exit_3(made, monkeypatch):
+    ledger, home, take_id, _ = made
+    assert "unknown take 'nothing'" in Cli()("replay", "nothing", code=2).output
+    with pytest.raises(UnknownTake):
+        replay(ledger, home, "")
+
+    def missing(profile, cache):
+        raise EngineUnavailable("no such model: fetch it")
+
+    monkeypatch.setattr(replay, "__defaults__", (missing,))
+    assert "no such model: fetch it" in Cli()("replay", take_id, code=3).output

@@ -1,0 +1,314 @@
+"""regress run, bless, report, schedule: whether last night's renders are as good as the blessed ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vvbatch.cli.common import FAILED, INTERRUPTED, BadInput, Failed, faults, json_option, print_json
+from vvbatch.cli.inputs import model_option
+
+if TYPE_CHECKING:
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+
+LINES_SHOWN = 20
+
+
+def complete_suite(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    from vvbatch.regress import suite
+
+    return [name for name in suite.names() if name.startswith(start)]
+
+
+suite_argument = click.argument("suite", metavar="SUITE", shell_complete=complete_suite)
+night_option = click.option(
+    "--night", default="last", show_default=True, metavar="NIGHT", help="A night's id or its beginning."
+)
+
+
+@click.group()
+def regress() -> None:
+    """Render suites every night, and compare them with blessed takes.
+
+    A suite is a file in configs/regress/, or any suite.yaml: lines, and how much they may change.
+
+    \b
+    Example:  vvbatch regress run draft
+              vvbatch regress bless draft --why "first night, listened to"
+              vvbatch regress report draft --out report.html
+    """
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Home, Ledger]]:
+    """Home and ledger; what is wrong with a suite or a night is bad input."""
+    from vvbatch.cli.control import opened as opened_ledger
+    from vvbatch.regress.nights import UnknownNight
+    from vvbatch.regress.suite import SuiteError
+
+    with opened_ledger() as (home, ledger):
+        try:
+            yield home, ledger
+        except (SuiteError, UnknownNight) as error:
+            raise BadInput(str(error)) from error
+
+
+@regress.command()
+@suite_argument
+@model_option
+@json_option
+@faults
+def run(suite: str, model: str | None, as_json: bool) -> None:
+    """Render a suite anew, at low priority, and compare each line with its blessed take.
+
+    A line is same (bit for bit), equivalent (within all limits), changed, or worse, with the reasons; without a blessed
+    take it is unblessed. Exit 1 if a line or the night is worse, or unblessed.
+
+    \b
+    Example:  vvbatch regress run draft
+              vvbatch regress run my/suite.yaml --model 1.5b --json
+    """
+    from vvbatch import report
+    from vvbatch.regress import night
+    from vvbatch.regress import suite as suites
+    from vvbatch.regress.summary import summary
+    from vvbatch.session import sigterm_as_interrupt
+
+    with opened() as (home, ledger), sigterm_as_interrupt():
+        loaded = suites.load(suite)
+        try:
+            with report.counting("lines compared", quiet=as_json) as count:
+                night_id = night.run(
+                    loaded, home, ledger, model, lambda ids: report.progress(ledger, ids, quiet=as_json), count
+                )
+        except KeyboardInterrupt:
+            click.echo("interrupted: the night is not judged", err=True)
+            sys.exit(INTERRUPTED)
+        except night.AlreadyRuns as error:
+            raise Failed(str(error)) from error
+        found = summary(ledger, loaded.name, night_id)
+    if as_json:
+        print_json(found)
+    else:
+        show(found, suite)
+    if found["verdict"] in ("worse", "unblessed"):
+        sys.exit(FAILED)
+
+
+def show(found: dict[str, Any], word: str) -> None:
+    """Counts, what the night as a whole shows, and the lines that are not as they were."""
+    from vvbatch.report import print_table
+    from vvbatch.report.tables import print_facts, shortened
+
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in found["counts"].items() if count)
+    facts: list[tuple[str, object]] = [("night", found["night"]), ("verdict", found["verdict"]), ("lines", counts)]
+    facts += [("" if number else "because", each["text"]) for number, each in enumerate(found["reasons"])]
+    facts += [("" if number else "not as then", told(each)) for number, each in enumerate(found["changed"])]
+    print_facts(facts)
+    off = [line for line in found["lines"] if line["verdict"] in ("worse", "changed")]
+    off.sort(key=lambda line: line["verdict"] != "worse")
+    if off:
+        rows = [
+            [line["verdict"], shortened(line["text"], 36), "; ".join(each["text"] for each in line["reasons"])]
+            for line in off[:LINES_SHOWN]
+        ]
+        print_table(["verdict", "line", "because"], rows)
+    if len(off) > LINES_SHOWN:
+        click.echo(f"and {len(off) - LINES_SHOWN} more: vvbatch regress report {word}")
+    if found["counts"]["unblessed"]:
+        click.echo("listen to them, then make them the baselines:", err=True)
+        click.echo(f"  vvbatch regress bless {word} --night {found['night']} --why '…'", err=True)
+
+
+def told(change: dict[str, Any]) -> str:
+    return f"{change['what']} {change['then']} -> {change['now']}"
+
+
+@regress.command()
+@suite_argument
+@night_option
+@click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line; may be given again.")
+@click.option("--why", required=True, help="Why these takes are good: what was listened to, or what was changed.")
+@click.option("--who", help="Who says so.  [default: the user who is logged in]")
+@json_option
+@faults
+def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | None, as_json: bool) -> None:
+    """Make a night's takes the ones that later nights are compared with.
+
+    \b
+    Example:  vvbatch regress bless draft --why "first night, all 50 lines listened to"
+              vvbatch regress bless draft --night draft-1a2b3c4d --line 9f2c01d3aa --why "new voice file"
+    """
+    import getpass
+
+    from vvbatch.regress import baseline, nights
+    from vvbatch.regress import suite as suites
+
+    if not why.strip():
+        raise click.UsageError("--why says nothing")
+    with opened() as (home, ledger):
+        loaded = suites.load(suite)
+        found = nights.find_night(ledger, loaded.name, night)
+        if found["state"] != "ended":
+            raise BadInput(f"night {found['id']} is {found['state']}: only one that has ended can be blessed")
+        try:
+            name = who or getpass.getuser()
+        except (OSError, KeyError) as error:  # a user without an entry, as in a container
+            raise click.UsageError("--who: the user who is logged in has no name here") from error
+        try:
+            blessed = baseline.bless(ledger, home, loaded, found, name, why.strip(), lines)
+        except baseline.CannotBless as error:
+            raise BadInput(str(error)) from error
+        except OSError as error:
+            raise Failed(f"nothing was blessed: {error}") from error
+    if as_json:
+        print_json({"suite": loaded.name, "night": found["id"], "who": name, "why": why.strip(), "lines": blessed})
+    else:
+        click.echo(f"{len(blessed)} lines of night {found['id']} are baselines now, blessed by {name}")
+
+
+@regress.command()
+@suite_argument
+@night_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The page  [default: in the home folder]")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also as JUnit XML, for CI.")
+@json_option
+@faults
+def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json: bool) -> None:
+    """Write a night as one HTML page: verdicts, trends, spectrograms, both recordings, what changed in versions.
+
+    The page needs no network and no other file. --json prints the same as data, and writes the page only with --out.
+
+    \b
+    Example:  vvbatch regress report draft --out report.html
+              vvbatch regress report draft --night draft-1a2b --junit night.xml --json
+    """
+    from vvbatch import store
+    from vvbatch.regress import nights
+    from vvbatch.regress import report as reports
+    from vvbatch.regress import suite as suites
+    from vvbatch.regress.report.write import default_path, history, html, missed
+    from vvbatch.regress.summary import summary
+
+    with opened() as (home, ledger):
+        loaded = suites.load(suite)
+        row = nights.find_night(ledger, loaded.name, night)
+        if row["state"] != "ended":
+            raise BadInput(f"night {row['id']} is {row['state']}: only one that has ended has a report")
+        found = summary(ledger, loaded.name, row["id"])
+        files = {}
+        if out or not as_json:
+            files[(out or default_path(home, loaded.name)).absolute()] = html(ledger, loaded, found).encode()
+        if junit:
+            files[junit.absolute()] = reports.junit(found)
+        for path, data in files.items():
+            try:
+                store.write_atomically(path, data)
+            except OSError as error:
+                raise Failed(f"{path} could not be written: {error.strerror}; name another file") from error
+        if as_json:
+            kept = ("id", "verdict", "started_at", "ended_at", "speed", "reasons")
+            before = [{name: each[name] for name in kept} for each in history(ledger, loaded.name, row["profile"])]
+            print_json({**found, "history": before, "missed": missed(ledger, loaded.name)})
+            return
+    for path in files:
+        click.echo(str(path))
+
+
+@regress.command()
+@click.argument("suite", required=False, metavar="[SUITE]", shell_complete=complete_suite)
+@click.option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday in local time: '30 2 * * *'.")
+@click.option("--off", is_flag=True, help="Do not run the suite by itself any more.")
+@click.option(
+    "--print", "kind", type=click.Choice(["cron", "launchd"]), help="One line for crontab or launchd; changes nothing."
+)
+@model_option
+@json_option
+@faults
+def schedule(
+    suite: str | None, cron: str | None, off: bool, kind: str | None, model: str | None, as_json: bool
+) -> None:
+    """Run a suite by itself; without options, show what is scheduled, what comes next and what was missed.
+
+    `vvbatch up` (or `python -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
+    missed.
+
+    \b
+    Example:  vvbatch regress schedule draft --cron "30 2 * * *"
+              vvbatch regress schedule draft --cron "30 2 * * *" --print cron | crontab -
+              vvbatch regress schedule draft --off
+    """
+    from datetime import datetime
+
+    from vvbatch import profiles
+    from vvbatch.regress import schedule as plan
+    from vvbatch.regress import suite as suites
+
+    if suite is None and (cron or off or kind or model):
+        raise click.UsageError("name a suite")
+    if (off and (cron or kind)) or (kind and not cron):
+        raise click.UsageError("--off goes alone; --print needs --cron")
+    with opened() as (home, ledger):
+        if suite is not None:
+            path = suites.find(suite)
+            name = suite if path.parent in suites.folders() else str(path)
+            if off:
+                if not plan.take_off(ledger, name):
+                    raise BadInput(f"suite {suite!r} is not scheduled")
+            elif cron:
+                suites.load(suite)
+                profile = profiles.load(model).name if model else None
+                try:
+                    wanted = plan.checked(cron, datetime.fromisoformat(ledger.now()))
+                    if kind:
+                        line = plan.crontab_line if kind == "cron" else plan.launchd_line
+                        click.echo(line(home, name, profile, wanted))
+                        return
+                except plan.BadSchedule as error:
+                    raise BadInput(str(error)) from error
+                plan.put(ledger, name, profile, wanted)
+        rows = plan.overview(ledger)
+        runs = nightly_runs(home)
+    if as_json:
+        print_json({"running": runs, "schedules": rows})
+    else:
+        show_schedules(rows, runs)
+    if suite is None and any(row["missed"] for row in rows):
+        sys.exit(FAILED)
+
+
+def nightly_runs(home: Home) -> bool:
+    """Whether a process is there that runs what is scheduled."""
+    from vvbatch import queue
+    from vvbatch.connection import ServerUnreachable, connect
+
+    try:
+        connection = connect(home)
+    except ServerUnreachable:
+        return False
+    with connection:
+        return queue.has_worker(connection, "regress")
+
+
+def show_schedules(rows: list[dict[str, Any]], runs: bool) -> None:
+    from vvbatch.report import print_table
+
+    if not rows:
+        click.echo("nothing is scheduled: vvbatch regress schedule SUITE --cron '30 2 * * *'")
+        return
+    cells = [
+        [row["suite"], row["profile"] or "its own", row["cron"], row["next"], row["last"], len(row["missed"]) or None]
+        for row in rows
+    ]
+    print_table(["suite", "profile", "cron", "next (UTC)", "last (UTC)", ">missed"], cells)
+    for row in rows:
+        if row["missed"]:
+            click.echo(f"missed, {row['suite']}: {', '.join(row['missed'][-5:])}")
+    if not runs:
+        click.echo("nobody runs them now: vvbatch up  (start it again if it runs already)", err=True)

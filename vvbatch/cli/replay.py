@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vvbatch.cli.common import FAILED, BadInput, Failed, Unavailable, faults, json_option, print_json
+
+
+@click.command()
+@click.argument("take", metavar="TAKE")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what came out to this WAV file.")
+@json_option
+@faults
+def replay(take: str, out: Path | None, as_json: bool) -> None:
+    """Render a take again from the ledger alone, and compare it with what it was.
+
+    On the same machine with the same versions it is equal, bit for bit. Otherwise the difference is measured, and what
+    has changed since is named. Exit 0 equal, 1 different, 3 the model or a voice is missing.
+
+    \b
+    Example:  vvbatch replay 1f0c8a3be2d94c57 --out again.wav
+              vvbatch ledger takes --batch last --limit 1 --json    # lists takes
+    """
+    from vvbatch import machine, profiles, store
+    from vvbatch.cli.control import opened
+    from vvbatch.engine import RequestRefused
+    from vvbatch.replay import NotRendered, UnknownTake, recorded
+    from vvbatch.replay import replay as render_again
+    from vvbatch.voices import VoiceError
+
+    with opened() as (home, ledger):
+        try:
+            machine.pin_threads(profiles.load(recorded(ledger, take).take["profile"]))
+            if not as_json:
+                click.echo("loading the model and rendering …", err=True)
+            found, wav = render_again(ledger, home, take)
+        except UnknownTake as error:
+            raise BadInput(str(error)) from error
+        except (VoiceError, RequestRefused) as error:
+            raise Unavailable(str(error)) from error
+        except NotRendered as error:
+            raise Failed(str(error)) from error
+    if out:
+        try:
+            store.write_atomically(out.absolute(), wav)
+        except OSError as error:
+            raise Failed(f"{out} could not be written: {error.strerror}; name another file with --out") from error
+    found["out"] = str(out.absolute()) if out else None
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+    if not found["equal"]:
+        sys.exit(FAILED)
+
+
+def show(found: dict[str, Any]) -> None:
+    from vvbatch.report import print_table
+    from vvbatch.report.tables import print_facts
+
+    by = {"sha256": "bit for bit", "samples": "in every sample", "checks": "in every check"}[found["equal_by"]]
+    facts: list[tuple[str, object]] = [("take", found["take"])]
+    facts.append(("verdict", f"equal, {by}" if found["equal"] else "different"))
+    if found["note"]:
+        facts.append(("note", found["note"]))
+    if found["out"]:
+        facts.append(("file", found["out"]))
+    print_facts(facts)
+    if found["changed"]:
+        rows = [[each["what"], each["then"], each["now"]] for each in found["changed"]]
+        print_table(["changed since", "then", "now"], rows)
+    elif not found["equal"]:
+        click.echo("nothing that the ledger records has changed since: the engine is not repeatable here")
+    if found["difference"] and not found["equal"]:
+        measured = [[name, value] for name, value in found["difference"].items() if name != "bits"]
+        print_table(["measure", ">now against then"], measured)

@@ -1,0 +1,103 @@
+"""Two takes of the same words: how far apart they are, measure by measure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vvbatch import audio
+from vvbatch.compare.alignment import align
+from vvbatch.compare.spectrum import log_mel
+from vvbatch.engine import SAMPLE_RATE
+from vvbatch.profiles import QcLimits
+from vvbatch.qc.signal import activity
+from vvbatch.voices.measure import pitch
+
+SHORT = 2400  # samples: what is shorter than 0.1 s is not compared beyond its length
+QUIETEST_DBFS = -90.0  # a background under this is as good as none
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the second take has over the first; None where one of them has nothing to measure (no sound, no voice)."""
+
+    bits: bool  # the samples are the same, one by one
+    duration_s: float
+    duration_ratio: float | None
+    missing_s: float | None  # of the first take's speech: cut from the second's end
+    added_s: float | None  # after the first take's end
+    rate: float | None  # speaking rate, second over first, in the part that both have: 1.03 is 3 % faster
+    pause_s: float | None  # longest inner silence, second less first
+    loudness_db: float | None
+    peak_db: float | None
+    floor_db: float | None  # level of the quietest tenth
+    pitch_semitones: float | None
+    pitch_range_semitones: float | None
+    mel_db: float | None  # mean difference of a mel band after alignment
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def compare(first: Samples, second: Samples) -> Difference:
+    """Compare two takes: mono float32 (frames,) at SAMPLE_RATE, finite."""
+    lengths = len(first) / SAMPLE_RATE, len(second) / SAMPLE_RATE
+    bits = bool(np.array_equal(first, second))
+    measured = both(first, second) if min(len(first), len(second)) >= SHORT else {}
+    return Difference(
+        bits=bits,
+        duration_s=lengths[1] - lengths[0],
+        duration_ratio=lengths[1] / lengths[0] if lengths[0] else None,
+        loudness_db=less(*(audio.loudness_lufs(each, SAMPLE_RATE) for each in (first, second))),
+        peak_db=less(*(audio.peak_dbfs(each) for each in (first, second))),
+        **{name: measured.get(name) for name in MEASURED},
+    )
+
+
+MEASURED = ("missing_s", "added_s", "rate", "pause_s", "floor_db", "pitch_semitones", "pitch_range_semitones", "mel_db")
+
+
+def both(first: Samples, second: Samples) -> dict[str, float | None]:
+    """What needs some length and some sound in both takes."""
+    silence = QcLimits().silence_dbfs
+    spoken = [activity(each, SAMPLE_RATE, silence) for each in (first, second)]
+    if not all(each.speech_s for each in spoken):
+        return {}
+    begins = [each.leading_s for each in spoken]
+    ends = [each.leading_s + each.speech_s for each in spoken]
+    takes = zip((first, second), begins, ends, strict=True)
+    heard = [samples[place(begin) : place(end)] for samples, begin, end in takes]
+    alignment = align(*(log_mel(each) for each in heard))
+    voices = [pitch(each.astype(np.float64)) for each in heard]
+    voiced = all(voice.median_hz for voice in voices)
+    return {
+        "missing_s": alignment.before_left_s,
+        "added_s": alignment.after_left_s,
+        "rate": alignment.before_s / alignment.after_s,
+        "pause_s": spoken[1].inner_s - spoken[0].inner_s,
+        "floor_db": floor_dbfs(second) - floor_dbfs(first),
+        "pitch_semitones": 12 * float(np.log2(voices[1].median_hz / voices[0].median_hz)) if voiced else None,
+        "pitch_range_semitones": voices[1].range_semitones - voices[0].range_semitones if voiced else None,
+        "mel_db": alignment.distance_db,
+    }
+
+
+def place(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE)
+
+
+def floor_dbfs(samples: Samples) -> float:
+    """The level that a tenth of the 10 ms frames stay under, at least QUIETEST_DBFS."""
+    size = SAMPLE_RATE // 100
+    frames = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
+    levels = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
+    return max(float(np.percentile(levels, 10)), QUIETEST_DBFS)
+
+
+def less(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else second - first

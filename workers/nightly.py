@@ -1,0 +1,146 @@
+"""The process that runs scheduled suites: rq's cron puts a job into a queue when it is time, and this takes it.
+
+`python -m workers.nightly`. A signal interrupts the night that is running, which is then no night.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from contextlib import closing
+from types import FrameType
+from typing import Any
+
+import redis
+from rq import Queue, SimpleWorker
+from rq.cron import CronJob, CronScheduler
+from rq.exceptions import DeserializationError, StopRequested
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker.base import WorkerStatus
+from sqlalchemy.exc import DBAPIError
+
+from jobs.regress import run_suite
+from vvbatch import server
+from vvbatch.home import Home, HomeError
+from vvbatch.ledger import Ledger, LedgerError
+from vvbatch.regress import schedule
+from workers.allowed import NotAllowed
+
+QUEUE = "regress"
+RUN_SUITE = f"{run_suite.__module__}.{run_suite.__name__}"
+LOOK_S = 5.0  # between two looks at the schedules
+KEPT_S = 86_400
+
+log = logging.getLogger("vvbatch.nightly")
+
+
+class NightJob(CronJob):
+    """rq's, with plain JSON in the queue: rq itself would pickle."""
+
+    def enqueue(self, connection: redis.Redis) -> Job:
+        queue = Queue(self.queue_name, connection=connection, serializer=JSONSerializer)
+        return queue.enqueue(RUN_SUITE, args=self.args, job_timeout=-1, result_ttl=0, failure_ttl=KEPT_S)
+
+
+class Clock(CronScheduler):
+    """rq's scheduler, whose jobs are what the ledger's schedules say now."""
+
+    def __init__(self, ledger: Ledger, connection: redis.Redis, name: str) -> None:
+        super().__init__(connection, name=name)
+        self.ledger = ledger
+
+    def follow(self) -> None:
+        """Keep the jobs of schedules that still hold, with their next time; drop and add the others."""
+        wanted = {(row["suite"], row["profile"], row["cron"]) for row in schedule.scheduled(self.ledger)}
+        self._cron_jobs = [job for job in self._cron_jobs if (*job.args, job.cron) in wanted]
+        known = {(*job.args, job.cron) for job in self._cron_jobs}
+        for suite, profile, cron in sorted(wanted - known, key=str):
+            self._cron_jobs.append(NightJob(QUEUE, func_name=RUN_SUITE, args=(suite, profile), cron=cron, name=suite))
+
+    def run(self, ended: threading.Event) -> None:
+        """Look every few seconds, until told that it is over; an outage of Redis or the ledger is waited out."""
+        while not ended.wait(LOOK_S):
+            try:
+                self.follow()
+                if self.enqueue_jobs():
+                    self.save()
+                self.heartbeat()
+            except (redis.exceptions.RedisError, DBAPIError) as error:
+                log.warning("the schedules cannot be looked at now: %s", error)
+
+
+class NightWorker(SimpleWorker):
+    """Runs one night at a time, in its own process, and nothing but nights."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        try:
+            refuse_others(job)
+        except NotAllowed as refusal:
+            log.error("%s", refusal)
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+            return
+        super().execute_job(job, queue)
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        log.error("the night %s was not run: %s", job.args, exc_info[1])
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self._stop_requested = True
+        if self.get_state() == WorkerStatus.BUSY:
+            raise KeyboardInterrupt  # the night is recorded as interrupted, then the loop ends
+        raise StopRequested
+
+
+def refuse_others(job: Job) -> None:
+    """Whoever can write to Redis can name any function. Raises NotAllowed."""
+    try:
+        name, args, kwargs = job.func_name, job.args, job.kwargs
+    except DeserializationError as error:
+        raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
+    good = len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], str | None)
+    if name != RUN_SUITE or kwargs or not good:
+        raise NotAllowed(f"job {job.id} asks for {name}{tuple(args)!r}: only {RUN_SUITE}(suite, profile) is allowed")
+
+
+def serve() -> int:
+    """Returns the exit code: 0 ended well, 3 could not start."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    name = f"{QUEUE}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        home = Home.from_environment()
+        connection = server.connect(home, patient=True)
+        ledger = Ledger(home.ledger_url)
+    except (HomeError, server.ServerUnreachable, LedgerError) as error:
+        log.error("cannot start: %s", error)
+        return 3
+    ended = threading.Event()
+    with closing(ledger):
+        clock = Clock(ledger, connection, name)
+        clock.register_birth()
+        beat = threading.Thread(target=clock.run, args=(ended,), name="clock", daemon=True)
+        beat.start()
+        try:
+            queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+            NightWorker([queue], name=name, connection=connection, serializer=JSONSerializer).work(
+                logging_level="WARNING"
+            )
+        finally:
+            ended.set()
+            beat.join(timeout=LOOK_S)
+            clock.register_death()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(serve())
