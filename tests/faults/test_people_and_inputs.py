@@ -80,7 +80,7 @@ def last_step(steps: Path) -> int:
 
 
 def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_so(night: Night):
-    batch = night.submit(*[f"Line {n} goes slowly." for n in range(48)])
+    batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(48)])
     night.worker()
     night.rendering(batch, 16)
     night.shell("pause", batch)
