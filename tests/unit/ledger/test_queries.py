@@ -26,6 +26,7 @@ def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
     assert view["counts"] == dict.fromkeys(COUNTS, 0) | {"total": 2, "queued": 2}
     assert view["lines"][0] == {
         "id": "l1", "state": "queued", "path": None, "sha256": None, "take": None, "qc": [], "error": None,
+        "score": None, "chosen": None, "tried": [], "trouble": None, "troubles": {},
     }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_a_kept_take_shows_its_file_and_its_checks(ledger, clock):
     take = render(ledger, "b", 2, clock)
     line = batch_view(ledger, "b")["lines"][1]
     assert (line["state"], line["take"], line["path"]) == ("done", take, "/out/a.wav")
-    assert line["qc"][1] == {"name": "dc_offset", "value": 0.001, "limit": 0.01, "ok": True}
+    assert line["qc"][1] == {"name": "dc_offset", "value": 0.001, "limit": 0.01, "ok": True, "weight": 1.0}
     assert [check["name"] for check in line["qc"]] == ["finite", "dc_offset", "peak_dbfs"]
 
 
