@@ -28,7 +28,10 @@ generation:
   voice_seed: 0
 text: {{max_chars: 5000}}
 qc: {{dc_offset: 9, clipped_share: 1, silence_dbfs: -200, speech_share: 0, end_level_db: 200, min_s_per_char: 0,
-     max_s_per_char: 9, duration_grace_s: 60, leading_silence_s: 60, trailing_silence_s: 60, inner_silence_s: 60}}
+     max_s_per_char: 9, duration_grace_s: 60, leading_silence_s: 60, trailing_silence_s: 60, inner_silence_s: 60,
+     start_level_db: 200, true_peak_dbtp: 200, loudness_min_lufs: -200, loudness_max_lufs: 200, noise_floor_dbfs: 200,
+     clicks: 100000, dropouts: 100000, bandwidth_hz: 0, repeated_s: 1000, s_per_syllable_min: 0,
+     s_per_syllable_max: 100, s_per_word_max: 100}}
 """
 
 
