@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ LAYERS = {"language", "diffusion", "decoder", "encoder"}
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli() -> Iterator[Cli]:
     import torch
 
     threads = torch.get_num_threads()
@@ -57,7 +58,18 @@ def test_engine_tells_what_long_contexts_cost(cli: Cli, tiny: Path) -> None:
     assert "positions" not in cli(*words, "--context", "300").stdout.splitlines()[0]
 
 
+@pytest.fixture
+def nan_in_fresh_memory() -> Iterator[None]:
+    import torch
+
+    torch.use_deterministic_algorithms(True)  # fills what was not written
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("nan_in_fresh_memory")
 def test_the_contexts_are_really_that_long(tiny: Path) -> None:
+    """Were a position not written, a line would fail, and the measurement with it."""
     from vvbatch.bench import contexts, speed
 
     engine, _ = speed.build(speed.Setup(str(tiny), "float32", "cpu", 2, 1, None), 2)
