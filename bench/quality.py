@@ -72,8 +72,8 @@ class Verdicts:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clean", type=int, default=120, help="clean takes")
-    parser.add_argument("--each", type=int, default=35, help="takes of each fault")
+    parser.add_argument("--clean", type=int, default=124, help="clean takes")
+    parser.add_argument("--each", type=int, default=30, help="takes of each fault")
     parser.add_argument("--odd", action="store_true", help="measure the sentences that limits may be chosen on")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     wanted = parser.parse_args()

@@ -34,6 +34,13 @@ class Wording:
         errors = len(self.missing) + len(self.added) + len(self.wrong)
         return errors / max(len(self.text), 1)
 
+    @property
+    def opening(self) -> float:
+        """The likeness of the first word; of a short one together with the next: an article is easily misheard."""
+        count = 2 if len(self.text[0]) <= SHORT and len(self.text) > 1 else 1
+        letters = [len(word) for word in self.text[:count]]
+        return sum(a * b for a, b in zip(letters, self.likeness, strict=False)) / sum(letters)
+
     def as_json(self) -> dict[str, Any]:
         found = {
             "missing": self.missing,

@@ -128,7 +128,7 @@ def judge(wording: Wording, heard: list[Word], take: Heard) -> Iterator[Check]:
     times = [[word.text.strip(), round(word.start_s, 2), round(word.end_s, 2)] for word in heard]
     yield at_most("wer", wording.error_rate, take.limits.wer, wording.as_json() | {"words": times})
     if wording.text:
-        yield at_least("first_word", wording.likeness[0], take.limits.word_likeness, {"word": wording.text[0]})
+        yield at_least("first_word", wording.opening, take.limits.word_likeness, {"word": wording.text[0]})
         yield at_least("last_word", wording.likeness[-1], take.limits.word_likeness, {"word": wording.text[-1]})
 
 

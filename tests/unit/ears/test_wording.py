@@ -39,6 +39,12 @@ def test_missing_added_repeated_and_wrong_words_are_named() -> None:
     assert list(wrong.wrong) == [("out", "blue")]
 
 
+def test_a_misheard_article_at_the_start_is_not_a_missing_opening() -> None:
+    text = spoken_words("A kettle whistled.")
+    assert compare(text, spoken_words("kettle whistled")).opening > 0.8
+    assert compare(text, spoken_words("whistled")).opening == 0
+
+
 @given(words)
 def test_the_same_words_have_no_error(text: list[str]) -> None:
     assert compare(text, text).error_rate == 0
