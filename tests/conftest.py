@@ -35,6 +35,9 @@ text: {max_chars: 2000}
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """VVBATCH_HOME for this test and the processes it starts; profiles `ready` and `ready2` are known there."""
+    from vvbatch import profiles
+
+    profiles.load.cache_clear()  # the test before may have had other profiles of these names
     configs = tmp_path / "configs"
     configs.mkdir()
     for name in ("ready", "ready2"):

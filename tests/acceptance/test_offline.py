@@ -80,8 +80,16 @@ def test_nothing_but_pull_and_sync_opens_a_connection(
     assert hub_cache.REPO in vvbatch("ledger", "query", "select facts from workers")
     (take,) = json.loads(vvbatch("ledger", "takes", "--limit", "1", "--json"))
     assert take["wall_s"] > 0
-    for words in (("status", "--json"), ("models", "list"), ("models", "verify"), ("check", str(path)), ("verify",)):
+    for words in (
+        ("status", "--json"),
+        ("models", "list"),
+        ("models", "verify"),
+        ("check", str(path)),
+        ("verify",),
+        ("warmup", "tiny", "--voice", "carter"),
+        ("bundle", "--out", str(tmp_path / "report.zip")),  # with the doctor
+    ):
         vvbatch(*words)
     hooked = (tmp_path / "connections.hooked").read_text()
-    assert hooked.count("\n") >= 7  # the commands and the worker
+    assert hooked.count("\n") >= 9  # the commands and the worker
     assert not seen.exists(), seen.read_text()

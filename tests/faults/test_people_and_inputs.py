@@ -50,8 +50,8 @@ def test_two_and_four_workers_render_each_of_2000_lines_once(night: Night, worke
 @pytest.mark.parametrize("whole", [False, True], ids=["a line", "a batch"])
 def test_what_is_cancelled_leaves_the_engine_within_two_steps_and_stays_cancelled(night: Night, whole: bool):
     steps = night.folder / "steps"
-    night.worker(READY_STEPS=str(steps))
     batch = night.submit("Alpha goes slowly, slowly.", "Beta goes slowly, slowly.")
+    night.worker(READY_STEPS=str(steps))
     night.rendering(batch, 2)
     line = night.view(batch)["lines"][0]["id"]
     before = steps.read_text().count("step ")
@@ -80,8 +80,8 @@ def last_step(steps: Path) -> int:
 
 
 def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_so(night: Night):
+    batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(48)])
     night.worker()
-    batch = night.submit(*[f"Line {n} goes slowly." for n in range(48)])
     night.rendering(batch, 16)
     night.shell("pause", batch)
     paused = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -99,8 +99,8 @@ def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_s
 
 
 def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next_worker(night: Night):
-    worker = night.worker()
     batch = night.submit(*[f"Line {n} is spoken slowly." for n in range(40)])
+    worker = night.worker()
     night.rendering(batch, 16)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=60) == 0
@@ -114,8 +114,8 @@ def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next
 
 
 def test_a_second_sigterm_puts_the_lines_in_flight_back(night: Night):
-    worker = night.worker()
     batch = night.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(10)])
+    worker = night.worker()
     night.rendering(batch, 10)
     worker.send_signal(signal.SIGTERM)
     time.sleep(1.2)

@@ -67,8 +67,8 @@ def test_a_command_that_meets_a_locked_ledger_says_so_and_changes_nothing(night:
 
 
 def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Night):
-    worker = night.worker()
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(24)])
+    worker = night.worker()
     night.rendering(batch, 16)
     night.stop_server_for_good()
     time.sleep(15)
@@ -81,8 +81,8 @@ def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Ni
 
 
 def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(night: Night):
-    night.worker()
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(40)])
+    night.worker()
     night.rendering(batch, 16)
     signal_server(Home.from_environment(), signal.SIGKILL)
     assert night.ended(batch)["counts"]["done"] == 40
@@ -104,8 +104,8 @@ def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(night: Night):
 
 
 def test_a_server_wiped_while_a_worker_renders_loses_neither_lines_nor_the_worker(night: Night):
-    worker = night.worker()
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(24)])
+    worker = night.worker()
     night.rendering(batch, 16)
     night.redis().flushall()
     assert night.ended(batch)["counts"]["done"] == 24
@@ -116,8 +116,8 @@ def test_a_server_wiped_while_a_worker_renders_loses_neither_lines_nor_the_worke
 
 
 def test_a_ledger_that_is_locked_for_30_s_gets_its_results_afterwards(night: Night):
-    worker = night.worker()
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(20)])
+    worker = night.worker()
     night.rendering(batch, 16)
     locked(night.home, 30)
     assert night.ended(batch)["counts"]["done"] == 20
@@ -171,7 +171,7 @@ def test_a_full_disk_pauses_the_queue_with_a_reason_and_room_resumes_it(night: N
     night.ended(first)
     older = night.view(first)["lines"][0]["path"]
     filler = small_disk / "filler"
-    batch = night.submit(*[f"Line {n} goes slowly." for n in range(8)], title="Second")
+    batch = night.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(8)], title="Second")
     night.rendering(batch, 8)
     fill(filler, small_disk)
     wait_until(lambda: paused(night), timeout=60)

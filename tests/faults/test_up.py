@@ -55,7 +55,7 @@ def up(night: Night) -> subprocess.Popen[str]:
 
 def test_up_that_is_killed_leaves_nothing_running_and_the_next_goes_on_with_the_batch(night: Night):
     first = up(night)
-    batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(20)])
+    batch = night.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(20)])
     night.rendering(batch, 16)
     worker = pid_of_worker()
     first.send_signal(signal.SIGKILL)

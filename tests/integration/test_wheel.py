@@ -36,13 +36,13 @@ def test_the_wheel_holds_the_packages_the_profiles_and_the_voices_and_nothing_el
     profiles = (ROOT / "configs").rglob("*.yaml")  # and the suites
     configs = {f"vvbatch/bundled/configs/{file.relative_to(ROOT / 'configs')}" for file in profiles}
     voices = {f"vvbatch/bundled/voices/{file.name}" for file in (ROOT / "voices").glob("*.wav")}
-    assert {f"vvbatch/bundled/configs/{name}.yaml" for name in ("draft", "regress/draft")} <= configs and len(
-        voices
-    ) >= 4
+    weights = {f"vvbatch/bundled/weights/{file.name}" for file in (ROOT / "weights").glob("*.onnx")}
+    assert {f"vvbatch/bundled/configs/{name}.yaml" for name in ("draft", "regress/draft")} <= configs
+    assert len(voices) >= 4 and weights
     data = {
         name for name in names if name.startswith(PACKAGES) and not name.endswith(".py") and "/bundled/" not in name
     }
-    assert names - data == code | configs | voices | {"vvbatch/bundled/voices/manifest.yaml"}
+    assert names - data == code | configs | voices | weights | {"vvbatch/bundled/voices/manifest.yaml"}
     assert {Path(name).suffix for name in data} <= {".html", ".css", ".typed", ".yaml", ".mako", ".sql"}
 
 

@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from tests import tiny_model
 from tests.vibevoice import profile, render, request, voice
+from vvbatch.bench import shapes
 from vvbatch.engine import EngineUnavailable
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes, read_config
 from vvbatch.models.layout import transformers_name
 from vvbatch.models.snapshot import snapshot
 
@@ -119,3 +120,28 @@ def test_a_config_that_is_not_a_vibevoice_models_is_named(tmp_path: Path, change
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(EngineUnavailable, match=r"config\.json"):
         Checkpoint(folder)
+
+
+@pytest.mark.parametrize("shape", ["1.5b", "7b"])
+def test_the_published_configurations_are_the_shapes_that_benchmarks_build(tmp_path: Path, shape: str) -> None:
+    """microsoft/VibeVoice-1.5B ties its embeddings in `decoder_config`; WestZhang's and aoi-ot's Large says at the top
+    level that it does not."""
+    small = shape == "1.5b"
+    size, width, heads, shared = (1536, 8960, 12, 2) if small else (3584, 18944, 28, 4)
+    data = tiny_model.original_config()
+    tokenizer = {"encoder_ratios": [8, 5, 5, 4, 2, 2], "encoder_depths": "3-3-3-3-3-3-8", "encoder_n_filters": 32}
+    tokenizer |= {"decoder_ratios": [8, 5, 5, 4, 2, 2], "decoder_n_filters": 32, "layer_scale_init_value": 1e-6}
+    data["acoustic_tokenizer_config"] |= {**tokenizer, "vae_dim": 64}
+    data["semantic_tokenizer_config"] |= {**tokenizer, "vae_dim": 128}
+    del data["semantic_tokenizer_config"]["decoder_ratios"], data["semantic_tokenizer_config"]["decoder_n_filters"]
+    data["diffusion_head_config"] |= {"hidden_size": size, "head_layers": 4, "head_ffn_ratio": 3.0, "latent_size": 64}
+    text = {"hidden_size": size, "intermediate_size": width, "num_attention_heads": heads, "num_hidden_layers": 28}
+    text |= {"num_key_value_heads": shared, "vocab_size": 151936 if small else 152064}
+    data["decoder_config"] |= text
+    del data["decoder_config"]["tie_word_embeddings"]
+    if small:
+        data["decoder_config"]["tie_word_embeddings"] = True
+    else:
+        data["tie_word_embeddings"] = False
+    (tmp_path / "config.json").write_text(json.dumps(data))
+    assert expected_shapes(read_config(tmp_path)) == expected_shapes(shapes.config(shape))

@@ -74,10 +74,11 @@ def at(engine: ForcedEngine, context: int, frames: int) -> dict[str, Any]:
 
 
 def stretch(cache: KeyValues, positions: int) -> None:
-    """Random keys and values up to so many positions."""
+    """Random keys and values up to so many positions, and at the next: the unconditional branch's newest, which counts
+    only when its token is known."""
     if positions > cache.length:
         cache.reserve(positions + 1)
-        cache.data[:, :, :, cache.length : positions].normal_()
+        cache.data[:, :, :, cache.length : positions + 1].normal_()
         cache.length = positions
 
 

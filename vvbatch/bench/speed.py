@@ -17,7 +17,7 @@ import torch
 
 from vvbatch.bench.baseline import Baseline
 from vvbatch.bench.shapes import NoTokens, NoVoice, source
-from vvbatch.engine import SAMPLE_RATE, EngineFacts, Request, Turn, Voice
+from vvbatch.engine import SAMPLE_RATE, EngineFacts, EngineUnavailable, Event, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.device import DTYPES, free_bytes, peak_bytes
@@ -45,6 +45,10 @@ class ForcedEngine(VibeVoiceEngine):
     def _choose(self, slot: int, line: Line) -> int | None:
         super()._choose(slot, line)
         return self.tokens.frame
+
+    def _fail(self, slot: int, line: Line, what: str, events: list[Event]) -> None:
+        # A slot that has become free would make every later step look cheap.
+        raise EngineUnavailable(f"nothing measured: {line.request.id}: {what} at step {len(line.tokens)}")
 
 
 def measure(

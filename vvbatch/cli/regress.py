@@ -74,7 +74,7 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
     Example:  vvbatch regress run draft
               vvbatch regress run my/suite.yaml --model 1.5b --json
     """
-    from vvbatch import report
+    from vvbatch import profiles, report
     from vvbatch.regress import night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
@@ -82,6 +82,8 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
 
     with opened() as (home, ledger), sigterm_as_interrupt():
         loaded = suites.load(suite)
+        if model:
+            profiles.load(model)  # one error, not one for each line
         try:
             with report.counting("lines compared", quiet=as_json) as count:
                 night_id = night.run(

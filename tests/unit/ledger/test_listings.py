@@ -23,7 +23,7 @@ from vvbatch.ledger.workers import worker_started, worker_stopped
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
     "control_hash", "text", "path", "sha256", "duration_s", "wall_s", "rtf", "first_chunk_s", "peak_dbfs",
-    "loudness_lufs", "qc", "error", "worker", "created_at",
+    "loudness_lufs", "score", "chosen", "qc", "error", "worker", "created_at",
 ]  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_a_take_has_the_keys_that_others_rely_on_and_its_checks(ledger):
     assert take["voices"][0]["name"] == "carter"
     assert take["params"]["steps"] == 10
     assert (take["rtf"], take["duration_s"], take["wall_s"]) == (0.25, 4.0, 1.0)
-    assert take["qc"][0] == {"name": "finite", "value": 0, "limit": 0, "ok": True}
+    assert take["qc"][0] == {"name": "finite", "value": 0, "limit": 0, "ok": True, "weight": 1.0}
 
 
 def test_takes_are_listed_newest_first_and_filtered(ledger):

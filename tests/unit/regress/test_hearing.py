@@ -39,7 +39,16 @@ class Knowing:
             self.due.append(Verdict(take_id, (), "the listener was lost twice"))
             return
         loud = bool(samples[0])
-        checks = [Check("wer", 0.25 if loud else 0.0, 0.3, True, 1, {"missing": ["snow"]} if loud else None)]
+        checks = [
+            Check(
+                "wer",
+                0.25 if loud else 0.0,
+                0.3,
+                True,
+                1,
+                {"missing": ["snow"], "wrong": [["fell", "fall"]]} if loud else None,
+            )
+        ]
         checks.append(Check("naturalness", 3.0 if loud else 4.0, 2.5, True))
         checks.append(Check("music", 0.0, 0.0, True, 0.0, {"not_checked": "too short"}))
         if voice:
@@ -67,7 +76,7 @@ def pair(line: str, after: Any = LOUD, sha256: str = "a") -> Pair:
 def test_both_takes_are_heard_and_the_difference_told(tmp_path):
     found = hear([pair("one"), pair("two", QUIET, "b")], ["words"], tmp_path)
     assert found["one"].measures == {"words": 0.25, "voice": 0.5, "naturalness": 1.0}
-    assert found["one"].told == {"words": "missing: snow"}
+    assert found["one"].told == {"words": "missing: snow; wrong: fell as fall"}
     assert found["two"].measures == {"words": 0.0, "voice": 0.0, "naturalness": 0.0}
 
 
