@@ -107,7 +107,7 @@ def show(reports: list[dict[str, Any]]) -> None:
 
 def found_in(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Which words, and where: of the checks that tell."""
-    details = [check["detail"] for check in report["checks"] if not check["ok"] and "detail" in check]
+    details = [check["detail"] for check in report["checks"] if "detail" in check]
     kinds = ("missing", "added", "repeated", "wrong", "at_s")
     return [
         (
