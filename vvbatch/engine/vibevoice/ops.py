@@ -78,9 +78,9 @@ class Int8Linear:
     comes. Their sums are whole numbers, so a row's bits cannot depend on the other rows."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, rows: int) -> None:
-        weight = weight.float()
-        self.scale = weight.abs().amax(1).clamp_(min=SMALLEST) / 127
-        whole = (weight / self.scale[:, None]).round_().to(torch.int8)
+        weight = weight.to(torch.float32, copy=True)
+        self.scale = torch.linalg.vector_norm(weight, torch.inf, dim=1).clamp_(min=SMALLEST).div_(127)
+        whole = weight.div_(self.scale[:, None]).round_().to(torch.int8)
         self.weight = _onednn.qlinear_prepack(whole, [rows, whole.shape[1]])
         self.zeros = torch.zeros(whole.shape[0], dtype=torch.int32)
         self.bias = None if bias is None else bias.to(dtype)
