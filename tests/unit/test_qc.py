@@ -216,6 +216,14 @@ def test_a_take_stands_out_of_its_batch_only_by_its_own_pace(rate: float, seed: 
     assert slow and not slow.ok and quick and not quick.ok
 
 
+def test_lines_that_differ_by_a_word_do_not_stand_out_of_each_other() -> None:
+    pace = Pace()
+    for number in range(10):
+        pace.add(1.54, f"Line {number} goes slowly.")  # said without any variation: only the counting has some
+    check = pace.check(1.61, "Line 17 goes slowly.", 5.0)
+    assert check is not None and check.ok
+
+
 def test_pace_needs_other_takes_and_a_text_that_is_long_enough() -> None:
     pace = Pace()
     for _ in range(7):

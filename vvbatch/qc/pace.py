@@ -11,7 +11,7 @@ from vvbatch.qc.text import syllables
 
 ENOUGH = 8  # takes, before one can stand out of them
 SHORTEST = 5  # syllables: a shorter text has no pace to speak of
-USUAL = 0.05  # standard deviation of log pace that is never taken for less
+USUAL = 0.12  # standard deviation of log pace that is never taken for less: what counting syllables is off by
 
 
 @dataclass
