@@ -294,4 +294,4 @@ def test_the_network_is_not_asked_from_import_to_audio(tiny: Path, tmp_path: Pat
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
-    assert "model nobody/nothing at revision local is not on this machine" in done.stdout
+    assert "nobody/nothing at revision local is not on this machine" in done.stdout
