@@ -51,12 +51,12 @@ LINES = st.lists(
         st.sampled_from([0.4, 0.8]),  # max_duration_s
     ),
     min_size=2,
-    max_size=20,
+    max_size=12,
 )
 
 
 @given(lines=LINES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_line_is_the_same_bits_alone_and_among_others_in_any_order_and_slot(
     crowd: VibeVoiceEngine, cast: list[Voice], lines: list[tuple[str, int, int, float, int, float, float]]
 ) -> None:
