@@ -54,12 +54,12 @@ def test_takes_go_over_whole_and_verdicts_come_back_by_their_ids(listener: Liste
 
 
 def test_polling_never_waits_and_a_full_pipe_holds_nobody_up(listener: Listener) -> None:
-    begun = time.monotonic()
+    early = []
     for number in range(20):
         listener.submit(f"slow {number}", np.zeros(24_000 * 60, np.float32), "slow", None, QcLimits())
-        listener.poll()
-    assert time.monotonic() - begun < 1.0 < 20 * 0.1  # what the pipe has to carry takes longer
-    assert len(verdicts_of(listener, 20)) == 20
+        early += listener.poll()
+    assert len(early) < 20  # all was handed over before all was heard
+    assert len(verdicts_of(listener, 20 - len(early))) == 20 - len(early)
 
 
 def test_a_take_that_cannot_be_heard_fails_alone(listener: Listener) -> None:
