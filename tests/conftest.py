@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -74,10 +74,13 @@ class Shell:
     def json(self, *words: str, code: int | None = 0) -> Any:
         return json.loads(self(*words, "--json", code=code).stdout)
 
-    def start(self, *argv: str, before: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *argv: str, before: Sequence[str] = (), output: int | IO[bytes] = subprocess.PIPE, **environment: str
+    ) -> subprocess.Popen[str]:
+        """A pipe that nobody reads holds 64 KiB: what says more needs a file for its `output`, or stands still."""
         process = subprocess.Popen(
             [*before, sys.executable, "-m", *argv],
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.folder,

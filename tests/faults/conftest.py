@@ -50,7 +50,8 @@ class Night:
         return server.connect(Home.from_environment())
 
     def worker(self, model: str = "ready", **environment: str) -> subprocess.Popen[str]:
-        return self.shell.start("tests.ready", model, **environment)
+        with (self.folder / "workers.log").open("ab") as log:
+            return self.shell.start("tests.ready", model, output=log, **environment)
 
     def submit(self, *texts: str, model: str = "ready", title: str = "Night") -> str:
         path = self.folder / f"{title}.yaml"

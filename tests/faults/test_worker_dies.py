@@ -177,7 +177,7 @@ def test_a_step_that_hangs_is_ended_from_outside_and_the_line_quarantined_as_tim
 def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(night: Night):
     """Its terminal was closed, or its disk is full: the watchdog's last words must not keep it from its work."""
     batch = night.submit("This one hangs on.")
-    worker = night.worker()
+    worker = night.shell.start("tests.ready", "ready")
     assert worker.stdout
     night.rendering(batch, 1)
     worker.stdout.close()
@@ -219,7 +219,7 @@ def test_a_worker_that_was_thought_dead_and_finishes_late_changes_nothing(
     os.kill(late.pid, signal.SIGCONT)
     wait_until(lambda: not list(night.out.rglob(".tmp-*")))
     late.send_signal(signal.SIGTERM)
-    assert late.wait(timeout=60) == 0, late.stdout.read()
+    assert late.wait(timeout=60) == 0
     after = Path(view["lines"][0]["path"]).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert sorted(night.rows("SELECT attempt, state FROM takes")) == takes
