@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ class Workers:
 
         A model that lines are escalated to is loaded when the first one is, not before.
         """
+        raise_lost_interrupt()
         if time.monotonic() >= self.next_look:
             self.next_look = time.monotonic() + NEED_LOOK_S
             for model in waiting_by_model(ledger, batch_ids).keys() - self.started:
@@ -80,15 +82,30 @@ def wait_for(
     show()
 
 
+asked_to_end = threading.Event()
+
+
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
     """A SIGTERM ends the block as Ctrl-C does: cleanly."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        asked_to_end.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    asked_to_end.clear()
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else started in the background of a script
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def raise_lost_interrupt() -> None:
+    """Python drops what is raised while an object is finalised: whoever waits asks again. Raises KeyboardInterrupt."""
+    if asked_to_end.is_set():
+        raise KeyboardInterrupt
