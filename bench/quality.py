@@ -1,8 +1,9 @@
 """How well quality control tells spoilt takes from clean ones: `python -m bench.quality`, or `make calibrate`.
 
 The draft voice reads sentences, every fault of `bench.faults` is made on some of them, and all are judged with the
-draft profile's limits. By default on the even lines of `quality_sentences.txt`, which no limit was chosen on; `--odd`
-shows on the others what each check measured, to choose limits by. Writes the table into docs/quality.md.
+draft profile's limits. By default on the even lines of `quality_sentences.txt` and on `quality_paragraphs.txt`, which
+no limit was chosen on; `--odd` shows on the other sentences what each check measured, to choose limits by. Writes the
+table into docs/quality.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from vvbatch.engine import Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.qc import Check
 
-SENTENCES = Path(__file__).with_name("quality_sentences.txt")
+SENTENCES, PARAGRAPHS = (Path(__file__).with_name(f"quality_{each}.txt") for each in ("sentences", "paragraphs"))
 PAGE = Path(__file__).parent.parent / "docs" / "quality.md"
 BEGIN, END = "<!-- made by `make calibrate` -->\n", "<!-- end -->"
 RATES = (1.0, 1.1, 0.92)  # the clean takes' speaking rates, one round of the sentences after the other
@@ -77,8 +78,8 @@ def main() -> None:
     parser.add_argument("--odd", action="store_true", help="measure the sentences that limits may be chosen on")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     wanted = parser.parse_args()
-    lines = [line for line in SENTENCES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    texts = lines[4::2] if wanted.odd else lines[5::2]
+    lines = lines_of(SENTENCES)
+    texts = lines[4::2] if wanted.odd else mixed(lines[5::2], lines_of(PARAGRAPHS))
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(wanted.jobs, get_context("spawn"), open_process) as pool,
@@ -99,6 +100,17 @@ def main() -> None:
     clean, faulty = judged[0], judged[1:]
     caught = sum(kind.by_any for kind in faulty) / sum(kind.takes for kind in faulty)
     sys.exit(not (caught >= 0.95 and clean.by_any <= 0.02 * clean.takes))
+
+
+def lines_of(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+
+def mixed(many: Sequence[str], few: Sequence[str]) -> list[str]:
+    """The few spread evenly among the many."""
+    size = len(many) // len(few)
+    parts = [many[at : at + size] for at in range(0, size * len(few), size)]
+    return [*(text for part, one in zip(parts, few, strict=True) for text in (*part, one)), *many[size * len(few) :]]
 
 
 class Reader:
@@ -124,15 +136,26 @@ def takes_of(speak: Speak, texts: Sequence[str], clean: int, each: int) -> Itera
         for number in range(max(clean, each))
     ]
     others = [(text, Manner(pitch=OTHER_VOICES[number % 4]), number) for text, _, number in wanted[:each]]
-    samples = list(speak(wanted + others))
-    speech = [(text, heard) for (text, _, _), heard in zip(wanted, samples[: len(wanted)], strict=True)]
+    twice = [(said_twice(text, rng), manner, number) for text, manner, number in wanted[-each:]]
+    samples = iter(list(speak([*wanted, *others, *twice])))
+    speech, other, again = (
+        [(text, next(samples)) for text, _, _ in takes] for takes in (wanted, others, wanted[-each:])
+    )
     yield from in_batches("clean", speech[:clean])
     for place, (name, spoil) in enumerate(SPOILT.items()):
         chosen = [speech[(place * 7 + number) % len(speech)] for number in range(each)]
         yield from in_batches(name, [(text, spoil(heard, text, rng)) for text, heard in chosen])
     yield from in_batches("other words", [(speech[number][0], speech[number - 1][1]) for number in range(each)])
-    other = [(text, heard) for (text, _, _), heard in zip(others, samples[len(wanted) :], strict=True)]
+    yield from in_batches("phrase said twice", again)
     yield from in_batches("wrong voice", other)
+
+
+def said_twice(text: str, rng: np.random.Generator) -> str:
+    """With three to six words said again."""
+    words = text.split()
+    count = int(rng.integers(3, 7))
+    end = int(rng.integers(count, max(len(words) - 1, count + 1)))
+    return " ".join([*words[:end], *words[end - count :]])
 
 
 def in_batches(name: str, takes: Takes) -> Iterator[tuple[str, Takes]]:

@@ -69,8 +69,8 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     clicks: float = 1.0  # samples where the wave bends 30 times as sharply as around it, 15 times where chunks meet
     dropouts: float = 0.0  # holes of 5 ms and more within loud speech
     bandwidth_hz: float = 3600.0  # up to where the spectrum lies within 60 dB of its top; a telephone has 3400
-    repeated_s: float = 0.0  # the longest passage of 0.8 s or more that comes twice, over what the text repeats
-    # Correlation of mel spectra over 0.8 s from which on two passages are the same: of human speech up to 0.79.
+    repeated_s: float = 0.3  # the longest passage of 0.8 s or more that comes twice, over what the text repeats
+    # Correlation of mel spectra over 0.8 s from which on two passages are the same: of human speech up to 0.80.
     repeat_likeness: float = 0.83
     s_per_syllable_min: float = 0.07  # seconds from first to last sound
     s_per_syllable_max: float = 0.6
@@ -80,6 +80,7 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     max_s_per_char: float = 0.15
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
     wer: float = 0.25  # words missing, added or wrong, per word of the text
+    said_again: float = 0.0  # words of the longest phrase that was heard more often than the text says it
     word_likeness: float = 0.3  # of the first and the last word, letters in common with what was heard, 0 to 1
     voice_similarity: float = 0.6  # cosine of the embeddings of the take and of its voice prompt
     naturalness_mos: float = 2.5  # DNSMOS P.835 overall quality, 1 to 5

@@ -194,7 +194,19 @@ def test_more_text_never_takes_less_time(text: str, more: str) -> None:
 
 def test_a_phrase_that_the_text_says_twice_may_be_heard_twice() -> None:
     assert repeated_length("every bit, every bit of it") == spoken_length("every bit")
-    assert repeated_length("no word comes again") == 0
+    assert repeated_length("no kid says it") == 1  # a letter
+    applications = "optimized for real-time applications, perfect for live applications"
+    assert repeated_length(applications) > len("applications")  # not "for", which is a whole word as well
+    assert repeated_length("differentiated responsibilities and capabilities") == len("bilities ")
+    assert abs(repeated_length("GPT-5, and again GPT-5") - spoken_length("GPT-5")) < 3
+    assert repeated_length("") == 0
+
+
+@given(st.text(max_size=100), st.integers(2, 3))
+def test_a_text_said_twice_repeats_all_of_itself(text: str, times: int) -> None:
+    whole = repeated_length(" . ".join([text] * times))
+    assert whole >= repeated_length(text)
+    assert (whole > 0) == (word_count(text) > 0)
 
 
 def test_syllables_are_counted_about_as_they_are_said() -> None:

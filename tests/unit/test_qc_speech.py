@@ -31,6 +31,8 @@ SENTENCES = (
     "What is the probability that two people in a room of twenty-three share a birthday?",
     "The old lighthouse stood on the point, white in summer, grey in winter, and for forty years its light had not "
     "once gone out before the dawn.",
+    "Bread is flour, water, salt and patience. The flour decides the taste, and the water decides the crumb.",
+    "In 1962 the company built forty locomotives, and in 1963 it built thirty more.",
 )
 RATES = (0.8, 1.0, 1.25)
 VOICES = Path("../shared/voices")
@@ -104,6 +106,20 @@ def test_cut_and_repeated_takes_are_mostly_caught(takes: list[tuple[str, Samples
     spoil, share = CAUGHT_MOSTLY[fault]
     caught = sum(bool(failed(spoil(samples), text)) for text, samples in takes)
     assert caught >= share * len(takes)
+
+
+def test_a_phrase_that_comes_again_between_steps_and_with_a_pause_in_it_is_caught(
+    takes: list[tuple[str, Samples]],
+) -> None:
+    text, samples = next((text, samples) for text, samples in takes if text.startswith("The old lighthouse"))
+    pause = np.zeros(SAMPLE_RATE // 4, np.float32)
+    start, length = SAMPLE_RATE, round(1.31 * SAMPLE_RATE)
+    phrase = np.concatenate(
+        [samples[start : start + length // 2], pause, samples[start + length // 2 :][: length // 2]]
+    )
+    again = np.concatenate([samples[:start], phrase, phrase, samples[start + length :]])
+    assert "repeated" in failed(again, text)
+    assert "repeated" not in failed(np.concatenate([samples[:start], phrase, samples[start + length :]]), text)
 
 
 @pytest.mark.skipif(not VOICES.is_dir(), reason="no human recordings beside the checkout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -14,6 +15,7 @@ OPTIONAL = frozenset({"and"})  # put in and left out at will, between numbers as
 LEFT_OUT = 0.5  # the likeness of such a word
 SHORT = 3  # letters: "a" for "I", "or" for "are" say nothing about the take
 SAID = 0.5  # … and a single word: tiny models spell names as they please
+PHRASE = 8  # letters of two words and more, from which on saying them again is a fault and not a slip of the ear
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Wording:
     text: Sequence[str]
     likeness: Sequence[float]  # of each word of the text with what was heard in its place, 0 (missing) to 1
     added: Sequence[str] = ()
-    repeated: Sequence[str] = ()  # those of the added that say again what stands beside them
+    repeated: Sequence[str] = ()  # the longest phrase that was heard more often than the text says it
     wrong: Sequence[tuple[str, str]] = field(default=())
 
     @property
@@ -64,7 +66,6 @@ def compare(text: Sequence[str], heard: Sequence[str]) -> Wording:
     """Align what was heard with the text."""
     likeness = [1.0] * len(text)
     added: list[str] = []
-    repeated: list[str] = []
     wrong: list[tuple[str, str]] = []
     for tag, a, b, c, d in SequenceMatcher(None, text, heard, autojunk=False).get_opcodes():
         if tag == "equal":
@@ -85,9 +86,7 @@ def compare(text: Sequence[str], heard: Sequence[str]) -> Wording:
                 if likeness[a + i] < SAID:
                     likeness[a + i] = max(likeness[a + i], 0.01)  # something was said in its place
                     wrong.append((text[a + i], heard[c + j]))
-        if tag == "insert" and _says_again(heard, c, d):
-            repeated += heard[c:d]
-    return Wording(tuple(text), tuple(likeness), tuple(added), tuple(repeated), tuple(wrong))
+    return Wording(tuple(text), tuple(likeness), tuple(added), said_again(text, heard), tuple(wrong))
 
 
 def alike(one: str, other: str) -> float:
@@ -117,6 +116,22 @@ def _pairs(text: Sequence[str], heard: Sequence[str]) -> Iterator[tuple[int | No
     return reversed(found)
 
 
-def _says_again(heard: Sequence[str], start: int, end: int) -> bool:
-    length = end - start
-    return list(heard[start:end]) in (list(heard[start - length : start]), list(heard[end : end + length]))
+def said_again(text: Sequence[str], heard: Sequence[str]) -> tuple[str, ...]:
+    """The longest phrase, of at least two words and PHRASE letters, that was heard more often than the text says it.
+
+    So was each of its words: "of supply", heard for "if supply", makes no phrase of a supply that the text repeats.
+    """
+    longest: tuple[str, ...] = ()
+    letters = "".join(text)  # "heatwaves" are not said less often than "heat waves"
+    more = Counter(heard)
+    more.subtract(text)
+    for length in range(2, len(heard)):
+        phrases = Counter(tuple(heard[at : at + length]) for at in range(len(heard) - length + 1))
+        twice = {phrase: count for phrase, count in phrases.items() if count > 1}
+        if not twice:
+            break
+        for phrase, count in twice.items():
+            run = "".join(phrase)
+            if len(run) >= PHRASE and count > letters.count(run) and all(more[word] > 0 for word in phrase):
+                longest = phrase
+    return longest

@@ -44,7 +44,7 @@ TOKENS_OF_A_WORD = 16
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it was heard, in seconds from the take's start."""
+    """A word as it was heard, with its space before ("GPT" and "-5" have none between), in seconds from the start."""
 
     text: str
     start_s: float
@@ -76,7 +76,7 @@ class Words:
             return [not_checked("words", "no text to compare with")]
         if self.english_only and not mostly_ascii(take.text):
             return [not_checked("words", f"{self.versions['whisper']} knows English only")]
-        wording = compare(spoken_words(take.text), spoken_words(" ".join(word.text for word in heard)))
+        wording = compare(spoken_words(take.text), spoken_words("".join(word.text for word in heard)))
         return list(judge(wording, heard, take))
 
     def transcribe(self, takes: Sequence[NDArray[np.float32]]) -> list[list[Word]]:
@@ -127,6 +127,7 @@ class Words:
 def judge(wording: Wording, heard: list[Word], take: Heard) -> Iterator[Check]:
     times = [[word.text.strip(), round(word.start_s, 2), round(word.end_s, 2)] for word in heard]
     yield at_most("wer", wording.error_rate, take.limits.wer, wording.as_json() | {"words": times})
+    yield at_most("said_again", len(wording.repeated), take.limits.said_again)
     if wording.text:
         yield at_least("first_word", wording.opening, take.limits.word_likeness, {"word": wording.text[0]})
         yield at_least("last_word", wording.likeness[-1], take.limits.word_likeness, {"word": wording.text[-1]})
@@ -158,7 +159,7 @@ def pieces_of(take: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float
 
 def _words(aligned: Sequence[dict[str, Any]], length_s: float) -> Iterator[Word]:
     for word in aligned:
-        text = word["word"].strip()
+        text = word["word"]
         if any(char.isalnum() for char in text):
             start, end = (min(float(word[side]), length_s) for side in ("start", "end"))
             yield Word(text, start, end, float(word["probability"]))

@@ -19,6 +19,7 @@ from vvbatch.qc.text import repeated_length, spoken_length, syllables, word_coun
 __all__ = ["Check", "at_least", "at_most", "judge", "score"]
 
 FEWEST_SYLLABLES = 3  # "Hmm" has no pace
+STRESSED = 1.5
 MOST_PLACES = 20  # that a check's detail names
 
 
@@ -72,7 +73,9 @@ def _break_checks(
     spectra = power(samples, sample_rate)
     yield at_least("bandwidth", bandwidth_hz(spectra, sample_rate), limits.bandwidth_hz)
     twice = repeat(spectra, sample_rate, limits.repeat_likeness)
-    allowed = limits.repeated_s + limits.max_s_per_char * repeated_length(text or "")
+    allowed = limits.repeated_s
+    if text and (length := spoken_length(text)):  # at its own pace: a word may be said slower where it is stressed
+        allowed += STRESSED * heard.speech_s / length * repeated_length(text)
     places_s = {"first_s": twice.first_s, "second_s": twice.second_s} if twice.length_s else None
     yield at_most("repeated", twice.length_s, allowed, places_s)
 

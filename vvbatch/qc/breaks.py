@@ -49,20 +49,27 @@ def clicks(samples: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> list
     joins = np.arange(CHUNK, len(bend), CHUNK)[:, None] + np.arange(-3, 2)
     at_join = joins[np.arange(len(joins)), np.abs(bend[np.minimum(joins, len(bend) - 1)]).argmax(axis=1)]
     at_join = at_join[at_join < len(bend)]
-    found = [
-        *(place for place in sharpest[loud] if _stands_out(bend, int(place), CLICK)),
-        *(place for place in at_join if _stands_out(bend, int(place), CLICK_AT_JOIN)),
-    ]
-    places = np.unique(np.array(found, dtype=int))
+    places = np.concatenate(
+        [
+            sharpest[loud][_stand_out(bend, sharpest[loud], CLICK)],
+            at_join[_stand_out(bend, at_join, CLICK_AT_JOIN)],
+        ]
+    )
+    places = np.unique(places)
     apart = places[np.diff(places, prepend=-SAMPLE_RATE) > AROUND]
     return [round(float(each) / sample_rate, 3) for each in apart]
 
 
-def _stands_out(bend: NDArray[np.float32], place: int, ratio: float) -> bool:
-    before = bend[max(place - AROUND, 0) : max(place - BETWEEN, 0)]
-    after = bend[place + BETWEEN + 1 : place + AROUND + 1]
-    around = float(before @ before + after @ after) / max(len(before) + len(after), 1)
-    return bool(abs(bend[place]) > ratio * (around**0.5 + QUIETEST))
+def _stand_out(bend: NDArray[np.float32], places: NDArray[np.intp], ratio: float) -> NDArray[np.bool_]:
+    energy = np.concatenate([[0.0], np.cumsum(np.square(bend), dtype=np.float64)])
+    total, count = np.zeros(len(places)), np.zeros(len(places))
+    for first, end in ((-AROUND, -BETWEEN), (BETWEEN + 1, AROUND + 1)):
+        starts, ends = (np.clip(places + offset, 0, len(bend)) for offset in (first, end))
+        total += energy[ends] - energy[starts]
+        count += ends - starts
+    around = np.sqrt(np.maximum(total, 0.0) / np.maximum(count, 1))
+    stand_out: NDArray[np.bool_] = np.abs(bend[places]) > ratio * (around + QUIETEST)
+    return stand_out
 
 
 def dropouts(samples: NDArray[np.float32], sample_rate: int, loud_dbfs: float) -> list[float]:

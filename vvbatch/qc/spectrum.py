@@ -12,9 +12,9 @@ BAND_HZ = 200.0
 WITHIN = 1e-6  # 60 dB under the strongest band
 BANDS = 24  # of the mel scale, for likeness
 HIGHEST_HZ = 7_600.0
-LOOK = 2  # steps that are averaged into a look (40 ms): likeness needs no more
-SEGMENT = 20  # looks (0.8 s) that are compared with another place
-FURTHEST = 750  # looks (30 s) between the two
+SEGMENT = 40  # steps (0.8 s) that are compared with another place
+SOUNDING = 28  # steps of them in which both places sound: a pause in the midst of a passage counts for nothing
+FURTHEST = 1_500  # steps (30 s) between the two
 
 
 @dataclass(frozen=True)
@@ -49,41 +49,40 @@ def bandwidth_hz(spectra: NDArray[np.float32], sample_rate: int) -> float:
 
 def repeat(spectra: NDArray[np.float32], sample_rate: int, likeness_limit: float) -> Repeat:
     """The longest passage of at least 0.8 s that comes again, by the correlation of mel spectra along a diagonal."""
-    shape = _shape(spectra, sample_rate)
-    if len(shape) < 2 * SEGMENT:
-        return Repeat()
-    longest = Repeat()
+    shape, sounds = _shape(spectra, sample_rate)
+    longest = 0, 0, 0
     for lag in range(SEGMENT, min(len(shape) - SEGMENT, FURTHEST) + 1):
-        likeness = np.einsum("ij,ij->i", shape[lag:], shape[:-lag])
-        totals = np.concatenate([[0.0], np.cumsum(likeness)])
-        means = (totals[SEGMENT:] - totals[:-SEGMENT]) / SEGMENT
-        alike = np.flatnonzero(means > likeness_limit)
-        if len(alike):
-            runs = np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1)
-            run = max(runs, key=len)
+        likeness = _over_segments(np.einsum("ij,ij->i", shape[lag:], shape[:-lag]))
+        if likeness.max() <= likeness_limit * SOUNDING:
+            continue
+        one, other = sounds[lag:], sounds[:-lag]
+        either, both = _over_segments(one | other), _over_segments(one & other)
+        alike = np.flatnonzero((likeness > likeness_limit * either) & (both >= SOUNDING))
+        for run in np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1) if len(alike) else ():
             # The same place may not count as its own repeat: a passage is at most as long as the lag.
-            length_s = min(len(run) - 1 + SEGMENT, lag) * LOOK * STEP_S
-            if length_s > longest.length_s:
-                longest = Repeat(
-                    length_s, *(round(float(place) * LOOK * STEP_S, 2) for place in (run[0], run[0] + lag))
-                )
-    return longest
+            longest = max(longest, (min(len(run) - 1 + SEGMENT, lag), int(run[0]), int(run[0]) + lag))
+    return Repeat(*(round(steps * STEP_S, 2) for steps in longest))
 
 
-def _shape(spectra: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Log mel bands (looks, BANDS) less the take's mean, each of length 1; silent looks are 0 and like nothing."""
-    looks = spectra[: len(spectra) // LOOK * LOOK].reshape(-1, LOOK, spectra.shape[1]).mean(axis=1)
-    bands = looks @ _mel(spectra.shape[1], sample_rate)
-    if not len(bands):
-        return np.zeros((0, BANDS), np.float32)
+def _over_segments(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The sum of every SEGMENT values in a row."""
+    totals = np.cumsum(values, dtype=np.float64)
+    totals[SEGMENT:] -= totals[:-SEGMENT].copy()
+    return totals[SEGMENT - 1 :]
+
+
+def _shape(spectra: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Log mel bands (steps, BANDS) less the take's mean, each of length 1; and which sound: the others are 0."""
+    bands = spectra @ _mel(spectra.shape[1], sample_rate)
+    bands = bands[1:] + bands[:-1]  # a passage that comes again lies between other steps
     totals = bands.sum(axis=1)
-    logs = np.log(bands + max(float(bands.max()) * 1e-5, 1e-30))
-    loud = totals > np.percentile(totals, 95) * 1e-4
-    logs -= logs[loud].mean(axis=0) if loud.any() else 0.0
+    logs = np.log(bands + max(float(bands.max(initial=0.0)) * 1e-5, 1e-30))
+    sounds = totals > (np.percentile(totals, 95) * 1e-4 if len(totals) else 0.0)
+    logs -= logs[sounds].mean(axis=0) if sounds.any() else 0.0
     logs -= logs.mean(axis=1, keepdims=True)  # how loud it is says nothing about what is said
     logs /= np.linalg.norm(logs, axis=1, keepdims=True) + 1e-9
-    shape: NDArray[np.float32] = (logs * loud[:, None]).astype(np.float32)
-    return shape
+    shape: NDArray[np.float32] = (logs * sounds[:, None]).astype(np.float32)
+    return shape, sounds
 
 
 def _mel(bins: int, sample_rate: int) -> NDArray[np.float32]:

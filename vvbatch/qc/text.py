@@ -10,6 +10,7 @@ PAUSE = 6.0
 DIGIT = 5.5  # "seven", "twenty": digits are written much shorter than they are said
 LONG_NUMBER_DIGIT = 7.5  # with its "million" and "hundred"
 THOUSAND = 3.0  # the zeros of "100,000": one of many is "thousand", the others are silent
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 YEAR = 22.0  # four digits in a row are usually said as two numbers: "nineteen eighty-four"
 SYMBOL = 7.0  # "percent", "dollars", "plus", "dot"
 PICTURE = 16.0  # "smiling face"
@@ -42,16 +43,19 @@ def syllables(text: str) -> int:
     return sum(_syllables(word) for word in WORDS.findall(plain))
 
 
-def repeated_length(text: str) -> float:
-    """The spoken length of the longest run of words that a text says more than once ("every bit, every bit")."""
-    words = [word.lower() for word in WORDS.findall(unicodedata.normalize("NFKC", text))]
-    longest: list[str] = []
-    for lag in range(1, len(words)):
-        run: list[str] = []
-        for one, other in zip(words, words[lag:], strict=False):
-            run = [*run, one] if one == other else []
-            longest = max(longest, run, key=len)
-    return spoken_length(" ".join(longest))
+def repeated_length(text: str) -> int:
+    """Characters, as in `spoken_length`, of the longest stretch that a text says more than once ("every bit").
+
+    Parts of words count: "responsibilities" and "capabilities" sound alike for half a second.
+    """
+    heard = "".join(f"{_as_heard(word)} " for word in WORDS.findall(unicodedata.normalize("NFKC", text)))
+    longest = start = 0
+    while start + 2 * longest < len(heard):
+        if heard.find(heard[start : start + longest + 1], start + longest + 1) >= 0:
+            longest += 1
+        else:
+            start += 1
+    return longest
 
 
 def word_count(text: str) -> int:
@@ -64,6 +68,14 @@ def _syllables(word: str) -> int:
         silent = word.lower().endswith("e") and not word.lower().endswith("le") and groups > 1
         return max(groups - silent, 1)
     return max(round(_word_length(word) / SYLLABLE), 1)
+
+
+def _as_heard(word: str) -> str:
+    """Letters, about as many as the sounds last."""
+    if word.isdecimal():
+        return "".join(f"{DIGITS[int(digit)]}ty" for digit in word)  # "sixty": they last longer than their names
+    spelt = word.isupper() and len(word) > 1 and _word_length(word) > len(word) + 1
+    return "".join(letter * 3 for letter in word.lower()) if spelt else word.lower()
 
 
 def _word_length(word: str) -> float:

@@ -39,6 +39,21 @@ def test_missing_added_repeated_and_wrong_words_are_named() -> None:
     assert list(wrong.wrong) == [("out", "blue")]
 
 
+def test_what_the_text_says_again_may_be_heard_again_however_it_is_written() -> None:
+    text = spoken_words("Marine heatwaves are heatwaves at sea. GPT-5 is not GPT-4.")
+    heard = "Marine heat waves are heat waves at sea. GPT-5 is not GPT-4."
+    assert compare(text, spoken_words(heard)).repeated == ()
+    assert compare(text, spoken_words(f"{heard} is not GPT-4.")).repeated[-1:] == ("four",)
+
+
+def test_a_slip_of_the_ear_beside_what_the_text_repeats_is_no_phrase_said_again() -> None:
+    text = spoken_words("They speak of supply and demand as if supply and demand were weather.")
+    heard = spoken_words("They speak of supply and demand as of supply and demand were weather.")
+    assert compare(text, heard).repeated == ()
+    twice = spoken_words("They speak of supply and demand, of supply and demand, as if supply and demand were weather.")
+    assert compare(text, twice).repeated == ("of", "supply", "and", "demand")
+
+
 def test_a_misheard_article_at_the_start_is_not_a_missing_opening() -> None:
     text = spoken_words("A kettle whistled.")
     assert compare(text, spoken_words("kettle whistled")).opening > 0.8
