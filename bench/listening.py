@@ -1,22 +1,24 @@
 """How much a listener slows an engine's step: `python -m bench.listening`, on a machine that does nothing else.
 
-Steps of the engine's kind, matrix products on every core, are timed in turn while the listener rests and while it has
-takes in hand, and the medians compared.
+Steps of the engine's kind, matrix products on every core, are timed in turn while the listener, which always has takes
+in hand, is stopped and while it runs; the medians are compared, and what the listener computed beside them.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import torch
 
 from vvbatch import audio, profiles
 from vvbatch.ears import LISTEN
 from vvbatch.listener import Listener
 
-ROUNDS, STEPS, TAKES = 4, 40, 3
+ROUNDS, STEPS, TAKES = 8, 60, 60
 VOICE = Path(__file__).parent.parent / "voices" / "carter.wav"
 
 
@@ -24,23 +26,30 @@ def main() -> None:
     samples, _ = audio.read(VOICE)
     weights, rows = torch.randn(3072, 3072), torch.randn(32, 3072)
     listener = Listener.start(LISTEN)
-    quiet: list[float] = []
-    heard: list[float] = []
-    verdicts = asked = 0
+    process = next(each for each in psutil.Process().children() if "vvbatch.ears" in each.cmdline())
+    alone: list[float] = []
+    beside: list[float] = []
+    computed_s = 0.0
     try:
+        for take in range(TAKES):
+            listener.submit(f"take {take}", samples, "Good evening.", VOICE, profiles.QcLimits())
+        steps(weights, rows)
         for _ in range(ROUNDS):
-            quiet += steps(weights, rows)
-            for _ in range(TAKES):
-                listener.submit(f"take {asked}", samples, "Good evening.", VOICE, profiles.QcLimits())
-                asked += 1
-            while listener.waiting:
-                heard += steps(weights, rows)
-                verdicts += len(listener.poll())
+            process.suspend()
+            alone += steps(weights, rows)
+            process.resume()
+            before = process.cpu_times()
+            beside += steps(weights, rows)
+            after = process.cpu_times()
+            computed_s += after.user + after.system - before.user - before.system
+        listener.poll()
+        if not listener.waiting:
+            sys.exit("the listener ran out of takes: raise TAKES")
     finally:
         listener.close()
-    rest, busy = statistics.median(quiet), statistics.median(heard)
+    rest, busy = statistics.median(alone), statistics.median(beside)
     print(f"a step: {1000 * rest:.2f} ms alone, {1000 * busy:.2f} ms while takes are heard ({busy / rest - 1:+.1%});")
-    print(f"{verdicts} takes of {len(samples) / 24_000:.1f} s heard in {sum(heard):.1f} s beside it")
+    print(f"the listener computed for {computed_s:.1f} s in {sum(beside):.1f} s")
 
 
 def steps(weights: torch.Tensor, rows: torch.Tensor) -> list[float]:

@@ -194,7 +194,8 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "VVBATCH_LISTENER_THREADS": str(threads)},
-            start_new_session=True,  # Ctrl-C in the terminal is for the worker
+            # Ctrl-C in the terminal is for the worker. Not a session of its own: its niceness would not count (autogroup).
+            process_group=0,
         )
         self._usage = psutil.Process(self.process.pid)
         self.asks: queue.SimpleQueue[tuple[Ask, NDArray[np.float32]] | None] = queue.SimpleQueue()

@@ -65,6 +65,34 @@ def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slo
     hears.is_whole(batch)
 
 
+def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
+    hears: Night, monkeypatch: pytest.MonkeyPatch
+):
+    """The listener would not get on beside it, and a step for the few lines left costs as much as one for all."""
+    steps = hears.folder / "steps.log"
+    monkeypatch.setenv("READY_STEPS", str(steps))
+    (hears.folder / "configs" / "hears2.yaml").write_text(QUICK.replace("slots: 16", "slots: 2") + "listen: [words]\n")
+    hears.worker("hears2")
+    batch = hears.submit(
+        AWAITED,
+        f"{AWAITED} So is it.",
+        f"{AWAITED} And it.",
+        "This goes slowly, slowly, slowly, slowly.",
+        model="hears2",
+    )
+    hears.rendering(batch, 4)
+    wait_until(lambda: steps.exists())
+    time.sleep(1)
+    before = steps.read_text()
+    time.sleep(1)
+    assert steps.read_text() == before
+    assert hears.view(batch)["counts"]["rendering"] == 4
+    go(hears)
+    assert hears.ended(batch)["counts"]["done"] == 4
+    assert len(steps.read_text()) > len(before)
+    hears.is_whole(batch)
+
+
 def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(hears: Night):
     worker = hears.worker("hears")
     batch = hears.submit(AWAITED, model="hears")
