@@ -194,7 +194,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "VVBATCH_LISTENER_THREADS": str(threads)},
-            # Ctrl-C in the terminal is for the worker. Not a session of its own: its niceness would not count (autogroup).
+            # Ctrl-C is for the worker. Not a session of its own: its niceness would not count there (autogroup).
             process_group=0,
         )
         self._usage = psutil.Process(self.process.pid)
