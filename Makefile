@@ -13,7 +13,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 3  # most tests wait for processes of their own
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest -n 3 tests/faults
 
 FAULTS ?= 500
 LINES ?= 1000
