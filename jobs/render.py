@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from jobs.candidates import Candidates, Closing
 from jobs.paces import Paces
-from vvbatch import faults, plan, profiles, store
+from vvbatch import fault_points, plan, profiles, store
 from vvbatch.batches import end_if_complete
 from vvbatch.engine import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
@@ -98,7 +98,7 @@ def render_line(line_id: str, context: Context) -> Rendering:
     claim = context.ledger.claim(line_id, context.worker, first, model=context.model)
     if claim is None:
         return Ended("not wanted")
-    faults.point("render.claimed")
+    fault_points.point("render.claimed")
     try:
         path = store.line_path(Path(claim.out), claim.batch_id, claim.chapter, claim.number, claim.line)
         if serve_from_cache(claim, path, context):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from vvbatch import faults, store
+from vvbatch import fault_points, store
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import manifest_written
 from vvbatch.ledger.schema import batches, lines, takes
@@ -21,7 +21,7 @@ def end_if_complete(ledger: Ledger, batch_id: str) -> bool:
     """End the batch when no line of it is open. Returns whether this call ended it."""
     ended = ledger.settle(batch_id) is not None
     if ended:
-        faults.point("batch.settled")
+        fault_points.point("batch.settled")
         try_to_write_manifest(ledger, batch_id)
     return ended
 
@@ -43,7 +43,7 @@ def write_manifest(ledger: Ledger, batch_id: str) -> None:
     store.confine(folder.parent, f"{batch_id}/manifest.json")
     store.sweep(folder, 0.0, time.time())  # nothing is being written any more: killed workers left these
     written = store.write_manifest(folder / "manifest.json", document)
-    faults.point("manifest.written")
+    fault_points.point("manifest.written")
     manifest_written(ledger, batch_id, written.sha256)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from vvbatch import faults, store
+from vvbatch import fault_points, store
 from vvbatch.batches import end_if_complete
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.database import to_json
@@ -68,7 +68,7 @@ class Pending:
                 raise LedgerAway
             with contextlib.suppress(OSError):  # it is only needed after a crash
                 self.write(note, sync=False)
-            faults.point("pending.noted")
+            fault_points.point("pending.noted")
             yield
         except (DBAPIError, LedgerAway) as error:
             self.ledger_away = True
@@ -158,7 +158,7 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
         elif not has_hash(path, note.outcome.sha256):
             raise FileGone(path)
         store.sync_folder(path.parent)
-        faults.point("pending.published")
+        fault_points.point("pending.published")
 
     def discard() -> None:
         if has_hash(path, note.outcome.sha256):

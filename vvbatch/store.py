@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from vvbatch import faults
+from vvbatch import fault_points
 
 TEMP_PREFIX = ".tmp-"
 TAKES_FOLDER = "takes"
@@ -64,9 +64,9 @@ class Staged:
     def publish(self) -> None:
         """Give the file its final name, replacing what has it, durably. Raises OSError."""
         self.temp.replace(self.path)
-        faults.point("store.renamed")
+        fault_points.point("store.renamed")
         sync_folder(self.path.parent)
-        faults.point("store.folder_synced")
+        fault_points.point("store.folder_synced")
 
     def __enter__(self) -> Staged:
         return self
@@ -131,7 +131,7 @@ def stage(path: Path, data: bytes, name: str | None = None) -> Staged:
     """
     with _temp_beside(path, name) as temp:
         with _create(temp) as file:
-            faults.point("store.temp_opened")
+            fault_points.point("store.temp_opened")
             file.write(data)
             _sync_written(file)
         return Staged(path, temp, hashlib.sha256(data).hexdigest(), len(data))
@@ -152,7 +152,7 @@ def stage_copy(source: Path, path: Path, sha256: str) -> Staged:
                 raise
             found, size = _copy(source, temp)
         else:
-            faults.point("store.linked")
+            fault_points.point("store.linked")
             found, size = sha256_file(temp), temp.stat().st_size
         if found != sha256:
             raise StoreError(f"{source}: changed since it was written (sha256 {found[:12]}…, not {sha256[:12]}…)")
@@ -255,7 +255,7 @@ def sync_folder(folder: Path) -> None:
 def _temp_beside(path: Path, name: str | None = None) -> Iterator[Path]:
     """A temporary name in `path`'s folder; removed if the body fails."""
     make_folder(path.parent)
-    faults.point("store.begin")
+    fault_points.point("store.begin")
     temp = temp_of(path, name)
     try:
         yield temp
@@ -272,7 +272,7 @@ def _create(temp: Path) -> BinaryIO:
 def _copy(source: Path, temp: Path) -> Written:
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as old, _create(temp) as new:
-        faults.point("store.temp_opened")
+        fault_points.point("store.temp_opened")
         while block := old.read(BLOCK):
             digest.update(block)
             size += new.write(block)
@@ -282,9 +282,9 @@ def _copy(source: Path, temp: Path) -> Written:
 
 def _sync_written(file: BinaryIO) -> None:
     file.flush()
-    faults.point("store.temp_written")
+    fault_points.point("store.temp_written")
     _sync(file.fileno())
-    faults.point("store.temp_synced")
+    fault_points.point("store.temp_synced")
 
 
 def _sync(descriptor: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-from vvbatch import faults, queue, store
+from vvbatch import fault_points, queue, store
 from vvbatch.batches import end_if_complete
 from vvbatch.ledger import CachedTake, Ledger, NewBatch, cached
 from vvbatch.ledger.records import chunks, line_key
@@ -45,7 +45,7 @@ def submit(
     batch = NewBatch(batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out))
     found_id, created = ledger.add_batch(batch, plan.lines)
     if created:
-        faults.point("submit.recorded")
+        fault_points.point("submit.recorded")
         serve_cached(plan, ledger, out, batch_id)
         queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)

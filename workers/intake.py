@@ -10,7 +10,7 @@ from rq import Queue
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
-from vvbatch import faults
+from vvbatch import fault_points
 from vvbatch.ledger.pauses import queue_is_paused
 from vvbatch.ledger.recovery import is_suspect
 from workers.allowed import LineJob, NotAllowed, line_of
@@ -38,7 +38,7 @@ class Intake:
             return False
         job, queue = found
         self.suspect_waits = False
-        faults.point("queue.dequeued")
+        fault_points.point("queue.dequeued")
         try:
             line_id = line_of(job)
         except NotAllowed as refusal:

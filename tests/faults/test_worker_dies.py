@@ -13,10 +13,10 @@ import pytest
 
 from tests.conftest import ROOT, wait_until
 from tests.faults.conftest import Night, is_stopped
-from vvbatch import faults
+from vvbatch import fault_points
 
 MENDING = "pending.published"
-WRITE_PATH = [point for point in faults.POINTS if point != MENDING and not point.startswith("submit.")]
+WRITE_PATH = [point for point in fault_points.POINTS if point != MENDING and not point.startswith("submit.")]
 # The same steps for the second line, which is a link to the first one's file, and for the manifest.
 WRITE_PATH += ["store.begin@4", "store.renamed@2", "store.folder_synced@2", "store.renamed@3", "store.folder_synced@3"]
 RENDERED_ONCE = {"pending.noted", "store.renamed", "store.folder_synced", "ledger.recorded", "ledger.committed"}
@@ -27,7 +27,7 @@ def test_every_point_of_the_code_is_known_by_name():
     for folder in ("vvbatch", "jobs", "workers"):
         for file in (ROOT / folder).rglob("*.py"):
             visited.update(re.findall(r'faults\.point\("([^"]+)"\)', file.read_text()))
-    assert visited == set(faults.POINTS)
+    assert visited == set(fault_points.POINTS)
 
 
 @pytest.mark.parametrize("point", WRITE_PATH)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, or_, select
 
-from vvbatch import faults
+from vvbatch import fault_points
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.records import (
     CLAIM_COLUMNS,
@@ -251,7 +251,7 @@ class Ledger:
             for other_id, other in closing:
                 self.record(connection, other_id, other)
             self.record(connection, take_id, outcome, orphaned=orphaned)
-            faults.point("ledger.recorded")
+            fault_points.point("ledger.recorded")
             connection.execute(
                 lines.update()
                 .where(lines.c.id == claim.line_id)
@@ -266,7 +266,7 @@ class Ledger:
                     updated_at=self.now(),
                 )
             )
-        faults.point("ledger.committed")
+        fault_points.point("ledger.committed")
         return True
 
     def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
