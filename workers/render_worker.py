@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut
 from vvbatch import queue as transport
+from vvbatch.batch.held_takes import Pending
 from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
@@ -33,7 +34,6 @@ from vvbatch.ledger.recovery import no_longer_wanted
 from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.listener import Listener
 from vvbatch.machine import peak_memory
-from vvbatch.pending import Pending
 from vvbatch.profiles import Profile
 from vvbatch.stream import Stream
 from vvbatch.supervisor import UNFIT, supervisor_is_gone

@@ -88,8 +88,8 @@ def serve(
 def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
     """Record what dead workers had finished, and remove the temporary files that nobody writes any more."""
     from vvbatch import queue, store
+    from vvbatch.batch.held_takes import Pending
     from vvbatch.ledger.recovery import open_folders
-    from vvbatch.pending import Pending
 
     pending = Pending(home.pending)
     left = {note.worker for note in pending.notes()}

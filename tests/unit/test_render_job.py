@@ -20,11 +20,11 @@ from tests.conftest import READY_PROFILE
 from tests.ledgers import FACTS
 from tests.ready import speechlike
 from vvbatch import profiles
+from vvbatch.batch.held_takes import Pending
+from vvbatch.batch.plan import Wishes, make_plan
 from vvbatch.engine import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.schema import lines
-from vvbatch.pending import Pending
-from vvbatch.plan import Wishes, make_plan
 from vvbatch.qc.check import Check, at_most
 from vvbatch.qc.pace import Pace
 from vvbatch.script import parse

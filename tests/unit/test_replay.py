@@ -12,6 +12,7 @@ from sqlalchemy import update
 from tests.cli import Cli
 from tests.ready import ReadyEngine
 from vvbatch import machine, profiles, store, take
+from vvbatch.batch.plan import Wishes, make_plan, request_of
 from vvbatch.engine import Chunk, EngineUnavailable, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
@@ -19,7 +20,6 @@ from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.schema import takes, workers
 from vvbatch.ledger.workers import worker_started
-from vvbatch.plan import Wishes, make_plan, request_of
 from vvbatch.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library

@@ -9,7 +9,7 @@ from vvbatch.cli.common import faults, json_option, print_json
 from vvbatch.cli.inputs import plan_scripts, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
-    from vvbatch.plan import Wishes
+    from vvbatch.batch.plan import Wishes
 
 
 @click.command()
@@ -24,7 +24,7 @@ def check(scripts: tuple[Path, ...], wishes: Wishes, as_json: bool) -> None:
     Example:  vvbatch check book.yaml --model 1.5b
     """
     from vvbatch import report
-    from vvbatch.estimate import estimate
+    from vvbatch.batch.estimate import estimate
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
 

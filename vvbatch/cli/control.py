@@ -120,7 +120,7 @@ def cancel(batch: str | None, line: str | None, as_json: bool) -> None:
     Example:  vvbatch cancel lighthouse-1a2b3c4d
               vvbatch cancel lighthouse-1a2b3c4d --line ch1-003
     """
-    from vvbatch.batches import end_if_complete
+    from vvbatch.batch.finish import end_if_complete
 
     with opened() as (_, ledger):
         batch_id = full_id(ledger, batch)
@@ -160,7 +160,7 @@ def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:
 
 def queue_again(home: Home, ledger: Ledger, batch_id: str) -> int:
     from vvbatch import server
-    from vvbatch.submit import restore
+    from vvbatch.batch.submit import restore
 
     with server.own_server(home):
         return restore(ledger, server.connect(home), batch_id)

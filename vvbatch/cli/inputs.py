@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from vvbatch.batch.plan import Plan, Wishes, make_plan
 from vvbatch.cli.common import BadInput
 from vvbatch.home import Home
-from vvbatch.plan import Plan, Wishes, make_plan
 from vvbatch.profiles import MOST_TAKES
 
 scripts_argument = click.argument(

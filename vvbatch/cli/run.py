@@ -10,7 +10,7 @@ from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_j
 from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
-    from vvbatch.plan import Wishes
+    from vvbatch.batch.plan import Wishes
 
 
 @click.command()
@@ -29,11 +29,11 @@ def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: s
     Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
     """
     from vvbatch import report, server
+    from vvbatch.batch.submit import submit
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
-    from vvbatch.submit import submit
 
     home = Home.from_environment()
     plans = plan_scripts(scripts, wishes, home)

@@ -9,7 +9,7 @@ from vvbatch.cli.common import faults, json_option, print_json
 from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
-    from vvbatch.plan import Wishes
+    from vvbatch.batch.plan import Wishes
 
 
 @click.command()
@@ -32,10 +32,10 @@ def submit(
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
     from vvbatch import queue, server
+    from vvbatch.batch.submit import submit as submit_plan
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
-    from vvbatch.submit import submit as submit_plan
 
     home = Home.from_environment()
     plans = plan_scripts(scripts, wishes, home)

@@ -12,8 +12,8 @@ from vvbatch.cli.inputs import wishes_options
 if TYPE_CHECKING:
     from redis import Redis
 
+    from vvbatch.batch.plan import Wishes
     from vvbatch.ledger import Ledger
-    from vvbatch.plan import Wishes
     from vvbatch.session import Workers
 
 
@@ -36,13 +36,13 @@ def synth(
               vvbatch synth "The lamp went out." --stream | aplay
     """
     from vvbatch import server, store
+    from vvbatch.batch.plan import make_plan
+    from vvbatch.batch.submit import submit
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
-    from vvbatch.plan import make_plan
     from vvbatch.script.one import one_line
     from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
-    from vvbatch.submit import submit
     from vvbatch.voices import Library
 
     if stream and as_json:

@@ -31,8 +31,8 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
               vvbatch verify lighthouse-1a2b3c4d --json
     """
     from vvbatch import report
+    from vvbatch.batch.verify_files import verify as verify_files
     from vvbatch.cli.control import opened
-    from vvbatch.verify import verify as verify_files
 
     with opened() as (home, ledger), report.counting("files hashed", quiet=as_json) as seen:
         repaired = recover(home, ledger) if repair else []
@@ -55,8 +55,8 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
 
 def recover(home: Home, ledger: Ledger) -> list[dict[str, str]]:
     """Record what dead workers had finished."""
+    from vvbatch.batch.held_takes import Pending
     from vvbatch.ledger.queries import line_names
-    from vvbatch.pending import Pending
 
     pending = Pending(home.pending)
     kept = pending.replay(ledger, pending.notes(), orphaned=True)

@@ -13,7 +13,7 @@ from vvbatch.ledger.records import CachedTake, chunks
 from vvbatch.ledger.schema import lines, takes
 
 if TYPE_CHECKING:
-    from vvbatch.plan import PlannedLine
+    from vvbatch.batch.plan import PlannedLine
     from vvbatch.store import Staged
 
 DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes.c.state == "done")

@@ -31,8 +31,8 @@ from vvbatch.ledger.records import (
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.batch.plan import PlannedLine
     from vvbatch.engine import EngineFacts
-    from vvbatch.plan import PlannedLine
 
 
 NOTED = ("trouble", "troubles", "model")

@@ -13,8 +13,8 @@ from sqlalchemy import and_
 from vvbatch.ledger.schema import lines
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.batch.plan import PlannedLine
     from vvbatch.engine import EngineFacts
-    from vvbatch.plan import PlannedLine
 
 Item = TypeVar("Item")
 

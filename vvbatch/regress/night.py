@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from vvbatch import server
+from vvbatch.batch.plan import Plan, Wishes, digest, make_plan
+from vvbatch.batch.submit import slug, submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.plan import Plan, Wishes, digest, make_plan
 from vvbatch.regress import nights
 from vvbatch.regress.baseline import Damaged, folder, samples_of
 from vvbatch.regress.nights import LineResult
@@ -22,7 +23,6 @@ from vvbatch.regress.retention import prune
 from vvbatch.regress.suite import Suite, SuiteError
 from vvbatch.regress.verdict import Reason, judge, shared_by, shifts_of, slower, verdict_of, worst
 from vvbatch.session import wait_for, workers_for
-from vvbatch.submit import slug, submit
 from vvbatch.voices import Library
 
 Show = Callable[[Sequence[str]], AbstractContextManager[Callable[[], None]]]

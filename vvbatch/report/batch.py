@@ -54,7 +54,7 @@ def count_words(counts: Mapping[str, int]) -> str:
 
 
 def print_estimate(checked: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """What `vvbatch check` found out about one script: `vvbatch.estimate.estimate`."""
+    """What `vvbatch check` found out about one script: `vvbatch.batch.estimate.estimate`."""
     print_facts(
         [
             ("script", checked["script"]),

@@ -9,13 +9,13 @@ from sqlalchemy import select
 
 from tests.nights import TEXTS, judged, rendered, suite, voice
 from vvbatch import server, store
+from vvbatch.batch.verify_files import verify
 from vvbatch.ears import EarsUnavailable
 from vvbatch.ledger.schema import baselines, lines, takes
 from vvbatch.regress import hearing, night, nights
 from vvbatch.regress.baseline import CannotBless, bless, folder
 from vvbatch.regress.retention import prune
 from vvbatch.regress.summary import summary
-from vvbatch.verify import verify
 
 
 def blessed(ledger, where, name="n1", only=(), why="good"):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from vvbatch import profiles
+from vvbatch.batch.plan import make_plan
 from vvbatch.home import Home
-from vvbatch.plan import make_plan
 from vvbatch.regress import suite
 from vvbatch.regress.suite import Limit, SuiteError, find, load, names
 from vvbatch.script import ScriptError

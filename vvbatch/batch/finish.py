@@ -14,7 +14,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import manifest_written
 from vvbatch.ledger.schema import batches, lines, takes
 
-log = logging.getLogger("vvbatch.batches")
+log = logging.getLogger("vvbatch.batch.finish")
 
 
 def end_if_complete(ledger: Ledger, batch_id: str) -> bool:

@@ -16,12 +16,12 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from vvbatch import fault_points, store
-from vvbatch.batches import end_if_complete
+from vvbatch.batch.finish import end_if_complete
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.database import to_json
 from vvbatch.ledger.recovery import place_of, supersede_others
 
-log = logging.getLogger("vvbatch.pending")
+log = logging.getLogger("vvbatch.batch.held_takes")
 
 
 @dataclass(frozen=True)

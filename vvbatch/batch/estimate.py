@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import func, select
 
 from vvbatch import profiles
+from vvbatch.batch.plan import Plan
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.cached import cached_takes
 from vvbatch.ledger.schema import takes
-from vvbatch.plan import Plan
 
 SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
 
