@@ -13,13 +13,13 @@ from types import FrameType
 
 import redis
 
-from vvbatch import queue
 from vvbatch.engine import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.waiting import waiting_by_model
-from vvbatch.server import EmbeddedServer
 from vvbatch.supervisor import Program, Supervisor
+from vvbatch.transport import queue
+from vvbatch.transport.server import EmbeddedServer
 
 LOOK_S = 0.2
 NEED_LOOK_S = 1.0  # between two looks for models that lines wait for

@@ -22,7 +22,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any
 
 from vvbatch.home import Home, HomeError
-from vvbatch.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
+from vvbatch.transport.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
 UNFIT = 4  # … when its engine failed line after line

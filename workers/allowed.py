@@ -9,7 +9,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from jobs.render import Context, Rendering, render_line
-from vvbatch.queue import RENDER_LINE
+from vvbatch.transport.queue import RENDER_LINE
 
 ALLOWED: Mapping[str, Callable[[str, Context], Rendering]] = {RENDER_LINE: render_line}
 

@@ -16,7 +16,7 @@ from rq.job import Job
 from jobs.render import Rendering
 from vvbatch.engine import Request
 from vvbatch.profiles import Patience
-from vvbatch.stream import Stream
+from vvbatch.transport.stream import Stream
 
 log = logging.getLogger("vvbatch.worker")
 

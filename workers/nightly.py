@@ -26,10 +26,10 @@ from rq.worker.base import WorkerStatus
 from sqlalchemy.exc import DBAPIError
 
 from jobs.regress import run_suite
-from vvbatch import server
 from vvbatch.home import Home, HomeError
 from vvbatch.ledger import Ledger, LedgerError
 from vvbatch.regress import schedule
+from vvbatch.transport import server
 from workers.allowed import NotAllowed
 
 QUEUE = "regress"

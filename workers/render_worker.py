@@ -25,7 +25,6 @@ from rq.worker.base import BaseWorker, WorkerStatus
 from sqlalchemy.exc import DBAPIError
 
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut
-from vvbatch import queue as transport
 from vvbatch.batch.held_takes import Pending
 from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
@@ -35,9 +34,10 @@ from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.listener import Listener
 from vvbatch.machine import peak_memory
 from vvbatch.profiles import Profile
-from vvbatch.stream import Stream
 from vvbatch.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
+from vvbatch.transport import queue as transport
+from vvbatch.transport.stream import Stream
 from workers.allowed import ALLOWED, LineJob, NotAllowed
 from workers.flight import Flight, step_allowed
 from workers.intake import Intake

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rq.worker_registration import register
 
-from vvbatch import queue as transport
 from vvbatch import store
 from vvbatch.home import Home
 from vvbatch.ledger.pauses import probe_of_pause, resume_queue
 from vvbatch.ledger.recovery import disown
 from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.ledger.workers import worker_lives
+from vvbatch.transport import queue as transport
 
 if TYPE_CHECKING:
     from workers.render_worker import RenderWorker

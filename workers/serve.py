@@ -46,7 +46,6 @@ def serve(
     threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-    from vvbatch import server
     from vvbatch.ears import EarsUnavailable
     from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
@@ -55,6 +54,7 @@ def serve(
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.workers import worker_started, worker_stopped
     from vvbatch.listener import Listener
+    from vvbatch.transport import server
     from workers.pulse import Pulse
     from workers.render_worker import RenderWorker
 
@@ -87,9 +87,10 @@ def serve(
 
 def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
     """Record what dead workers had finished, and remove the temporary files that nobody writes any more."""
-    from vvbatch import queue, store
+    from vvbatch import store
     from vvbatch.batch.held_takes import Pending
     from vvbatch.ledger.recovery import open_folders
+    from vvbatch.transport import queue
 
     pending = Pending(home.pending)
     left = {note.worker for note in pending.notes()}

@@ -17,10 +17,10 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from tests.conftest import wait_until
-from vvbatch import queue, server
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.regress import nights, schedule
+from vvbatch.transport import queue, server
 from workers.nightly import QUEUE, RUN_SUITE, Clock
 
 

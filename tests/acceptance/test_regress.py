@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
-from vvbatch import queue, server
 from vvbatch.home import Home
+from vvbatch.transport import queue, server
 
 pytest.importorskip("piper")
 TEXTS = (

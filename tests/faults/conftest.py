@@ -16,11 +16,11 @@ import pytest
 import redis
 
 from tests.conftest import READY_PROFILE, Shell, wait_until
-from vvbatch import server
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_view
-from vvbatch.server import signal_server
+from vvbatch.transport import server
+from vvbatch.transport.server import signal_server
 
 QUICK = READY_PROFILE + "delays_s: {timeout: 0.5, resource: 0.5}\n"
 

@@ -21,8 +21,8 @@ from typing import Any
 from tests.conftest import READY_PROFILE, ROOT
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.server import connect, own_server, signal_server
 from vvbatch.supervisor import Program, Supervisor
+from vvbatch.transport.server import connect, own_server, signal_server
 
 LINES = 8
 MORE_LINES = 24  # than the worker has slots: some wait in the queue

@@ -25,10 +25,10 @@ from typing import Any
 
 from tests.conftest import READY_PROFILE, ROOT
 from tests.faults.conftest import problems
-from vvbatch.connection import ServerUnreachable
 from vvbatch.home import Home
-from vvbatch.server import EmbeddedServer, signal_server
 from vvbatch.supervisor import Program, Supervisor
+from vvbatch.transport.connection import ServerUnreachable
+from vvbatch.transport.server import EmbeddedServer, signal_server
 
 WORKERS = 2
 SETTLED_S = 900.0
@@ -123,7 +123,7 @@ class Storm:
     def wipe_server(self) -> None:
         import redis
 
-        from vvbatch.connection import connect
+        from vvbatch.transport.connection import connect
 
         try:
             connect(self.home).flushall()

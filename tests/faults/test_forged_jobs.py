@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 
 from tests.conftest import wait_until
 from tests.faults.conftest import Night
-from vvbatch.queue import RENDER_LINE
+from vvbatch.transport.queue import RENDER_LINE
 
 OWNED = "owned"
 

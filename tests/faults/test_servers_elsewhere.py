@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shell, wait_until
-from vvbatch.server import find_binaries
+from vvbatch.transport.server import find_binaries
 
 PASSWORD = "open-sesame-17"
 

@@ -18,9 +18,9 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.faults.conftest import Night, is_stopped
-from vvbatch import server
 from vvbatch.home import Home
-from vvbatch.server import signal_server
+from vvbatch.transport import server
+from vvbatch.transport.server import signal_server
 
 
 def test_submit_without_a_server_exits_3_and_records_nothing(shell, script, home, tmp_path, monkeypatch):

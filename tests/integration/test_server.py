@@ -14,16 +14,16 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, wait_until
-from vvbatch import connection, server
-from vvbatch.connection import ServerUnreachable, connect, socket_path
 from vvbatch.home import Home
-from vvbatch.server import find_binaries, own_server
+from vvbatch.transport import connection, server
+from vvbatch.transport.connection import ServerUnreachable, connect, socket_path
+from vvbatch.transport.server import find_binaries, own_server
 
 USER = """
 import sys
 from pathlib import Path
 from vvbatch.home import Home
-from vvbatch.server import own_server
+from vvbatch.transport.server import own_server
 with own_server(Home(Path(sys.argv[1]))) as server:
     print(server.process is not None, flush=True)
     sys.stdin.read()
@@ -268,7 +268,7 @@ def test_a_wrong_password_is_told_at_once_also_to_the_patient(home: Home) -> Non
 
 def test_a_patient_client_waits_for_a_server_that_starts_later(home: Home) -> None:
     code = (
-        "import sys; from pathlib import Path; from vvbatch.home import Home; from vvbatch.connection import connect\n"
+        "import sys; from pathlib import Path; from vvbatch.home import Home; from vvbatch.transport.connection import connect\n"
         "print(connect(Home(Path(sys.argv[1])), patient=True).ping())"
     )
     argv = [sys.executable, "-c", code, str(home.path)]

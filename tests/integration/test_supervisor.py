@@ -16,10 +16,10 @@ import pytest
 
 from tests.conftest import ROOT, wait_until
 from vvbatch import supervisor as module
-from vvbatch.connection import connect
 from vvbatch.home import Home
-from vvbatch.server import own_server
 from vvbatch.supervisor import Program, Supervisor, supervisor_is_gone, supervisor_state
+from vvbatch.transport.connection import connect
+from vvbatch.transport.server import own_server
 
 POLITE = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True)\n"
 SLEEPER = f"{POLITE}time.sleep(600)"

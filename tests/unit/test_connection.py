@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvbatch.connection import LONGEST_SOCKET_PATH, ServerUnreachable, refuse_open_server, socket_path, without_password
 from vvbatch.home import Home
+from vvbatch.transport.connection import (
+    LONGEST_SOCKET_PATH,
+    ServerUnreachable,
+    refuse_open_server,
+    socket_path,
+    without_password,
+)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,11 @@ def test_a_home_that_is_not_writable_is_named_with_a_remedy(tmp_path: Path, monk
 def test_importing_it_loads_neither_the_database_nor_the_servers_client() -> None:
     heavy = "{'sqlalchemy', 'redis', 'platformdirs', 'msgspec', 'psutil'} & set(sys.modules)"
     ran = subprocess.run(
-        [sys.executable, "-c", f"import sys, vvbatch.home, vvbatch.server, vvbatch.supervisor; print({heavy})"],
+        [
+            sys.executable,
+            "-c",
+            f"import sys, vvbatch.home, vvbatch.transport.server, vvbatch.supervisor; print({heavy})",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

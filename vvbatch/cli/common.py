@@ -68,8 +68,8 @@ def as_told(error: Exception) -> click.ClickException | None:
     from vvbatch.ledger.queries import UnknownBatch
     from vvbatch.profiles import ProfileError
     from vvbatch.script.model import ScriptError
-    from vvbatch.server import ServerUnreachable
     from vvbatch.store import StoreError
+    from vvbatch.transport.server import ServerUnreachable
     from vvbatch.voices.errors import MissingExtra, VoiceError
 
     if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):

@@ -159,8 +159,8 @@ def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:
 
 
 def queue_again(home: Home, ledger: Ledger, batch_id: str) -> int:
-    from vvbatch import server
     from vvbatch.batch.submit import restore
+    from vvbatch.transport import server
 
     with server.own_server(home):
         return restore(ledger, server.connect(home), batch_id)

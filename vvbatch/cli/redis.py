@@ -18,8 +18,8 @@ def redis() -> None:
     \b
     Example:  honcho start
     """
-    from vvbatch import server
     from vvbatch.home import Home
+    from vvbatch.transport import server
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         sys.exit(0)

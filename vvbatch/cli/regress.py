@@ -287,8 +287,8 @@ def schedule(
 
 def nightly_runs(home: Home) -> bool:
     """Whether a process is there that runs what is scheduled."""
-    from vvbatch import queue
-    from vvbatch.connection import ServerUnreachable, connect
+    from vvbatch.transport import queue
+    from vvbatch.transport.connection import ServerUnreachable, connect
 
     try:
         connection = connect(home)

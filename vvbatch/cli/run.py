@@ -28,12 +28,13 @@ def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: s
     \b
     Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
     """
-    from vvbatch import report, server
+    from vvbatch import report
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.transport import server
 
     home = Home.from_environment()
     plans = plan_scripts(scripts, wishes, home)

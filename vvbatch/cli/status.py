@@ -71,8 +71,8 @@ def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
         return {}
     import redis
 
-    from vvbatch import queue
-    from vvbatch.connection import ServerUnreachable, connect
+    from vvbatch.transport import queue
+    from vvbatch.transport.connection import ServerUnreachable, connect
 
     try:
         connection = connect(home)
@@ -102,8 +102,8 @@ def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
     """Whether the queue's server answers, and how many jobs wait there; tells the workers in `seen` that live."""
     import redis
 
-    from vvbatch import queue
-    from vvbatch.connection import ServerUnreachable, connect, server_url, without_password
+    from vvbatch.transport import queue
+    from vvbatch.transport.connection import ServerUnreachable, connect, server_url, without_password
 
     models = {each["model"] for each in (*seen["queues"], *seen["workers"])}
     address = None

@@ -31,11 +31,11 @@ def submit(
     \b
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
-    from vvbatch import queue, server
     from vvbatch.batch.submit import submit as submit_plan
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
+    from vvbatch.transport import queue, server
 
     home = Home.from_environment()
     plans = plan_scripts(scripts, wishes, home)

@@ -35,7 +35,7 @@ def synth(
     Example:  vvbatch synth "The lamp went out." --voice alice --out lamp.wav
               vvbatch synth "The lamp went out." --stream | aplay
     """
-    from vvbatch import server, store
+    from vvbatch import store
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
@@ -43,6 +43,7 @@ def synth(
     from vvbatch.ledger.queries import batch_view
     from vvbatch.script.one import one_line
     from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.transport import server
     from vvbatch.voices import Library
 
     if stream and as_json:
@@ -81,9 +82,9 @@ def synth(
 
 def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Workers) -> None:
     """Write the line's chunks to stdout as they come, until it has ended."""
-    from vvbatch import stream
     from vvbatch.ledger.queries import open_batches
     from vvbatch.ledger.records import line_key
+    from vvbatch.transport import stream
 
     output = sys.stdout.buffer
     output.write(stream.wav_header())

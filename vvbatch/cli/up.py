@@ -35,13 +35,14 @@ def up(models: str, log: Path | None) -> None:
     \b
     Example:  vvbatch up --workers 1.5b,draft
     """
-    from vvbatch import profiles, server
+    from vvbatch import profiles
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
     from vvbatch.regress.schedule import scheduled
     from vvbatch.rotating import output_to
     from vvbatch.session import nightly_program, worker_program
     from vvbatch.supervisor import Supervisor
+    from vvbatch.transport import server
 
     names = [profiles.load(name.strip()).name for name in models.split(",") if name.strip()]
     if not names:
@@ -61,10 +62,10 @@ def tell_of_unserved(home: Home, names: Collection[str]) -> None:
     """Lines that wait for models which nobody here will render; workers tell of those that come later."""
     import redis
 
-    from vvbatch import queue, server
     from vvbatch.ledger import Ledger
     from vvbatch.ledger.waiting import waiting_by_model
     from vvbatch.report.overview import unserved
+    from vvbatch.transport import queue, server
 
     with closing(Ledger(home.ledger_url)) as ledger:
         waiting = {model: count for model, count in waiting_by_model(ledger).items() if model not in names}

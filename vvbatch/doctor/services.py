@@ -10,14 +10,14 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from vvbatch import queue, server
-from vvbatch.connection import ServerUnreachable, connect, remedy, server_url, without_password
 from vvbatch.doctor import Finding
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
 from vvbatch.ledger.database import open_database, refuse_network_file_system
 from vvbatch.ledger.overview import overview
 from vvbatch.regress import schedule
+from vvbatch.transport import queue, server
+from vvbatch.transport.connection import ServerUnreachable, connect, remedy, server_url, without_password
 
 SAID = 3  # problems that SQLite lists are shown up to this many
 

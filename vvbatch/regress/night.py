@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vvbatch import server
 from vvbatch.batch.plan import Plan, Wishes, digest, make_plan
 from vvbatch.batch.submit import slug, submit
 from vvbatch.home import Home
@@ -23,6 +22,7 @@ from vvbatch.regress.retention import prune
 from vvbatch.regress.suite import Suite, SuiteError
 from vvbatch.regress.verdict import Reason, judge, shared_by, shifts_of, slower, verdict_of, worst
 from vvbatch.session import wait_for, workers_for
+from vvbatch.transport import server
 from vvbatch.voices import Library
 
 Show = Callable[[Sequence[str]], AbstractContextManager[Callable[[], None]]]

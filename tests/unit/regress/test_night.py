@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.nights import TEXTS, judged, rendered, suite, voice
-from vvbatch import server, store
+from vvbatch import store
 from vvbatch.batch.verify_files import verify
 from vvbatch.ears import EarsUnavailable
 from vvbatch.ledger.schema import baselines, lines, takes
@@ -16,6 +16,7 @@ from vvbatch.regress import hearing, night, nights
 from vvbatch.regress.baseline import CannotBless, bless, folder
 from vvbatch.regress.retention import prune
 from vvbatch.regress.summary import summary
+from vvbatch.transport import server
 
 
 def blessed(ledger, where, name="n1", only=(), why="good"):

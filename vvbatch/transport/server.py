@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from vvbatch.connection import ServerUnreachable, await_answer, connect, server_url, socket_path
 from vvbatch.home import Home
+from vvbatch.transport.connection import ServerUnreachable, await_answer, connect, server_url, socket_path
 
 __all__ = ["EmbeddedServer", "ServerUnreachable", "connect", "own_server"]
 

@@ -33,7 +33,7 @@ RENDER_LINE = "jobs.render.render_line"
 WORKER_KEY = "rq:worker:{}"
 HELD_KEY = "vvbatch:held:{}"
 
-log = logging.getLogger("vvbatch.queue")
+log = logging.getLogger("vvbatch.transport.queue")
 
 
 def queue_name(model: str, priority: str = "normal") -> str:
