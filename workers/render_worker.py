@@ -33,8 +33,8 @@ from vvbatch.ledger.recovery import no_longer_wanted
 from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.listener import Listener
 from vvbatch.machine import peak_memory
+from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
-from vvbatch.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.take import Audio, EngineFailed
 from vvbatch.transport import queue as transport
 from vvbatch.transport.stream import Stream

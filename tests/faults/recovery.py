@@ -21,7 +21,7 @@ from typing import Any
 from tests.conftest import READY_PROFILE, ROOT
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.supervisor import Program, Supervisor
+from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport.server import connect, own_server, signal_server
 
 LINES = 8

@@ -26,7 +26,7 @@ from typing import Any
 from tests.conftest import READY_PROFILE, ROOT
 from tests.faults.conftest import problems
 from vvbatch.home import Home
-from vvbatch.supervisor import Program, Supervisor
+from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport.connection import ServerUnreachable
 from vvbatch.transport.server import EmbeddedServer, signal_server
 

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Shell, wait_until
 from tests.faults.conftest import QUICK, Night
 from vvbatch.home import Home
-from vvbatch.supervisor import supervisor_state
+from vvbatch.processes.supervisor import supervisor_state
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, wait_until
-from vvbatch import supervisor as module
 from vvbatch.home import Home
-from vvbatch.supervisor import Program, Supervisor, supervisor_is_gone, supervisor_state
+from vvbatch.processes import supervisor as module
+from vvbatch.processes.supervisor import Program, Supervisor, supervisor_is_gone, supervisor_state
 from vvbatch.transport.connection import connect
 from vvbatch.transport.server import own_server
 
@@ -34,7 +34,7 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 FOREGROUND = """
 import sys
 from pathlib import Path
-from vvbatch import supervisor
+from vvbatch.processes import supervisor
 from vvbatch.home import Home
 supervisor.PUT_BACK_S = 1.0
 programs = [supervisor.Program(f"p{i}", [sys.executable, "-c", code]) for i, code in enumerate(sys.argv[2:])]
@@ -316,7 +316,7 @@ def test_the_programs_of_a_killed_supervisor_end_too(home: Home, start_foregroun
 def test_a_program_can_tell_that_its_supervisor_is_gone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not supervisor_is_gone()
     code = (
-        "import os; from vvbatch.supervisor import supervisor_is_gone as gone\n"
+        "import os; from vvbatch.processes.supervisor import supervisor_is_gone as gone\n"
         "print(gone()); os.environ['VVBATCH_SUPERVISOR'] = '1'; print(gone())"
     )
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

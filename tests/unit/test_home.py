@@ -92,7 +92,7 @@ def test_importing_it_loads_neither_the_database_nor_the_servers_client() -> Non
         [
             sys.executable,
             "-c",
-            f"import sys, vvbatch.home, vvbatch.transport.server, vvbatch.supervisor; print({heavy})",
+            f"import sys, vvbatch.home, vvbatch.transport.server, vvbatch.processes.supervisor; print({heavy})",
         ],
         cwd=ROOT,
         capture_output=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
-from vvbatch.rotating import output_to
+from vvbatch.processes.log_file import output_to
 
 print("before")
 sys.stdout.flush()

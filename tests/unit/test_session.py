@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from vvbatch.session import raise_lost_interrupt, sigterm_as_interrupt
+from vvbatch.processes.session import raise_lost_interrupt, sigterm_as_interrupt
 
 
 class InterruptedWhileFinalised:

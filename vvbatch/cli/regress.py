@@ -75,10 +75,10 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
               vvbatch regress run my/suite.yaml --model 1.5b --json
     """
     from vvbatch import profiles, report
+    from vvbatch.processes.session import sigterm_as_interrupt
     from vvbatch.regress import night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
-    from vvbatch.session import sigterm_as_interrupt
 
     with opened() as (home, ledger), sigterm_as_interrupt():
         loaded = suites.load(suite)

@@ -28,8 +28,8 @@ def install(models: str, no_start: bool) -> None:
     Example:  vvbatch service install --workers 1.5b,draft
     """
     from vvbatch import profiles
-    from vvbatch import service as services
     from vvbatch.home import Home
+    from vvbatch.processes import service as services
 
     names = [profiles.load(name.strip()).name for name in models.split(",") if name.strip()]
     if not names:
@@ -54,7 +54,7 @@ def status(as_json: bool) -> None:
     \b
     Example:  vvbatch service status --json
     """
-    from vvbatch import service as services
+    from vvbatch.processes import service as services
 
     found = services.status()
     if as_json:
@@ -76,7 +76,7 @@ def remove() -> None:
     \b
     Example:  vvbatch service remove
     """
-    from vvbatch import service as services
+    from vvbatch.processes import service as services
 
     try:
         removed = services.remove()

@@ -83,8 +83,8 @@ def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
 
 def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
     from vvbatch.ledger.overview import overview
+    from vvbatch.processes.supervisor import supervisor_state
     from vvbatch.regress import schedule
-    from vvbatch.supervisor import supervisor_state
 
     seen = overview(ledger)
     seen["redis"] = ask_server(home, seen)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vvbatch.batch.plan import Wishes
     from vvbatch.ledger import Ledger
-    from vvbatch.session import Workers
+    from vvbatch.processes.session import Workers
 
 
 @click.command()
@@ -41,8 +41,8 @@ def synth(
     from vvbatch.home import Home
     from vvbatch.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
+    from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.script.one import one_line
-    from vvbatch.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.transport import server
     from vvbatch.voices import Library
 

@@ -38,10 +38,10 @@ def up(models: str, log: Path | None) -> None:
     from vvbatch import profiles
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
+    from vvbatch.processes.log_file import output_to
+    from vvbatch.processes.session import nightly_program, worker_program
+    from vvbatch.processes.supervisor import Supervisor
     from vvbatch.regress.schedule import scheduled
-    from vvbatch.rotating import output_to
-    from vvbatch.session import nightly_program, worker_program
-    from vvbatch.supervisor import Supervisor
     from vvbatch.transport import server
 
     names = [profiles.load(name.strip()).name for name in models.split(",") if name.strip()]

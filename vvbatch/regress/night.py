@@ -15,13 +15,13 @@ from vvbatch.batch.plan import Plan, Wishes, digest, make_plan
 from vvbatch.batch.submit import slug, submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.processes.session import wait_for, workers_for
 from vvbatch.regress import nights
 from vvbatch.regress.baseline import Damaged, folder, samples_of
 from vvbatch.regress.nights import LineResult
 from vvbatch.regress.retention import prune
 from vvbatch.regress.suite import Suite, SuiteError
 from vvbatch.regress.verdict import Reason, judge, shared_by, shifts_of, slower, verdict_of, worst
-from vvbatch.session import wait_for, workers_for
 from vvbatch.transport import server
 from vvbatch.voices import Library
 

@@ -16,7 +16,7 @@ from typing import Any
 from vvbatch import store
 
 LABEL = "io.vvbatch.up"
-UNIT = "vvbatch.service"
+UNIT = "vvbatch.processes.service"
 PASSED_ON = (
     "VVBATCH_HOME",
     "VVBATCH_CONFIGS",

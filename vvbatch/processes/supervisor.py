@@ -35,7 +35,7 @@ PUT_BACK_S = 10.0
 BOUND = Path(__file__).with_name("bound.py")
 SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
 
-log = logging.getLogger("vvbatch.supervisor")
+log = logging.getLogger("vvbatch.processes.supervisor")
 
 
 @dataclass(frozen=True)

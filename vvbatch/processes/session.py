@@ -17,7 +17,7 @@ from vvbatch.engine import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.waiting import waiting_by_model
-from vvbatch.supervisor import Program, Supervisor
+from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
 
