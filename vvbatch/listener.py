@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from vvbatch.ears import EarsUnavailable
 from vvbatch.ears.wire import Answer, Ask, read_answer, write
+from vvbatch.processes import die_with_parent
 from vvbatch.profiles import Listen, QcLimits
 from vvbatch.qc.check import Check
 
@@ -35,7 +36,7 @@ STILL_S = 120.0  # in which a listener with takes in hand neither answers nor co
 LOST_CPU_S = 120.0  # of computing without an answer, and …
 LOST_CPU_S_PER_S = 5.0  # … for each second of audio in hand: it has lost itself
 TIMES_ASKED = 2
-BOUND = Path(__file__).with_name("bound.py")
+DIE_WITH_PARENT = Path(die_with_parent.__file__)
 
 log = logging.getLogger("vvbatch.listener")
 
@@ -190,7 +191,7 @@ class Child:
 
     def __init__(self, argv: Sequence[str], threads: int) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *argv],
+            [sys.executable, "-I", "-S", str(DIE_WITH_PARENT), str(os.getpid()), *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "VVBATCH_LISTENER_THREADS": str(threads)},

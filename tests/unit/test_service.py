@@ -42,7 +42,7 @@ def test_the_launchd_agent_says_what_is_to_run() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "vvbatch.processes.service"
+    unit = tmp_path / "vvbatch.service"
     folder = tmp_path / "a 100% folder"
     folder.mkdir()
     unit.write_bytes(Service([sys.executable, "-m", "vvbatch", HARD], folder, {"A": HARD}).unit())
@@ -52,7 +52,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     if "Failed to initialize manager" in done.stderr or "XDG_RUNTIME_DIR" in done.stderr:
         done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "vvbatch.processes.service" not in done.stderr, done.stderr
+    assert "vvbatch.service" not in done.stderr, done.stderr
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
@@ -78,7 +78,7 @@ def test_a_unit_is_installed_asked_and_removed(
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("VVBATCH_REDIS_URL", "redis://:geheim@localhost/0")
     cli = Cli()
-    unit = tmp_path / "config" / "systemd" / "user" / "vvbatch.processes.service"
+    unit = tmp_path / "config" / "systemd" / "user" / "vvbatch.service"
     assert cli("service", "install", "--workers", "ready, draft").stdout.strip() == str(unit)
     text = unit.read_text()
     assert '"up" "--workers" "ready,draft" "--log"' in text
@@ -92,9 +92,9 @@ def test_a_unit_is_installed_asked_and_removed(
     asked = systemctl.read_text().splitlines()
     assert asked[:3] == [
         f"systemctl --user {words}"
-        for words in ("daemon-reload", "enable vvbatch.processes.service", "restart vvbatch.processes.service")
+        for words in ("daemon-reload", "enable vvbatch.service", "restart vvbatch.service")
     ]
-    assert "systemctl --user disable --now vvbatch.processes.service" in asked
+    assert "systemctl --user disable --now vvbatch.service" in asked
 
 
 def test_an_agent_is_installed_and_removed_on_macos(

@@ -1,4 +1,4 @@
-"""`python bound.py PID PROGRAM ARGUMENT…`: become PROGRAM, which is sent SIGTERM when its parent PID dies.
+"""`python die_with_parent.py PID PROGRAM ARGUMENT…`: become PROGRAM, which is sent SIGTERM when its parent PID dies.
 
 A killed supervisor can end nobody, so on Linux the kernel is asked to. A program of its own, run before the real one:
 code between fork and exec (`preexec_fn`) may deadlock. Elsewhere it changes nothing; see `supervisor_is_gone`.

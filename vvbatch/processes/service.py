@@ -16,7 +16,7 @@ from typing import Any
 from vvbatch import store
 
 LABEL = "io.vvbatch.up"
-UNIT = "vvbatch.processes.service"
+UNIT = "vvbatch.service"
 PASSED_ON = (
     "VVBATCH_HOME",
     "VVBATCH_CONFIGS",

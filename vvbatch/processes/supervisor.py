@@ -32,7 +32,7 @@ UNFIT_PAUSE_S = 600.0
 GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
 GRACE_S = 600.0  # to finish what is in flight
 PUT_BACK_S = 10.0
-BOUND = Path(__file__).with_name("bound.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
 
 log = logging.getLogger("vvbatch.processes.supervisor")
@@ -126,7 +126,7 @@ class Supervisor:
         if not self.to_terminal:
             child.output = open_log(self.home.logs / f"worker-{child.program.name}.log")
         child.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *child.program.argv],
+            [sys.executable, "-I", "-S", str(DIE_WITH_PARENT), str(os.getpid()), *child.program.argv],
             stdin=subprocess.DEVNULL,
             stdout=child.output,
             stderr=subprocess.STDOUT if child.output else None,
