@@ -25,7 +25,7 @@ import soundfile
 from bench.faults import RATE, SPOILT, Samples
 from vvbatch import profiles, qc
 from vvbatch.ears import Ears, Heard
-from vvbatch.engine import Chunk, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.qc import Check
 

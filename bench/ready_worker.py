@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from bench.voicelike import syllables
-from vvbatch.engine import Chunk, EngineFacts, Event, Finished, Request
+from vvbatch.engine.contract import Chunk, EngineFacts, Event, Finished, Request
 from vvbatch.profiles import Profile
 
 TEXT = "The lamp went out at midnight, and nobody on the island had touched it."

@@ -21,7 +21,7 @@ from vvbatch import fault_points, profiles, store
 from vvbatch.batch import plan
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.held_takes import LedgerAway, Note, Pending
-from vvbatch.engine import EngineFacts, Request, RequestRefused
+from vvbatch.engine.contract import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.escalation import escalate
 from vvbatch.ledger.pauses import pause_queue

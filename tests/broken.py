@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from vvbatch.engine import SAMPLE_RATE, Chunk, Event, Finished, Request
+from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Event, Finished, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.profiles import Profile
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vvbatch.batch.plan import PlannedLine
-from vvbatch.engine import EngineFacts
+from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
 from vvbatch.ledger.records import Claim
 

@@ -11,7 +11,7 @@ import numpy as np
 from tests.ledgers import FACTS, add_batch, begin
 from tests.sounds import speechlike
 from vvbatch import audio, store
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
 from vvbatch.ledger.workers import worker_started

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.voicelike import syllables
-from vvbatch.engine import Chunk, EngineFacts, Event, Failed, Finished, Request, RequestRefused
+from vvbatch.engine.contract import Chunk, EngineFacts, Event, Failed, Finished, Request, RequestRefused
 from vvbatch.profiles import Profile
 
 SECONDS_PER_CHARACTER = 0.07

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from vvbatch.engine import Chunk, Failed, Finished, Request, Turn, Voice
+from vvbatch.engine.contract import Chunk, Failed, Finished, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.profiles import Generation, Model, Profile, Setting, TextLimits
 

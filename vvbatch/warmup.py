@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vvbatch.engine import Chunk, Engine, EngineUnavailable, Request, Turn, Voice, open_engine
+from vvbatch.engine import open_engine
+from vvbatch.engine.contract import Chunk, Engine, EngineUnavailable, Request, Turn, Voice
 from vvbatch.profiles import Profile
 
 TEXT = "Hello."

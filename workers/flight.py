@@ -14,7 +14,7 @@ from rq.executions import Execution
 from rq.job import Job
 
 from jobs.render import Rendering
-from vvbatch.engine import Request
+from vvbatch.engine.contract import Request
 from vvbatch.profiles import Patience
 from vvbatch.transport.stream import Stream
 

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut
 from vvbatch.batch.held_takes import Pending
-from vvbatch.engine import Chunk, Engine, Event, Failed, Finished, Request
+from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import no_longer_wanted

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import redis
 
-    from vvbatch.engine import Engine
+    from vvbatch.engine.contract import Engine
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
     from vvbatch.profiles import Profile
@@ -47,8 +47,8 @@ def serve(
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
     from vvbatch.ears import EarsUnavailable
-    from vvbatch.engine import EngineUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
+    from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.home import Home, HomeError
     from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError

@@ -56,7 +56,7 @@ def test_imported_recordings_are_cloned_by_a_tiny_model(library, tmp_path):
 def test_imported_recordings_are_tellable_apart_in_draft(library):
     pytest.importorskip("piper")
     from vvbatch import profiles
-    from vvbatch.engine import Chunk, Request, Turn
+    from vvbatch.engine.contract import Chunk, Request, Turn
     from vvbatch.engine.draft import DraftEngine
 
     engine = DraftEngine(profiles.load("draft"))

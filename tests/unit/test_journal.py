@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import ledgers
-from vvbatch.engine import EngineFacts
+from vvbatch.engine.contract import EngineFacts
 from vvbatch.journal import Journal, JournalledLedger
 from vvbatch.ledger.recovery import abandon, reopen
 from vvbatch.ledger.waiting import waiting_count

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vvbatch import audio, profiles, qc
-from vvbatch.engine import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
 
 Samples = np.ndarray
 SENTENCES = (

@@ -22,7 +22,7 @@ from tests.ready import speechlike
 from vvbatch import profiles
 from vvbatch.batch.held_takes import Pending
 from vvbatch.batch.plan import Wishes, make_plan
-from vvbatch.engine import Request, Voice
+from vvbatch.engine.contract import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.schema import lines
 from vvbatch.qc.check import Check, at_most

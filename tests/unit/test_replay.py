@@ -13,7 +13,7 @@ from tests.cli import Cli
 from tests.ready import ReadyEngine
 from vvbatch import machine, profiles, store, take
 from vvbatch.batch.plan import Wishes, make_plan, request_of
-from vvbatch.engine import Chunk, EngineUnavailable, Request
+from vvbatch.engine.contract import Chunk, EngineUnavailable, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, NewBatch

@@ -91,8 +91,7 @@ def test_a_unit_is_installed_asked_and_removed(
     assert cli.json("service", "status")["installed"] is False
     asked = systemctl.read_text().splitlines()
     assert asked[:3] == [
-        f"systemctl --user {words}"
-        for words in ("daemon-reload", "enable vvbatch.service", "restart vvbatch.service")
+        f"systemctl --user {words}" for words in ("daemon-reload", "enable vvbatch.service", "restart vvbatch.service")
     ]
     assert "systemctl --user disable --now vvbatch.service" in asked
 

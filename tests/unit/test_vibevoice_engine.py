@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.vibevoice import profile, render, request, voice
-from vvbatch.engine import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
+from vvbatch.engine.contract import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, device
 from vvbatch.engine.vibevoice.line import Prefixes
 from vvbatch.engine.vibevoice.ops import int8_products
@@ -268,7 +268,8 @@ for name in ("connect", "connect_ex", "sendto", "sendmsg"):
 socket.getaddrinfo = socket.create_connection = refuse
 from pathlib import Path
 from tests.vibevoice import profile, render, request, voice
-from vvbatch.engine import EngineUnavailable, open_engine
+from vvbatch.engine.contract import EngineUnavailable
+from vvbatch.engine import open_engine
 import os, msgspec
 folder, scratch = Path(sys.argv[1]), Path(sys.argv[2])
 asked = profile(folder)

@@ -13,7 +13,7 @@ from transformers import VibeVoiceForConditionalGeneration
 from tests import plain_engine, tiny_model
 from tests.vibevoice import profile, request, voice
 from vvbatch.bench import parity
-from vvbatch.engine import Finished
+from vvbatch.engine.contract import Finished
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 
 REFERENCES = sorted((Path(__file__).parents[3] / "shared" / "reference").glob("tiny-*"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvbatch.engine import Request, RequestRefused, Turn, Voice
+from vvbatch.engine.contract import Request, RequestRefused, Turn, Voice
 from vvbatch.engine.vibevoice.prompt import Tokens, cast, flatten
 
 ALICE, BOB = Voice("alice", Path("a.wav"), "a" * 64), Voice("bob", Path("b.wav"), "b" * 64)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vvbatch import profiles
-from vvbatch.engine import VERSIONS, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import VERSIONS, Manner, Request, Turn, Voice
 from vvbatch.profiles import Profile, ProfileError
 from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
 

@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, VibeVoiceForCondi
 from transformers.generation.streamers import BaseStreamer
 
 from vvbatch.bench.shapes import source
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 
 PROMPT_TOKENS = 180
 DISTINCT_LAYERS = 7

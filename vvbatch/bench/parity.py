@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import Chunk, EngineUnavailable, Failed, Finished, Request, Turn, Voice
+from vvbatch.engine.contract import Chunk, EngineUnavailable, Failed, Finished, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice.device import exactly
 from vvbatch.engine.vibevoice.prompt import Prompt

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import VibeVoiceConfig
 
-from vvbatch.engine import EngineUnavailable, Turn
+from vvbatch.engine.contract import EngineUnavailable, Turn
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes
 from vvbatch.engine.vibevoice.model import Weights
 from vvbatch.engine.vibevoice.prompt import Prompt, Tokens

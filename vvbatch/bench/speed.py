@@ -17,7 +17,7 @@ import torch
 
 from vvbatch.bench.baseline import Baseline
 from vvbatch.bench.shapes import NoTokens, NoVoice, source
-from vvbatch.engine import SAMPLE_RATE, EngineFacts, EngineUnavailable, Event, Request, Turn, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, EngineFacts, EngineUnavailable, Event, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.device import DTYPES, free_bytes, peak_bytes

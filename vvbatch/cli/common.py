@@ -62,7 +62,7 @@ def as_told(error: Exception) -> click.ClickException | None:
     from sqlalchemy.exc import DBAPIError
 
     from vvbatch.ears import EarsUnavailable
-    from vvbatch.engine import EngineUnavailable
+    from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.home import HomeError
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.queries import UnknownBatch

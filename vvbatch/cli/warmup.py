@@ -22,7 +22,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     Example:  vvbatch warmup 1.5b
     """
     from vvbatch import profiles, report
-    from vvbatch.engine import RequestRefused
+    from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
     from vvbatch.voices import Library, VoiceError
     from vvbatch.warmup import warmup as warm_up

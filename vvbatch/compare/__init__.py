@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vvbatch import audio
 from vvbatch.compare.alignment import align
 from vvbatch.compare.spectrum import log_mel
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.profiles import QcLimits
 from vvbatch.qc.signal import activity
 from vvbatch.voices.measure import pitch

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import (
+from vvbatch.engine.contract import (
     SAMPLE_RATE,
     VERSIONS,
     Chunk,

@@ -32,7 +32,7 @@ from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results,
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
-    from vvbatch.engine import EngineFacts
+    from vvbatch.engine.contract import EngineFacts
 
 
 NOTED = ("trouble", "troubles", "model")

@@ -14,7 +14,7 @@ from vvbatch.ledger.schema import lines
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
-    from vvbatch.engine import EngineFacts
+    from vvbatch.engine.contract import EngineFacts
 
 Item = TypeVar("Item")
 

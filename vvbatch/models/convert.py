@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvbatch import store
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models.layout import is_original, transformers_name
 from vvbatch.models.snapshot import snapshot, sources
 from vvbatch.models.verify import Progress, nobody

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vvbatch import machine
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import memory
 from vvbatch.models.snapshot import Source, snapshot, sources
 from vvbatch.models.verify import Problem, drift, files_of, profile_problems, remedy, verify

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import blobs
 from vvbatch.models.blobs import Wanted
 from vvbatch.models.manifest import note_pulled, read_manifest, write_manifest

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models.snapshot import hub_cache
 
 INSTALL = "install rsync 3 (macOS: brew install rsync; Debian, Ubuntu: apt install rsync; Fedora: dnf install rsync)"

@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models.manifest import Known, Manifest, read_manifest, read_pulled, write_manifest
 from vvbatch.models.snapshot import Source, commit_of, hub_cache, repo_folder, revisions, snapshot, sources
 from vvbatch.models.weights import SINGLE, BadWeights, CutOff, read_header, read_json, weight_map, weight_names

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

@@ -13,7 +13,7 @@ from types import FrameType
 
 import redis
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.waiting import waiting_by_model

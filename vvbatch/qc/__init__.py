@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch import audio
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.profiles import QcLimits
 from vvbatch.qc.breaks import clicks, dropouts, true_peak
 from vvbatch.qc.check import Check, at_least, at_most, score

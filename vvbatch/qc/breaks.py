@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 
 CHUNK = 3200  # samples of a frame of the engine: where chunks are joined, breaks are looked for more closely
 CLICK = 30.0  # how far a bend stands out of those around it, anywhere …

@@ -9,7 +9,7 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 
 KEPT_S = 600  # a listener that went away must not fill Redis
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from vvbatch.engine import SAMPLE_RATE, Manner, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, Manner, Voice
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices.errors import UnknownVoice, UnusableVoice, VoiceError

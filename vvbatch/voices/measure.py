@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.prepare import HOP, hop_levels
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.measure import spectra
 

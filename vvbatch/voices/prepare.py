@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.errors import UnusableVoice
 
 FRAME = 3_200  # samples that a VibeVoice model hears as one latent

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.qc import Check, at_least, at_most
 from vvbatch.voices import measure
 from vvbatch.voices.decode import decode

@@ -17,7 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from vvbatch import __version__
-from vvbatch.engine import SAMPLE_RATE
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.decode import Recording, decode
 from vvbatch.voices.errors import UnusableVoice, VoiceError
 from vvbatch.voices.library import Found, Library, voice_of

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine import SAMPLE_RATE, Manner
+from vvbatch.engine.contract import SAMPLE_RATE, Manner
 from vvbatch.voices.decode import excerpt
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.prepare import prepare

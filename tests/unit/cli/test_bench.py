@@ -143,7 +143,7 @@ def test_parity_holds_an_engine_against_recorded_outputs(
 def record(folder: Path) -> list[int]:
     """Write expected.npz with what the engine makes of one line with v1.wav."""
     from vvbatch.bench import parity
-    from vvbatch.engine import Chunk, Finished, Request, Turn, Voice
+    from vvbatch.engine.contract import Chunk, Finished, Request, Turn, Voice
     from vvbatch.engine.vibevoice import VibeVoiceEngine
 
     file = folder / "v1.wav"

@@ -14,7 +14,7 @@ from vvbatch import profiles
 from vvbatch.compare import compare
 from vvbatch.compare.alignment import accumulated, align
 from vvbatch.compare.spectrum import log_mel
-from vvbatch.engine import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
 
 TEXT = "I said I would come back before the first snow fell on the harbour."
 

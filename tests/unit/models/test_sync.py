@@ -13,7 +13,7 @@ from tests import hub_cache
 from tests.cli import Cli
 from tests.conftest import wait_until
 from tests.hub_cache import REPO
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import sync as syncing
 
 needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")

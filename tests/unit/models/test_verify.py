@@ -9,7 +9,8 @@ import pytest
 from tests import hub_cache
 from tests.cli import Cli
 from vvbatch import profiles
-from vvbatch.engine import EngineUnavailable, open_engine
+from vvbatch.engine import open_engine
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import manifest
 from vvbatch.models import verify as verifying
 from vvbatch.models.manifest import Manifest, note_pulled, write_manifest

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sounds import RATE, pitch_of, speechlike, write_wav
-from vvbatch.engine import Manner
+from vvbatch.engine.contract import Manner
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 
 # Read when huggingface_hub is first imported: rendering never opens a connection.
 os.environ["HF_HUB_OFFLINE"] = "1"

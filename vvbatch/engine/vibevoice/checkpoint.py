@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models.layout import is_original, transformers_name
 from vvbatch.models.weights import read_json, weight_files
 

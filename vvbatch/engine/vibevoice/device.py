@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from vvbatch.engine import EngineUnavailable
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.ops import int8_products, packs
 from vvbatch.machine import peak_memory

@@ -15,7 +15,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from vvbatch.engine import (
+from vvbatch.engine.contract import (
     SAMPLE_RATE,
     VERSIONS,
     Chunk,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vvbatch.engine import Request
+from vvbatch.engine.contract import Request
 from vvbatch.engine.vibevoice.language import KeyValues
 from vvbatch.engine.vibevoice.prompt import Prompt
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from vvbatch.engine import EngineUnavailable, Request, RequestRefused, Turn, Voice
+from vvbatch.engine.contract import EngineUnavailable, Request, RequestRefused, Turn, Voice
 
 SYSTEM = (
     " Transform the text provided by various speakers into speech output,"

@@ -18,7 +18,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
     VibeVoiceAcousticTokenizerEncoderModel,
 )
 
-from vvbatch.engine import SAMPLE_RATE, RequestRefused, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, RequestRefused, Voice
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 
 TARGET_DBFS = -25.0
