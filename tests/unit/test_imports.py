@@ -25,7 +25,7 @@ MODELS = {
     "kaldi_native_fbank",
 }
 MAY_IMPORT = {"vvbatch": {"vvbatch"}, "jobs": {"jobs", "vvbatch"}, "workers": {"workers", "jobs", "vvbatch"}}
-WITH_MODELS = ("vvbatch/engine/", "vvbatch/ears/", "vvbatch/bench/")
+WITH_MODELS = ("vvbatch/engine/", "vvbatch/ears/", "vvbatch/engine/bench/")
 """Engines, the models that hear takes, and the benchmarks of both: imported by name, never on the way to a command."""
 HEARING = {ROOT / "vvbatch/ears" / name for name in ("dnsmos.py", "vad.py", "voice.py", "words.py")}
 """One a model; `vvbatch.ears` imports those that are asked for."""
@@ -72,7 +72,7 @@ def test_no_model_library_is_loaded_by_anything_but_an_engines_own_modules() -> 
     names = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in FILES
-        if not str(file.relative_to(ROOT)).startswith(("vvbatch/engine/vibevoice/", "vvbatch/bench/"))
+        if not str(file.relative_to(ROOT)).startswith(("vvbatch/engine/vibevoice/", "vvbatch/engine/bench/"))
         and file not in HEARING
         and file.name != "__main__.py"
     ]

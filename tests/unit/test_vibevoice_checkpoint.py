@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tests import tiny_model
 from tests.vibevoice import profile, render, request, voice
-from vvbatch.bench import shapes
+from vvbatch.engine.bench import shapes
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes, read_config

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from transformers import VibeVoiceConfig
 
 from tests import tiny_model
-from vvbatch.bench.shapes import RandomWeights
+from vvbatch.engine.bench.shapes import RandomWeights
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 1.15

@@ -12,7 +12,7 @@ from transformers import VibeVoiceForConditionalGeneration
 
 from tests import plain_engine, tiny_model
 from tests.vibevoice import profile, request, voice
-from vvbatch.bench import parity
+from vvbatch.engine.bench import parity
 from vvbatch.engine.contract import Finished
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 

@@ -172,7 +172,7 @@ def test_an_int8_row_is_the_same_bits_among_any_others_and_nan_stays_in_its_row(
 
 
 def test_what_a_benchmark_says_of_the_machine_can_be_written_as_json() -> None:
-    from vvbatch.bench.speed import machine
     from vvbatch.cli.common import print_json
+    from vvbatch.engine.bench.speed import machine
 
     print_json(machine("cpu"))

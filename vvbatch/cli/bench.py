@@ -28,7 +28,7 @@ def parity(folder: Path, dtype: str, as_json: bool) -> None:
     \b
     Example:  vvbatch bench parity tiny-42 --json
     """
-    from vvbatch.bench import parity as measured
+    from vvbatch.engine.bench import parity as measured
 
     cases = measured.parity(folder, dtype)
     if as_json:
@@ -93,8 +93,8 @@ def engine(
     \b
     Example:  vvbatch bench engine --shape 1.5b --dtype bfloat16 --slots 1,16 --vs transformers --json
     """
-    from vvbatch.bench import contexts as long
-    from vvbatch.bench import speed
+    from vvbatch.engine.bench import contexts as long
+    from vvbatch.engine.bench import speed
 
     if contexts and vs:
         raise click.UsageError("--context measures the engine alone: leave out --vs")

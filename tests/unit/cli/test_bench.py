@@ -70,7 +70,7 @@ def nan_in_fresh_memory() -> Iterator[None]:
 @pytest.mark.usefixtures("nan_in_fresh_memory")
 def test_the_contexts_are_really_that_long(tiny: Path) -> None:
     """Were a position not written, a line would fail, and the measurement with it."""
-    from vvbatch.bench import contexts, speed
+    from vvbatch.engine.bench import contexts, speed
 
     engine, _ = speed.build(speed.Setup(str(tiny), "float32", "cpu", 2, 1, None), 2)
     seen: list[tuple[int, int]] = []
@@ -114,7 +114,7 @@ def test_parity_holds_an_engine_against_recorded_outputs(
 ) -> None:
     """The recording is the engine's own at 1 slot: what is tested is that a difference is seen."""
     from tests import tiny_model
-    from vvbatch.bench import parity
+    from vvbatch.engine.bench import parity
 
     monkeypatch.setattr(parity, "MAX_TOKENS", 8)  # random weights amplify the last bit
     folder = tiny_model.make(tmp_path / "model", calm=True)
@@ -142,7 +142,7 @@ def test_parity_holds_an_engine_against_recorded_outputs(
 
 def record(folder: Path) -> list[int]:
     """Write expected.npz with what the engine makes of one line with v1.wav."""
-    from vvbatch.bench import parity
+    from vvbatch.engine.bench import parity
     from vvbatch.engine.contract import Chunk, Finished, Request, Turn, Voice
     from vvbatch.engine.vibevoice import VibeVoiceEngine
 

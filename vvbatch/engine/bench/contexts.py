@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from vvbatch.bench.speed import PARTS, ForcedEngine, Setup, build, fill, machine, request
+from vvbatch.engine.bench.speed import PARTS, ForcedEngine, Setup, build, fill, machine, request
 from vvbatch.engine.vibevoice.device import peak_bytes
 from vvbatch.engine.vibevoice.language import KeyValues
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from vvbatch.bench.baseline import Baseline
-from vvbatch.bench.shapes import NoTokens, NoVoice, source
+from vvbatch.engine.bench.baseline import Baseline
+from vvbatch.engine.bench.shapes import NoTokens, NoVoice, source
 from vvbatch.engine.contract import SAMPLE_RATE, EngineFacts, EngineUnavailable, Event, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice import device as devices

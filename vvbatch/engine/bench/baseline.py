@@ -11,7 +11,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, VibeVoiceForConditionalGeneration
 from transformers.generation.streamers import BaseStreamer
 
-from vvbatch.bench.shapes import source
+from vvbatch.engine.bench.shapes import source
 from vvbatch.engine.contract import SAMPLE_RATE
 
 PROMPT_TOKENS = 180
