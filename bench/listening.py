@@ -15,8 +15,8 @@ import psutil
 import torch
 
 from vvbatch import audio, profiles
-from vvbatch.ears import LISTEN
-from vvbatch.listener import Listener
+from vvbatch.listening import LISTEN
+from vvbatch.listening.listener import Listener
 
 ROUNDS, STEPS, TAKES = 8, 60, 60
 VOICE = Path(__file__).parent.parent / "voices" / "carter.wav"
@@ -26,7 +26,7 @@ def main() -> None:
     samples, _ = audio.read(VOICE)
     weights, rows = torch.randn(3072, 3072), torch.randn(32, 3072)
     listener = Listener.start(LISTEN)
-    process = next(each for each in psutil.Process().children() if "vvbatch.ears" in each.cmdline())
+    process = next(each for each in psutil.Process().children() if "vvbatch.listening" in each.cmdline())
     alone: list[float] = []
     beside: list[float] = []
     computed_s = 0.0

@@ -24,9 +24,9 @@ import soundfile
 
 from bench.faults import RATE, SPOILT, Samples
 from vvbatch import profiles, qc
-from vvbatch.ears import Ears, Heard
 from vvbatch.engine.contract import Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
+from vvbatch.listening import Ears, Heard
 from vvbatch.qc import Check
 
 SENTENCES, PARAGRAPHS = (Path(__file__).with_name(f"quality_{each}.txt") for each in ("sentences", "paragraphs"))

@@ -1,4 +1,4 @@
-"""A listener whose verdicts are ready at once: `python -m tests.ready_ears words`, in the place of `vvbatch.ears`.
+"""A listener whose verdicts are ready at once: `python -m tests.ready_ears words`, in the place of `vvbatch.listening`.
 
 What it hears is steered by words in the text: `mumbled` fails the check `wer`, `deafening` ends the process with
 SIGKILL, `puzzling` cannot be judged, `awaited` is answered when the file $READY_EARS_GO is there.
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from vvbatch.ears.wire import Answer, Ask, read_ask, write
+from vvbatch.listening.wire import Answer, Ask, read_ask, write
 from vvbatch.qc.check import at_most
 
 

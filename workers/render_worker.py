@@ -31,7 +31,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import no_longer_wanted
 from vvbatch.ledger.waiting import waiting_lines
-from vvbatch.listener import Listener
+from vvbatch.listening.listener import Listener
 from vvbatch.machine import peak_memory
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile

@@ -46,14 +46,14 @@ def serve(
     threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-    from vvbatch.ears import EarsUnavailable
     from vvbatch.engine import open_engine as open_profiles_engine
     from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.home import Home, HomeError
     from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.workers import worker_started, worker_stopped
-    from vvbatch.listener import Listener
+    from vvbatch.listening import EarsUnavailable
+    from vvbatch.listening.listener import Listener
     from vvbatch.transport import server
     from workers.pulse import Pulse
     from workers.render_worker import RenderWorker

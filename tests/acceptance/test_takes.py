@@ -202,4 +202,6 @@ def test_a_profile_that_does_not_listen_starts_no_listener(shell, home, tmp_path
 
 def commands(worker: Any) -> set[str]:
     words = {word for child in psutil.Process(worker.pid).children(recursive=True) for word in child.cmdline()}
-    return {Path(word).name for word in words if word.endswith(("watchdog.py", "tests.ready_ears", "vvbatch.ears"))}
+    return {
+        Path(word).name for word in words if word.endswith(("watchdog.py", "tests.ready_ears", "vvbatch.listening"))
+    }

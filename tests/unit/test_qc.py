@@ -295,7 +295,7 @@ def test_without_the_extra_it_is_said_what_was_not_checked(tmp_path: Path, monke
     good = tmp_path / "good.wav"
     good.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()), RATE))
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    monkeypatch.delitem(sys.modules, "vvbatch.ears.words", raising=False)
+    monkeypatch.delitem(sys.modules, "vvbatch.listening.words", raising=False)
     said = CliRunner().invoke(command, [str(good), "--json"])
     assert said.exit_code == 0
     assert "pip install 'vvbatch[qc]'" in json.loads(said.stdout)[0]["not_checked"]["words"]

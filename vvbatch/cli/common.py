@@ -61,11 +61,11 @@ def as_told(error: Exception) -> click.ClickException | None:
     import redis
     from sqlalchemy.exc import DBAPIError
 
-    from vvbatch.ears import EarsUnavailable
     from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.home import HomeError
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.queries import UnknownBatch
+    from vvbatch.listening import EarsUnavailable
     from vvbatch.profiles import ProfileError
     from vvbatch.script.model import ScriptError
     from vvbatch.store import StoreError

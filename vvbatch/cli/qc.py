@@ -12,7 +12,7 @@ from vvbatch.cli.common import FAILED, faults, json_option, print_json
 from vvbatch.cli.inputs import complete_model
 
 if TYPE_CHECKING:
-    from vvbatch.ears import Ears
+    from vvbatch.listening import Ears
 
 
 @click.command()
@@ -73,7 +73,7 @@ def voice_file(voice: str) -> Path:
 
 def open_ears(listen: bool | None) -> tuple[Ears | None, dict[str, str]]:
     """The models, or why nothing is heard. Raises EarsUnavailable if they are asked for and cannot be had."""
-    from vvbatch.ears import LISTEN, Ears, EarsUnavailable
+    from vvbatch.listening import LISTEN, Ears, EarsUnavailable
 
     if listen is False:
         return None, dict.fromkeys(LISTEN, "--no-listen")

@@ -15,7 +15,7 @@ from vvbatch.profiles import QcLimits
 from vvbatch.qc import Check, at_least, at_most, judge
 
 if TYPE_CHECKING:
-    from vvbatch.ears import Ears
+    from vvbatch.listening import Ears
 
 BATCH = 8  # files that the models hear at once
 
@@ -68,7 +68,7 @@ def _read(path: Path, expected: Expected) -> File:
 def _heard(files: Sequence[File], expected: Expected, ears: Ears | None) -> dict[Path, list[Check]]:
     if ears is None or not files:
         return {}
-    from vvbatch.ears import Heard
+    from vvbatch.listening import Heard
 
     takes = [
         Heard(file.samples, file.sample_rate, expected.text, expected.voice, expected.limits)

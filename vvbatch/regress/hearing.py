@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vvbatch.listener import Listener
+    from vvbatch.listening.listener import Listener
     from vvbatch.profiles import Listen
     from vvbatch.qc.check import Check
 
@@ -61,7 +61,7 @@ def hear(
 
     A take on which the listener fails twice is left out: its other measures stand.
     """
-    from vvbatch.listener import Listener
+    from vvbatch.listening.listener import Listener
 
     if not pairs or not listen:
         return {}

@@ -151,7 +151,7 @@ def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> li
     """Fill in what is measured; what cannot be is judged at once. Returns reasons of the night as a whole."""
     from vvbatch import audio
     from vvbatch.compare import compare
-    from vvbatch.ears import EarsUnavailable
+    from vvbatch.listening import EarsUnavailable
     from vvbatch.regress.hearing import Pair, hear
 
     pairs = []

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vvbatch import ears
-from vvbatch.ears import REMEDY, EarsUnavailable, Heard
-from vvbatch.ears.__main__ import main
+from vvbatch import listening
+from vvbatch.listening import REMEDY, EarsUnavailable, Heard
+from vvbatch.listening.__main__ import main
 from vvbatch.qc.check import Check, at_least
 
 
@@ -46,5 +46,5 @@ class OddEars:
 
 
 if __name__ == "__main__":
-    ears.Ears = OddEars  # type: ignore[misc,assignment]
+    listening.Ears = OddEars  # type: ignore[misc,assignment]
     sys.exit(main())

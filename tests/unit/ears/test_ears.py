@@ -10,7 +10,7 @@ import yaml
 
 from tests.conftest import ROOT
 from vvbatch import audio, profiles
-from vvbatch.ears import Ears, EarsUnavailable, Heard
+from vvbatch.listening import Ears, EarsUnavailable, Heard
 from vvbatch.qc import Check
 
 VOICES = ROOT / "voices"
@@ -108,7 +108,7 @@ def test_any_sound_gives_finite_values(ears: Ears, sound: str) -> None:
 
 
 def test_a_model_file_that_is_not_the_known_one_is_refused(tmp_path: Path) -> None:
-    from vvbatch.ears.models import known
+    from vvbatch.listening.models import known
 
     (tmp_path / "model.bin").write_bytes(b"another model")
     with pytest.raises(EarsUnavailable, match="is not the model that is known"):

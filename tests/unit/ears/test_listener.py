@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from vvbatch import listener as module
-from vvbatch.ears import EarsUnavailable
-from vvbatch.listener import Listener, Verdict
+from vvbatch.listening import EarsUnavailable
+from vvbatch.listening import listener as module
+from vvbatch.listening.listener import Listener, Verdict
 from vvbatch.profiles import QcLimits
 
 PROGRAM = (sys.executable, "-m", "tests.unit.ears.odd_ears")

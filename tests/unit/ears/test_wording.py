@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvbatch.ears.wording import compare, spoken_words
+from vvbatch.listening.wording import compare, spoken_words
 
 words = st.lists(st.sampled_from(["the", "lamp", "went", "out", "at", "midnight", "nobody"]), min_size=1, max_size=12)
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from vvbatch import listener
-from vvbatch.listener import Verdict
+from vvbatch.listening import listener
+from vvbatch.listening.listener import Verdict
 from vvbatch.qc.check import Check
 from vvbatch.regress.hearing import Pair, hear
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from tests.nights import TEXTS, judged, rendered, suite, voice
 from vvbatch import store
 from vvbatch.batch.verify_files import verify
-from vvbatch.ears import EarsUnavailable
 from vvbatch.ledger.schema import baselines, lines, takes
+from vvbatch.listening import EarsUnavailable
 from vvbatch.regress import hearing, night, nights
 from vvbatch.regress.baseline import CannotBless, bless, folder
 from vvbatch.regress.retention import prune

@@ -12,8 +12,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from vvbatch import audio
-from vvbatch.ears import RATE, Heard, not_checked
-from vvbatch.ears.models import known, session, versions_of
+from vvbatch.listening import RATE, Heard, not_checked
+from vvbatch.listening.models import known, session, versions_of
 from vvbatch.profiles import bundled
 from vvbatch.qc.check import Check, at_least
 

@@ -1,7 +1,7 @@
 """Checks that need models: were the words said, by that voice, naturally, and with nothing else in the background?
 
 The models lie in wheels of the extra `qc`: nothing is downloaded. `Ears` loads what is asked for; in the path of a
-render they live in a process of their own (`vvbatch.listener`).
+render they live in a process of their own (`vvbatch.listening.listener`).
 """
 
 from __future__ import annotations
@@ -93,21 +93,21 @@ def _open(listen: Sequence[Listen], threads: int) -> Iterator[tuple[Listen, List
     """Only what is asked for is imported. Raises EarsUnavailable and ImportError."""
     dnsmos = None
     if "naturalness" in listen or "music" in listen:
-        from vvbatch.ears.dnsmos import Dnsmos, Music, Naturalness
+        from vvbatch.listening.dnsmos import Dnsmos, Music, Naturalness
 
         dnsmos = Dnsmos.open(threads)
     for name in listen:
         if name == "words":
-            from vvbatch.ears.words import Words
+            from vvbatch.listening.words import Words
 
             yield name, Words.open(threads)
         elif name == "voice":
-            from vvbatch.ears.voice import Voice
+            from vvbatch.listening.voice import Voice
 
             yield name, Voice.open(threads)
         elif dnsmos and name == "naturalness":
             yield name, Naturalness(dnsmos)
         elif dnsmos and name == "music":
-            from vvbatch.ears.vad import Vad
+            from vvbatch.listening.vad import Vad
 
             yield name, Music(dnsmos, Vad())

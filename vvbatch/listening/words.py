@@ -19,9 +19,9 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.utils import download_model
 from numpy.typing import NDArray
 
-from vvbatch.ears import RATE, Heard, not_checked
-from vvbatch.ears.models import model_file, versions_of
-from vvbatch.ears.wording import Wording, compare, spoken_words
+from vvbatch.listening import RATE, Heard, not_checked
+from vvbatch.listening.models import model_file, versions_of
+from vvbatch.listening.wording import Wording, compare, spoken_words
 from vvbatch.qc.check import Check, at_least, at_most
 
 TINY = {

@@ -1,4 +1,4 @@
-"""`python -m vvbatch.ears words voice …`: the listener's process. Requests on stdin, verdicts on stdout (`wire`)."""
+"""`python -m vvbatch.listening words voice …`: the listener's process. Requests on stdin, verdicts on stdout (`wire`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch import ears as heard_with
-from vvbatch.ears import Ears, EarsUnavailable, Heard
-from vvbatch.ears.wire import Answer, Ask, read_ask, write
+from vvbatch import listening as heard_with
+from vvbatch.listening import Ears, EarsUnavailable, Heard
+from vvbatch.listening.wire import Answer, Ask, read_ask, write
 
 NICE = 15
 """A thirtieth of a core's time while the engine wants all of it; everything that the engine leaves."""
@@ -36,7 +36,7 @@ def main() -> int:
     except EarsUnavailable as error:
         write(answers, Answer(unavailable=str(error)))
         return 3
-    write(answers, Answer(ready=ears.versions))
+    write(answers, Answer(ready=listening.versions))
     serve(ears, sys.stdin.buffer, answers)
     return 0
 
@@ -59,7 +59,7 @@ def serve(ears: Ears, asks: IO[bytes], answers: IO[bytes]) -> None:
 def answer_all(ears: Ears, batch: list[tuple[Ask, NDArray[np.float32]]]) -> list[Answer]:
     """A take that cannot be heard must not take the others of its batch with it: then each is heard alone."""
     try:
-        heard = ears.hear([as_heard(ask, samples) for ask, samples in batch])
+        heard = listening.hear([as_heard(ask, samples) for ask, samples in batch])
     except Exception as error:
         if len(batch) == 1:
             return [Answer(id=batch[0][0].id, error=f"{type(error).__name__}: {error}")]

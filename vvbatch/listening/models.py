@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vvbatch.ears import REMEDY, EarsUnavailable
+from vvbatch.listening import REMEDY, EarsUnavailable
 
 
 def model_file(package: str, path: str, sha256: str) -> Path:

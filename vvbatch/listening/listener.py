@@ -25,8 +25,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from vvbatch.ears import EarsUnavailable
-from vvbatch.ears.wire import Answer, Ask, read_answer, write
+from vvbatch.listening import EarsUnavailable
+from vvbatch.listening.wire import Answer, Ask, read_answer, write
 from vvbatch.processes import die_with_parent
 from vvbatch.profiles import Listen, QcLimits
 from vvbatch.qc.check import Check
@@ -38,7 +38,7 @@ LOST_CPU_S_PER_S = 5.0  # … for each second of audio in hand: it has lost itse
 TIMES_ASKED = 2
 DIE_WITH_PARENT = Path(die_with_parent.__file__)
 
-log = logging.getLogger("vvbatch.listener")
+log = logging.getLogger("vvbatch.listening.listener")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Listener:
     """One thread's: `submit`, `poll` and `close` are called by the same."""
 
     def __init__(self, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> None:
-        self._argv = [*(program or (sys.executable, "-m", "vvbatch.ears")), *listen]
+        self._argv = [*(program or (sys.executable, "-m", "vvbatch.listening")), *listen]
         self._threads = threads
         self._in_hand: dict[str, Asked] = {}  # sent, in the order of sending
         self._again: list[Asked] = []  # were in hand when a process ended

