@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from vvbatch.home import Home
-from vvbatch.journal import ledger_of
+from vvbatch.ledger.journal import ledger_of
 from vvbatch.regress import night, suite
 from vvbatch.regress.report.write import try_to_write
 from vvbatch.regress.summary import summary

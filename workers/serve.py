@@ -49,8 +49,8 @@ def serve(
     from vvbatch.engine import open_engine as open_profiles_engine
     from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.home import Home, HomeError
-    from vvbatch.journal import ledger_of
     from vvbatch.ledger import LedgerError
+    from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.workers import worker_started, worker_stopped
     from vvbatch.listening import EarsUnavailable
     from vvbatch.listening.listener import Listener

@@ -10,7 +10,7 @@ import pytest
 
 from tests import ledgers
 from vvbatch.engine.contract import EngineFacts
-from vvbatch.journal import Journal, JournalledLedger
+from vvbatch.ledger.journal import Journal, JournalledLedger
 from vvbatch.ledger.recovery import abandon, reopen
 from vvbatch.ledger.waiting import waiting_count
 from vvbatch.ledger.workers import worker_started
@@ -127,7 +127,7 @@ def test_files_are_rotated_and_only_so_many_kept(tmp_path: Path) -> None:
 
 def test_several_processes_lose_no_line_while_files_rotate(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from vvbatch.journal import Journal\n"
+        "import sys; from pathlib import Path; from vvbatch.ledger.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), file_bytes=4000, kept=50)\n"
         "for number in range(300): journal.write({'who': sys.argv[2], 'number': number})"
     )

@@ -23,7 +23,7 @@ line_option = click.option("--line", metavar="ID", help="Only this line of the b
 @contextmanager
 def opened() -> Iterator[tuple[Home, Ledger]]:
     from vvbatch.home import Home
-    from vvbatch.journal import ledger_of
+    from vvbatch.ledger.journal import ledger_of
 
     home = Home.from_environment()
     ledger = ledger_of(home)

@@ -31,7 +31,7 @@ def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: s
     from vvbatch import report
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
-    from vvbatch.journal import ledger_of
+    from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.transport import server

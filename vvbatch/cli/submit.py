@@ -33,7 +33,7 @@ def submit(
     """
     from vvbatch.batch.submit import submit as submit_plan
     from vvbatch.home import Home
-    from vvbatch.journal import ledger_of
+    from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.transport import queue, server
 

@@ -39,7 +39,7 @@ def synth(
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
-    from vvbatch.journal import ledger_of
+    from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.script.one import one_line

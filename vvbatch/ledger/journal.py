@@ -28,7 +28,7 @@ KEPT = 5  # rotated files, `.1` the newest
 OF_MANY = frozenset({"batch submitted", "lines cancelled", "lines retried", "lines repaired", "worker died"})
 """Events of the ledger that stand for a change of several lines."""
 
-log = logging.getLogger("vvbatch.journal")
+log = logging.getLogger("vvbatch.ledger.journal")
 
 
 class Journal:
