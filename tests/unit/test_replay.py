@@ -20,7 +20,7 @@ from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.schema import takes, workers
 from vvbatch.ledger.workers import worker_started
-from vvbatch.replay import UnknownTake, replay
+from vvbatch.regress.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library
 

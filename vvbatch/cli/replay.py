@@ -27,8 +27,8 @@ def replay(take: str, out: Path | None, as_json: bool) -> None:
     from vvbatch import machine, profiles, store
     from vvbatch.cli.control import opened
     from vvbatch.engine.contract import RequestRefused
-    from vvbatch.replay import NotRendered, UnknownTake, recorded
-    from vvbatch.replay import replay as render_again
+    from vvbatch.regress.replay import NotRendered, UnknownTake, recorded
+    from vvbatch.regress.replay import replay as render_again
     from vvbatch.voices import VoiceError
 
     with opened() as (home, ledger):

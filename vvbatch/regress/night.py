@@ -150,8 +150,8 @@ def record(suite: Suite, home: Home, ledger: Ledger, night_id: str, profile: str
 def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> list[Reason]:
     """Fill in what is measured; what cannot be is judged at once. Returns reasons of the night as a whole."""
     from vvbatch import audio
-    from vvbatch.compare import compare
     from vvbatch.listening import EarsUnavailable
+    from vvbatch.regress.compare import compare
     from vvbatch.regress.hearing import Pair, hear
 
     pairs = []

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vvbatch import profiles
-from vvbatch.compare import compare
-from vvbatch.compare.alignment import accumulated, align
-from vvbatch.compare.spectrum import log_mel
 from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
+from vvbatch.regress.compare import compare
+from vvbatch.regress.compare.alignment import accumulated, align
+from vvbatch.regress.compare.spectrum import log_mel
 
 TEXT = "I said I would come back before the first snow fell on the harbour."
 

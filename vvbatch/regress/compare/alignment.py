@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.compare.spectrum import HOP
 from vvbatch.engine.contract import SAMPLE_RATE
+from vvbatch.regress.compare.spectrum import HOP
 
 LONGEST = 3000  # frames of a side; longer takes are compared in longer frames
 BETTER = 0.9  # an end is open only where that brings the mean distance under this share of the closed one's

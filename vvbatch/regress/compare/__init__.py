@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch import audio
-from vvbatch.compare.alignment import align
-from vvbatch.compare.spectrum import log_mel
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.profiles import QcLimits
 from vvbatch.qc.signal import activity
+from vvbatch.regress.compare.alignment import align
+from vvbatch.regress.compare.spectrum import log_mel
 from vvbatch.voices.measure import pitch
 
 SHORT = 2400  # samples: what is shorter than 0.1 s is not compared beyond its length

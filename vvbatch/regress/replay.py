@@ -86,7 +86,7 @@ def replay(
     where the old file is still there; `changed` lists what is not as it was, each with `what`, `then` and `now`.
     Raises UnknownTake, ProfileError, UnusableVoice, RequestRefused, EngineUnavailable, NotRendered.
     """
-    from vvbatch.compare import compare
+    from vvbatch.regress.compare import compare
 
     then = recorded(ledger, word)
     profile = profiles.load(then.take["profile"])
