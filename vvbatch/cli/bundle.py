@@ -23,8 +23,8 @@ def bundle(out: Path | None, texts: bool) -> None:
     \b
     Example:  vvbatch bundle --out report.zip
     """
-    from vvbatch import bundle as bundling
     from vvbatch.home import Home
+    from vvbatch.support import bundle as bundling
 
     target = (out or Path(f"vvbatch-{datetime.now():%Y%m%d-%H%M%S}.zip")).absolute()
     if target.exists():

@@ -16,10 +16,10 @@ def doctor(as_json: bool) -> None:
     \b
     Example:  vvbatch doctor
     """
-    from vvbatch.doctor import examine
     from vvbatch.home import Home, HomeError
     from vvbatch.report import waiting
     from vvbatch.report.findings import print_findings
+    from vvbatch.support.doctor import examine
 
     try:
         home: Home | HomeError = Home.from_environment()

@@ -24,8 +24,8 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     from vvbatch import profiles, report
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
+    from vvbatch.support.warmup import warmup as warm_up
     from vvbatch.voices import Library, VoiceError
-    from vvbatch.warmup import warmup as warm_up
 
     profile = profiles.load(name)
     if profile.threads:

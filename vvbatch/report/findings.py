@@ -8,8 +8,8 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
-from vvbatch.doctor import Finding
 from vvbatch.report.tables import aligned, console, printable
+from vvbatch.support.doctor import Finding
 
 STYLES = {"ok": "green", "note": "yellow", "broken": "bold red"}
 ARROW = "→ "

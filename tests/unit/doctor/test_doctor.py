@@ -15,8 +15,8 @@ from huggingface_hub import constants
 from tests import hub_cache, ledgers
 from tests.cli import Cli
 from tests.conftest import ROOT
-from vvbatch.doctor import machine
 from vvbatch.ledger.workers import worker_started
+from vvbatch.support.doctor import machine
 
 
 @pytest.fixture

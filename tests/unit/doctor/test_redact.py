@@ -6,7 +6,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvbatch.redact import redacted, secrets_of
+from vvbatch.support.redact import redacted, secrets_of
 
 PASSWORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), min_size=1, max_size=30)
 

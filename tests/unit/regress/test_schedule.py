@@ -11,10 +11,10 @@ import pytest
 from tests.cli import Cli
 from tests.ledgers import Clock
 from tests.nights import judged
-from vvbatch.doctor.services import missed_nights
 from vvbatch.ledger import Ledger
 from vvbatch.regress import nights, schedule
 from vvbatch.regress.schedule import BadSchedule, checked, crontab_line, launchd_line, overview
+from vvbatch.support.doctor.services import missed_nights
 
 NOW = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
 DAILY = "30 2 * * *"

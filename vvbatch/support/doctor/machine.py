@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from vvbatch import machine
-from vvbatch.doctor import Finding
 from vvbatch.home import Home
+from vvbatch.support.doctor import Finding
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (

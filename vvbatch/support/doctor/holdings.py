@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from vvbatch import machine
 from vvbatch import profiles as all_profiles
-from vvbatch.doctor import Finding
 from vvbatch.home import Home
 from vvbatch.models.listing import describe, state_of
 from vvbatch.models.verify import Problem, profile_problems, remedy
 from vvbatch.profiles import Model, Profile, ProfileError
+from vvbatch.support.doctor import Finding
 
 if TYPE_CHECKING:
     from vvbatch.voices.library import Found

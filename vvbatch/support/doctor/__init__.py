@@ -28,7 +28,7 @@ Check = Callable[[Home], Iterator[Finding]]
 
 
 def checks() -> list[Check]:
-    from vvbatch.doctor import holdings, machine, services
+    from vvbatch.support.doctor import holdings, machine, services
 
     return [
         machine.python,
@@ -53,7 +53,7 @@ def checks() -> list[Check]:
 
 def homeless_checks() -> list[Check]:
     """Those that do not look at the home folder."""
-    from vvbatch.doctor import holdings, machine
+    from vvbatch.support.doctor import holdings, machine
 
     return [
         machine.python,

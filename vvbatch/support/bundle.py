@@ -19,11 +19,11 @@ import msgspec
 from sqlalchemy import Table, select
 
 from vvbatch import __version__, profiles, store
-from vvbatch.doctor import examine
-from vvbatch.doctor.services import opened
 from vvbatch.home import Home
 from vvbatch.ledger import schema
-from vvbatch.redact import redacted, secrets_of
+from vvbatch.support.doctor import examine
+from vvbatch.support.doctor.services import opened
+from vvbatch.support.redact import redacted, secrets_of
 
 LOG_BYTES = 256 << 10  # of the end of each log
 ROWS = 300  # of each table, the newest
