@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.conftest import ROOT
 from vvbatch.cli import main
 from vvbatch.home import Home
 from vvbatch.voices import Library
 
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "voices"
+SAMPLES = ROOT.parent / "shared" / "voices"
 
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample voices are not here")
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tests.unit.script_files import parsed, problems, refused, texts, write
 from vvbatch.script import ScriptError, csv_script, parse, text_script, yaml_script
 from vvbatch.script.source import MAX_BYTES, Source
@@ -179,7 +180,7 @@ def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) 
 
 def test_importing_the_parser_imports_no_parser_library() -> None:
     code = "import sys, vvbatch.script; sys.exit(bool({'yaml', 'numpy', 'torch', 'msgspec'} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.conftest import ROOT
 from tests.unit.script_files import all_lines, parsed, problems, texts
 from vvbatch.script import Place, parse
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-DOCS = Path(__file__).parents[2] / "docs" / "scripts.md"
-TEXTS = Path(__file__).parents[3] / "shared" / "texts"
+EXAMPLES = ROOT / "examples"
+DOCS = ROOT / "docs" / "scripts.md"
+TEXTS = ROOT.parent / "shared" / "texts"
 
 
 def test_labels_begin_turns_and_what_follows_belongs_to_them() -> None:

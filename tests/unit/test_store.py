@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from vvbatch import store
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
-ROOT = Path(__file__).parents[2]
+
 POINTS = sorted(set(re.findall(r'fault_points\.point\("([^"]+)"\)', Path(store.__file__).read_text())))
 COPYING = {"store.linked"}  # only on the way of link_or_copy
 PUBLISHED = {"store.renamed", "store.folder_synced"}

@@ -11,13 +11,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tests.vibevoice import profile, render, request, voice
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, device
 from vvbatch.engine.vibevoice.line import Prefixes
 from vvbatch.engine.vibevoice.ops import int8_products
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

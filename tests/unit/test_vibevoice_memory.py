@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from transformers import VibeVoiceConfig
 
 from tests import tiny_model
+from tests.conftest import ROOT
 from vvbatch.engine.bench.shapes import RandomWeights
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 1.15
 ALLOWANCE = 40 << 20  # libraries that are first touched while loading
 

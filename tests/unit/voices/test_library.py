@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tests.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.engine.contract import Manner
 from vvbatch.home import Home
@@ -22,7 +23,7 @@ from vvbatch.voices.library import manner_of
 from vvbatch.voices.manifest import folded, name_problem
 from vvbatch.voices.prepare import FRAME
 
-SAMPLES = Path(__file__).parents[3].parent / "shared" / "voices"
+SAMPLES = ROOT.parent / "shared" / "voices"
 BUNDLED = ("carter", "alice", "frank", "maya")
 
 

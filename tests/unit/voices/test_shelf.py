@@ -11,6 +11,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tests.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
@@ -22,7 +23,7 @@ from vvbatch.voices.shelf import NameTaken, add_variant, import_voice, put, remo
 from vvbatch.voices.vary import Change, at_tempo
 
 WHEN = datetime(2026, 5, 2, 12, tzinfo=UTC)
-SAMPLES = Path(__file__).parents[3].parent / "shared" / "voices"
+SAMPLES = ROOT.parent / "shared" / "voices"
 
 
 def library(folder: Path) -> Library:
