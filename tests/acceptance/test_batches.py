@@ -27,7 +27,7 @@ def up(shell: Shell, *models: str) -> None:
     shell.start("vvbatch", "redis")
     wait_until(lambda: server.EmbeddedServer(Home.from_environment()).is_up())
     for model in models:
-        shell.start("tests.ready", model)
+        shell.start("tests.support.ready", model)
 
 
 def many(path: Path, count: int) -> Path:
@@ -106,7 +106,7 @@ def test_the_same_script_while_it_is_in_work_is_taken_up_and_not_queued_twice(sh
     path = script(*[SENTENCE.format(n) for n in range(20)])
     first, second = shell.json("submit", str(path)), shell.json("submit", str(path))
     assert first["batch"] == second["batch"]
-    shell.start("tests.ready", "ready")
+    shell.start("tests.support.ready", "ready")
     assert wait_until(lambda: ended(shell, first["batch"]))["counts"]["done"] == 20
     assert len(takes_in_ledger(home)) == 20
 
@@ -193,7 +193,7 @@ def test_high_priority_goes_before_normal_and_low(shell, script, home):
         order.append(
             shell.json("submit", str(script(*lines, name=f"{priority}.yaml")), "--priority", priority)["batch"]
         )
-    shell.start("tests.ready", "ready")
+    shell.start("tests.support.ready", "ready")
     wait_until(lambda: all(ended(shell, batch) for batch in order))
     takes = sorted(shell.json("ledger", "takes", "--limit", "60"), key=lambda take: take["created_at"])
     assert [take["batch"] for take in takes] == [order[2]] * 20 + [order[1]] * 20 + [order[0]] * 20

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import hub_cache
 from tests.conftest import Shell, wait_until
+from tests.support import hub_cache
 
 
 @pytest.fixture

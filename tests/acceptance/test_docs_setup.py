@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from huggingface_hub import constants
 
-from tests import hub_cache
-from tests.cli import Cli
 from tests.conftest import ROOT
-from tests.hub_server import Hub, running
+from tests.support import hub_cache
+from tests.support.cli import Cli
+from tests.support.hub_server import Hub, running
 from vvbatch import profiles
 from vvbatch.models.snapshot import MODEL_FILES, sources
 from vvbatch.models.sync import checked_source

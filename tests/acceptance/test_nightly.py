@@ -27,7 +27,7 @@ from workers.nightly import QUEUE, RUN_SUITE, Clock
 @pytest.fixture
 def services(shell: Any, home: Path) -> Iterator[tuple[redis.Redis, Ledger]]:
     shell.start("vvbatch", "redis")
-    shell.start("tests.ready", "ready")
+    shell.start("tests.support.ready", "ready")
     connection = server.connect(Home.from_environment(), patient=True)
     ledger = Ledger(Home.from_environment().ledger_url)
     wait_until(lambda: queue.has_worker(connection, "ready"))

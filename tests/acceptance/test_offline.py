@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import hub_cache
 from tests.conftest import ROOT, Shell
+from tests.support import hub_cache
 
 HOOK = """
 import os, sys

@@ -39,7 +39,7 @@ def night_with(shell: Any, home: Path, suite: Path) -> Callable[[str, int], Any]
     wait_until(lambda: shell("status", code=None).returncode == 0)
 
     def run(how: str, code: int) -> Any:
-        worker = shell.start("tests.broken", "draft", BROKEN=how)
+        worker = shell.start("tests.support.broken", "draft", BROKEN=how)
         connection = server.connect(Home.from_environment(), patient=True)
         wait_until(lambda: queue.has_worker(connection, "draft"), timeout=60)
         found = shell.json("regress", "run", str(suite), code=code)

@@ -98,7 +98,7 @@ def test_bad_takes_are_rolled_again_up_to_the_limit_beyond_those_that_are_wanted
 
 def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nobody_serves_it(shell, home, tmp_path):
     up(shell)
-    worker = shell.start("tests.ready", "ready")
+    worker = shell.start("tests.support.ready", "ready")
     lines = [{"text": "An easy line.", "id": "easy"}, {"text": "A demanding line.", "id": "hard"}]
     script = write(tmp_path / "s.yaml", *lines, defaults={"escalate": "ready2"})
     batch = shell.json("submit", script)["batch"]
@@ -111,7 +111,7 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     told = "1 lines for model ready2, of which no worker is running: vvbatch up --workers ready2"
     assert told in shell("status").stdout
     assert told in shell("status", batch).stdout
-    shell.start("tests.ready", "ready2")
+    shell.start("tests.support.ready", "ready2")
     assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 2
     listed = {line["line"]: line for line in shell.json("ledger", "lines", batch)}
     assert (listed["easy"]["model"], listed["hard"]["model"]) == ("ready", "ready2")
@@ -192,16 +192,18 @@ def test_run_starts_the_other_profiles_worker_only_when_a_line_needs_it(shell, h
 def test_a_profile_that_does_not_listen_starts_no_listener(shell, home, tmp_path):
     (tmp_path / "configs" / "hears.yaml").write_text(READY_PROFILE + "listen: [words]\n")
     up(shell)
-    plain, hears = shell.start("tests.ready", "ready"), shell.start("tests.ready", "hears")
+    plain, hears = shell.start("tests.support.ready", "ready"), shell.start("tests.support.ready", "hears")
     for model in ("ready", "hears"):
         batch = shell.json("submit", write(tmp_path / f"{model}.yaml", "A line.", model=model))["batch"]
         wait_until(lambda batch=batch: ended(shell, batch))
     assert commands(plain) == {"watchdog.py"}
-    assert commands(hears) == {"watchdog.py", "tests.ready_ears"}
+    assert commands(hears) == {"watchdog.py", "tests.support.ready_ears"}
 
 
 def commands(worker: Any) -> set[str]:
     words = {word for child in psutil.Process(worker.pid).children(recursive=True) for word in child.cmdline()}
     return {
-        Path(word).name for word in words if word.endswith(("watchdog.py", "tests.ready_ears", "vvbatch.listening"))
+        Path(word).name
+        for word in words
+        if word.endswith(("watchdog.py", "tests.support.ready_ears", "vvbatch.listening"))
     }

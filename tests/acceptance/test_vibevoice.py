@@ -11,7 +11,7 @@ import soundfile
 
 pytest.importorskip("torch")
 
-from tests import tiny_model
+from tests.support import tiny_model
 
 # Random weights babble: the checks run, but their limits let everything through that is audio at all.
 PROFILE = """

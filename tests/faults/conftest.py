@@ -51,7 +51,7 @@ class Night:
 
     def worker(self, model: str = "ready", **environment: str) -> subprocess.Popen[str]:
         with (self.folder / "workers.log").open("ab") as log:
-            return self.shell.start("tests.ready", model, output=log, **environment)
+            return self.shell.start("tests.support.ready", model, output=log, **environment)
 
     def submit(self, *texts: str, model: str = "ready", title: str = "Night") -> str:
         path = self.folder / f"{title}.yaml"

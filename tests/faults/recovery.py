@@ -48,7 +48,7 @@ def measure(folder: Path, runs: int, fault: str) -> list[float]:
     os.environ |= {"VVBATCH_HOME": str(folder / "home"), "VVBATCH_CONFIGS": str(configs), "PYTHONPATH": str(ROOT)}
     home = Home.from_environment()
     Ledger(home.ledger_url).close()
-    programs = [Program("ready", [sys.executable, "-m", "tests.ready", "ready"])]
+    programs = [Program("ready", [sys.executable, "-m", "tests.support.ready", "ready"])]
     times = []
     lines = LINES if fault.startswith("worker") else MORE_LINES
     all_done = "SELECT count(*) FROM lines WHERE state = 'done'"

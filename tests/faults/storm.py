@@ -56,7 +56,9 @@ class Storm:
         self.dice = random.Random(seed)
         self.home = Home.from_environment()
         self.server = EmbeddedServer(self.home)
-        programs = [Program(f"ready-{n}", [sys.executable, "-m", "tests.ready", "ready"]) for n in range(WORKERS)]
+        programs = [
+            Program(f"ready-{n}", [sys.executable, "-m", "tests.support.ready", "ready"]) for n in range(WORKERS)
+        ]
         self.supervisor = Supervisor(self.home, programs)
         self.script = folder / "storm.json.yaml"
         texts = [f"Line number {n} goes slowly." for n in range(lines)]

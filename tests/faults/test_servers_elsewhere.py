@@ -114,7 +114,7 @@ def pour(source: socket.socket, target: socket.socket) -> None:
 
 def rendered(shell: Shell, path: Path) -> None:
     batch = shell.json("submit", str(path), "--out", str(path.parent / "out"))["batch"]
-    shell.start("tests.ready", "ready")
+    shell.start("tests.support.ready", "ready")
     wait_until(lambda: shell.json("status", batch)["state"] == "done", timeout=90, pause=0.5)
     assert PASSWORD not in shell("status").stdout
 
@@ -159,7 +159,7 @@ def test_an_open_server_is_refused_also_by_a_worker_and_used_only_when_told_so(s
         monkeypatch.setenv("VVBATCH_REDIS_URL", f"redis://localhost:{port}/0")
         path = script("Said in the open.")
         assert "VVBATCH_REDIS_INSECURE=1" in refused(shell, path)
-        worker = shell.start("tests.ready", "ready")
+        worker = shell.start("tests.support.ready", "ready")
         assert worker.wait(timeout=60) == 3
         assert "VVBATCH_REDIS_INSECURE=1" in worker.stdout.read()
         monkeypatch.setenv("VVBATCH_REDIS_INSECURE", "1")

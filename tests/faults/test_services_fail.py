@@ -230,7 +230,7 @@ def test_an_output_folder_whose_mode_was_turned_read_only_is_waited_for(night: N
     folder.mkdir(parents=True)
     if where == "before":
         folder.chmod(0o500)
-    worker = night.shell.start("tests.ready", "ready", before=BOUND_BY_MODES)
+    worker = night.shell.start("tests.support.ready", "ready", before=BOUND_BY_MODES)
     if where == "mid-render":
         night.rendering(batch, 1)
         folder.chmod(0o500)

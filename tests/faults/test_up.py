@@ -26,7 +26,7 @@ def night(shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "sitecustomize.py").write_text(
         "import vvbatch.engine\n"
         "def open_engine(profile, cache):\n"
-        "    from tests.ready import open_ready\n"
+        "    from tests.support.ready import open_ready\n"
         "    return open_ready(profile, cache)\n"
         "vvbatch.engine.open_engine = open_engine\n"
     )

@@ -177,7 +177,7 @@ def test_a_step_that_hangs_is_ended_from_outside_and_the_line_quarantined_as_tim
 def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(night: Night):
     """Its terminal was closed, or its disk is full: the watchdog's last words must not keep it from its work."""
     batch = night.submit("This one hangs on.")
-    worker = night.shell.start("tests.ready", "ready")
+    worker = night.shell.start("tests.support.ready", "ready")
     assert worker.stdout
     night.rendering(batch, 1)
     worker.stdout.close()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from tests.ledgers import Clock, add_batch, fail, render
+from tests.support.ledgers import Clock, add_batch, fail, render
 from tests.unit.ledger.test_database import ONE_LINE, run_writers, shape
 from vvbatch.ledger import Ledger, LedgerError, schema
 from vvbatch.ledger.export import TABLES, export

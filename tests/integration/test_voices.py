@@ -40,7 +40,7 @@ def test_imported_recordings_pass_the_check(library):
 
 def test_imported_recordings_are_cloned_by_a_tiny_model(library, tmp_path):
     pytest.importorskip("torch")
-    from tests import tiny_model, vibevoice
+    from tests.support import tiny_model, vibevoice
     from vvbatch.engine.vibevoice import VibeVoiceEngine
 
     profile = vibevoice.profile(tiny_model.make(tmp_path / "tiny"))

@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny VibeVoice model in the original layout."""
-    from tests import tiny_model
+    from tests.support import tiny_model
 
     return tiny_model.make(tmp_path_factory.mktemp("tiny"))
 
@@ -16,6 +16,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """The tiny model's files in two shards, and its tokenizer's."""
-    from tests import hub_cache
+    from tests.support import hub_cache
 
     return hub_cache.tiny_files(tmp_path_factory.mktemp("made"))

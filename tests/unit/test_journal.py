@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ledgers
+from tests.support import ledgers
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger.journal import Journal, JournalledLedger
 from vvbatch.ledger.recovery import abandon, reopen

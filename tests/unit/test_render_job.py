@@ -17,8 +17,8 @@ from jobs import paces
 from jobs.paces import Paces
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut, render_line
 from tests.conftest import READY_PROFILE
-from tests.ledgers import FACTS
-from tests.ready import speechlike
+from tests.support.ledgers import FACTS
+from tests.support.ready import speechlike
 from vvbatch import profiles
 from vvbatch.batch.held_takes import Pending
 from vvbatch.batch.plan import Wishes, make_plan

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 from sqlalchemy import update
 
-from tests.cli import Cli
-from tests.ready import ReadyEngine
+from tests.support.cli import Cli
+from tests.support.ready import ReadyEngine
 from vvbatch import machine, profiles, store, take
 from vvbatch.batch.plan import Wishes, make_plan, request_of
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Request

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from tests.ledgers import Clock, add_batch, fail, open_ledger, render
+from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch import report
 from vvbatch.report import tables
 from vvbatch.report.watch import Follower

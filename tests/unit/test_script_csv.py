@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.script_files import all_lines, parsed, problems, texts
+from tests.support.script_files import all_lines, parsed, problems, texts
 from vvbatch.script import Place, Problems
 from vvbatch.script.csv_cells import rows
 from vvbatch.script.source import Source

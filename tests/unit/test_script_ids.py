@@ -11,7 +11,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.script_files import all_lines, parsed, problems, refused, texts
+from tests.support.script_files import all_lines, parsed, problems, refused, texts
 from vvbatch.script import Script, ScriptError, did_you_mean, ids
 
 WORDS = st.text(st.sampled_from("abcdé ,;:\"'#-[]{}&*!|>%@`\n日1"), max_size=20).filter(

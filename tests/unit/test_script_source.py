@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tests.unit.script_files import parsed, problems, refused, texts, write
+from tests.support.script_files import parsed, problems, refused, texts, write
 from vvbatch.script import ScriptError, csv_script, parse, text_script, yaml_script
 from vvbatch.script.source import MAX_BYTES, Source
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import ROOT
-from tests.unit.script_files import all_lines, parsed, problems, texts
+from tests.support.script_files import all_lines, parsed, problems, texts
 from vvbatch.script import Place, parse
 
 EXAMPLES = ROOT / "examples"

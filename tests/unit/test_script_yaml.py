@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.unit.script_files import YAML_LINES, all_lines, parsed, problems, texts
+from tests.support.script_files import YAML_LINES, all_lines, parsed, problems, texts
 from vvbatch.script import Place, nodes
 
 DESIGN = """\

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli import Cli
+from tests.support.cli import Cli
 from vvbatch.processes import service as services
 from vvbatch.processes.service import Service, ServiceError
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests import tiny_model
-from tests.vibevoice import profile, render, request, voice
+from tests.support import tiny_model
+from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.bench import shapes
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice import VibeVoiceEngine

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tests.vibevoice import profile, render, request, voice
+from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, device
 from vvbatch.engine.vibevoice.line import Prefixes
@@ -266,7 +266,7 @@ for name in ("connect", "connect_ex", "sendto", "sendmsg"):
     setattr(socket.socket, name, refuse)
 socket.getaddrinfo = socket.create_connection = refuse
 from pathlib import Path
-from tests.vibevoice import profile, render, request, voice
+from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine import open_engine
 import os, msgspec

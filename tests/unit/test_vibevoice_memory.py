@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import VibeVoiceConfig
 
-from tests import tiny_model
 from tests.conftest import ROOT
+from tests.support import tiny_model
 from vvbatch.engine.bench.shapes import RandomWeights
 
 LIMIT = 1.15
@@ -23,7 +23,7 @@ LOAD = """
 import json, sys
 from pathlib import Path
 import psutil, torch
-from tests.vibevoice import profile
+from tests.support.vibevoice import profile
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice.device import peak_bytes
 from vvbatch.engine.vibevoice.ops import Linear

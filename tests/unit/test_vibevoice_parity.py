@@ -10,9 +10,9 @@ import soundfile
 import torch
 from transformers import VibeVoiceForConditionalGeneration
 
-from tests import plain_engine, tiny_model
 from tests.conftest import ROOT
-from tests.vibevoice import profile, request, voice
+from tests.support import plain_engine, tiny_model
+from tests.support.vibevoice import profile, request, voice
 from vvbatch.engine.bench import parity
 from vvbatch.engine.contract import Finished
 from vvbatch.engine.vibevoice import VibeVoiceEngine

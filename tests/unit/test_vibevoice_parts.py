@@ -12,7 +12,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
     VibeVoiceAcousticTokenizerConv1dPaddingCache as PaddingCache,
 )
 
-from tests import tiny_model
+from tests.support import tiny_model
 from vvbatch.engine.vibevoice.device import Place
 from vvbatch.engine.vibevoice.diffusion import advance, schedule
 from vvbatch.engine.vibevoice.language import KeyValues

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from tests import hub_cache
-from tests.cli import Cli
+from tests.support import hub_cache
+from tests.support.cli import Cli
 
 
 @pytest.fixture

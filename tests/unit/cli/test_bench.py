@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.cli import Cli
-from tests.vibevoice import voice
+from tests.support.cli import Cli
+from tests.support.vibevoice import voice
 
 LAYERS = {"language", "diffusion", "decoder", "encoder"}
 
@@ -113,7 +113,7 @@ def test_parity_holds_an_engine_against_recorded_outputs(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The recording is the engine's own at 1 slot: what is tested is that a difference is seen."""
-    from tests import tiny_model
+    from tests.support import tiny_model
     from vvbatch.engine.bench import parity
 
     monkeypatch.setattr(parity, "MAX_TOKENS", 8)  # random weights amplify the last bit

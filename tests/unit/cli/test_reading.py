@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import ROOT
-from tests.ledgers import Clock, add_batch, fail, open_ledger, render
+from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch.cli import main
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.workers import worker_started

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from tests import hub_cache, ledgers
-from tests.cli import Cli
 from tests.conftest import ROOT
+from tests.support import hub_cache, ledgers
+from tests.support.cli import Cli
 from vvbatch.ledger.workers import worker_started
 from vvbatch.support.doctor import machine
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tests.sounds import RATE, pitch_of
+from tests.support.sounds import RATE, pitch_of
 from vvbatch import profiles
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Event, Failed, Finished, Manner, Request, Turn, Voice
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledgers import Clock, open_ledger
+from tests.support.ledgers import Clock, open_ledger
 from vvbatch.ledger import Ledger
 
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect
 
 from tests.conftest import ROOT
-from tests.ledgers import add_batch, begin, open_ledger
+from tests.support.ledgers import add_batch, begin, open_ledger
 from vvbatch.ledger import Ledger, LedgerError, Outcome, database, schema
 from vvbatch.ledger.migrations import MIGRATIONS
 from vvbatch.ledger.pauses import pause_queue
@@ -219,7 +219,7 @@ def test_a_local_folder_below_a_network_mount_of_another_place_is_fine(tmp_path,
 
 WRITER = """
 import sys
-from tests.ledgers import add_batch, fail, render
+from tests.support.ledgers import add_batch, fail, render
 from vvbatch.ledger import Ledger
 
 ledger, name = Ledger(sys.argv[1]), sys.argv[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.ledgers import FACTS, add_batch, begin, fail, good, open_ledger, render
+from tests.support.ledgers import FACTS, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.ledger import Outcome
 from vvbatch.ledger.schema import metadata, nights
 from vvbatch.ledger.sql import query

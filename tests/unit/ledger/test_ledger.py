@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.ledgers import add_batch, begin, fail, good, line_id, planned, render
+from tests.support.ledgers import add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.cached import cached_takes
 from vvbatch.ledger.queries import batch_view

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select
 
-from tests.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
+from tests.support.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write

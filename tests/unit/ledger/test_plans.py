@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from tests.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
+from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
 from vvbatch.ledger import Ledger, recovery, waiting
 from vvbatch.ledger.cached import cached_takes
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes

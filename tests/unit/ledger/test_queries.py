@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ledgers import add_batch, begin, fail, line_id, planned, render
+from tests.support.ledgers import add_batch, begin, fail, line_id, planned, render
 from vvbatch.ledger import CachedTake, NewBatch
 from vvbatch.ledger.queries import (
     UnknownBatch,
@@ -92,7 +92,7 @@ def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger, clock):
 
 def test_lines_rendered_side_by_side_share_their_time(ledger, clock):
     add_batch(ledger, "b", ["x" * 100] * 4)
-    from tests.ledgers import good
+    from tests.support.ledgers import good
 
     opened = [begin(ledger, "b", number) for number in (1, 2)]
     clock.advance(10)

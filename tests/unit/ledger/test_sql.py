@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledgers import add_batch, open_ledger, render
+from tests.support.ledgers import add_batch, open_ledger, render
 from vvbatch.ledger import LedgerError
 from vvbatch.ledger.sql import QueryError, query
 

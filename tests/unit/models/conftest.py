@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import hub_cache
+from tests.support import hub_cache
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import hub_cache, tiny_model
-from tests.vibevoice import profile as profile_of
+from tests.support import hub_cache, tiny_model
+from tests.support.vibevoice import profile as profile_of
 from vvbatch import profiles
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint

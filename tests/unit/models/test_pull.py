@@ -16,11 +16,11 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
-from tests import hub_cache
-from tests.cli import Cli
 from tests.conftest import wait_until
-from tests.hub_cache import REPO, REVISION, SHARDS, TOKENIZER_REPO, TOKENIZER_REVISION
-from tests.hub_server import Hub, running
+from tests.support import hub_cache
+from tests.support.cli import Cli
+from tests.support.hub_cache import REPO, REVISION, SHARDS, TOKENIZER_REPO, TOKENIZER_REVISION
+from tests.support.hub_server import Hub, running
 from vvbatch import report
 from vvbatch.models import pull as pulling
 

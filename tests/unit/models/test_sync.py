@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import hub_cache
-from tests.cli import Cli
 from tests.conftest import wait_until
-from tests.hub_cache import REPO
+from tests.support import hub_cache
+from tests.support.cli import Cli
+from tests.support.hub_cache import REPO
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import sync as syncing
 

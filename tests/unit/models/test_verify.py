@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests import hub_cache
-from tests.cli import Cli
+from tests.support import hub_cache
+from tests.support.cli import Cli
 from vvbatch import profiles
 from vvbatch.engine import open_engine
 from vvbatch.engine.contract import EngineUnavailable

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tests.nights import TEXTS, judged, rendered, suite, voice
+from tests.support.nights import TEXTS, judged, rendered, suite, voice
 from vvbatch import store
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger.schema import baselines, lines, takes
@@ -127,7 +127,7 @@ def test_what_cannot_be_blessed_is_refused_as_a_whole(ledger, where):
 def test_an_edited_line_needs_a_blessing_of_its_own(ledger, where, monkeypatch):
     judged(ledger, where, "n1")
     blessed(ledger, where)
-    monkeypatch.setattr("tests.nights.TEXTS", ("Another first line.", *TEXTS[1:]))
+    monkeypatch.setattr("tests.support.nights.TEXTS", ("Another first line.", *TEXTS[1:]))
     judged(ledger, where, "n2")
     line = found(ledger, "n2")["lines"][0]
     assert line["verdict"] == "unblessed" and "not the one that was blessed" in line["reasons"][0]["text"]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli import Cli
-from tests.nights import judged, suite, voice
+from tests.support.cli import Cli
+from tests.support.nights import judged, suite, voice
 from vvbatch.regress import nights, schedule
 from vvbatch.regress.baseline import bless
 from vvbatch.regress.report import junit

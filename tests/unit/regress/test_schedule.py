@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.cli import Cli
-from tests.ledgers import Clock
-from tests.nights import judged
+from tests.support.cli import Cli
+from tests.support.ledgers import Clock
+from tests.support.nights import judged
 from vvbatch.ledger import Ledger
 from vvbatch.regress import nights, schedule
 from vvbatch.regress.schedule import BadSchedule, checked, crontab_line, launchd_line, overview

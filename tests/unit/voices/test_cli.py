@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from tests.sounds import RATE, speechlike, write_wav
+from tests.support.sounds import RATE, speechlike, write_wav
 from vvbatch.cli import main
 from vvbatch.profiles import bundled
 from vvbatch.voices.picture import SPECTRUM, WAVE, spectrogram, waveform

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tests.sounds import RATE, pitch_of, speechlike, write_wav
+from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.engine.contract import Manner
 from vvbatch.home import Home
 from vvbatch.profiles import bundled

@@ -6,7 +6,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sounds import RATE, pitch_of, speechlike
+from tests.support.sounds import RATE, pitch_of, speechlike
 from vvbatch.profiles import bundled
 from vvbatch.voices import UnusableVoice
 from vvbatch.voices.prepare import FRAME, MARGIN, prepare

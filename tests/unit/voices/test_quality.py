@@ -8,7 +8,7 @@ import soundfile
 import soxr
 
 from tests.conftest import ROOT
-from tests.sounds import RATE, speechlike, write_wav
+from tests.support.sounds import RATE, speechlike, write_wav
 from vvbatch.profiles import bundled
 from vvbatch.voices import measure
 from vvbatch.voices.errors import MissingExtra

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tests.sounds import RATE, pitch_of, speechlike, write_wav
+from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
 from vvbatch.voices.decode import COMPLETE, decode, excerpted

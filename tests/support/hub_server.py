@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.hub_cache import oid
+from tests.support.hub_cache import oid
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """A real VibeVoice model of about 0.6 MB, made on the spot: true architecture and frame length, random weights, in
 either layout, with a byte-level tokenizer. It speaks a second or two and stops by itself.
 
-    python -m tests.tiny_model FOLDER [original|transformers]
+    python -m tests.support.tiny_model FOLDER [original|transformers]
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.ledgers import FACTS, add_batch, begin
-from tests.sounds import speechlike
+from tests.support.ledgers import FACTS, add_batch, begin
+from tests.support.sounds import speechlike
 from vvbatch import audio, store
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home

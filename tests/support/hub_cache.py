@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests import tiny_model
+from tests.support import tiny_model
 
 REVISION, TOKENIZER_REVISION = "c" * 40, "d" * 40
 REPO, TOKENIZER_REPO = "maker/tiny", "maker/words"

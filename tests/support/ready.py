@@ -1,6 +1,6 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
-`python -m tests.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms each
+`python -m tests.support.ready PROFILE`. What it does is steered by words in the text: `slowly` takes 40 steps of 50 ms each
 time, `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad`
 is bad with the line's own seed and good with any other, `demanding` is bad unless the profile's name ends in 2.
 `killer` ends the process with SIGKILL, `segfault` with SIGSEGV, `memory` asks for more than there is, `raises` lets a
@@ -146,4 +146,6 @@ if __name__ == "__main__":
         set_clock_ahead(float(os.environ["READY_AHEAD_S"]))
     from workers.serve import serve
 
-    sys.exit(serve(sys.argv[1], open_engine=open_ready, listener_program=(sys.executable, "-m", "tests.ready_ears")))
+    sys.exit(
+        serve(sys.argv[1], open_engine=open_ready, listener_program=(sys.executable, "-m", "tests.support.ready_ears"))
+    )

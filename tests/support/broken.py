@@ -1,4 +1,4 @@
-"""A worker whose draft engine is broken: `BROKEN=voice|seed|slower|louder|cut python -m tests.broken PROFILE`.
+"""A worker whose draft engine is broken: `BROKEN=voice|seed|slower|louder|cut python -m tests.support.broken PROFILE`.
 
 Everything else is as it should be; the ledger is told of nothing.
 """
