@@ -19,21 +19,21 @@ FAULTS ?= 500
 LINES ?= 1000
 SEED ?= 1
 storm: $(VENV)/.dev
-	$(BIN)/python -m tests.faults.storm --faults $(FAULTS) --lines $(LINES) --seed $(SEED)
+	$(BIN)/python -m tools.storm --faults $(FAULTS) --lines $(LINES) --seed $(SEED)
 
 recovery: $(VENV)/.dev
-	$(BIN)/python -m tests.faults.recovery 20
+	$(BIN)/python -m tools.recovery 20
 	for fault in undisturbed "worker stands still" "server killed" "queue wiped"; do \
-	  $(BIN)/python -m tests.faults.recovery 5 "$$fault" || exit 1; done
+	  $(BIN)/python -m tools.recovery 5 "$$fault" || exit 1; done
 
 # The corpus stays: the next run goes on from it. At its end, how many lines of the readers it has reached.
 SECONDS ?= 600
 CORPUS ?= build/fuzz
 fuzz: $(VENV)/.dev
 	$(PIP) 'atheris>=2.3' 'coverage>=7'
-	$(BIN)/python -m tests.faults.fuzz $(CORPUS) -max_total_time=$(SECONDS)
+	$(BIN)/python -m tools.fuzz $(CORPUS) -max_total_time=$(SECONDS)
 	$(BIN)/coverage run --data-file=build/fuzz.coverage --include='vvbatch/script/*,vvbatch/audio.py,vvbatch/voices/decode.py' \
-	  -m tests.faults.fuzz --replay $(CORPUS)
+	  -m tools.fuzz --replay $(CORPUS)
 	$(BIN)/coverage report --data-file=build/fuzz.coverage
 
 # Licences of all that is installed, then what is publicly known to be vulnerable in it. The tools have their own folder:
@@ -41,7 +41,7 @@ fuzz: $(VENV)/.dev
 audit: $(VENV)/.dev
 	test -x build/audit/bin/pip-audit || ($(BIN)/python -m venv build/audit && \
 	  build/audit/bin/pip install --quiet --disable-pip-version-check 'pip-licenses>=5' 'pip-audit>=2.7')
-	$(BIN)/python -m tests.audit build/audit/bin $(BIN)/python constraints.txt
+	$(BIN)/python -m tools.audit build/audit/bin $(BIN)/python constraints.txt
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.faults import fuzz
-from tests.faults.fuzz import sound
+from tools import fuzz
+from tools.fuzz import sound
 from vvbatch import audio
 from vvbatch.script import parse
 from vvbatch.script.model import ScriptError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.audit import licence_problems, vulnerabilities
+from tools.audit import licence_problems, vulnerabilities
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Random faults over a big batch: `python -m tests.faults.storm --faults 500 --lines 1000 --seed 1`.
+"""Random faults over a big batch: `python -m tools.storm --faults 500 --lines 1000 --seed 1`.
 
 Two workers that restart, a server, and a person who cancels and submits again. At the end the promises must hold; what
 happened is printed as JSON. The order of the faults follows from the seed; their effect also from the machine's pace.

@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of the script parsers and the audio readers: `make fuzz SECONDS=600`.
 
-`python -m tests.faults.fuzz CORPUS [libFuzzer's flags]`; an input's first byte says which reader gets the rest. Random
+`python -m tools.fuzz CORPUS [libFuzzer's flags]`; an input's first byte says which reader gets the rest. Random
 bytes hardly pass the first checks: the corpus begins with `seeds`, and half of the changes know what a script, a table
-or a sound file is made of. `python -m tests.faults.fuzz --replay CORPUS` gives the readers all that is in a corpus
+or a sound file is made of. `python -m tools.fuzz --replay CORPUS` gives the readers all that is in a corpus
 again; under `coverage run` it shows how deep the inputs get.
 """
 

@@ -1,4 +1,4 @@
-"""How long it takes until all is in order again after a fault: `python -m tests.faults.recovery [RUNS] [FAULT]`.
+"""How long it takes until all is in order again after a fault: `python -m tools.recovery [RUNS] [FAULT]`.
 
 Each run strikes in mid-render. For a killed worker it is measured from the kill until the ledger has begun another take
 of every line that was in its hands; for the other faults until every line of the batch is done (8 s each; 2 rounds).
