@@ -268,7 +268,8 @@ def test_a_wrong_password_is_told_at_once_also_to_the_patient(home: Home) -> Non
 
 def test_a_patient_client_waits_for_a_server_that_starts_later(home: Home) -> None:
     code = (
-        "import sys; from pathlib import Path; from vvbatch.home import Home; from vvbatch.transport.connection import connect\n"
+        "import sys; from pathlib import Path\n"
+        "from vvbatch.home import Home; from vvbatch.transport.connection import connect\n"
         "print(connect(Home(Path(sys.argv[1])), patient=True).ping())"
     )
     argv = [sys.executable, "-c", code, str(home.path)]

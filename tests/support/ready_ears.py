@@ -1,4 +1,5 @@
-"""A listener whose verdicts are ready at once: `python -m tests.support.ready_ears words`, in the place of `vvbatch.listening`.
+"""A listener whose verdicts are ready at once, in the place of `vvbatch.listening`:
+`python -m tests.support.ready_ears words`.
 
 What it hears is steered by words in the text: `mumbled` fails the check `wer`, `deafening` ends the process with
 SIGKILL, `puzzling` cannot be judged, `awaited` is answered when the file $READY_EARS_GO is there.
