@@ -16,7 +16,7 @@ from vvbatch.listening import listener as module
 from vvbatch.listening.listener import Listener, Verdict
 from vvbatch.profiles import QcLimits
 
-PROGRAM = (sys.executable, "-m", "tests.unit.ears.odd_ears")
+PROGRAM = (sys.executable, "-m", "tests.unit.listening.odd_ears")
 SAMPLES = np.linspace(-1, 1, 24_000, dtype=np.float32)
 
 
