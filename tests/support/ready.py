@@ -1,7 +1,7 @@
 """A worker whose engine has its audio ready at once: for tests and benchmarks of everything but the engine.
 
-`python -m tests.support.ready PROFILE`. Words in the text steer what it does: `slowly` takes 40 steps of 50 ms each time,
- `nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad`
+`python -m tests.support.ready PROFILE`. Words in the text steer what it does: `slowly` takes 40 steps of 50 ms each,
+`nan`, `inf`, `clipped`, `empty` and `silent` give such audio, `broken` fails, `refused` is refused, `once-bad`
 is bad with the line's own seed and good with any other, `demanding` is bad unless the profile's name ends in 2.
 `killer` ends the process with SIGKILL, `segfault` with SIGSEGV, `memory` asks for more than there is, `raises` lets a
 step raise. `hangs` stands still in a C call, `holds` in one that keeps the interpreter's lock, `spins` goes round in

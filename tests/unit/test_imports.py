@@ -27,7 +27,7 @@ MODELS = {
 MAY_IMPORT = {"vvbatch": {"vvbatch"}, "jobs": {"jobs", "vvbatch"}, "workers": {"workers", "jobs", "vvbatch"}}
 WITH_MODELS = ("vvbatch/engine/", "vvbatch/listening/", "vvbatch/engine/bench/")
 """Engines, the models that hear takes, and the benchmarks of both: imported by name, never on the way to a command."""
-HEARING = {ROOT / "vvbatch/ears" / name for name in ("dnsmos.py", "vad.py", "voice.py", "words.py")}
+HEARING = {ROOT / "vvbatch/listening" / name for name in ("dnsmos.py", "vad.py", "voice.py", "words.py")}
 """One a model; `vvbatch.listening` imports those that are asked for."""
 WHEN_CALLED = {("vvbatch/support/doctor/machine.py", "torch"), ("vvbatch/models/convert.py", "torch")}
 """Commands that are about torch, or write tensors: within the function that needs it."""

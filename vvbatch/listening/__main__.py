@@ -36,7 +36,7 @@ def main() -> int:
     except EarsUnavailable as error:
         write(answers, Answer(unavailable=str(error)))
         return 3
-    write(answers, Answer(ready=listening.versions))
+    write(answers, Answer(ready=ears.versions))
     serve(ears, sys.stdin.buffer, answers)
     return 0
 
@@ -59,7 +59,7 @@ def serve(ears: Ears, asks: IO[bytes], answers: IO[bytes]) -> None:
 def answer_all(ears: Ears, batch: list[tuple[Ask, NDArray[np.float32]]]) -> list[Answer]:
     """A take that cannot be heard must not take the others of its batch with it: then each is heard alone."""
     try:
-        heard = listening.hear([as_heard(ask, samples) for ask, samples in batch])
+        heard = ears.hear([as_heard(ask, samples) for ask, samples in batch])
     except Exception as error:
         if len(batch) == 1:
             return [Answer(id=batch[0][0].id, error=f"{type(error).__name__}: {error}")]
