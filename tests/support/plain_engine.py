@@ -19,7 +19,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
 )
 
 from vvbatch.engine.vibevoice.prompt import Tokens
-from vvbatch.engine.vibevoice.voices import normalise
+from vvbatch.engine.vibevoice.voice_latents import normalise
 
 
 @dataclass

@@ -104,7 +104,7 @@ def batches(ledger: Any, wanted: Any, as_json: bool) -> None:
     Example:  vvbatch ledger batches --since 7d --state failed
     """
     from vvbatch.ledger.listings import list_batches
-    from vvbatch.report.listing import BATCH_COLUMNS, batch_cells
+    from vvbatch.report.ledger_tables import BATCH_COLUMNS, batch_cells
 
     show(list_batches(ledger, one_more(wanted)), wanted.limit, as_json, BATCH_COLUMNS, batch_cells)
 
@@ -119,7 +119,7 @@ def lines(ledger: Any, wanted: Any, as_json: bool) -> None:
     Example:  vvbatch ledger lines last --state failed
     """
     from vvbatch.ledger.listings import list_lines
-    from vvbatch.report.listing import LINE_COLUMNS, line_cells
+    from vvbatch.report.ledger_tables import LINE_COLUMNS, line_cells
 
     show(list_lines(ledger, one_more(wanted)), wanted.limit, as_json, LINE_COLUMNS, line_cells)
 
@@ -134,7 +134,7 @@ def takes(ledger: Any, wanted: Any, as_json: bool) -> None:
               vvbatch ledger takes --state failed_qc --since 12h --json
     """
     from vvbatch.ledger.listings import list_takes
-    from vvbatch.report.listing import TAKE_COLUMNS, take_cells
+    from vvbatch.report.ledger_tables import TAKE_COLUMNS, take_cells
 
     show(list_takes(ledger, one_more(wanted)), wanted.limit, as_json, TAKE_COLUMNS, take_cells)
 
@@ -151,7 +151,7 @@ def metrics(ledger: Any, wanted: Any, as_json: bool, per_day: bool) -> None:
     Example:  vvbatch ledger metrics --since 7d --per-day
     """
     from vvbatch.ledger.listings import metrics as measure
-    from vvbatch.report.listing import metric_cells, metric_columns
+    from vvbatch.report.ledger_tables import metric_cells, metric_columns
 
     rows = measure(ledger, wanted, per_day=per_day)
     show(rows, 0, as_json, metric_columns(per_day), metric_cells(per_day))

@@ -14,8 +14,8 @@ from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, faults, json_optio
 from vvbatch.cli.inputs import complete_model
 
 if TYPE_CHECKING:
+    from vvbatch.models.integrity import Problem
     from vvbatch.models.snapshot import Source
-    from vvbatch.models.verify import Problem
     from vvbatch.profiles import Model, Profile
 
 
@@ -66,7 +66,7 @@ def list_models(as_json: bool) -> None:
     Example:  vvbatch models list
     """
     from vvbatch import profiles
-    from vvbatch.models.listing import describe
+    from vvbatch.models.inventory import describe
 
     rows = [describe(profiles.load(name), manifests()) for name in profiles.names()]
     if as_json:
@@ -129,9 +129,9 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     Example:  vvbatch models verify 1.5b
     """
     from vvbatch import report
-    from vvbatch.models.listing import state_of
+    from vvbatch.models.integrity import drift, profile_problems, remedy
+    from vvbatch.models.inventory import state_of
     from vvbatch.models.snapshot import sources
-    from vvbatch.models.verify import drift, profile_problems, remedy
 
     rows: list[dict[str, Any]] = []
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
@@ -255,8 +255,8 @@ def sync(source: str, names: tuple[str, ...]) -> None:
     """
     from vvbatch import report
     from vvbatch.models import sync as syncing
+    from vvbatch.models.integrity import verify as verified
     from vvbatch.models.snapshot import repo_folder, sources
-    from vvbatch.models.verify import verify as verified
 
     profiles = chosen(names)
     try:
@@ -305,7 +305,7 @@ def convert(name: str, out: Path) -> None:
     """
     from vvbatch import report
     from vvbatch.models.convert import convert as convert_model
-    from vvbatch.models.verify import require_ready
+    from vvbatch.models.integrity import require_ready
 
     profile = with_model(name)
     require_ready(profile, manifests())

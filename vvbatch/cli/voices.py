@@ -73,7 +73,7 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
               vvbatch voices list --plot voices.png
     """
     from vvbatch import report
-    from vvbatch.voices.listing import listing
+    from vvbatch.voices.overview import listing
 
     library = opened()
     rows = listing(library)
@@ -170,7 +170,7 @@ def import_(
 
 def added(name: str, as_json: bool) -> None:
     """Say what a new voice has become."""
-    from vvbatch.voices.listing import row
+    from vvbatch.voices.overview import row
 
     made = row(opened().find(name))
     if as_json:
@@ -194,7 +194,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     Example:  vvbatch voices check
               vvbatch voices check mara interview.mp3 --json
     """
-    from vvbatch.report.voices import print_quality
+    from vvbatch.report.voice_tables import print_quality
     from vvbatch.voices.quality import report as judged
 
     library = opened()
@@ -265,8 +265,8 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     Example:  vvbatch voices variants carter --as calm --speed 0.9 --pitch -1
               vvbatch voices variants carter
     """
-    from vvbatch.report.voices import print_comparison
-    from vvbatch.voices.listing import row, variants_of
+    from vvbatch.report.voice_tables import print_comparison
+    from vvbatch.voices.overview import row, variants_of
     from vvbatch.voices.quality import report as judged
     from vvbatch.voices.shelf import add_variant
     from vvbatch.voices.vary import Change

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from vvbatch import store
 from vvbatch.engine.contract import EngineUnavailable
+from vvbatch.models.integrity import Progress, nobody
 from vvbatch.models.layout import is_original, transformers_name
 from vvbatch.models.snapshot import snapshot, sources
-from vvbatch.models.verify import Progress, nobody
 from vvbatch.models.weights import INDEX, read_header, read_json, weight_files, weight_map
 from vvbatch.profiles import Profile
 

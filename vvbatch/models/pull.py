@@ -19,9 +19,9 @@ import msgspec
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import blobs
 from vvbatch.models.blobs import Wanted
+from vvbatch.models.integrity import Problem, Progress, blob_of, nobody, verify
 from vvbatch.models.manifest import note_pulled, read_manifest, write_manifest
 from vvbatch.models.snapshot import Source, hub_cache, repo_folder, snapshot
-from vvbatch.models.verify import Problem, Progress, blob_of, nobody, verify
 
 ATTEMPTS = 2  # a blob whose bytes are wrong is fetched once more
 SPARE_BYTES = 1 << 30  # left free on the disk

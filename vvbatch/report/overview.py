@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from vvbatch.report.batch import count_words
-from vvbatch.report.listing import figure, when
+from vvbatch.report.ledger_tables import figure, when
 from vvbatch.report.tables import duration, print_facts, print_table, rate
 
 ALIVE = {True: "alive", False: "silent", None: "unknown"}

@@ -13,7 +13,7 @@ from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.models import convert as converting
 from vvbatch.models import memory
 from vvbatch.models.convert import convert
-from vvbatch.models.verify import profile_problems
+from vvbatch.models.integrity import profile_problems
 from vvbatch.profiles import Profile
 
 

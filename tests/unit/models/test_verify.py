@@ -11,12 +11,12 @@ from tests.support.cli import Cli
 from vvbatch import profiles
 from vvbatch.engine import open_engine
 from vvbatch.engine.contract import EngineUnavailable
+from vvbatch.models import integrity as verifying
 from vvbatch.models import manifest
-from vvbatch.models import verify as verifying
+from vvbatch.models.integrity import drift, profile_problems, require_ready, verify
 from vvbatch.models.manifest import Manifest, note_pulled, write_manifest
 from vvbatch.models.snapshot import hub_cache as hub_cache_folder
 from vvbatch.models.snapshot import sources
-from vvbatch.models.verify import drift, profile_problems, require_ready, verify
 from vvbatch.profiles import Profile
 
 

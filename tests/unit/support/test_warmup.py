@@ -26,7 +26,6 @@ def latents(home: Path) -> set[str]:
 
 
 def test_every_voice_is_in_the_engines_cache_afterwards(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vvbatch.engine.vibevoice import voices
 
     found: dict[str, Any] = cli.json("warmup", "tiny")
     assert found["voices"] == ["carter", "alice", "frank", "maya"]

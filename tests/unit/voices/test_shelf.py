@@ -16,8 +16,8 @@ from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
 from vvbatch.voices.decode import COMPLETE, decode, excerpted
-from vvbatch.voices.listing import listing, variants_of
 from vvbatch.voices.manifest import folded, name_problem
+from vvbatch.voices.overview import listing, variants_of
 from vvbatch.voices.prepare import FRAME
 from vvbatch.voices.shelf import NameTaken, add_variant, import_voice, put, remove
 from vvbatch.voices.vary import Change, at_tempo

@@ -14,7 +14,7 @@ from vvbatch.engine.contract import EngineUnavailable, Turn
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes
 from vvbatch.engine.vibevoice.model import Weights
 from vvbatch.engine.vibevoice.prompt import Prompt, Tokens
-from vvbatch.engine.vibevoice.voices import VoiceLatents
+from vvbatch.engine.vibevoice.voice_latents import VoiceLatents
 
 QWEN = {
     "1.5b": {"hidden_size": 1536, "intermediate_size": 8960, "num_attention_heads": 12, "num_key_value_heads": 2},

@@ -32,9 +32,9 @@ from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.line import Line, Prefixes
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.prompt import Tokens, cast
-from vvbatch.engine.vibevoice.voices import VoiceLatents
+from vvbatch.engine.vibevoice.voice_latents import VoiceLatents
+from vvbatch.models.integrity import require_ready
 from vvbatch.models.snapshot import snapshot
-from vvbatch.models.verify import require_ready
 from vvbatch.profiles import Profile
 
 PIECE = 256

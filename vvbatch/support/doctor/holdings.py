@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from vvbatch import machine
 from vvbatch import profiles as all_profiles
 from vvbatch.home import Home
-from vvbatch.models.listing import describe, state_of
-from vvbatch.models.verify import Problem, profile_problems, remedy
+from vvbatch.models.integrity import Problem, profile_problems, remedy
+from vvbatch.models.inventory import describe, state_of
 from vvbatch.profiles import Model, Profile, ProfileError
 from vvbatch.support.doctor import Finding
 

@@ -9,8 +9,8 @@ from typing import Any
 from vvbatch import machine
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import memory
+from vvbatch.models.integrity import Problem, drift, files_of, profile_problems, remedy, verify
 from vvbatch.models.snapshot import Source, snapshot, sources
-from vvbatch.models.verify import Problem, drift, files_of, profile_problems, remedy, verify
 from vvbatch.models.weights import BadWeights
 from vvbatch.profiles import Profile
 
