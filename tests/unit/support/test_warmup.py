@@ -37,7 +37,7 @@ def test_every_voice_is_in_the_engines_cache_afterwards(cli: Cli, home: Path, mo
     def encode(*_arguments: object) -> None:
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(voices, "encode", encode)
+    monkeypatch.setattr(voice_latents, "encode", encode)
     assert "4 voices read" in cli("warmup", "tiny").stdout
 
 
