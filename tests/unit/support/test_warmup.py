@@ -26,6 +26,7 @@ def latents(home: Path) -> set[str]:
 
 
 def test_every_voice_is_in_the_engines_cache_afterwards(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vvbatch.engine.vibevoice import voice_latents
 
     found: dict[str, Any] = cli.json("warmup", "tiny")
     assert found["voices"] == ["carter", "alice", "frank", "maya"]
