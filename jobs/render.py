@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.candidates import Candidates, Closing
-from jobs.paces import Paces
+from jobs.takes import Candidates, Closing, EngineFailed, Judged, Paces, audio_room, judge, no_audio
 from vvbatch import fault_points, profiles, store
 from vvbatch.batch import plan
 from vvbatch.batch.finish import end_if_complete
@@ -27,7 +26,6 @@ from vvbatch.ledger.escalation import escalate
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.records import FirstTake
 from vvbatch.profiles import Profile, QcLimits
-from vvbatch.take import EngineFailed, Judged, audio_room, judge, no_audio
 from vvbatch.voices import VoiceError, still_there
 
 ANOTHER_WORKER = "the line was given to another worker"

@@ -25,6 +25,7 @@ from rq.worker.base import BaseWorker, WorkerStatus
 from sqlalchemy.exc import DBAPIError
 
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut
+from jobs.takes import Audio, EngineFailed
 from vvbatch.batch.held_takes import Pending
 from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
@@ -35,7 +36,6 @@ from vvbatch.listening.listener import Listener
 from vvbatch.machine import peak_memory
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
-from vvbatch.take import Audio, EngineFailed
 from vvbatch.transport import queue as transport
 from vvbatch.transport.stream import Stream
 from workers.allowed import ALLOWED, LineJob, NotAllowed

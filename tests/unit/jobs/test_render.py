@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from jobs import paces
-from jobs.paces import Paces
+from jobs import takes
 from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut, render_line
+from jobs.takes import Audio, EngineFailed, Paces
 from tests.conftest import READY_PROFILE
 from tests.support.ledgers import FACTS
 from tests.support.ready import speechlike
@@ -28,7 +28,6 @@ from vvbatch.ledger.schema import lines
 from vvbatch.qc.check import Check, at_most
 from vvbatch.qc.pace import Pace
 from vvbatch.script import parse
-from vvbatch.take import Audio, EngineFailed
 
 Answer = Any
 """An Audio, a list of checks, or an exception to throw."""
@@ -241,10 +240,10 @@ def slow(request: Request) -> Audio:
 def test_paces_are_kept_of_so_many_batches_and_takes_only(night):
     night.submit()
     claim = night.ledger.claim("b-00001", "w", model="ready")
-    for number in range(paces.VOICES_KNOWN + 10):
+    for number in range(takes.VOICES_KNOWN + 10):
         night.paces.add(replace(claim, batch_id=f"b{number}"), 2.0)
-    for _ in range(paces.TAKES_KNOWN + 10):
+    for _ in range(takes.TAKES_KNOWN + 10):
         night.paces.add(claim, 2.0)
-    assert len(night.paces.known) == paces.VOICES_KNOWN
-    assert len(night.paces.of(claim).logs) == paces.TAKES_KNOWN
+    assert len(night.paces.known) == takes.VOICES_KNOWN
+    assert len(night.paces.of(claim).logs) == takes.TAKES_KNOWN
     assert night.paces.check(claim, None, 5.0) == []
