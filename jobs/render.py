@@ -1,8 +1,8 @@
 """The job: one line, from its claim in the ledger to a checked file, or to the reason why there is none.
 
-`render_line` is a generator, so that a worker can have many lines in hand: it yields what the engine shall render and
-gets the audio back, then what shall be heard and gets the checks back. Every way in which a take can end is one arm of
-its one try statement.
+`render_line` is a generator, so that a worker can have many lines in flight. It yields a Request for the engine and is
+sent what was rendered, then a ListenRequest for the listening models and is sent their checks. Every way in which a
+take can end is one arm of the try statement in `render_takes`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.takes import Candidates, Closing, EngineFailed, Judged, Paces, audio_room, judge, no_audio
+from jobs.takes import Candidates, EndedTakes, EngineFailed, Judged, Paces, Rendered, Take, audio_room, judge
 from vvbatch import fault_points, profiles, store
 from vvbatch.batch import plan
 from vvbatch.batch.finish import end_if_complete
@@ -25,66 +25,69 @@ from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.escalation import escalate
 from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.records import FirstTake
-from vvbatch.profiles import Profile, QcLimits
+from vvbatch.ledger.states import LineState, TakeState, Trouble
+from vvbatch.profiles import Profile, QcLimits, Retries
+from vvbatch.qc import Check
 from vvbatch.voices import VoiceError, still_there
 
 ANOTHER_WORKER = "the line was given to another worker"
-AGAIN = ("engine", "timeout", "listen")
-"""Troubles that may be the machine's: the line is tried again, as often as `retries` says."""
 
 
 class Ended(NamedTuple):
-    """How a job ended: a line state, or `lost`, `not wanted`, `held` (rendered, and the ledger does not take it now).
-
-    `trouble` is the class of what went wrong: engine, timeout, listen, resource, qc, input.
+    """How a job ended: the line's state, or `lost` (its claim), `not wanted` (there was nothing to claim), or `held`
+    (rendered, while the ledger takes no writes).
     """
 
-    how: str
-    trouble: str | None = None
+    how: LineState | Literal["lost", "not wanted", "held"]
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """A take that has passed what can be measured without models, to be heard by them."""
+class ListenRequest:
+    """A take that has passed every check without a model, to be evaluated by the listening models."""
 
     take_id: str
-    samples: NDArray[np.float32]
+    samples: NDArray[np.float32]  # (frames,), 24 kHz
     text: str
-    voice: Path | None  # the prompt of the one voice that speaks
+    voice: Path | None  # the prompt, when a single voice speaks
     limits: QcLimits
 
 
-Rendering = Generator[Request | Hearing, Any, Ended]
-"""Gets an Audio for a Request, a list of checks for a Hearing."""
+Answer = Rendered | list[Check]
+"""To a Request, to a ListenRequest."""
+
+End = TypeVar("End")
+Waiting = Generator[Request | ListenRequest, Answer, End]
+Rendering = Waiting[Ended]
 
 
 class Cancelled(Exception):
-    """Thrown in by the worker: somebody cancelled the line."""
+    """Thrown in by the worker: the line was cancelled."""
 
 
 class PutBack(Exception):
     """Thrown in by the worker: it stops before the line is ready."""
 
 
-class Lost(Exception):
-    """Thrown in by the worker: the line is somebody else's by now."""
+class ClaimLost(Exception):
+    """Thrown in by the worker: the line belongs to another worker now."""
 
 
 class TimedOut(Exception):
-    """Thrown in by the worker: the take has had more time than the profile allows."""
+    """Thrown in by the worker: the take took longer than the profile allows."""
 
 
-class NotHeard(Exception):
-    """Thrown in by the worker: nobody could listen to the take."""
+class NoVerdict(Exception):
+    """Thrown in by the worker: the listening models could not evaluate the take."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a worker lends to its jobs."""
+    """What a worker provides to its jobs."""
 
     ledger: Ledger
     worker: str
-    model: str  # the profile whose engine it has
+    model: str  # the profile of its engine
     facts: EngineFacts
     pending: Pending
     paces: Paces = field(default_factory=Paces)
@@ -92,8 +95,8 @@ class Context:
 
 def render_line(line_id: str, context: Context) -> Rendering:
     """Render a line. Raises the database's error when the ledger does not answer before the line is rendered."""
-    # Of another model it is a forged job, or one in the wrong queue: its own model's queue has it as well.
-    first = FirstTake(context.facts, seed_of_next)
+    # A job for a line of another profile is forged or in the wrong queue. The right queue has the line too.
+    first = FirstTake(context.facts, next_seed)
     claim = context.ledger.claim(line_id, context.worker, first, model=context.model)
     if claim is None:
         return Ended("not wanted")
@@ -102,10 +105,10 @@ def render_line(line_id: str, context: Context) -> Rendering:
         path = store.line_path(Path(claim.out), claim.batch_id, claim.chapter, claim.number, claim.line)
         if serve_from_cache(claim, path, context):
             end_if_complete(context.ledger, claim.batch_id)
-            return Ended("cached")
+            return Ended(LineState.CACHED)
         store.check_writable(path.parent, audio_room(claim.text) * claim.takes)
     except (OSError, store.StoreError) as error:
-        ended = without_room(claim, context, error)
+        ended = without_room(claim, context, error, drop_take=claim.take)
     else:
         ended = yield from render_takes(claim, path, context)
     if ended.how != "held":
@@ -113,112 +116,131 @@ def render_line(line_id: str, context: Context) -> Rendering:
     return ended
 
 
-def seed_of_next(claim: Claim, taken: int = 0) -> int:
-    """The seed of the claim's next take: the first that has not been used up."""
-    return plan.seed_of_take(claim.request["seed"], claim.rolls + taken)
+def next_seed(claim: Claim, taken: int = 0) -> int:
+    """The seed of the claim's next take: the first that is not used up."""
+    return plan.seed_of_take(claim.request.seed, claim.rolls + taken)
 
 
 def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
-    """Take after take until as many as wanted are good, or as many more as the profile allows have been tried."""
+    """Render takes until as many as wanted are good, or as many more as the profile allows have been tried."""
     ledger, profile = context.ledger, profiles.load(claim.model)
-    takes = Candidates(claim.takes, profile.retries.qc, claim.request.get("keep_takes", False))
-    begun: Claim | None = claim
-    if not claim.take:  # the file that was to serve it is gone
-        begun = ledger.open_take(claim, seed_of_next(claim), context.facts)
-    while True:
-        if begun is None:
-            ledger.close_takes(takes.given_up("superseded", ANOTHER_WORKER))
-            return Ended("lost")
-        claim, wav, speech_s = begun, b"", None
+    candidates = Candidates(claim.takes, profile.retries.qc, claim.request.keep_takes)
+    newest: Claim | None = claim
+    if not claim.take:  # an equal take was to serve the line, but its file is gone
+        newest = ledger.open_take(claim, next_seed(claim), context.facts)
+    while newest is not None:
+        claim = newest
         try:
-            request = plan.request_of(claim.request, claim.take, claim.seed)
+            request = claim.request.for_take(claim.take, claim.seed)
             still_there(request.voices)
-            judged = judge((yield request), claim.text, profile.qc)
-            speech_s = judged.speech_s
+            judged = judge((yield from rendered(request)), claim.text, profile.qc)
             if judged.ok:
-                judged = judged.also(context.paces.check(claim, speech_s, profile.qc.pace_deviations))
+                pace = context.paces.check(claim, judged.speech_s, profile.qc.pace_deviations)
+                judged = judged.with_checks(pace)
             if judged.ok and profile.listen:
-                judged = judged.also((yield hearing(claim, request, judged, profile)))
+                judged = judged.with_checks((yield from listened(claim, request, judged, profile)))
         except Cancelled:
-            ledger.close_takes(takes.given_up("cancelled", "cancelled", claim))
-            return Ended("cancelled")
+            ledger.close_takes(candidates.abandoned(TakeState.CANCELLED, "cancelled", claim))
+            return Ended(LineState.CANCELLED)
         except PutBack:
-            put_back = ledger.put_back(claim, takes.given_up("cancelled", "the worker stopped", claim))
-            return Ended("queued" if put_back else "lost")
-        except Lost:
-            ledger.close_takes(takes.given_up("superseded", ANOTHER_WORKER, claim))
+            ended = candidates.abandoned(TakeState.CANCELLED, "the worker stopped", claim)
+            put_back = ledger.put_back(claim, ended, candidates.seeds_used)
+            return Ended(LineState.QUEUED if put_back else "lost")
+        except ClaimLost:
+            ledger.close_takes(candidates.abandoned(TakeState.SUPERSEDED, ANOTHER_WORKER, claim))
             return Ended("lost")
         except (RequestRefused, VoiceError) as refusal:
-            trouble, outcome = "input", Outcome("failed", error=str(refusal))
+            take = Take.failed(claim, Trouble.INPUT, str(refusal))
         except TimedOut as late:
-            trouble, outcome = "timeout", Outcome("failed", error=str(late))
-        except NotHeard as silence:
-            trouble, outcome = "listen", Outcome("failed", error=str(silence))
+            take = Take.failed(claim, Trouble.TIMEOUT, str(late))
+        except NoVerdict as silence:
+            take = Take.failed(claim, Trouble.LISTEN, str(silence))
         except EngineFailed as failure:
-            trouble, outcome = "engine", failure.outcome
-        except Exception as error:  # one line's trouble must not end the worker that renders fifteen others
-            trouble, outcome = "engine", Outcome("failed", error=f"{type(error).__name__}: {error}")
+            take = Take.failed(claim, Trouble.ENGINE, str(failure), failure.wall_s)
+        except Exception as error:  # the worker renders fifteen other lines: one must not end it
+            take = Take.failed(claim, Trouble.ENGINE, f"{type(error).__name__}: {error}")
         else:
-            trouble = "" if judged.ok else "engine" if no_audio(judged) else "qc"
-            outcome, wav = takes.encoded(judged)
-        takes.add(claim, outcome, wav, speech_s)
-        # Another seed may help against a bad take, and against a bad device only when it has given a good one.
-        goes_on = trouble in ("", "qc") or (trouble == "engine" and takes.good)
-        if takes.complete or not goes_on:
-            break
-        begun = ledger.open_take(claim, seed_of_next(claim, len(takes.takes)), context.facts, takes.to_close())
-    if takes.good:
-        return keep_best(claim, path, context, takes)
-    return all_failed(claim, context, takes, trouble, getattr(profile.retries, trouble) if trouble in AGAIN else 0)
+            take = Take.of(claim, judged, keep_bad=candidates.keep_audio)
+        candidates.takes.append(take)
+        # Another seed may help when a take is bad. When a device fails, only if it has just given a good take.
+        try_another = take.trouble in (None, Trouble.QC) or (take.trouble == Trouble.ENGINE and candidates.good)
+        if candidates.complete or not try_another:
+            return (
+                keep_best(claim, path, context, candidates)
+                if candidates.good
+                else all_failed(claim, context, candidates, profile.retries)
+            )
+        seed = next_seed(claim, len(candidates.takes))
+        newest = ledger.open_take(claim, seed, context.facts, candidates.to_close())
+    ledger.close_takes(candidates.abandoned(TakeState.SUPERSEDED, ANOTHER_WORKER))
+    return Ended("lost")
 
 
-def hearing(claim: Claim, request: Request, judged: Judged, profile: Profile) -> Hearing:
+def rendered(request: Request) -> Waiting[Rendered]:
+    answer = yield request
+    assert isinstance(answer, Rendered)
+    return answer
+
+
+def listened(claim: Claim, request: Request, judged: Judged, profile: Profile) -> Waiting[list[Check]]:
     voice = request.voices[0].path if len(request.voices) == 1 else None
-    return Hearing(claim.take, judged.samples, claim.text, voice, profile.qc)
+    answer = yield ListenRequest(claim.take, judged.samples, claim.text, voice, profile.qc)
+    assert isinstance(answer, list)
+    return answer
 
 
-def keep_best(claim: Claim, path: Path, context: Context, takes: Candidates) -> Ended:
+def keep_best(claim: Claim, path: Path, context: Context, candidates: Candidates) -> Ended:
     """Write the take with the best score; the others are recorded as superseded.
 
-    When the ledger does not take it now, the take is held, with its file under its temporary name.
+    While the ledger takes no writes, the take is held, with its file under its temporary name.
     """
-    ledger, pending, best = context.ledger, context.pending, takes.best
-    tried = [*claim.tried, *takes.tried(but=best)]
-    with takes.others(claim, but=best) as closing:
+    ledger, pending, best = context.ledger, context.pending, candidates.best
+    tried = [*claim.tried, *candidates.tried(kept=best)]
+    with candidates.others(claim, kept=best) as others:
         try:
             with store.stage(path, best.wav, best.id) as staged:
-                outcome = replace(best.written(path, staged.sha256, staged.size), chosen=takes.chosen())
+                outcome = replace(best.written(path, staged.sha256, staged.size), chosen=candidates.why_best())
                 note = Note.of(claim, best.id, outcome, tried)
                 with pending.noted(note, staged):
-                    kept = ledger.keep_take(claim, best.id, outcome, staged.publish, closing=closing, tried=tried)
+                    kept = ledger.keep_take(claim, best.id, outcome, staged.publish, closing=others.ended, tried=tried)
         except LedgerAway:
-            closing.clear()
             return Ended("held")
         except (OSError, store.StoreError) as error:
-            failed = [*closing, (best.id, Outcome("failed", error=f"{path}: {error}"))]
-            return without_room(claim, context, error, failed)
-        if not kept:
-            closing.clear()
+            unwritten = (best.id, Outcome(TakeState.FAILED, error=f"{path}: {error}"))
+            ended = without_room(claim, context, error, [*others.ended, unwritten], candidates.seeds_used)
+            others.recorded = True
+            return ended
+        others.recorded = kept
+    if not kept:
+        return Ended("lost")
     context.paces.add(claim, best.speech_s)
-    return Ended("done" if kept else "lost")
+    return Ended(LineState.DONE)
 
 
-def all_failed(claim: Claim, context: Context, takes: Candidates, trouble: str, limit: int) -> Ended:
-    """No take is good: the line waits for another try or another model, or has failed after `limit` tries."""
-    ledger, told, tried = context.ledger, takes.told(), [*claim.tried, *takes.tried()]
-    with takes.others(claim) as closing:
-        if trouble == "qc" and claim.escalate:
-            told = f"{told}; it goes from {claim.model} to {claim.escalate['model']}"
-            how = "queued" if escalate(ledger, claim, told, closing, tried) else "lost"
+def all_failed(claim: Claim, context: Context, candidates: Candidates, retries: Retries) -> Ended:
+    """No take is good: the line waits for another try or another profile, or fails."""
+    ledger, trouble = context.ledger, candidates.takes[-1].trouble
+    assert trouble is not None
+    why, tried = candidates.why_none(), [*claim.tried, *candidates.tried()]
+    how: LineState | Literal["lost"]
+    with candidates.others(claim) as others:
+        if trouble == Trouble.QC and claim.escalate:
+            why = f"{why}; escalated from {claim.model} to {claim.escalate.model}"
+            how = LineState.QUEUED if escalate(ledger, claim, why, others.ended, tried) else "lost"
         else:
-            used_up = len(takes.takes) if trouble in ("qc", "engine") else 0
-            earlier = {each["model"]: None for each in claim.tried if each["model"] != claim.model}
-            told = "; ".join([told, *(f"takes of {model} failed before" for model in earlier)])
-            about = {"rolls": claim.rolls + used_up, "tried": tried}
-            how = ledger.note_trouble(claim, trouble, told, limit, closing, **about)
-        if how == "lost":
-            closing.clear()
+            earlier = dict.fromkeys(take.model for take in claim.tried if take.model != claim.model)
+            why = "; ".join([why, *(f"takes of {model} failed before" for model in earlier)])
+            rolls = claim.rolls + candidates.seeds_used
+            limit = allowed(retries, trouble)
+            how = ledger.note_trouble(claim, trouble, why, limit, others.ended, rolls=rolls, tried=tried)
+        others.recorded = how != "lost"
     return Ended(how, trouble)
+
+
+def allowed(retries: Retries, trouble: Trouble) -> int:
+    """How often the line is queued again after trouble that may be the machine's."""
+    limits = {Trouble.ENGINE: retries.engine, Trouble.TIMEOUT: retries.timeout, Trouble.LISTEN: retries.listen}
+    return limits.get(trouble, 0)
 
 
 def serve_from_cache(claim: Claim, path: Path, context: Context) -> bool:
@@ -234,15 +256,25 @@ def serve_from_cache(claim: Claim, path: Path, context: Context) -> bool:
         return context.ledger.keep_cached(claim, cached, str(path), staged.publish)
 
 
-def without_room(claim: Claim, context: Context, error: Exception, closing: Closing | None = None) -> Ended:
-    """The line's folder did not take its file: it waits. When a disk is full, so does the model's queue.
+def without_room(
+    claim: Claim,
+    context: Context,
+    error: Exception,
+    ended: EndedTakes | None = None,
+    seeds_used: int = 0,
+    drop_take: str | None = None,
+) -> Ended:
+    """The line's folder did not take its file: the line waits. When the disk is full, its profile's queue pauses.
 
-    Without `closing`, its first take was begun and not rendered: it has never been.
+    `drop_take` is a take that was opened and never rendered: its row is removed.
     """
-    retries, told = profiles.load(claim.model).retries, f"{claim.out}: {error}"
+    retries, why = profiles.load(claim.model).retries, f"{claim.out}: {error}"
     if isinstance(error, store.NoRoom) or (isinstance(error, OSError) and error.errno in store.NO_ROOM):
         need = audio_room(claim.text) * claim.takes
-        pause_queue(context.ledger, claim.model, f"no room: {told}", probe=claim.out, need_bytes=need)
-    not_begun = claim.take if closing is None else None
-    how = context.ledger.note_trouble(claim, "resource", told, retries.resource, closing or (), drop_take=not_begun)
-    return Ended(how, "resource")
+        pause_queue(context.ledger, claim.model, f"no room: {why}", probe=claim.out, need_bytes=need)
+    rolls = claim.rolls + seeds_used
+    limit = retries.resource
+    how = context.ledger.note_trouble(
+        claim, Trouble.RESOURCE, why, limit, ended or (), drop_take=drop_take or None, rolls=rolls
+    )
+    return Ended(how, Trouble.RESOURCE)

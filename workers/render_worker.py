@@ -24,8 +24,8 @@ from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 from sqlalchemy.exc import DBAPIError
 
-from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut
-from jobs.takes import Audio, EngineFailed
+from jobs.render import Cancelled, ClaimLost, Context, Ended, ListenRequest, NoVerdict, PutBack, TimedOut
+from jobs.takes import EngineFailed, Rendered
 from vvbatch.batch.held_takes import Pending
 from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
@@ -195,9 +195,9 @@ class RenderWorker(BaseWorker):
             if flight is None:  # cancelled, or put back, meanwhile
                 continue
             if verdict.error is None:
-                self.resume(flight, lambda: flight.rendering.send(verdict.checks))  # noqa: B023  called at once
+                self.resume(flight, lambda: flight.rendering.send(list(verdict.checks)))  # noqa: B023  called at once
             else:
-                silence = NotHeard(f"not heard: {verdict.error}")
+                silence = NoVerdict(f"not heard: {verdict.error}")
                 self.resume(flight, lambda: flight.rendering.throw(silence))  # noqa: B023  called at once
 
     def drop_unwanted(self) -> None:
@@ -208,7 +208,7 @@ class RenderWorker(BaseWorker):
             unwanted = {}
             self.ledger_does_not_answer(error)
         for line_id, state in unwanted.items():
-            self.throw(self.flights[line_id], Cancelled() if state == "cancelled" else Lost())
+            self.throw(self.flights[line_id], Cancelled() if state == "cancelled" else ClaimLost())
             self.thought_dead |= state != "cancelled"
         for flight in list(self.flights.values()):
             if flight.is_late(self.profile.patience):
@@ -227,7 +227,7 @@ class RenderWorker(BaseWorker):
             flight.let_hear(event.samples)
         elif isinstance(event, Finished):
             metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": len(self.flights)}
-            audio = Audio(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
+            audio = Rendered(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
             self.resume(flight, lambda: flight.rendering.send(audio))
         else:
             assert isinstance(event, Failed)
@@ -263,7 +263,7 @@ class RenderWorker(BaseWorker):
             self.engine.cancel(flight.request.id)
         self.resume(flight, lambda: flight.rendering.throw(error))
 
-    def resume(self, flight: Flight, go_on: Callable[[], Request | Hearing]) -> None:
+    def resume(self, flight: Flight, go_on: Callable[[], Request | ListenRequest]) -> None:
         """Let the job go on until it wants something rendered or heard, or has ended."""
         flight.request = flight.wanted = flight.heard = None
         self.pulse.allow(BETWEEN_STEPS_S)
@@ -275,14 +275,14 @@ class RenderWorker(BaseWorker):
             self.ledger_does_not_answer(error)
             self.end(flight, Ended("lost"))
         else:
-            if isinstance(wish, Hearing):
+            if isinstance(wish, ListenRequest):
                 self.hear(flight, wish)
             elif self.has_slot():
                 self.admit(flight, wish)
             else:
                 flight.wanted = wish  # its slot was given away while it was heard
 
-    def hear(self, flight: Flight, what: Hearing) -> None:
+    def hear(self, flight: Flight, what: ListenRequest) -> None:
         assert self.listener is not None
         flight.heard = what.take_id
         flight.chunks = []  # its samples are the listener's now

@@ -105,7 +105,7 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     wait_until(lambda: status(shell, batch)["counts"]["done"] == 1 and status(shell, batch)["lines"][1]["error"])
     view = shell.json("status", batch)
     assert view["unserved"] == {"ready2": 1}
-    assert "goes from ready to ready2" in view["lines"][1]["error"]
+    assert "escalated from ready to ready2" in view["lines"][1]["error"]
     (queue,) = [each for each in shell.json("status")["queues"] if each["model"] == "ready2"]
     assert (queue["waiting"], queue["served"]) == (1, False)
     told = "1 lines for model ready2, of which no worker is running: vvbatch up --workers ready2"

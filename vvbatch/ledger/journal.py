@@ -21,6 +21,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import CachedTake, Claim, Ledger, Outcome
 from vvbatch.ledger.records import CheckRow, Fence, FirstTake
 from vvbatch.ledger.schema import lines, takes
+from vvbatch.ledger.states import LineState
 
 FILE_BYTES = 10 << 20
 KEPT = 5  # rotated files, `.1` the newest
@@ -132,7 +133,7 @@ class JournalledLedger(Ledger):
     def release(
         self,
         claim: Claim,
-        state: str,
+        state: LineState,
         error: str | None,
         closing: Sequence[tuple[str, Outcome]] = (),
         drop_take: str | None = None,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, and_, or_, select
 
 from vvbatch import fault_points
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.records import (
-    CLAIM_COLUMNS,
     CachedTake,
     CheckRow,
     Claim,
@@ -20,6 +19,7 @@ from vvbatch.ledger.records import (
     FirstTake,
     NewBatch,
     Outcome,
+    TriedTake,
     chunks,
     final_state,
     line_row,
@@ -29,6 +29,7 @@ from vvbatch.ledger.records import (
     utc_now,
 )
 from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
+from vvbatch.ledger.states import LineState, TakeState, Trouble
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
@@ -174,14 +175,7 @@ class Ledger:
                 .where(takes.c.key == row["key"], takes.c.state == "done")
                 .order_by(takes.c.ended_at.desc())
             ).first()
-            claim = Claim(
-                line_id=line_id,
-                cached=CachedTake(twin.id, twin.path, twin.sha256) if twin else None,
-                **{name: row[name] for name in CLAIM_COLUMNS},
-                troubles=row["troubles"] or {},
-                tried=row["tried"] or (),
-                worker=worker,
-            )
+            claim = Claim.of(row, worker, CachedTake(twin.id, twin.path, twin.sha256) if twin else None)
             now = self.now()
             if first and not claim.cached:
                 claim = claim.with_take(secrets.token_hex(8), first.seed(claim))
@@ -222,7 +216,7 @@ class Ledger:
         publish: Callable[[], None],
         *,
         closing: Sequence[tuple[str, Outcome]] = (),
-        tried: Sequence[Mapping[str, Any]] = (),
+        tried: Sequence[TriedTake] = (),
         orphaned: bool = False,
         discard: Callable[[], None] = lambda: None,
     ) -> bool:
@@ -244,7 +238,9 @@ class Ledger:
                 for other_id, other in ((take_id, outcome), *closing):
                     lost = replace(other, path=None, sha256=None, size_bytes=None, chosen=None)
                     self.record(
-                        connection, other_id, replace(lost, state="superseded") if other.state == "done" else lost
+                        connection,
+                        other_id,
+                        replace(lost, state=TakeState.SUPERSEDED) if other.state == TakeState.DONE else lost,
                     )
                 return False
             publish()
@@ -282,25 +278,25 @@ class Ledger:
             )
         return True
 
-    def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = ()) -> bool:
-        """The line waits again, as if it had not been claimed. False when the claim has been lost."""
-        return self.release(claim, "queued", None, closing)
+    def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = (), seeds_used: int = 0) -> bool:
+        """The line waits again; no later claim tries the seeds that were used. False when the claim has been lost."""
+        return self.release(claim, LineState.QUEUED, None, closing, rolls=claim.rolls + seeds_used)
 
     def note_trouble(
         self,
         claim: Claim,
-        trouble: str,
+        trouble: Trouble,
         error: str,
         limit: int,
         closing: Sequence[tuple[str, Outcome]] = (),
         **values: Any,
-    ) -> str:
+    ) -> LineState | Literal["lost"]:
         """Put the line back, or fail it when this has happened more than `limit` times; `values` are further columns.
 
         Returns the line's state, or `lost` when the claim has been lost.
         """
         count = claim.troubles.get(trouble, 0) + 1
-        state = "failed" if count > limit else "queued"
+        state = LineState.FAILED if count > limit else LineState.QUEUED
         troubles = {**claim.troubles, trouble: count}
         released = self.release(claim, state, error, closing, trouble=trouble, troubles=troubles, **values)
         return state if released else "lost"
@@ -308,7 +304,7 @@ class Ledger:
     def release(
         self,
         claim: Claim,
-        state: str,
+        state: LineState,
         error: str | None,
         closing: Sequence[tuple[str, Outcome]] = (),
         drop_take: str | None = None,

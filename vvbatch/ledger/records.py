@@ -1,4 +1,4 @@
-"""What goes into the ledger and comes out of it: batches to record, claims that fence, outcomes of takes."""
+"""What goes into the ledger and comes out of it: batches to record, claims, outcomes of takes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import and_
+import msgspec
+from sqlalchemy import ColumnElement, RowMapping, and_
 
+from vvbatch.batch.line_request import Escalation, LineRequest
 from vvbatch.ledger.schema import lines
+from vvbatch.ledger.states import BatchState, LineState, TakeState
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
@@ -44,7 +47,7 @@ class NewBatch:
 
 @dataclass(frozen=True)
 class CachedTake:
-    """A finished take with the same key; whether its file still has its hash is for the caller to see."""
+    """A finished take with the same key. The caller checks that its file still has the hash."""
 
     take_id: str
     path: str
@@ -52,7 +55,7 @@ class CachedTake:
 
 
 class Fence(Protocol):
-    """Whose attempt at which line: what a late finisher is told by."""
+    """Identifies one worker's attempt at one line, so that a worker that finishes late changes nothing."""
 
     @property
     def line_id(self) -> str: ...
@@ -62,9 +65,20 @@ class Fence(Protocol):
     def attempt(self) -> int: ...
 
 
+class TriedTake(msgspec.Struct, frozen=True):
+    """A take that was not kept, as the line's row lists it."""
+
+    take: str
+    model: str  # profile
+    seed: int
+    state: TakeState
+    score: float | None
+    error: str | None
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A line that this worker may render: what to render, and the numbers that fence late finishers."""
+    """A line that this worker may render: what to render, and the attempt that identifies the claim."""
 
     line_id: str
     batch_id: str
@@ -76,25 +90,39 @@ class Claim:
     key: str
     control_hash: str
     text: str
-    request: Mapping[str, Any]
+    request: LineRequest
     takes: int
     attempt: int
     crashes: int
     worker: str
     rolls: int = 0
-    escalate: Mapping[str, Any] | None = None
-    tried: Sequence[Mapping[str, Any]] = ()  # by earlier claims: with another model
+    escalate: Escalation | None = None
+    tried: Sequence[TriedTake] = ()  # by earlier claims
     cached: CachedTake | None = None
     troubles: Mapping[str, int] = field(default_factory=dict)
-    take: str = ""  # the take that was begun last by this claim
+    take: str = ""  # the newest take of this claim
     seed: int = 0  # of that take
+
+    @classmethod
+    def of(cls, row: RowMapping, worker: str, cached: CachedTake | None) -> Claim:
+        """From a row of `lines` with its batch's `out`."""
+        return cls(
+            line_id=row["id"],
+            worker=worker,
+            cached=cached,
+            **{name: row[name] for name in CLAIM_COLUMNS},
+            request=msgspec.convert(row["request"], LineRequest),
+            escalate=msgspec.convert(row["escalate"], Escalation | None),
+            tried=msgspec.convert(row["tried"] or [], list[TriedTake]),
+            troubles=row["troubles"] or {},
+        )
 
     def with_take(self, take_id: str, seed: int) -> Claim:
         return replace(self, attempt=self.attempt + 1, take=take_id, seed=seed)
 
 
 class FirstTake(NamedTuple):
-    """What a claim needs to begin the line's first take in the same transaction."""
+    """What a claim needs to open the line's first take in the same transaction."""
 
     facts: EngineFacts
     seed: Callable[[Claim], int]
@@ -115,7 +143,7 @@ class CheckRow(NamedTuple):
 class Outcome:
     """How a take ended, in the ledger's columns. `qc` rows are those of CheckRow, or its first four."""
 
-    state: str
+    state: TakeState
     error: str | None = None
     path: str | None = None
     sha256: str | None = None
@@ -132,37 +160,36 @@ class Outcome:
 
 
 CLAIM_COLUMNS = (
-    "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "request", "takes",
-    "attempt", "crashes", "rolls", "escalate",
+    "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "takes", "attempt",
+    "crashes", "rolls",
 )  # fmt: skip
 
 
-def still_claimed(claim: Fence) -> Any:
-    """The condition that the line is still this claim's: the fence against late finishers."""
+def still_claimed(claim: Fence) -> ColumnElement[bool]:
+    """The condition that the line still belongs to this claim."""
     return and_(
         still_at_attempt(claim),
-        lines.c.state == "rendering",
+        lines.c.state == LineState.RENDERING,
         lines.c.worker == claim.worker,
     )
 
 
-def still_at_attempt(claim: Fence) -> Any:
-    """The condition that nobody has begun another take of the line."""
+def still_at_attempt(claim: Fence) -> ColumnElement[bool]:
+    """The condition that no newer take of the line exists."""
     return and_(lines.c.id == claim.line_id, lines.c.attempt == claim.attempt)
 
 
 def line_key(batch_id: str, number: int) -> str:
-    """The ledger's id of a line, which is also its job's: letters, digits and dashes are all that rq allows."""
+    """The ledger's id of a line, which its job's id begins with: rq allows only letters, digits and dashes."""
     return f"{batch_id}-{number:05d}"
 
 
-def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, Any]:
+def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, object]:
     return {
         **vars(line),
-        "escalate": vars(line.escalate) if line.escalate else None,
         "id": line_key(batch_id, line.number),
         "batch_id": batch_id,
-        "state": "queued",
+        "state": LineState.QUEUED,
         "attempt": 0,
         "crashes": 0,
         "created_at": now,
@@ -170,14 +197,14 @@ def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, Any]:
     }
 
 
-def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, Any]:
-    """A take that has just been begun."""
+def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, object]:
+    """A take that has just been opened."""
     return {
         "id": claim.take,
         "batch_id": claim.batch_id,
         "line_id": claim.line_id,
         "attempt": claim.attempt,
-        "state": "rendering",
+        "state": TakeState.RENDERING,
         "key": claim.key,
         "profile": claim.model,
         "engine": f"{facts.engine} {facts.version}",
@@ -185,9 +212,9 @@ def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, Any]:
         "revision": facts.revision,
         "device": facts.device,
         "dtype": facts.dtype,
-        "voices": claim.request["voices"],
+        "voices": claim.request.voices,
         "seed": claim.seed,
-        "params": claim.request["params"],
+        "params": claim.request.params,
         "control_hash": claim.control_hash,
         "text": claim.text,
         "worker": claim.worker,
@@ -195,6 +222,8 @@ def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, Any]:
     }
 
 
-def final_state(states: Collection[str]) -> str:
+def final_state(states: Collection[str]) -> BatchState:
     """The state of a batch whose lines have these, none of them open."""
-    return "failed" if "failed" in states else "cancelled" if "cancelled" in states else "done"
+    if LineState.FAILED in states:
+        return BatchState.FAILED
+    return BatchState.CANCELLED if LineState.CANCELLED in states else BatchState.DONE

@@ -185,9 +185,9 @@ def manifest_written(ledger: Ledger, batch_id: str, sha256: str) -> None:
         connection.execute(batches.update().where(mine).values(manifest_sha256=sha256))
 
 
-def is_suspect(ledger: Ledger, line_id: str, company: int) -> bool:
-    """Whether a worker died with this line alone, or more than `company` died with it among others."""
-    suspect = or_(lines.c.crashes > 0, lines.c.suspicion > company, lines.c.trouble == "timeout")
+def is_suspect(ledger: Ledger, line_id: str, crashed_with_others: int) -> bool:
+    """Whether a worker died with this line alone, or more than `crashed_with_others` with it among others."""
+    suspect = or_(lines.c.crashes > 0, lines.c.suspicion > crashed_with_others, lines.c.trouble == "timeout")
     with ledger.engine.connect() as connection:
         return connection.execute(select(lines.c.id).where(lines.c.id == line_id, suspect)).first() is not None
 

@@ -97,8 +97,8 @@ lines = Table(
     Column("trouble", Text),  # what went wrong last: crash, timeout, engine, resource, qc or input
     Column("troubles", Json),  # how often since the last submit or retry: {"engine": 1}
     Column("rolls", Integer, nullable=False, server_default="0"),  # seeds that are used up: they gave no good take
-    Column("escalate", Json),  # what is tried when no take passes: see vvbatch.batch.plan.Escalation; NULL once it is
-    Column("tried", Json),  # the takes that were not kept, in order: see jobs.takes.Take.tried
+    Column("escalate", Json),  # when no take passes: vvbatch.batch.line_request.Escalation; NULL once it was used
+    Column("tried", Json),  # the takes that were not kept, in order: vvbatch.ledger.records.TriedTake
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),

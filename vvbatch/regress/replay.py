@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import select
 
 from vvbatch import machine, profiles, store
 from vvbatch.batch import plan
+from vvbatch.batch.line_request import LineRequest
 from vvbatch.engine import open_engine
 from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Engine, EngineFacts, Failed, Request, Voice
 from vvbatch.home import Home
@@ -42,7 +44,7 @@ class Recorded:
     """A take as the ledger has it: its row, its request, what its worker was, and the checks that it was held to."""
 
     take: Mapping[str, Any]
-    request: Mapping[str, Any]
+    request: LineRequest
     facts: Mapping[str, Any]  # empty for a worker that the ledger does not know
     checks: Sequence[tuple[str, Any]]
 
@@ -74,7 +76,7 @@ def recorded(ledger: Ledger, word: str) -> Recorded:
         measured = [(each.name, each.value) for each in connection.execute(checks.order_by(qc_results.c.position))]
     # The take's own: a line's later takes may have had other seeds.
     asked = {**request, "voices": row["voices"], "params": row["params"], "stream": False}
-    return Recorded(dict(row), asked, facts or {}, measured)
+    return Recorded(dict(row), msgspec.convert(asked, LineRequest), facts or {}, measured)
 
 
 def replay(
@@ -90,7 +92,7 @@ def replay(
 
     then = recorded(ledger, word)
     profile = profiles.load(then.take["profile"])
-    request = plan.request_of(then.request, then.take["id"], then.take["seed"])
+    request = then.request.for_take(then.take["id"], then.take["seed"])
     request = replace(request, voices=tuple(with_file(voice, home) for voice in request.voices))
     now = render(profile, request, home.cache, open_it, then.take["text"])
     sha256 = hashlib.sha256(now.wav).hexdigest()
@@ -204,7 +206,7 @@ def changes(then: Recorded, facts: EngineFacts, profile: Profile) -> list[dict[s
     pairs: list[tuple[str, Any, Any]] = [
         ("engine", take["engine"], f"{facts.engine} {facts.version}"),
         *((name, take[name], getattr(facts, name)) for name in ("model", "revision", "device", "dtype")),
-        ("profile or parameters (control hash)", take["control_hash"], plan.control_hash(profile, take["params"])),
+        ("profile or parameters (control hash)", take["control_hash"], plan.control_hash(profile, then.request.params)),
     ]
     details = then.facts.get("details") or {}
     pairs += [(name, details[name], facts.details.get(name)) for name in details]

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from vvbatch import profiles
+from vvbatch.batch.line_request import LineRequest
 from vvbatch.batch.plan import Plan, Wishes, make_plan, seed_of_take
 from vvbatch.engine.contract import Manner, Voice
 from vvbatch.ledger.database import to_json
@@ -128,7 +130,7 @@ DIALOGUE = (
 @pytest.mark.parametrize("model", ["spoken", "other"])
 def test_keys_control_hashes_and_seeds_are_the_same_in_every_version(configs: Path, model: str) -> None:
     plan = planned(configs, model)
-    found = {(model, line.number): (line.key, line.control_hash, line.request["seed"]) for line in plan.lines}
+    found = {(model, line.number): (line.key, line.control_hash, line.request.seed) for line in plan.lines}
     assert found == {key: value for key, value in KEYS.items() if key[0] == model}
 
 
@@ -146,6 +148,7 @@ def test_fingerprints_are_the_same_in_every_version(configs: Path, model: str, k
 def test_the_ledger_keeps_a_request_as_this_json(configs: Path) -> None:
     plan = planned(configs, "spoken")
     assert to_json(plan.lines[3].request) == DIALOGUE
+    assert msgspec.json.decode(DIALOGUE, type=LineRequest) == plan.lines[3].request
     params = '{"cfg_scale":1.3,"steps":10,"temperature":0.0,"max_duration_s":null,"golden":true}'
     row = line_row("b", plan.lines[2], "now")
     key, control_hash, seed = KEYS["other", 3]

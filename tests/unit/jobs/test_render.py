@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,12 +15,12 @@ import pytest
 from sqlalchemy import select
 
 from jobs import takes
-from jobs.render import Cancelled, Context, Ended, Hearing, Lost, NotHeard, PutBack, TimedOut, render_line
-from jobs.takes import Audio, EngineFailed, Paces
+from jobs.render import Cancelled, ClaimLost, Context, Ended, ListenRequest, NoVerdict, PutBack, TimedOut, render_line
+from jobs.takes import EngineFailed, Paces, Rendered
 from tests.conftest import READY_PROFILE
 from tests.support.ledgers import FACTS
 from tests.support.ready import speechlike
-from vvbatch import profiles
+from vvbatch import profiles, store
 from vvbatch.batch.held_takes import Pending
 from vvbatch.batch.plan import Wishes, make_plan
 from vvbatch.engine.contract import Request, Voice
@@ -30,7 +31,7 @@ from vvbatch.qc.pace import Pace
 from vvbatch.script import parse
 
 Answer = Any
-"""An Audio, a list of checks, or an exception to throw."""
+"""An Rendered, a list of checks, or an exception to throw."""
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ class Night:
         batch = NewBatch("b", "t", "s", "f", None, "normal", str(self.folder / "out"))
         self.ledger.add_batch(batch, plan.lines)
 
-    def render(self, *answers: Callable[[Request | Hearing], Answer] | Answer) -> Ended:
+    def render(self, *answers: Callable[[Request | ListenRequest], Answer] | Answer) -> Ended:
         """The line's end, after it was given these for what it asked for, one after the other."""
         wishes = []
         rendering = render_line("b-00001", Context(self.ledger, "w", self.model(), FACTS, self.pending, self.paces))
@@ -93,16 +94,16 @@ class Night:
         return [state for (state,) in self.rows("SELECT state FROM takes ORDER BY attempt")]
 
 
-def good(request: Request) -> Audio:
-    return Audio([speechlike(request)], 0.1, 0.1)
+def good(request: Request) -> Rendered:
+    return Rendered([speechlike(request)], 0.1, 0.1)
 
 
-def silent(request: Request) -> Audio:
-    return Audio([np.zeros(48_000, np.float32)], 0.1, 0.1)
+def silent(request: Request) -> Rendered:
+    return Rendered([np.zeros(48_000, np.float32)], 0.1, 0.1)
 
 
-def nothing(request: Request) -> Audio:
-    return Audio([], 0.1, None)
+def nothing(request: Request) -> Rendered:
+    return Rendered([], 0.1, None)
 
 
 HEARD = [at_most("wer", 0.0, 0.25)]
@@ -125,7 +126,7 @@ def test_a_claim_begins_the_first_take_in_its_own_transaction(night):
     [
         (Cancelled(), "cancelled", ["cancelled"] * 3),
         (PutBack(), "queued", ["cancelled"] * 3),
-        (Lost(), "lost", ["superseded"] * 3),
+        (ClaimLost(), "lost", ["superseded"] * 3),
     ],
 )
 def test_good_takes_are_ended_with_their_line(night, error, how, states):
@@ -135,7 +136,7 @@ def test_good_takes_are_ended_with_their_line(night, error, how, states):
     assert night.states() == states
 
 
-@pytest.mark.parametrize("error", [TimedOut("late"), EngineFailed("NaN", 0.1), NotHeard("deaf")])
+@pytest.mark.parametrize("error", [TimedOut("late"), EngineFailed("NaN", 0.1), NoVerdict("deaf")])
 def test_trouble_with_a_later_take_does_not_cost_the_good_one(night, error):
     night.submit(takes=2)
     answers = [good, error] if not isinstance(error, EngineFailed) else [good, error, error, error]
@@ -154,8 +155,8 @@ def test_a_take_is_heard_after_the_cheap_checks_only_and_scored_by_both(night):
 def test_what_is_heard_has_its_text_its_samples_and_the_voice_of_a_single_speaker(night):
     night.submit("hears")
 
-    def look(wish: Request | Hearing) -> Answer:
-        assert isinstance(wish, Hearing)
+    def look(wish: Request | ListenRequest) -> Answer:
+        assert isinstance(wish, ListenRequest)
         assert (wish.text, wish.voice) == ("The lamp went out at midnight.", night.folder / "voice.wav")
         assert wish.samples.dtype == np.float32
         return HEARD
@@ -165,7 +166,7 @@ def test_what_is_heard_has_its_text_its_samples_and_the_voice_of_a_single_speake
 
 def test_a_take_that_nobody_could_hear_is_tried_again_with_the_same_seed(night):
     night.submit("hears")
-    assert night.render(good, NotHeard("not heard: lost twice")) == Ended("queued", "listen")
+    assert night.render(good, NoVerdict("not heard: lost twice")) == Ended("queued", "listen")
     assert night.render(good, HEARD).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 1
 
@@ -177,6 +178,45 @@ def test_takes_that_sound_bad_use_up_their_seeds_and_a_retry_goes_on_after_them(
     assert night.ledger.retry("b") == 1
     assert night.render(good, HEARD).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 4
+
+
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night):
+    night.submit()
+    assert night.render(silent, TimedOut("late")) == Ended("queued", "timeout")
+    assert night.rows("SELECT rolls FROM lines") == [(1,)]
+    assert night.render(good).how == "done"
+    failed, late, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
+    assert failed != late == kept, "a late take may be good: its seed is used again"
+
+
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_models_gave_no_verdict(night):
+    night.submit("hears")
+    assert night.render(good, MISHEARD, good, NoVerdict("lost twice")) == Ended("queued", "listen")
+    assert night.render(good, HEARD).how == "done"
+    failed, unknown, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
+    assert failed != unknown == kept
+
+
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_worker_stopped(night):
+    night.submit()
+    assert night.render(silent, PutBack()).how == "queued"
+    assert night.render(good).how == "done"
+    failed, stopped, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
+    assert failed != stopped == kept
+
+
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_no_file(night, monkeypatch):
+    night.submit()
+
+    def full(*_: object) -> store.Staged:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "stage", full)
+        assert night.render(silent, good) == Ended("queued", "resource")
+    assert night.render(good).how == "done"
+    failed, unwritten, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
+    assert failed != unwritten == kept
 
 
 def test_an_engine_that_gave_nothing_is_asked_again_with_another_seed(night):
@@ -203,7 +243,7 @@ def test_an_escalated_line_is_the_other_profiles_from_then_on(night):
 def test_kept_audio_goes_again_when_the_line_was_lost_meanwhile(night):
     night.submit(takes=2, keep_takes=True)
 
-    def cancelled_meanwhile(request: Request) -> Audio:
+    def cancelled_meanwhile(request: Request) -> Rendered:
         night.ledger.cancel("b")
         return good(request)
 
@@ -233,8 +273,8 @@ def test_a_take_that_is_spoken_much_slower_than_the_others_of_its_batch_is_rolle
     assert len(night.paces.known[key].logs) == 11, "only what was kept counts"
 
 
-def slow(request: Request) -> Audio:
-    return Audio([speechlike(replace(request, turns=request.turns * 2))], 0.1, 0.1)
+def slow(request: Request) -> Rendered:
+    return Rendered([speechlike(replace(request, turns=request.turns * 2))], 0.1, 0.1)
 
 
 def test_paces_are_kept_of_so_many_batches_and_takes_only(night):

@@ -29,7 +29,9 @@ ONE_LINE = """
         ('b', 'Title', 'b.yaml', 'f', 'draft', 'normal', '/out', 'open', '2026-01-01T00:00:00.000000Z', NULL);
     INSERT INTO lines (id, batch_id, line, number, chapter, chapter_title, model, state, attempt, crashes, key,
             control_hash, text, request, takes, pause_after_s, created_at, updated_at) VALUES
-        ('b-00001', 'b', 'l1', 1, 1, '', 'draft', 'queued', 0, 0, 'k', 'c', 'One.', '{"voices": [], "params": {}}', 1,
+        ('b-00001', 'b', 'l1', 1, 1, '', 'draft', 'queued', 0, 0, 'k', 'c', 'One.',
+         '{"turns": [[0, "One."]], "speakers": ["narrator"], "voices": [], "seed": 5, "params": {"cfg_scale": 1.3,
+           "steps": 10, "temperature": 0.0, "max_duration_s": null, "golden": true}}', 1,
             0, '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z')
 """
 

@@ -9,10 +9,11 @@ import pytest
 import soundfile
 from sqlalchemy import update
 
+from jobs.takes import Rendered, encode, judge
 from tests.support.cli import Cli
 from tests.support.ready import ReadyEngine
-from vvbatch import machine, profiles, store, take
-from vvbatch.batch.plan import Wishes, make_plan, request_of
+from vvbatch import machine, profiles, store
+from vvbatch.batch.plan import Wishes, make_plan
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
@@ -44,11 +45,11 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
     worker_started(ledger, "w", "draft", "host", 1, facts)
     claim = ledger.claim("b-00001", "w")
     assert claim is not None
-    opened = ledger.open_take(claim, claim.request["seed"], engine.facts)
+    opened = ledger.open_take(claim, claim.request.seed, engine.facts)
     assert opened is not None
     claim, take_id = opened, opened.take
-    request = request_of(claim.request, take_id, claim.request["seed"])
-    outcome, wav = take.encode(take.judge(rendered(engine, request), claim.text, profile.qc))
+    request = claim.request.for_take(take_id, claim.request.seed)
+    outcome, wav = encode(judge(rendered(engine, request), claim.text, profile.qc))
     path = tmp_path / "take.wav"
     written = store.write_atomically(path, wav)
     outcome = replace(outcome, path=str(path), sha256=written.sha256, size_bytes=written.size)
@@ -56,13 +57,13 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
     return ledger, where, take_id, path
 
 
-def rendered(engine: DraftEngine, request: Request) -> take.Audio:
+def rendered(engine: DraftEngine, request: Request) -> Rendered:
     engine.admit(request)
     chunks = []
     while True:
         for event in engine.step():
             if not isinstance(event, Chunk):
-                return take.Audio(chunks, 0.1, 0.1)
+                return Rendered(chunks, 0.1, 0.1)
             chunks.append(event.samples)
 
 

@@ -1,0 +1,44 @@
+"""The states of batches, lines and takes, and the kinds of trouble, as the ledger stores them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class BatchState(StrEnum):
+    OPEN = "open"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class LineState(StrEnum):
+    QUEUED = "queued"
+    RENDERING = "rendering"
+    DONE = "done"
+    CACHED = "cached"  # served by an equal take
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TakeState(StrEnum):
+    RENDERING = "rendering"
+    DONE = "done"
+    FAILED_QC = "failed_qc"
+    FAILED = "failed"
+    CRASHED = "crashed"  # its worker died
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"  # another take, or another worker's, was kept
+
+
+class Trouble(StrEnum):
+    """Why a line was not rendered; `retries` in a profile has a limit for each but INPUT."""
+
+    INPUT = "input"  # the line itself cannot be rendered
+    QC = "qc"
+    ENGINE = "engine"  # no audio, or audio that no text can explain
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    LISTEN = "listen"  # the listening models gave no verdict
+    RESOURCE = "resource"  # the output folder did not take the file
