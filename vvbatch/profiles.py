@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -98,7 +98,7 @@ class Retries(Strict, frozen=True, kw_only=True):
     qc: int = 2  # takes beyond those that a line asks for, when some fail a check: at once, each with another seed
     engine: int = 1  # no audio came out: by whichever worker is next
     crash: int = 2  # its worker died, and had nothing but this line
-    company: int = 1  # its worker died with other lines as well; after as many it is rendered alone
+    crashed_with_others: int = 1  # its worker died with other lines as well; after as many it is rendered alone
     timeout: int = 1
     listen: int = 1  # nobody could listen to a take
     resource: int = 20  # its folder did not take the file
@@ -167,6 +167,15 @@ def load(name: str) -> Profile:
     return read(file_of(name))
 
 
+def with_new_names(data: dict[str, Any]) -> dict[str, Any]:
+    """A profile's data, in which keys of earlier versions have their present names."""
+    retries = data.get("retries")
+    if isinstance(retries, dict) and "company" in retries and "crashed_with_others" not in retries:
+        renamed = {"crashed_with_others" if key == "company" else key: value for key, value in retries.items()}
+        return data | {"retries": renamed}
+    return data
+
+
 def file_of(name: str) -> Path:
     """The file of the profile `name`. Raises ProfileError."""
     for folder in folders():
@@ -180,7 +189,7 @@ def read(file: Path) -> Profile:
     """Parse one profile file; its name is the file's. Raises ProfileError."""
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        profile = msgspec.convert({"name": file.stem, **data}, Profile)
+        profile = msgspec.convert(with_new_names({"name": file.stem, **data}), Profile)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):

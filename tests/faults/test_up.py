@@ -99,7 +99,7 @@ def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(night: Ni
 
 def test_status_tells_which_class_of_trouble_each_line_is_in_and_how_many_are_in_each(night: Night):
     configs = night.folder / "configs" / "ready.yaml"
-    none = "retries: {qc: 0, engine: 0, crash: 0, timeout: 0, resource: 20, company: 0}\n"
+    none = "retries: {qc: 0, engine: 0, crash: 0, timeout: 0, resource: 20, crashed_with_others: 0}\n"
     configs.write_text(configs.read_text() + none)
     texts = {
         "qc": "This one is silent throughout.",
