@@ -1,4 +1,4 @@
-"""A job in a worker's hands."""
+"""A job in flight: its rq record, its generator, and the audio of the take being rendered."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 
-from jobs.render import Rendering
-from vvbatch.engine.contract import Request
+from jobs.render import Answer, ListenRequest, Rendering
+from jobs.takes import Rendered
+from vvbatch.engine.contract import Finished, Request
+from vvbatch.machine import peak_memory
 from vvbatch.profiles import Patience
 from vvbatch.transport.stream import Stream
 
@@ -23,46 +25,65 @@ log = logging.getLogger("vvbatch.worker")
 
 @dataclass
 class Flight:
-    """Its rq record, its generator, and what it waits for: the engine, a slot of the engine, or the listener."""
-
     job: Job
     queue: Queue
     execution: Execution
     rendering: Rendering
     line_id: str
-    alone: bool = False  # a suspect: nothing is rendered beside it
-    request: Request | None = None  # in the engine
-    wanted: Request | None = None  # waits for a slot
-    heard: str | None = None  # the take that waits for the listener's verdict
-    started: float = 0.0
+    request: Request | None = None  # in a slot of the engine, or waiting for one
+    listening_to: str | None = None  # id of the take whose verdict is awaited
+    started: float = 0.0  # by time.perf_counter, when the engine got the request
     first_chunk_s: float | None = None
     chunks: list[NDArray[np.float32]] = field(default_factory=list)
     stream: Stream | None = None
 
-    def begin(self, request: Request) -> None:
-        self.request, self.wanted, self.chunks, self.first_chunk_s = request, None, [], None
-        self.started = time.perf_counter()
+    def proceed(self, answer: Answer | Exception | None) -> Request | ListenRequest:
+        """Run the job until it wants something: start it with None, else with the answer or error it waits for.
 
-    def let_hear(self, samples: NDArray[np.float32]) -> None:
-        """Hand a chunk on to who listens, if anybody does and the server is there."""
+        Raises StopIteration with how it ended.
+        """
+        self.request = self.listening_to = None
+        if answer is None:
+            return next(self.rendering)
+        if isinstance(answer, Exception):
+            return self.rendering.throw(answer)
+        return self.rendering.send(answer)
+
+    def begin(self) -> None:
+        """The engine has the request."""
+        self.chunks, self.first_chunk_s, self.started = [], None, time.perf_counter()
+
+    @property
+    def wall_s(self) -> float:
+        return time.perf_counter() - self.started
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """The next chunk of the take. A stream that cannot be written ends, the take does not."""
+        if self.first_chunk_s is None:
+            self.first_chunk_s = self.wall_s
+        self.chunks.append(samples)
         if self.stream:
             try:
                 self.stream.push(samples)
             except redis.exceptions.RedisError as error:
-                log.warning("%s is not heard any more: %s", self.line_id, error)
+                log.warning("%s is no longer streamed: %s", self.line_id, error)
                 self.stream = None
 
-    def is_late(self, patience: Patience) -> bool:
-        if self.request is None:
-            return False
-        allowed = patience.step_s + patience.take_s_per_char * characters(self.request)
-        return time.perf_counter() - self.started > allowed
+    def rendered(self, event: Finished, lines_at_once: int) -> Rendered:
+        metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": lines_at_once}
+        chunks, self.chunks = self.chunks, []
+        return Rendered(chunks, self.wall_s, self.first_chunk_s, event.runaway, metrics)
+
+
+def take_allowed(request: Request, patience: Patience) -> float:
+    """Seconds that a take may occupy a slot."""
+    return patience.step_s + patience.take_s_per_char * characters(request)
+
+
+def step_allowed(requests: list[Request], patience: Patience) -> float:
+    """Seconds that one step of the engine may take with these requests in its slots."""
+    return patience.step_s + patience.step_s_per_char * max(map(characters, requests), default=0)
 
 
 def characters(request: Request) -> int:
     return sum(len(turn.text) for turn in request.turns)
-
-
-def step_allowed(requests: list[Request], patience: Patience) -> float:
-    """Seconds that one step of the engine may take with these in its slots."""
-    return patience.step_s + patience.step_s_per_char * max(map(characters, requests), default=0)

@@ -1,66 +1,133 @@
-"""What a worker looks after besides its lines, every few seconds: dead workers, the ledger's return, room on a disk."""
+"""Compares the ledger with Redis and the file system, and repairs what differs: dead workers, lines that Redis lost,
+batches without their end, queues paused for want of disk space.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import time
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rq.worker_registration import register
+import redis
 
-from vvbatch import store
+from vvbatch import profiles, store
+from vvbatch.batch.finish import end_if_complete, try_to_write_manifest
+from vvbatch.batch.held_takes import Pending
 from vvbatch.home import Home
+from vvbatch.ledger import Ledger
 from vvbatch.ledger.pauses import probe_of_pause, resume_queue
-from vvbatch.ledger.recovery import disown
-from vvbatch.ledger.waiting import waiting_lines
-from vvbatch.ledger.workers import worker_lives
+from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, unsettled
+from vvbatch.ledger.states import Trouble
+from vvbatch.ledger.waiting import Waiting, waiting_count, waiting_lines
+from vvbatch.ledger.workers import running
 from vvbatch.transport import queue as transport
+from workers.lost_record import lost_record
 
-if TYPE_CHECKING:
-    from workers.render_worker import RenderWorker
-
-LOOK_S = 2.5
+RESTORING_S = 10  # in which only one worker puts lines of a profile back
 
 log = logging.getLogger("vvbatch.worker")
 
 
-class Rounds:
-    def __init__(self, worker: RenderWorker, home: Home) -> None:
-        self.worker = worker
-        self.reconciler = transport.Reconciler(worker.ledger, worker.connection, home)
-        self.last_look = 0.0
+class SeenTwice:
+    """Confirms only what two looks in a row find: between a submit's row and its job, or after an outage, one look
+    finds things that are not so.
+    """
 
-    @property
-    def due(self) -> bool:
-        return time.monotonic() - self.last_look >= LOOK_S
+    def __init__(self) -> None:
+        self.found: dict[str, Set[str]] = {}
 
-    def go(self) -> None:
-        """Raises what rq and the database raise when one of them does not answer."""
-        worker = self.worker
-        self.last_look = time.monotonic()
-        if worker.pending.ledger_away or worker.thought_dead:
-            self.catch_up()
-        self.end_pause()
-        if time.monotonic() >= worker.server_silent_until:
-            register(worker)  # a server that was wiped knows nobody
-            self.reconciler.look([worker.profile.name])
-            if worker.should_run_maintenance_tasks:
-                worker.run_maintenance_tasks()
+    def confirm(self, subject: str, found: Set[str]) -> set[str]:
+        """What this look and the look before found. A confirmed item needs two more looks to be confirmed again."""
+        before = self.found.get(subject, set())
+        self.found[subject] = found - before
+        return set(found & before)
 
-    def catch_up(self) -> None:
-        """The ledger was away: bring it what was finished, and give back what it believes in these hands and is not."""
-        worker = self.worker
-        worker_lives(worker.ledger, worker.name)
-        worker.thought_dead = False
-        worker.pending.replay_own(worker.ledger)
-        lost = disown(worker.ledger, worker.name, list(worker.flights))
-        transport.enqueue(worker.connection, waiting_lines(worker.ledger, ids=lost))
 
-    def end_pause(self) -> None:
-        """A queue that was paused for want of room goes on when there is some."""
-        ledger, model = self.worker.ledger, self.worker.profile.name
-        probe = probe_of_pause(ledger, model)
+class Reconciler:
+    def __init__(self, ledger: Ledger, connection: redis.Redis, home: Home) -> None:
+        self.ledger = ledger
+        self.connection = connection
+        self.pulse = home.pulse
+        self.pending = Pending(home.pending)
+        self.silent_workers = SeenTwice()
+        self.missing_lines = SeenTwice()  # by profile
+
+    def look(self, profile_names: Iterable[str]) -> int:
+        """Repair what can be repaired. Returns how many lines went back into the queues.
+
+        Raises RedisError, RecordLost, and the database's error.
+        """
+        released = self.release_dead_workers()
+        restored = sum(self.restore_missing(name) for name in profile_names)
+        self.end_batches()
+        return released + restored
+
+    def release_dead_workers(self) -> int:
+        working = set(rendering_by(self.ledger)) | running(self.ledger) | {note.worker for note in self.pending.notes()}
+        silent = working - transport.alive(self.connection, working)
+        put_back = 0
+        for worker in self.silent_workers.confirm("workers", silent):
+            released = self.release(worker)
+            again = waiting_lines(self.ledger, ids=[line_id for line_id, _ in released])
+            transport.enqueue(self.connection, again, at_front=True)
+            put_back += len(again)
+            for batch_id in {batch_id for _, batch_id in released}:
+                end_if_complete(self.ledger, batch_id)
+        return put_back
+
+    def release(self, worker: str) -> list[tuple[str, str]]:
+        """Record the finished takes of a dead worker, remove its temporary files, queue its lines in the ledger.
+
+        Returns (line id, batch id) of each line that it was rendering.
+        """
+        self.pending.replay_dead(self.ledger, {worker})
+        for left in leftovers(self.ledger, worker):
+            with contextlib.suppress(OSError, store.StoreError):  # old temporary files are also swept at each start
+                path = store.line_path(Path(left.out), left.batch_id, left.chapter, left.number, left.line)
+                store.temp_of(path, left.take_id).unlink(missing_ok=True)
+                # Audio of a take that was not chosen, when the worker died between the file and its row.
+                kept = store.take_path(Path(left.out), left.batch_id, left.number, left.line, left.attempt)
+                kept.unlink(missing_ok=True)
+        hung = self.pulse / f"{worker}.hung"
+        cause = Trouble.TIMEOUT if hung.exists() else Trouble.CRASH
+        released = abandon(self.ledger, worker, retries_by_profile(), cause)
+        log.warning("worker %s died (%s) with %d lines in flight", worker, cause, len(released))
+        for file in (hung, self.pulse / worker):
+            file.unlink(missing_ok=True)
+        return released
+
+    def restore_missing(self, profile_name: str) -> int:
+        """Queue the lines again that wait in the ledger and have no job in Redis."""
+        missing = self.missing(profile_name)
+        confirmed = self.missing_lines.confirm(profile_name, missing.keys())
+        restoring = f"vvbatch:restoring:{profile_name}"
+        if not confirmed or not self.connection.set(restoring, 1, nx=True, ex=RESTORING_S):
+            return 0
+        log.warning("queueing %d lines of %s again that Redis had lost", len(confirmed), profile_name)
+        transport.enqueue(self.connection, [row for line_id, row in missing.items() if line_id in confirmed])
+        return len(confirmed)
+
+    def missing(self, profile_name: str) -> dict[str, Waiting]:
+        if waiting_count(self.ledger, profile_name) <= transport.waiting(self.connection, profile_name):
+            return {}
+        queued: set[str] = set()
+        for queue in transport.queues_of(profile_name, self.connection):
+            with lost_record(queue.name):
+                queued.update(job_id.rpartition("-")[0] for job_id in queue.get_job_ids())
+        missing = {row[0]: row for row in waiting_lines(self.ledger, model=profile_name) if row[0] not in queued}
+        for line_id in transport.held(self.connection, missing):
+            del missing[line_id]
+        return missing
+
+    def end_batches(self) -> None:
+        for batch_id in unsettled(self.ledger):
+            if not end_if_complete(self.ledger, batch_id) and needs_manifest(self.ledger, batch_id):
+                try_to_write_manifest(self.ledger, batch_id)
+
+    def resume_with_space(self, profile_name: str) -> None:
+        """Resume the profile's queue if it was paused for want of disk space and there is enough now."""
+        probe = probe_of_pause(self.ledger, profile_name)
         if probe is None:
             return
         folder, need_bytes = probe
@@ -68,5 +135,9 @@ class Rounds:
             store.check_writable(Path(folder), need_bytes)
         except store.StoreError:
             return
-        if resume_queue(ledger, model):
-            log.warning("there is room in %s again: the queue goes on", folder)
+        if resume_queue(self.ledger, profile_name):
+            log.warning("there is space in %s again: the queue of %s is resumed", folder, profile_name)
+
+
+def retries_by_profile() -> Mapping[str, profiles.Retries]:
+    return {name: profiles.load(name).retries for name in profiles.names()}

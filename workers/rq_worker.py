@@ -1,7 +1,8 @@
-"""An rq worker that keeps one engine warm in its own process and has as many jobs in hand as the engine has slots.
+"""An rq worker that keeps one engine warm in its own process, with as many lines in flight as the scheduler allows.
 
-The policy is `run`: admit what fits, advance the engine by a step, hand each line its events. A job is a generator
-(see jobs.render): it yields a request, gets the audio, lets it be heard, and ends when its line does.
+`run` is the loop: fill the free slots, advance the engine by a step, pass each job its events. A job is a generator
+(see jobs.render): it yields a request, is sent the audio, yields a request to the listening models, is sent their
+checks, and ends when its line does.
 """
 
 from __future__ import annotations
@@ -11,47 +12,50 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import redis
 from rq import Queue
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.executions import Execution
+from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
+from rq.worker_registration import register
 from sqlalchemy.exc import DBAPIError
 
-from jobs.render import Cancelled, ClaimLost, Context, Ended, ListenRequest, NoVerdict, PutBack, TimedOut
-from jobs.takes import EngineFailed, Rendered
+from jobs.render import Answer, Cancelled, ClaimLost, Context, Ended, ListenRequest, NoVerdict, PutBack, TimedOut
+from jobs.takes import EngineFailed
+from vvbatch import fault_points
 from vvbatch.batch.held_takes import Pending
-from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished, Request
+from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.recovery import no_longer_wanted
+from vvbatch.ledger.pauses import queue_is_paused
+from vvbatch.ledger.recovery import disown, is_suspect, no_longer_wanted
+from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.ledger.waiting import waiting_lines
+from vvbatch.ledger.workers import worker_lives
 from vvbatch.listening.listener import Listener
-from vvbatch.machine import peak_memory
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
 from vvbatch.transport import queue as transport
 from vvbatch.transport.stream import Stream
-from workers.allowed import ALLOWED, LineJob, NotAllowed
-from workers.flight import Flight, step_allowed
-from workers.intake import Intake
+from workers.allowed import ALLOWED, LineJob, NotAllowed, line_of
+from workers.flight import Flight, step_allowed, take_allowed
+from workers.lost_record import RecordLost, lost_record
 from workers.pulse import BETWEEN_STEPS_S, Pulse
-from workers.rounds import Rounds
+from workers.reconciler import Reconciler
+from workers.scheduler import Scheduler
 
 HEARTBEAT_S = 2.0
-HEARTBEAT_TTL_S = 6  # after this long without one, a worker counts as dead
-REST_S = 0.05  # between two looks into empty queues
-SILENCE_S = 2.0  # before a server that did not answer is asked again
+HEARTBEAT_TTL_S = 6  # after this long without a heartbeat a worker counts as dead
+REST_S = 0.05  # before the queues are looked at again while the engine has no work
+MAINTENANCE_S = 2.5
+SILENCE_S = 2.0  # before a server that did not answer is tried again
 UNFIT_AFTER = 3  # lines in a row that the engine failed, none good in between
-
-NO_RECORD = (redis.exceptions.RedisError, InvalidJobOperation, NoSuchJobError, LookupError, TypeError, ValueError)
-"""What rq raises when its server is away, was wiped, or let a job's record expire while its worker was stopped."""
 
 log = logging.getLogger("vvbatch.worker")
 
@@ -86,19 +90,18 @@ class RenderWorker(BaseWorker):
         self.context = Context(ledger, name, profile.name, engine.facts, self.pending)
         self.listener = listener  # None: the profile does not listen
         self.flights: dict[str, Flight] = {}  # by line id
-        self.intake = Intake(self, self.flights)
-        self.rounds = Rounds(self, home)
+        self.lines = Scheduler(engine.slots)
+        self.reconciler = Reconciler(ledger, connection, home)
+        self.maintained_at = 0.0
         self.failed_in_a_row: set[str] = set()  # line ids
-        self.told_idle: set[str] = set()  # models that lines were escalated to, and that nobody served
-        self.thought_dead = False  # somebody else was given its lines
+        self.warned_about: set[str] = set()  # profiles without a worker that lines were escalated to
+        self.counted_as_dead = False  # another worker was given its lines
         self.put_back_requested = False
         self.stopping_since: float | None = None
         self.server_silent_until = 0.0
 
-    # The policy
-
     def run(self) -> int:
-        """Render until asked to stop. Takes the place of rq's `work`, which has one job at a time.
+        """Render until stopped. Replaces rq's `work`, which has one job at a time.
 
         Returns the exit code: 0, or UNFIT when the engine failed line after line.
         """
@@ -112,75 +115,74 @@ class RenderWorker(BaseWorker):
             while not (self._stop_requested and not self.flights):
                 self.pulse.allow(BETWEEN_STEPS_S)
                 self.take_verdicts()
-                self.admit_waiting()
+                self.fill_slots()
                 if self.put_back_requested:
                     self.put_everything_back()
-                elif any(flight.request for flight in self.flights.values()) and not self.listener_is_behind():
-                    self.advance()
+                elif self.lines.should_step():
+                    self.step()
                 else:
                     self.drop_unwanted()
                     time.sleep(REST_S)
-                self.look_around()
+                self.maintain()
         finally:
             ended.set()
             heart.join(timeout=5)
             try:
                 self.teardown()
             except redis.exceptions.RedisError:
-                log.warning("the queue's server is gone: leaving without saying goodbye")
+                log.warning("the queue's server does not answer: this worker ends without being removed from it")
         return UNFIT if self.unfit else 0
 
-    def admit_waiting(self) -> None:
-        """Fill the engine's free slots: further takes of lines in hand, then the queues, most urgent first."""
-        for flight in list(self.flights.values()):
-            if flight.wanted and self.has_slot():
-                self.admit(flight, flight.wanted)
+    # The engine
+
+    def fill_slots(self) -> None:
+        """Further takes of lines in flight first, then the queues, most urgent first."""
+        self.admit_waiting()
         try:
-            while self.may_start() and self.intake.admit(self.start):
-                pass
+            while self.may_take_job() and self.take_job():
+                self.admit_waiting()
+        except RecordLost as error:
+            log.warning("a job has no whole record, its line is queued again: %s", error)
         except redis.exceptions.RedisError as error:
-            # What is in flight goes on: its end is recorded in the ledger, which does not need Redis.
+            # Lines in flight continue: their end is recorded in the ledger, which does not need Redis.
             log.warning("the queue's server does not answer: %s", error)
             self.server_silent_until = time.monotonic() + SILENCE_S
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
 
-    def has_slot(self) -> bool:
-        return sum(flight.request is not None for flight in self.flights.values()) < self.engine.slots
+    def admit_waiting(self) -> None:
+        while (line_id := self.lines.next_for_slot(time.perf_counter())) is not None:
+            flight = self.flights[line_id]
+            request = flight.request
+            assert request is not None
+            self.pulse.allow(step_allowed([request], self.profile.patience))
+            try:
+                self.engine.admit(request)
+            except Exception as refusal:  # the job knows what each means for its line
+                self.fail(flight, refusal)
+                continue
+            flight.begin()
+            if request.stream and flight.stream is None:
+                flight.stream = Stream(self.connection, line_id)
 
-    def may_start(self) -> bool:
-        """Nothing is beside a suspect; and no more lines are in hand than two for each slot, heard ones included: their
-        audio is in memory.
-        """
-        flights = self.flights.values()
-        slots_taken = sum(flight.heard is None for flight in flights)
-        room = slots_taken < self.engine.slots and len(flights) < 2 * self.engine.slots
-        alone = any(flight.alone for flight in flights)
-        away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
-        return room and self.intake.open and not alone and not away and not self._stop_requested
-
-    def listener_is_behind(self) -> bool:
-        """Takes that nobody has heard yet leave slots empty: a step now would be for few lines. The listener, whose
-        niceness gives it next to nothing beside the engine, catches up soonest while the engine rests.
-        """
-        return sum(flight.heard is not None for flight in self.flights.values()) > self.engine.slots
-
-    def advance(self) -> None:
-        """One step of the engine, then what it brought."""
+    def step(self) -> None:
+        """One step of the engine, then its events."""
         self.drop_unwanted()
-        by_request = {flight.request.id: flight for flight in self.flights.values() if flight.request}
-        self.pulse.allow(self.step_allowed())
+        flights = [self.flights[line_id] for line_id in self.lines.rendering]
+        by_request = {flight.request.id: flight for flight in flights if flight.request}
+        requests = [flight.request for flight in by_request.values() if flight.request]
+        self.pulse.allow(step_allowed(requests, self.profile.patience))
         try:
             events = self.engine.step()
         except Exception as error:
-            # Among several nobody can tell whose it was: the worker ends, and they come again as suspects, alone.
+            # Among several lines the culprit is unknown: the worker ends, and they come back as suspects, alone.
             # Without memory a new process is better off.
             if len(by_request) != 1 or isinstance(error, MemoryError):
                 raise
             log.exception("the engine's step failed")
             (request_id,) = by_request
             events = [Failed(request_id, f"{type(error).__name__}: {error}")]
-            with contextlib.suppress(Exception):  # a broken device; after three such lines the worker is taken out
+            with contextlib.suppress(Exception):  # a broken device; after three such lines the worker is shut down
                 self.engine.cancel(request_id)
         self.pulse.allow(BETWEEN_STEPS_S)
         for event in events:
@@ -188,175 +190,202 @@ class RenderWorker(BaseWorker):
             if self.unfit:  # the others are put back, whatever became of them
                 return
 
+    def handle(self, flight: Flight, event: Event) -> None:
+        if isinstance(event, Chunk):
+            flight.add(event.samples)
+        elif isinstance(event, Finished):
+            self.resume(flight, flight.rendered(event, len(self.flights)))
+        else:
+            self.fail(flight, EngineFailed(event.error, flight.wall_s))
+
     def take_verdicts(self) -> None:
-        """What the listener has heard since the last look goes to its lines."""
+        """Pass the verdicts that have come since the last call to their jobs."""
         for verdict in self.listener.poll() if self.listener else ():
-            flight = next((one for one in self.flights.values() if one.heard == verdict.take_id), None)
-            if flight is None:  # cancelled, or put back, meanwhile
+            flight = next((one for one in self.flights.values() if one.listening_to == verdict.take_id), None)
+            if flight is None:  # it ended meanwhile
                 continue
             if verdict.error is None:
-                self.resume(flight, lambda: flight.rendering.send(list(verdict.checks)))  # noqa: B023  called at once
+                self.resume(flight, list(verdict.checks))
             else:
-                silence = NoVerdict(f"not heard: {verdict.error}")
-                self.resume(flight, lambda: flight.rendering.throw(silence))  # noqa: B023  called at once
+                self.fail(flight, NoVerdict(f"no verdict of the listening models: {verdict.error}"))
 
     def drop_unwanted(self) -> None:
-        """What was cancelled, was given to another worker, or has had its time."""
+        """End the lines that were cancelled, were given to another worker, or are late."""
         try:
             unwanted = no_longer_wanted(self.ledger, self.name, list(self.flights))
         except DBAPIError as error:
             unwanted = {}
             self.ledger_does_not_answer(error)
         for line_id, state in unwanted.items():
-            self.throw(self.flights[line_id], Cancelled() if state == "cancelled" else ClaimLost())
-            self.thought_dead |= state != "cancelled"
-        for flight in list(self.flights.values()):
-            if flight.is_late(self.profile.patience):
-                self.throw(flight, TimedOut(f"not ready after {time.perf_counter() - flight.started:.0f} s"))
-
-    def step_allowed(self) -> float:
-        requests = [flight.request for flight in self.flights.values() if flight.request]
-        return step_allowed(requests, self.profile.patience)
-
-    def handle(self, flight: Flight, event: Event) -> None:
-        wall_s = time.perf_counter() - flight.started
-        if isinstance(event, Chunk):
-            if flight.first_chunk_s is None:
-                flight.first_chunk_s = wall_s
-            flight.chunks.append(event.samples)
-            flight.let_hear(event.samples)
-        elif isinstance(event, Finished):
-            metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": len(self.flights)}
-            audio = Rendered(flight.chunks, wall_s, flight.first_chunk_s, event.runaway, metrics)
-            self.resume(flight, lambda: flight.rendering.send(audio))
-        else:
-            assert isinstance(event, Failed)
-            self.resume(flight, lambda: flight.rendering.throw(EngineFailed(event.error, wall_s)))
+            cancelled = state == LineState.CANCELLED
+            self.interrupt(self.flights[line_id], Cancelled() if cancelled else ClaimLost())
+            self.counted_as_dead |= not cancelled
+        for line_id in self.lines.late(time.perf_counter()):
+            flight = self.flights[line_id]
+            self.interrupt(flight, TimedOut(f"not ready after {flight.wall_s:.0f} s"))
 
     # Jobs
 
-    def refuse(self, job: Job, queue: Queue, refusal: NotAllowed) -> None:
-        execution = self.prepare_execution(job)
-        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+    def resume(self, flight: Flight, answer: Answer) -> None:
+        """Send a job what it waits for."""
+        self.proceed(flight, answer)
 
-    def start(self, job: Job, queue: Queue, line_id: str, alone: bool) -> None:
-        try:
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        except redis.exceptions.RedisError:
-            raise
-        except NO_RECORD as error:
-            log.warning("job %s has no whole record: its line comes again (%s)", job.id, error)
-            return
-        job.started_at = now()
-        if line_id in self.flights:  # queued twice
-            self._finalize_success(job, queue, execution, "not wanted")
-            return
-        rendering = ALLOWED[str(job.func_name)](line_id, self.context)
-        flight = Flight(job, queue, execution, rendering, line_id, alone)
-        self.flights[line_id] = flight
-        self.resume(flight, lambda: next(rendering))
+    def fail(self, flight: Flight, error: Exception) -> None:
+        """Raise an error in a job instead of what it waits for."""
+        self.proceed(flight, error)
 
-    def throw(self, flight: Flight, error: Exception) -> None:
+    def interrupt(self, flight: Flight, error: Exception) -> None:
+        """End whatever a job waits for with an error."""
         if flight.request:
             self.engine.cancel(flight.request.id)
-        self.resume(flight, lambda: flight.rendering.throw(error))
+        if flight.listening_to and self.listener:
+            self.listener.forget(flight.listening_to)
+        self.fail(flight, error)
 
-    def resume(self, flight: Flight, go_on: Callable[[], Request | ListenRequest]) -> None:
-        """Let the job go on until it wants something rendered or heard, or has ended."""
-        flight.request = flight.wanted = flight.heard = None
+    def proceed(self, flight: Flight, answer: Answer | Exception | None) -> None:
+        """Run a job until it waits for the engine or the listening models, or has ended."""
         self.pulse.allow(BETWEEN_STEPS_S)
         try:
-            wish = go_on()
+            wanted = flight.proceed(answer)
         except StopIteration as ended:
             self.end(flight, ended.value)
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
             self.end(flight, Ended("lost"))
         else:
-            if isinstance(wish, ListenRequest):
-                self.hear(flight, wish)
-            elif self.has_slot():
-                self.admit(flight, wish)
+            if isinstance(wanted, ListenRequest):
+                self.listen(flight, wanted)
             else:
-                flight.wanted = wish  # its slot was given away while it was heard
+                flight.request = wanted
+                self.lines.wait_for_slot(flight.line_id, take_allowed(wanted, self.profile.patience))
 
-    def hear(self, flight: Flight, what: ListenRequest) -> None:
+    def listen(self, flight: Flight, wanted: ListenRequest) -> None:
         assert self.listener is not None
-        flight.heard = what.take_id
-        flight.chunks = []  # its samples are the listener's now
-        self.listener.submit(what.take_id, what.samples, what.text, what.voice, what.limits)
-
-    def admit(self, flight: Flight, request: Request) -> None:
-        self.pulse.allow(step_allowed([request], self.profile.patience))
-        try:
-            self.engine.admit(request)
-        except Exception as refusal:  # the job knows what each means for its line
-            failure = refusal
-            self.resume(flight, lambda: flight.rendering.throw(failure))
-            return
-        flight.begin(request)
-        if request.stream and flight.stream is None:
-            flight.stream = Stream(self.connection, flight.line_id)
+        flight.listening_to = wanted.take_id
+        self.lines.wait_for_verdict(flight.line_id)
+        self.listener.submit(wanted.take_id, wanted.samples, wanted.text, wanted.voice, wanted.limits)
 
     def end(self, flight: Flight, ended: Ended) -> None:
-        """The line's fate is in the ledger: close the job's record in Redis."""
+        """The end of the line is in the ledger: close the job's record in Redis."""
         del self.flights[flight.line_id]
+        self.lines.remove(flight.line_id)
         log.info("%s: %s", flight.line_id, f"{ended.how} ({ended.trouble})" if ended.trouble else ended.how)
-        if ended.trouble in ("engine", "listen"):
+        if ended.trouble in (Trouble.ENGINE, Trouble.LISTEN):
             self.failed_in_a_row.add(flight.line_id)
-        elif ended.how == "done":
+        elif ended.how == LineState.DONE:
             self.failed_in_a_row.clear()
         if self.unfit and not self.put_back_requested:
-            log.error("%d lines in a row failed: this worker is taken out", UNFIT_AFTER)
+            log.error("%d lines in a row failed: this worker is shut down", UNFIT_AFTER)
             self._stop_requested = self.put_back_requested = True
         try:
             if flight.stream:
                 flight.stream.end()
-            if ended.how == "queued" and ended.trouble:
+            if ended.how == LineState.QUEUED and ended.trouble:
                 self.queue_again(flight.line_id, ended.trouble)
-            self._finalize_success(flight.job, flight.queue, flight.execution, ended.how)
+            self.close(flight.job, flight.queue, flight.execution, ended.how)
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
-        except NO_RECORD as error:
-            # The server is away or has lost the job. rq drops what it finds abandoned; an ended line stays ended.
+        except (redis.exceptions.RedisError, RecordLost) as error:
+            # rq drops records that it finds abandoned, and the reconciler queues what waits in the ledger.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
 
     @property
     def unfit(self) -> bool:
         return len(self.failed_in_a_row) >= UNFIT_AFTER
 
-    def queue_again(self, line_id: str, trouble: str) -> None:
-        """After the class's delay: the reconciler queues what is not held any more."""
+    def queue_again(self, line_id: str, trouble: Trouble) -> None:
+        """After the delay for this trouble: the reconciler queues lines that are no longer held."""
         delay_s = getattr(self.profile.delays_s, trouble, 0.0)
         if delay_s:
             transport.hold(self.connection, line_id, delay_s)
-        else:
-            waiting = waiting_lines(self.ledger, ids=[line_id])
-            transport.enqueue(self.connection, waiting)
-            for _, model, _ in waiting:
-                self.tell_of_idle(model)
-
-    def tell_of_idle(self, model: str) -> None:
-        """A line went to another profile's queue: say once if nobody answers it."""
-        if model == self.profile.name or model in self.told_idle or transport.has_worker(self.connection, model):
             return
-        self.told_idle.add(model)
-        log.warning("lines wait for model %s, of which no worker is running: vvbatch up --workers %s", model, model)
+        try:
+            waiting = waiting_lines(self.ledger, ids=[line_id])
+        except DBAPIError as error:
+            self.ledger_does_not_answer(error)
+            return
+        transport.enqueue(self.connection, waiting)
+        for _, profile_name, _ in waiting:
+            self.warn_if_unserved(profile_name)
+
+    def warn_if_unserved(self, profile_name: str) -> None:
+        """Once for each profile that a line was escalated to and that no worker serves."""
+        if profile_name in {self.profile.name, *self.warned_about}:
+            return
+        if not transport.has_worker(self.connection, profile_name):
+            self.warned_about.add(profile_name)
+            remedy = f"vvbatch up --workers {profile_name}"
+            log.warning("lines wait for model %s, and no worker serves it: run %s", profile_name, remedy)
 
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):
-            self.throw(flight, PutBack())
+            self.interrupt(flight, PutBack())
             try:
                 transport.enqueue(self.connection, waiting_lines(self.ledger, ids=[flight.line_id]), at_front=True)
             except (redis.exceptions.RedisError, DBAPIError) as error:
                 log.warning("%s waits in the ledger: the next worker queues it again (%s)", flight.line_id, error)
 
-    # Signals, heartbeats, and what dead workers left
+    # The queue, and the records of jobs. These raise RedisError and RecordLost.
+
+    def may_take_job(self) -> bool:
+        away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
+        return self.lines.has_room() and not away and not self._stop_requested
+
+    def take_job(self) -> bool:
+        """Start the most urgent job. False when none waits."""
+        found = self.next_job()
+        if found is None:
+            return False
+        job, queue = found
+        fault_points.point("queue.dequeued")
+        try:
+            line_id = line_of(job)
+        except NotAllowed as refusal:
+            log.error("%s", refusal)
+            execution = self.open(job)
+            with lost_record(job.id):
+                self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+            return True
+        suspect = is_suspect(self.ledger, line_id, self.profile.retries.crashed_with_others)
+        if self.lines.must_wait(suspect=suspect):
+            queue.push_job_id(job.id, at_front=True)
+            IntermediateQueue(queue.key, self.connection).remove(job.id)
+            return True
+        execution = self.open(job)
+        job.started_at = now()
+        if line_id in self.flights:  # queued twice
+            self.close(job, queue, execution, "not wanted")
+            return True
+        rendering = ALLOWED[str(job.func_name)](line_id, self.context)
+        flight = self.flights[line_id] = Flight(job, queue, execution, rendering, line_id)
+        self.lines.add(line_id, suspect=suspect)
+        self.proceed(flight, None)
+        return True
+
+    def next_job(self) -> tuple[Job, Queue] | None:
+        if queue_is_paused(self.ledger, self.profile.name):
+            return None
+        for queue in self.queues:
+            found = self.queue_class.dequeue_any([queue], None, self.connection, LineJob, self.serializer)
+            if found:
+                return found
+        return None
+
+    def open(self, job: Job) -> Execution:
+        """Record in Redis that this worker has the job."""
+        with lost_record(job.id):
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        return execution
+
+    def close(self, job: Job, queue: Queue, execution: Execution, result: str) -> None:
+        with lost_record(job.id):
+            self._finalize_success(job, queue, execution, result)
+
+    # Signals, heartbeats, maintenance
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """First signal: finish what is in flight. A later one: put it back and go."""
+        """First signal: finish what is in flight. A later one: put it back and end."""
         moment = time.monotonic()
         if self.stopping_since is None:
             self.stopping_since = moment
@@ -384,23 +413,42 @@ class RenderWorker(BaseWorker):
             try:
                 self.heartbeat()
                 for flight in list(self.flights.values()):
-                    self.maintain_heartbeats(flight.job, flight.execution)
-            except NO_RECORD as error:
+                    with lost_record(flight.job.id):
+                        self.maintain_heartbeats(flight.job, flight.execution)
+            except (redis.exceptions.RedisError, RecordLost) as error:
                 log.warning("no heartbeat could be sent: %s", error)
 
-    def look_around(self) -> None:
-        if not self.rounds.due:
+    def maintain(self) -> None:
+        """Every few seconds: recover from outages, and repair what other workers left."""
+        if time.monotonic() - self.maintained_at < MAINTENANCE_S:
             return
+        self.maintained_at = time.monotonic()
         if supervisor_is_gone():
             self._stop_requested = True
         try:
-            self.rounds.go()
-        except NO_RECORD as error:
-            log.warning("no look at the queue: %s", error)
+            if self.pending.ledger_away or self.counted_as_dead:
+                self.catch_up()
+            self.reconciler.resume_with_space(self.profile.name)
+            if time.monotonic() >= self.server_silent_until:
+                register(self)  # a server that was wiped does not know this worker
+                self.reconciler.look([self.profile.name])
+                with lost_record("maintenance"):
+                    if self.should_run_maintenance_tasks:
+                        self.run_maintenance_tasks()
+        except (redis.exceptions.RedisError, RecordLost) as error:
+            log.warning("the queue was not maintained: %s", error)
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
 
+    def catch_up(self) -> None:
+        """After an outage of the ledger: record what was finished, and queue the lines whose end it did not record."""
+        worker_lives(self.ledger, self.name)
+        self.counted_as_dead = False
+        self.pending.replay_own(self.ledger)
+        unrecorded = disown(self.ledger, self.name, list(self.flights))
+        transport.enqueue(self.connection, waiting_lines(self.ledger, ids=unrecorded))
+
     def ledger_does_not_answer(self, error: DBAPIError) -> None:
-        """Begin nothing new until it does; what is in flight is finished and held."""
+        """Start nothing new until it does; what is in flight is finished and held."""
         log.warning("the ledger cannot be used: %s", error.orig)
         self.pending.ledger_away = True

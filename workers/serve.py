@@ -56,7 +56,7 @@ def serve(
     from vvbatch.listening.listener import Listener
     from vvbatch.transport import server
     from workers.pulse import Pulse
-    from workers.render_worker import RenderWorker
+    from workers.rq_worker import RenderWorker
 
     name = f"{profile.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:

@@ -26,7 +26,7 @@ def test_every_point_of_the_code_is_known_by_name():
     visited = set()
     for folder in ("vvbatch", "jobs", "workers"):
         for file in (ROOT / folder).rglob("*.py"):
-            visited.update(re.findall(r'faults\.point\("([^"]+)"\)', file.read_text()))
+            visited.update(re.findall(r'fault_points\.point\("([^"]+)"\)', file.read_text()))
     assert visited == set(fault_points.POINTS)
 
 
