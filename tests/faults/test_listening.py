@@ -126,7 +126,7 @@ def test_a_take_that_cannot_be_heard_is_neither_lost_nor_passed(hears: Night, wo
     batch = hears.submit(f"This one is {word}.", "And a line beside it.", model="hears")
     view = hears.ended(batch)
     assert [line["state"] for line in view["lines"]] == ["failed", "done"]
-    assert "not heard" in view["lines"][0]["error"]
+    assert "no verdict of the listening models" in view["lines"][0]["error"]
     assert told in view["lines"][0]["error"]
     text = f"This one is {word}."
     assert hears.rows(f"SELECT trouble, troubles FROM lines WHERE text = '{text}'") == [("listen", '{"listen":2}')]

@@ -36,6 +36,7 @@ STILL_S = 120.0  # in which a listener with takes in hand neither answers nor co
 LOST_CPU_S = 120.0  # of computing without an answer, and …
 LOST_CPU_S_PER_S = 5.0  # … for each second of audio in hand: it has lost itself
 TIMES_ASKED = 2
+SENT_AT_ONCE = 16  # takes: two batches of the process, so that it never waits; the others can still be forgotten
 DIE_WITH_PARENT = Path(die_with_parent.__file__)
 
 log = logging.getLogger("vvbatch.listening.listener")
@@ -55,6 +56,7 @@ class Asked:
     ask: Ask
     samples: NDArray[np.float32] = field(repr=False)
     times: int = 0
+    forgotten: bool = False  # by the caller; the process still evaluates it
 
 
 class Progress(NamedTuple):
@@ -70,7 +72,7 @@ class Listener:
         self._argv = [*(program or (sys.executable, "-m", "vvbatch.listening")), *listen]
         self._threads = threads
         self._in_hand: dict[str, Asked] = {}  # sent, in the order of sending
-        self._again: list[Asked] = []  # were in hand when a process ended
+        self._unsent: list[Asked] = []  # first those that were in hand when a process ended
         self._spent: list[Verdict] = []
         self._child: Child | None = None
         self._lately = Progress(time.monotonic(), 0.0, 0.0)
@@ -95,7 +97,8 @@ class Listener:
     @property
     def waiting(self) -> int:
         """Takes without a verdict yet."""
-        return len(self._in_hand) + len(self._again) + len(self._spent)
+        sent = sum(not asked.forgotten for asked in self._in_hand.values())
+        return sent + len(self._unsent) + len(self._spent)
 
     def submit(
         self,
@@ -115,11 +118,8 @@ class Listener:
             voice=str(voice) if voice else None,
             limits=limits,
         )
-        asked = Asked(ask, samples)
-        if self._again:  # its turn comes after theirs
-            self._again.append(asked)
-        else:
-            self._send(asked)
+        self._unsent.append(Asked(ask, samples))
+        self._send_what_fits()
 
     def poll(self) -> list[Verdict]:
         """The verdicts that have come since the last call; never waits."""
@@ -133,17 +133,18 @@ class Listener:
                 log.error("the listener cannot start again: %s", answer.unavailable)
             elif answer.id and (asked := self._in_hand.pop(answer.id, None)):
                 checks = tuple(answer.checks or ())
-                verdicts.append(Verdict(asked.ask.id, checks, answer.error))
+                if not asked.forgotten:
+                    verdicts.append(Verdict(asked.ask.id, checks, answer.error))
         if self._child and self._in_hand and (why := self._stuck(self._child)):
             self._lost(why)
-        if self._again and not self._in_hand:
-            self._send(self._again.pop(0))
+        self._send_what_fits()
         return verdicts
 
     def forget(self, take_id: str) -> None:
-        """No verdict is wanted any more."""
-        self._in_hand.pop(take_id, None)
-        self._again = [asked for asked in self._again if asked.ask.id != take_id]
+        """No verdict is wanted any more. A take that was not sent yet is never evaluated."""
+        if take_id in self._in_hand:
+            self._in_hand[take_id].forgotten = True
+        self._unsent = [asked for asked in self._unsent if asked.ask.id != take_id]
         self._spent = [verdict for verdict in self._spent if verdict.take_id != take_id]
 
     def close(self) -> None:
@@ -152,7 +153,15 @@ class Listener:
             self._child.end()
             self._child = None
         self._in_hand.clear()
-        self._again.clear()
+        self._unsent.clear()
+
+    def _send_what_fits(self) -> None:
+        """A take that was sent before is sent alone: if the process ends again, it is the culprit."""
+        while self._unsent:
+            alone = self._unsent[0].times or any(asked.times > 1 for asked in self._in_hand.values())
+            if len(self._in_hand) >= (1 if alone else SENT_AT_ONCE):
+                return
+            self._send(self._unsent.pop(0))
 
     def _send(self, asked: Asked) -> None:
         if not self._in_hand:
@@ -180,10 +189,10 @@ class Listener:
         if self._child:
             self._child.end()
             self._child = None
-        asked, self._in_hand = list(self._in_hand.values()), {}
+        asked, self._in_hand = [one for one in self._in_hand.values() if not one.forgotten], {}
         spent = [one for one in asked if one.times >= TIMES_ASKED]
         self._spent += [Verdict(one.ask.id, (), f"the listener was lost twice: {why}") for one in spent]
-        self._again = [one for one in asked if one.times < TIMES_ASKED] + self._again
+        self._unsent = [one for one in asked if one.times < TIMES_ASKED] + self._unsent
 
 
 class Child:

@@ -106,6 +106,29 @@ def test_what_is_forgotten_gets_no_verdict(listener: Listener) -> None:
     assert listener.waiting == 0
 
 
+def test_what_is_forgotten_before_it_was_sent_is_never_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("READY_EARS_GO", str(tmp_path / "go"))
+    monkeypatch.setenv("READY_EARS_LOG", str(tmp_path / "evaluated"))
+    started = Listener.start(["words"], program=(sys.executable, "-m", "tests.support.ready_ears"))
+    try:
+        cancelled = [f"take {number}" for number in range(3 * module.SENT_AT_ONCE)]
+        for take_id in cancelled:
+            started.submit(take_id, SAMPLES, "awaited", None, QcLimits())
+        for take_id in cancelled:
+            started.forget(take_id)
+        started.submit("wanted", SAMPLES, "awaited", None, QcLimits())
+        assert started.waiting == 1
+        (tmp_path / "go").touch()
+        assert set(verdicts_of(started, 1)) == {"wanted"}
+        assert started.waiting == 0
+    finally:
+        started.close()
+    evaluated = [line.rpartition(" ")[0] for line in (tmp_path / "evaluated").read_text().splitlines()]
+    assert evaluated == [*cancelled[: module.SENT_AT_ONCE], "wanted"]
+
+
 def test_closing_ends_the_process(listener: Listener) -> None:
     process = listener._child.process  # type: ignore[union-attr]
     ask(listener, "slow")
