@@ -1,6 +1,6 @@
 """From a parsed script to the lines to render: looks up voices and models, checks limits, makes keys and seeds.
 
-A line's key covers all that its audio depends on. Lines with one key sound the same, so a finished take serves both.
+A line's key covers everything that its audio depends on. Lines with equal keys sound the same, so one take serves all.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from vvbatch.profiles import Profile, ProfileError
 from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
-"""Part of every key: raise the number when what is made of an engine's samples changes."""
+"""Part of every key: raise the number when the processing of an engine's samples changes."""
 NO_ESCALATION = "none"
 
 
 class LineProblems(Exception):
-    """What is wrong with one line, gathered into the script's ScriptError."""
+    """The problems of one line, collected into the script's ScriptError."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(problems)
@@ -32,7 +32,7 @@ class LineProblems(Exception):
 
 class Voices(Protocol):
     def resolve(self, name: str) -> Voice:
-        """Raises an exception (LookupError) whose text says what there is instead."""
+        """Raises LookupError with what was found and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PlannedLine:
     request: LineRequest
     takes: int = 1
     pause_after_s: float = 0.0
-    escalate: Escalation | None = None  # when no take passes
+    escalate: Escalation | None = None  # used when no take passes its checks
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Plan:
     lines: tuple[PlannedLine, ...]
 
     def fingerprint(self, out: str) -> str:
-        """Equal for the same work into the same folder."""
+        """Equal for the same lines, takes and output folder."""
         work = [
             [line.line, line.key, line.takes, *([line.escalate.key] if line.escalate else [])] for line in self.lines
         ]
@@ -82,13 +82,13 @@ class Plan:
 
     @property
     def escalations(self) -> list[str]:
-        """Models that some line may be escalated to."""
+        """Profiles that lines may be escalated to."""
         return sorted({line.escalate.model for line in self.lines if line.escalate})
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the command line says of every line of a script; None leaves it to the script and the profile."""
+class Overrides:
+    """Settings of the command line for every line of a script; None leaves the choice to the script and the profile."""
 
     model: str | None = None
     takes: int | None = None
@@ -96,21 +96,21 @@ class Wishes:
     keep_takes: bool = False
 
 
-def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan:
+def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()) -> Plan:
     """Plan every line of a script. Raises ScriptError with all problems at once."""
     problems: list[Problem] = []
     planned: list[PlannedLine] = []
     for chapter_number, chapter in enumerate(script.chapters, start=1):
         for line in chapter.lines:
             try:
-                profile = profile_of(line, script, wishes.model)
-                takes = wishes.takes or line.takes or profile.takes
+                profile = profile_of(line, script, overrides.model)
+                takes = overrides.takes or line.takes or profile.takes
                 request = request_of(line, profile, voices, takes)
-                escalation = escalation_of(line, profile, voices, wishes)
+                escalation = escalation_of(line, profile, voices, overrides)
             except LineProblems as error:
                 problems += error.problems
                 continue
-            kept = msgspec.structs.replace(request, keep_takes=wishes.keep_takes or profile.keep_takes)
+            kept = msgspec.structs.replace(request, keep_takes=overrides.keep_takes or profile.keep_takes)
             planned.append(
                 PlannedLine(
                     line=line.id,
@@ -129,7 +129,7 @@ def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan
             )
     if problems:
         raise ScriptError(script.path, problems, script.source)
-    return Plan(script.title, str(script.path), wishes.model or script.model, tuple(planned))
+    return Plan(script.title, str(script.path), overrides.model or script.model, tuple(planned))
 
 
 def profile_of(line: Line, script: Script, override: str | None) -> Profile:
@@ -145,9 +145,9 @@ def profile_at(place: Place, name: str) -> Profile:
         raise LineProblems([Problem(place, str(error), "")]) from error
 
 
-def escalation_of(line: Line, profile: Profile, voices: Voices, wishes: Wishes) -> Escalation | None:
+def escalation_of(line: Line, profile: Profile, voices: Voices, overrides: Overrides) -> Escalation | None:
     """The line as the profile that it may be escalated to would render it. Raises LineProblems."""
-    name = wishes.escalate or line.escalate or profile.escalate
+    name = overrides.escalate or line.escalate or profile.escalate
     if name is None or name == NO_ESCALATION:
         return None
     place = line.places.get("escalate", line.place)
@@ -158,7 +158,7 @@ def escalation_of(line: Line, profile: Profile, voices: Voices, wishes: Wishes) 
     if other.escalate:
         found = f"escalate {name!r}, a profile that escalates to {other.escalate!r} itself"
         raise LineProblems([Problem(place, found, "a line is escalated once: name a profile without `escalate`")])
-    takes = wishes.takes or line.takes or other.takes
+    takes = overrides.takes or line.takes or other.takes
     request = request_of(line, other, voices, takes)
     key = line_key(request, other, takes)
     return Escalation(other.name, key, control_hash(other, request.params), takes, request.seed, request.params)

@@ -9,7 +9,7 @@ from vvbatch.cli.common import faults, json_option, print_json
 from vvbatch.cli.inputs import plan_scripts, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
-    from vvbatch.batch.plan import Wishes
+    from vvbatch.batch.plan import Overrides
 
 
 @click.command()
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @wishes_options
 @json_option
 @faults
-def check(scripts: tuple[Path, ...], wishes: Wishes, as_json: bool) -> None:
+def check(scripts: tuple[Path, ...], wishes: Overrides, as_json: bool) -> None:
     """Parse and plan scripts without rendering: what would be rendered, what is cached, how long it will take.
 
     \b

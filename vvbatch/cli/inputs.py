@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vvbatch.batch.plan import Plan, Wishes, make_plan
+from vvbatch.batch.plan import Overrides, Plan, make_plan
 from vvbatch.cli.common import BadInput
 from vvbatch.home import Home
 from vvbatch.profiles import MOST_TAKES
@@ -48,7 +48,7 @@ def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(model: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any) -> Any:
-        return command(wishes=Wishes(model, takes, escalate, keep_takes), **given)
+        return command(wishes=Overrides(model, takes, escalate, keep_takes), **given)
 
     options = (
         model_option,
@@ -71,7 +71,7 @@ def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def plan_scripts(paths: tuple[Path, ...], wishes: Wishes, home: Home) -> list[Plan]:
+def plan_scripts(paths: tuple[Path, ...], wishes: Overrides, home: Home) -> list[Plan]:
     """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good."""
     from vvbatch.script import parse
     from vvbatch.script.model import ScriptError

@@ -10,7 +10,7 @@ from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_j
 from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
-    from vvbatch.batch.plan import Wishes
+    from vvbatch.batch.plan import Overrides
 
 
 @click.command()
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @priority_option
 @json_option
 @faults
-def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, as_json: bool) -> None:
+def run(scripts: tuple[Path, ...], wishes: Overrides, out: Path | None, priority: str, as_json: bool) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
     Ctrl-C finishes the lines in flight and stops; the same command again goes on where it was.

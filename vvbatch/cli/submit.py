@@ -9,7 +9,7 @@ from vvbatch.cli.common import faults, json_option, print_json
 from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
-    from vvbatch.batch.plan import Wishes
+    from vvbatch.batch.plan import Overrides
 
 
 @click.command()
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 @faults
 def submit(
-    scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, watch: bool, as_json: bool
+    scripts: tuple[Path, ...], wishes: Overrides, out: Path | None, priority: str, watch: bool, as_json: bool
 ) -> None:
     """Put scripts into the queue and print the batch ids.
 

@@ -12,7 +12,7 @@ from vvbatch.cli.inputs import wishes_options
 if TYPE_CHECKING:
     from redis import Redis
 
-    from vvbatch.batch.plan import Wishes
+    from vvbatch.batch.plan import Overrides
     from vvbatch.ledger import Ledger
     from vvbatch.processes.session import Workers
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @json_option
 @faults
 def synth(
-    text: str, voice: str, wishes: Wishes, seed: int | None, out: Path | None, stream: bool, as_json: bool
+    text: str, voice: str, wishes: Overrides, seed: int | None, out: Path | None, stream: bool, as_json: bool
 ) -> None:
     """Speak one line, at the front of the queue; starts a worker if none runs.
 

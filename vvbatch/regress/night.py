@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vvbatch.batch.plan import Plan, Wishes, digest, make_plan
+from vvbatch.batch.plan import Overrides, Plan, digest, make_plan
 from vvbatch.batch.submit import slug, submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
@@ -62,7 +62,7 @@ def run(
     """
     with only_one(home, suite.name):
         night_id = f"{slug(suite.name)}-{secrets.token_hex(4)}"
-        wishes = Wishes(model=model, escalate="none")  # another model's take would be no take of this one
+        wishes = Overrides(model=model, escalate="none")  # another model's take would be no take of this one
         plan = rendered_anew(make_plan(suite.script, Library.of(home), wishes), night_id, suite)
         profile = plan.models[0]
         nights.begin(ledger, night_id, suite.name, profile)

@@ -13,7 +13,7 @@ import pytest
 
 from vvbatch import profiles
 from vvbatch.batch.line_request import LineRequest
-from vvbatch.batch.plan import Plan, Wishes, make_plan, seed_of_take
+from vvbatch.batch.plan import Overrides, Plan, make_plan, seed_of_take
 from vvbatch.engine.contract import Manner, Voice
 from vvbatch.ledger.database import to_json
 from vvbatch.ledger.records import line_row
@@ -65,10 +65,10 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     profiles.load.cache_clear()
 
 
-def planned(folder: Path, model: str, **wishes: Any) -> Plan:
+def planned(folder: Path, model: str, **overrides: Any) -> Plan:
     script = folder / "s.yaml"
     script.write_text(SCRIPT.format(model=model, other="other" if model == "spoken" else "spoken"))
-    return make_plan(parse(script), Voices(), Wishes(**wishes))
+    return make_plan(parse(script), Voices(), Overrides(**overrides))
 
 
 KEYS = {  # key, control hash and seed, by the profile and the line's number

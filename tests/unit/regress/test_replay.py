@@ -13,7 +13,7 @@ from jobs.takes import Rendered, encode, judge
 from tests.support.cli import Cli
 from tests.support.ready import ReadyEngine
 from vvbatch import machine, profiles, store
-from vvbatch.batch.plan import Wishes, make_plan
+from vvbatch.batch.plan import Overrides, make_plan
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
@@ -37,7 +37,7 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
     ledger = Ledger(where.ledger_url)
     profile = profiles.load("draft")
     plan = make_plan(
-        one_line("The lamp went out at midnight.", voice="mara", seed=7), Library.of(where), Wishes("draft")
+        one_line("The lamp went out at midnight.", voice="mara", seed=7), Library.of(where), Overrides("draft")
     )
     ledger.add_batch(NewBatch("b", "t", "s", "f", "draft", "normal", str(tmp_path)), plan.lines)
     engine = DraftEngine(profile)
