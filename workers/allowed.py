@@ -1,4 +1,4 @@
-"""What a queue may ask for. Whoever can write to Redis can name any function: everything else is refused."""
+"""The only jobs that a worker runs. Whoever can write to Redis can name any function: all others are refused."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ ALLOWED: Mapping[str, Callable[[str, Context], Rendering]] = {RENDER_LINE: rende
 
 
 class NotAllowed(Exception):
-    """A job names something else than what this worker is for."""
+    """A job names another function than the allowed one, or other arguments."""
 
 
 class LineJob(Job):
-    """A job as this worker reads it: whatever else its record asks for when it ends is left in Redis.
+    """A job without the callbacks, webhooks, retries and repeats that its record names.
 
-    rq imports and calls the callbacks that a record names, and posts to its webhooks.
+    rq would import and call the callbacks, and post to the webhooks.
     """
 
     def restore(self, raw_data: Any) -> Any:
         try:
             restored = super().restore(raw_data)
-            _ = str(self.func_name), len(self.args), len(self.kwargs)  # read from the record only now
+            _ = str(self.func_name), len(self.args), len(self.kwargs)  # rq reads them from the record on first use
         except NoSuchJobError:
             raise
-        except Exception as error:  # a forged record: of no job, so that rq passes over it
+        except Exception as error:  # a forged record: rq skips a job that does not exist
             raise NoSuchJobError(f"the record of job {self.id} cannot be read: {error}") from error
         self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
         self.webhooks = []
@@ -39,8 +39,8 @@ class LineJob(Job):
 
 
 def line_of(job: Job) -> str:
-    """The line that a job asks for. Raises NotAllowed."""
+    """The id of the line that a job is for. Raises NotAllowed."""
     name, args, kwargs = job.func_name, job.args, job.kwargs
     if name is None or name not in ALLOWED or len(args) != 1 or kwargs or not isinstance(args[0], str):
-        raise NotAllowed(f"job {job.id} asks for {name}{tuple(args)!r}: only {RENDER_LINE}(line_id) is allowed")
+        raise NotAllowed(f"job {job.id} calls {name}{tuple(args)!r}: only {RENDER_LINE}(line_id) is allowed")
     return args[0]

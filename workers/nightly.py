@@ -1,6 +1,6 @@
-"""The process that runs scheduled suites: rq's cron puts a job into a queue when it is time, and this takes it.
+"""The process that runs scheduled suites: rq's cron queues a job when a schedule is due, and a worker runs it.
 
-`python -m workers.nightly`. A signal interrupts the night that is running, which is then no night.
+`python -m workers.nightly`. A signal interrupts the running night, which is then recorded as interrupted.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from workers.allowed import NotAllowed
 
 QUEUE = "regress"
 RUN_SUITE = f"{run_suite.__module__}.{run_suite.__name__}"
-LOOK_S = 5.0  # between two looks at the schedules
+LOOK_S = 5.0  # between two checks of the schedules
 KEPT_S = 86_400
 
 log = logging.getLogger("vvbatch.nightly")
 
 
 class NightJob(CronJob):
-    """rq's, with plain JSON in the queue: rq itself would pickle."""
+    """rq's cron job, queued as JSON: rq itself would pickle it."""
 
     def enqueue(self, connection: redis.Redis) -> Job:
         queue = Queue(self.queue_name, connection=connection, serializer=JSONSerializer)
@@ -49,14 +49,14 @@ class NightJob(CronJob):
 
 
 class Clock(CronScheduler):
-    """rq's scheduler, whose jobs are what the ledger's schedules say now."""
+    """rq's scheduler, with a job for each of the ledger's schedules."""
 
     def __init__(self, ledger: Ledger, connection: redis.Redis, name: str) -> None:
         super().__init__(connection, name=name)
         self.ledger = ledger
 
     def follow(self) -> None:
-        """Keep the jobs of schedules that still hold, with their next time; drop and add the others."""
+        """Add the jobs of new schedules, drop those of removed ones, keep the others with their next time."""
         wanted = {(row["suite"], row["profile"], row["cron"]) for row in schedule.scheduled(self.ledger)}
         self._cron_jobs = [job for job in self._cron_jobs if (*job.args, job.cron) in wanted]
         known = {(*job.args, job.cron) for job in self._cron_jobs}
@@ -64,7 +64,7 @@ class Clock(CronScheduler):
             self._cron_jobs.append(NightJob(QUEUE, func_name=RUN_SUITE, args=(suite, profile), cron=cron, name=suite))
 
     def run(self, ended: threading.Event) -> None:
-        """Look every few seconds, until told that it is over; an outage of Redis or the ledger is waited out."""
+        """Check the schedules every few seconds until `ended` is set. Waits out an outage of Redis or the ledger."""
         while not ended.wait(LOOK_S):
             try:
                 self.follow()
@@ -72,11 +72,11 @@ class Clock(CronScheduler):
                     self.save()
                 self.heartbeat()
             except (redis.exceptions.RedisError, DBAPIError) as error:
-                log.warning("the schedules cannot be looked at now: %s", error)
+                log.warning("the schedules cannot be checked now: %s", error)
 
 
 class NightWorker(SimpleWorker):
-    """Runs one night at a time, in its own process, and nothing but nights."""
+    """Runs one night at a time in this process, and no other jobs."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         try:
@@ -90,30 +90,30 @@ class NightWorker(SimpleWorker):
         super().execute_job(job, queue)
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        log.error("the night %s was not run: %s", job.args, exc_info[1])
+        log.error("the night of %s failed: %s", job.args, exc_info[1])
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         self._stop_requested = True
         if self.get_state() == WorkerStatus.BUSY:
-            raise KeyboardInterrupt  # the night is recorded as interrupted, then the loop ends
+            raise KeyboardInterrupt  # the night is recorded as interrupted, and the loop ends
         raise StopRequested
 
 
 def refuse_others(job: Job) -> None:
-    """Whoever can write to Redis can name any function. Raises NotAllowed."""
+    """Whoever can write to Redis can name any function. Raises NotAllowed for every other than `run_suite`."""
     try:
         name, args, kwargs = job.func_name, job.args, job.kwargs
     except DeserializationError as error:
         raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
     good = len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], str | None)
     if name != RUN_SUITE or kwargs or not good:
-        raise NotAllowed(f"job {job.id} asks for {name}{tuple(args)!r}: only {RUN_SUITE}(suite, profile) is allowed")
+        raise NotAllowed(f"job {job.id} calls {name}{tuple(args)!r}: only {RUN_SUITE}(suite, profile) is allowed")
 
 
 def serve() -> int:
-    """Returns the exit code: 0 ended well, 3 could not start."""
+    """Returns the exit code: 0 after a normal end, 3 when it could not start."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     name = f"{QUEUE}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -1,7 +1,7 @@
-"""A worker's word until when it will have got on, and the small process beside it that ends it when it has not.
+"""Deadline file: when the worker promises progress, and the watchdog process that kills it when there is none.
 
-The word is a number in a file, of the clock that both share: no wall clock matters. The process beside it needs nothing
-of the worker's: it works while the worker hangs in a C call, holds the interpreter's lock, or was stopped.
+The deadline is a number on the monotonic clock that both processes share. The watchdog needs nothing from the worker:
+it works while the worker hangs in a C call, holds the interpreter's lock, or is stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WIDTH = 32
 
 
 class Pulse:
-    """Use as a context; `allow` what comes next before it begins."""
+    """Use as a context manager. Call `allow` before each piece of work."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,13 +26,13 @@ class Pulse:
         self.allow(LOADING_S)
         self.watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")), str(os.getpid()), str(path)],
-            stdin=subprocess.PIPE,  # its end tells that the worker has ended
+            stdin=subprocess.PIPE,  # closed when the worker ends
             stdout=subprocess.DEVNULL,
-            start_new_session=True,  # a signal for the worker's group is not for it
+            start_new_session=True,  # signals to the worker's group must not end it
         )
 
     def allow(self, seconds: float) -> None:
-        """Before this is over, `allow` is called again, or the worker is killed."""
+        """Set the deadline: without another call within this time the worker is killed."""
         os.pwrite(self.descriptor, f"{time.monotonic() + seconds:<{WIDTH}.3f}".encode(), 0)
 
     def __enter__(self) -> Pulse:

@@ -1,4 +1,4 @@
-"""Start a worker: pin its threads, open the ledger and Redis, load the engine once, then work until told to stop."""
+"""Start a worker: pin its threads, open the ledger and Redis, load the engine once, then work until stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import redis
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vvbatch.profiles import Profile
 
 EXIT_UNAVAILABLE = 3
-OLD_TEMP_S = 3600.0  # nobody writes one file for that long
+OLD_TEMP_S = 3600.0  # no file takes that long to write
 
 
 def serve(
@@ -32,8 +32,8 @@ def serve(
 ) -> int:
     """Run the worker of one profile in this process.
 
-    Returns the exit code: 0 ended well, 3 could not start, 4 failed line after line.
-    `open_engine` and `listener_program` are given by benchmarks and tests of everything but the models.
+    Returns the exit code: 0 after a normal end, 3 when it could not start, 4 when the engine failed line after line.
+    Benchmarks and tests without models pass `open_engine` and `listener_program`.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     from vvbatch import machine, profiles
@@ -42,7 +42,7 @@ def serve(
         profile = profiles.load(profile_name)
     except profiles.ProfileError as error:
         return unavailable(error)
-    # Before anything imports a library that reads them; and no model library may reach for the network.
+    # Before the import of any library that reads them. Model libraries must not use the network.
     threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
@@ -74,7 +74,7 @@ def serve(
         except (EngineUnavailable, EarsUnavailable) as error:
             return unavailable(error)
         clean_up(home, ledger, connection)
-        facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+        facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
         facts |= {"versions": machine.versions(), "machine": machine.identity()}
         if listener:
             facts["listener"] = listener.versions
@@ -86,7 +86,7 @@ def serve(
 
 
 def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
-    """Record what dead workers had finished, and remove the temporary files that nobody writes any more."""
+    """Record the finished takes of dead workers, and remove temporary files that are no longer written."""
     from vvbatch import store
     from vvbatch.batch.held_takes import Pending
     from vvbatch.ledger.recovery import open_folders

@@ -1,4 +1,4 @@
-"""What a line asks of an engine, as the ledger stores it in JSON."""
+"""What is to be rendered for a line, as the ledger stores it in JSON."""
 
 from __future__ import annotations
 

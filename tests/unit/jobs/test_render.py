@@ -1,4 +1,4 @@
-"""The job of a line, driven by hand: what it asks for, and what it leaves in the ledger however it ends."""
+"""The job of a line, driven by the test: what it requests, and what is in the ledger after each way to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.ledgers import FACTS
 from tests.support.ready import speechlike
 from vvbatch import profiles, store
 from vvbatch.batch.held_takes import Pending
-from vvbatch.batch.plan import Wishes, make_plan
+from vvbatch.batch.plan import Overrides, make_plan
 from vvbatch.engine.contract import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.schema import lines
@@ -30,13 +30,13 @@ from vvbatch.qc.check import Check, at_most
 from vvbatch.qc.pace import Pace
 from vvbatch.script import parse
 
-Answer = Any
-"""An Rendered, a list of checks, or an exception to throw."""
+Given = Any
+"""A Rendered, a list of checks, or an exception to throw."""
 
 
 @pytest.fixture
 def night(home: Path, tmp_path: Path) -> Iterator[Night]:
-    (tmp_path / "configs" / "hears.yaml").write_text(READY_PROFILE + "listen: [words]\n")
+    (tmp_path / "configs" / "listens.yaml").write_text(READY_PROFILE + "listen: [words]\n")
     profiles.load.cache_clear()
     yield Night(tmp_path)
     profiles.load.cache_clear()
@@ -61,27 +61,27 @@ class Night:
         self.pending.folder.mkdir()
         self.paces = Paces()
 
-    def submit(self, model: str = "ready", **wishes: Any) -> None:
+    def submit(self, model: str = "ready", **overrides: Any) -> None:
         script = self.folder / "s.txt"
         script.write_text("The lamp went out at midnight.\n")
-        plan = make_plan(parse(script), Voices(self.folder / "voice.wav"), Wishes(model, **wishes))
+        plan = make_plan(parse(script), Voices(self.folder / "voice.wav"), Overrides(model, **overrides))
         batch = NewBatch("b", "t", "s", "f", None, "normal", str(self.folder / "out"))
         self.ledger.add_batch(batch, plan.lines)
 
-    def render(self, *answers: Callable[[Request | ListenRequest], Answer] | Answer) -> Ended:
-        """The line's end, after it was given these for what it asked for, one after the other."""
-        wishes = []
+    def render(self, *answers: Callable[[Request | ListenRequest], Given] | Given) -> Ended:
+        """How the line ends when its requests get these answers, in order."""
+        requests = []
         rendering = render_line("b-00001", Context(self.ledger, "w", self.model(), FACTS, self.pending, self.paces))
         try:
-            wishes.append(next(rendering))
+            requests.append(next(rendering))
             for answer in answers:
-                given = answer(wishes[-1]) if callable(answer) else answer
-                went_on = rendering.throw(given) if isinstance(given, Exception) else rendering.send(given)
-                wishes.append(went_on)
+                given = answer(requests[-1]) if callable(answer) else answer
+                wanted = rendering.throw(given) if isinstance(given, Exception) else rendering.send(given)
+                requests.append(wanted)
         except StopIteration as stopped:
             assert isinstance(stopped.value, Ended)
             return stopped.value
-        raise AssertionError(f"it still asks for {wishes[-1]}")
+        raise AssertionError(f"it still waits for {requests[-1]}")
 
     def model(self) -> str:
         return str(self.rows("SELECT model FROM lines")[0][0])
@@ -106,15 +106,15 @@ def nothing(request: Request) -> Rendered:
     return Rendered([], 0.1, None)
 
 
-HEARD = [at_most("wer", 0.0, 0.25)]
-MISHEARD = [at_most("wer", 0.5, 0.25)]
+GOOD_WER = [at_most("wer", 0.0, 0.25)]
+BAD_WER = [at_most("wer", 0.5, 0.25)]
 
 
-def heard_as(wer: float) -> list[Check]:
+def verdict(wer: float) -> list[Check]:
     return [at_most("wer", wer, 0.25)]
 
 
-def test_a_claim_begins_the_first_take_in_its_own_transaction(night):
+def test_a_claim_opens_the_first_take_in_the_same_transaction(night):
     night.submit()
     assert night.render(good).how == "done"
     assert night.rows("SELECT attempt, state, chosen IS NOT NULL FROM takes") == [(1, "done", 1)]
@@ -129,15 +129,15 @@ def test_a_claim_begins_the_first_take_in_its_own_transaction(night):
         (ClaimLost(), "lost", ["superseded"] * 3),
     ],
 )
-def test_good_takes_are_ended_with_their_line(night, error, how, states):
+def test_good_takes_end_with_their_line(night, error, how, states):
     """Two are good, the third is being rendered."""
     night.submit(takes=3)
     assert night.render(good, good, error).how == how
     assert night.states() == states
 
 
-@pytest.mark.parametrize("error", [TimedOut("late"), EngineFailed("NaN", 0.1), NoVerdict("deaf")])
-def test_trouble_with_a_later_take_does_not_cost_the_good_one(night, error):
+@pytest.mark.parametrize("error", [TimedOut("late"), EngineFailed("NaN", 0.1), NoVerdict("lost twice")])
+def test_trouble_with_a_later_take_does_not_discard_the_good_one(night, error):
     night.submit(takes=2)
     answers = [good, error] if not isinstance(error, EngineFailed) else [good, error, error, error]
     assert night.render(*answers).how == "done"
@@ -145,38 +145,38 @@ def test_trouble_with_a_later_take_does_not_cost_the_good_one(night, error):
     assert night.rows("SELECT chosen FROM takes WHERE state = 'done'")[0][0].startswith("the only one of ")
 
 
-def test_a_take_is_heard_after_the_cheap_checks_only_and_scored_by_both(night):
-    night.submit("hears", takes=2)
-    assert night.render(silent, good, heard_as(0.2), good, heard_as(0.0)).how == "done"
+def test_only_a_take_that_passed_the_other_checks_is_listened_to_and_both_kinds_count_in_its_score(night):
+    night.submit("listens", takes=2)
+    assert night.render(silent, good, verdict(0.2), good, verdict(0.0)).how == "done"
     assert night.states() == ["failed_qc", "superseded", "done"]
     assert night.rows("SELECT count(*), sum(weight) FROM qc_results WHERE name = 'wer'") == [(2, 8.0)]
 
 
-def test_what_is_heard_has_its_text_its_samples_and_the_voice_of_a_single_speaker(night):
-    night.submit("hears")
+def test_a_listen_request_has_the_text_the_samples_and_the_voice_of_a_single_speaker(night):
+    night.submit("listens")
 
-    def look(wish: Request | ListenRequest) -> Answer:
-        assert isinstance(wish, ListenRequest)
-        assert (wish.text, wish.voice) == ("The lamp went out at midnight.", night.folder / "voice.wav")
-        assert wish.samples.dtype == np.float32
-        return HEARD
+    def look(request: Request | ListenRequest) -> Given:
+        assert isinstance(request, ListenRequest)
+        assert (request.text, request.voice) == ("The lamp went out at midnight.", night.folder / "voice.wav")
+        assert request.samples.dtype == np.float32
+        return GOOD_WER
 
     assert night.render(good, look).how == "done"
 
 
-def test_a_take_that_nobody_could_hear_is_tried_again_with_the_same_seed(night):
-    night.submit("hears")
-    assert night.render(good, NoVerdict("not heard: lost twice")) == Ended("queued", "listen")
-    assert night.render(good, HEARD).how == "done"
+def test_a_take_without_a_verdict_is_tried_again_with_the_same_seed(night):
+    night.submit("listens")
+    assert night.render(good, NoVerdict("lost twice")) == Ended("queued", "listen")
+    assert night.render(good, GOOD_WER).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 1
 
 
-def test_takes_that_sound_bad_use_up_their_seeds_and_a_retry_goes_on_after_them(night):
-    night.submit("hears")
-    assert night.render(good, MISHEARD, silent, good, MISHEARD) == Ended("failed", "qc")
+def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night):
+    night.submit("listens")
+    assert night.render(good, BAD_WER, silent, good, BAD_WER) == Ended("failed", "qc")
     assert night.rows("SELECT rolls FROM lines") == [(3,)]
     assert night.ledger.retry("b") == 1
-    assert night.render(good, HEARD).how == "done"
+    assert night.render(good, GOOD_WER).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 4
 
 
@@ -190,9 +190,9 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night):
 
 
 def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_models_gave_no_verdict(night):
-    night.submit("hears")
-    assert night.render(good, MISHEARD, good, NoVerdict("lost twice")) == Ended("queued", "listen")
-    assert night.render(good, HEARD).how == "done"
+    night.submit("listens")
+    assert night.render(good, BAD_WER, good, NoVerdict("lost twice")) == Ended("queued", "listen")
+    assert night.render(good, GOOD_WER).how == "done"
     failed, unknown, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
     assert failed != unknown == kept
 
@@ -219,7 +219,7 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_n
     assert failed != unwritten == kept
 
 
-def test_an_engine_that_gave_nothing_is_asked_again_with_another_seed(night):
+def test_a_line_without_audio_is_rendered_again_with_another_seed(night):
     night.submit()
     assert night.render(nothing) == Ended("queued", "engine")
     assert night.render(EngineFailed("NaN", 0.1)) == Ended("failed", "engine")
@@ -228,19 +228,21 @@ def test_an_engine_that_gave_nothing_is_asked_again_with_another_seed(night):
     assert tried == 2
 
 
-def test_an_escalated_line_is_the_other_profiles_from_then_on(night):
-    night.submit(escalate="hears", takes=1)
+def test_an_escalated_line_belongs_to_the_other_profile(night):
+    night.submit(escalate="listens", takes=1)
     before = night.rows("SELECT key, control_hash FROM lines")
     assert night.render(silent, silent, silent) == Ended("queued", "qc")
     assert night.rows("SELECT model, state, escalate, troubles, rolls FROM lines") == [
-        ("hears", "queued", None, None, 0)
+        ("listens", "queued", None, None, 0)
     ]
-    assert night.rows("SELECT key, control_hash FROM lines") == before, "the profiles differ in what they listen for"
-    assert night.render(good, HEARD).how == "done"
-    assert night.rows("SELECT profile, attempt FROM takes ORDER BY attempt")[-1] == ("hears", 4)
+    assert night.rows("SELECT key, control_hash FROM lines") == before, (
+        "they differ only in listening"
+    )
+    assert night.render(good, GOOD_WER).how == "done"
+    assert night.rows("SELECT profile, attempt FROM takes ORDER BY attempt")[-1] == ("listens", 4)
 
 
-def test_kept_audio_goes_again_when_the_line_was_lost_meanwhile(night):
+def test_kept_audio_is_removed_when_the_line_was_lost_meanwhile(night):
     night.submit(takes=2, keep_takes=True)
 
     def cancelled_meanwhile(request: Request) -> Rendered:
@@ -253,7 +255,7 @@ def test_kept_audio_goes_again_when_the_line_was_lost_meanwhile(night):
     assert night.rows("SELECT count(*) FROM takes WHERE path IS NOT NULL") == [(0,)]
 
 
-def test_an_output_folder_that_takes_nothing_leaves_no_take_and_no_attempt(night):
+def test_an_output_folder_that_takes_no_file_leaves_no_take_and_no_attempt(night):
     night.submit()
     (night.folder / "out").write_text("a file")
     assert night.render() == Ended("queued", "resource")
@@ -261,7 +263,7 @@ def test_an_output_folder_that_takes_nothing_leaves_no_take_and_no_attempt(night
     assert night.rows("SELECT attempt FROM lines") == [(0,)]
 
 
-def test_a_take_that_is_spoken_much_slower_than_the_others_of_its_batch_is_rolled_again(night):
+def test_a_take_much_slower_than_the_others_of_its_batch_is_rendered_again_with_another_seed(night):
     night.submit()
     with night.ledger.engine.connect() as connection:
         voices = connection.execute(select(lines.c.request)).scalar_one()["voices"]
@@ -270,14 +272,14 @@ def test_a_take_that_is_spoken_much_slower_than_the_others_of_its_batch_is_rolle
     assert night.render(slow, good).how == "done"
     assert night.states() == ["failed_qc", "done"]
     assert night.rows("SELECT error LIKE 'pace %' FROM takes WHERE attempt = 1") == [(1,)]
-    assert len(night.paces.known[key].logs) == 11, "only what was kept counts"
+    assert len(night.paces.known[key].logs) == 11, "only kept takes count"
 
 
 def slow(request: Request) -> Rendered:
     return Rendered([speechlike(replace(request, turns=request.turns * 2))], 0.1, 0.1)
 
 
-def test_paces_are_kept_of_so_many_batches_and_takes_only(night):
+def test_paces_are_kept_for_a_limited_number_of_batches_and_takes(night):
     night.submit()
     claim = night.ledger.claim("b-00001", "w", model="ready")
     for number in range(takes.VOICES_KNOWN + 10):
