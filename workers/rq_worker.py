@@ -315,7 +315,7 @@ class RenderWorker(BaseWorker):
         if not transport.has_worker(self.connection, profile_name):
             self.warned_about.add(profile_name)
             remedy = f"vvbatch up --workers {profile_name}"
-            log.warning("lines wait for model %s, and no worker serves it: run %s", profile_name, remedy)
+            log.warning("lines wait for model %s, of which no worker is running: %s", profile_name, remedy)
 
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):
