@@ -17,10 +17,10 @@ from vvbatch.batch.held_takes import Pending
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.pauses import probe_of_pause, resume_queue
-from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, unsettled
+from vvbatch.ledger.recovery import abandon, disown, leftovers, needs_manifest, rendering_by, unsettled
 from vvbatch.ledger.states import Trouble
 from vvbatch.ledger.waiting import Waiting, waiting_count, waiting_lines
-from vvbatch.ledger.workers import running
+from vvbatch.ledger.workers import running, worker_lives
 from vvbatch.transport import queue as transport
 from workers.lost_record import lost_record
 
@@ -52,6 +52,7 @@ class Reconciler:
         self.pending = Pending(home.pending)
         self.silent_workers = SeenTwice()
         self.missing_lines = SeenTwice()  # by profile
+        self.warned_about: set[str] = set()  # profiles without a worker
 
     def look(self, profile_names: Iterable[str]) -> int:
         """Repair what can be repaired. Returns how many lines went back into the queues.
@@ -119,6 +120,33 @@ class Reconciler:
         for line_id in transport.held(self.connection, missing):
             del missing[line_id]
         return missing
+
+    def queue_again(self, line_id: str, delay_s: float) -> None:
+        """A line that waits for another try, after its delay: `restore_missing` queues lines that are not held."""
+        if delay_s:
+            transport.hold(self.connection, line_id, delay_s)
+            return
+        waiting = waiting_lines(self.ledger, ids=[line_id])
+        transport.enqueue(self.connection, waiting)
+        for _, profile_name, _ in waiting:
+            self.warn_if_unserved(profile_name)
+
+    def warn_if_unserved(self, profile_name: str) -> None:
+        """Once for each profile that a line was escalated to and that no worker serves."""
+        if profile_name not in self.warned_about and not transport.has_worker(self.connection, profile_name):
+            self.warned_about.add(profile_name)
+            remedy = f"vvbatch up --workers {profile_name}"
+            log.warning("lines wait for model %s, of which no worker is running: %s", profile_name, remedy)
+
+    def catch_up(self, worker: str, pending: Pending, in_flight: Iterable[str]) -> None:
+        """After an outage of the ledger: record what this worker finished, queue the lines whose end was not recorded.
+
+        Raises the database's error when the ledger still does not take it.
+        """
+        worker_lives(self.ledger, worker)
+        pending.replay_own(self.ledger)
+        unrecorded = disown(self.ledger, worker, in_flight)
+        transport.enqueue(self.connection, waiting_lines(self.ledger, ids=unrecorded))
 
     def end_batches(self) -> None:
         for batch_id in unsettled(self.ledger):

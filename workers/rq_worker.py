@@ -34,10 +34,9 @@ from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.pauses import queue_is_paused
-from vvbatch.ledger.recovery import disown, is_suspect, no_longer_wanted
+from vvbatch.ledger.recovery import is_suspect, no_longer_wanted
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.ledger.waiting import waiting_lines
-from vvbatch.ledger.workers import worker_lives
 from vvbatch.listening.listener import Listener
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
@@ -94,7 +93,6 @@ class RenderWorker(BaseWorker):
         self.reconciler = Reconciler(ledger, connection, home)
         self.maintained_at = 0.0
         self.failed_in_a_row: set[str] = set()  # line ids
-        self.warned_about: set[str] = set()  # profiles without a worker that lines were escalated to
         self.counted_as_dead = False  # another worker was given its lines
         self.put_back_requested = False
         self.stopping_since: float | None = None
@@ -281,41 +279,19 @@ class RenderWorker(BaseWorker):
             if flight.stream:
                 flight.stream.end()
             if ended.how == LineState.QUEUED and ended.trouble:
-                self.queue_again(flight.line_id, ended.trouble)
+                self.reconciler.queue_again(flight.line_id, getattr(self.profile.delays_s, ended.trouble, 0.0))
             self.close(flight.job, flight.queue, flight.execution, ended.how)
             if not self.flights:
                 self.set_state(WorkerStatus.IDLE)
         except (redis.exceptions.RedisError, RecordLost) as error:
             # rq drops records that it finds abandoned, and the reconciler queues what waits in the ledger.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
+        except DBAPIError as error:
+            self.ledger_does_not_answer(error)
 
     @property
     def unfit(self) -> bool:
         return len(self.failed_in_a_row) >= UNFIT_AFTER
-
-    def queue_again(self, line_id: str, trouble: Trouble) -> None:
-        """After the delay for this trouble: the reconciler queues lines that are no longer held."""
-        delay_s = getattr(self.profile.delays_s, trouble, 0.0)
-        if delay_s:
-            transport.hold(self.connection, line_id, delay_s)
-            return
-        try:
-            waiting = waiting_lines(self.ledger, ids=[line_id])
-        except DBAPIError as error:
-            self.ledger_does_not_answer(error)
-            return
-        transport.enqueue(self.connection, waiting)
-        for _, profile_name, _ in waiting:
-            self.warn_if_unserved(profile_name)
-
-    def warn_if_unserved(self, profile_name: str) -> None:
-        """Once for each profile that a line was escalated to and that no worker serves."""
-        if profile_name in {self.profile.name, *self.warned_about}:
-            return
-        if not transport.has_worker(self.connection, profile_name):
-            self.warned_about.add(profile_name)
-            remedy = f"vvbatch up --workers {profile_name}"
-            log.warning("lines wait for model %s, of which no worker is running: %s", profile_name, remedy)
 
     def put_everything_back(self) -> None:
         for flight in list(self.flights.values()):
@@ -427,7 +403,8 @@ class RenderWorker(BaseWorker):
             self._stop_requested = True
         try:
             if self.pending.ledger_away or self.counted_as_dead:
-                self.catch_up()
+                self.reconciler.catch_up(self.name, self.pending, list(self.flights))
+                self.counted_as_dead = False
             self.reconciler.resume_with_space(self.profile.name)
             if time.monotonic() >= self.server_silent_until:
                 register(self)  # a server that was wiped does not know this worker
@@ -439,14 +416,6 @@ class RenderWorker(BaseWorker):
             log.warning("the queue was not maintained: %s", error)
         except DBAPIError as error:
             self.ledger_does_not_answer(error)
-
-    def catch_up(self) -> None:
-        """After an outage of the ledger: record what was finished, and queue the lines whose end it did not record."""
-        worker_lives(self.ledger, self.name)
-        self.counted_as_dead = False
-        self.pending.replay_own(self.ledger)
-        unrecorded = disown(self.ledger, self.name, list(self.flights))
-        transport.enqueue(self.connection, waiting_lines(self.ledger, ids=unrecorded))
 
     def ledger_does_not_answer(self, error: DBAPIError) -> None:
         """Start nothing new until it does; what is in flight is finished and held."""
