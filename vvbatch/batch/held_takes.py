@@ -110,7 +110,7 @@ class Pending:
             try:
                 data: dict[str, Any] = msgspec.json.decode(file.read_bytes())
                 data["outcome"] = Outcome(**data["outcome"])
-                data["tried"] = msgspec.convert(data["tried"], list[TriedTake])
+                data["tried"] = msgspec.convert(data.get("tried", []), list[TriedTake])
                 yield Note(**data)
             except FileNotFoundError:
                 continue  # its worker has just recorded it
