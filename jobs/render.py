@@ -165,11 +165,9 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         # Another seed may help when a take is bad. When a device fails, only if it has just given a good take.
         try_another = take.trouble in (None, Trouble.QC) or (take.trouble == Trouble.ENGINE and candidates.good)
         if candidates.complete or not try_another:
-            return (
-                keep_best(claim, path, context, candidates)
-                if candidates.good
-                else all_failed(claim, context, candidates, profile.retries)
-            )
+            if candidates.good:
+                return keep_best(claim, path, context, candidates)
+            return all_failed(claim, context, candidates, profile.retries)
         seed = next_seed(claim, len(candidates.takes))
         newest = ledger.open_take(claim, seed, context.facts, candidates.to_close())
     ledger.close_takes(candidates.abandoned(TakeState.SUPERSEDED, ANOTHER_WORKER))
