@@ -235,9 +235,7 @@ def test_an_escalated_line_belongs_to_the_other_profile(night):
     assert night.rows("SELECT model, state, escalate, troubles, rolls FROM lines") == [
         ("listens", "queued", None, None, 0)
     ]
-    assert night.rows("SELECT key, control_hash FROM lines") == before, (
-        "they differ only in listening"
-    )
+    assert night.rows("SELECT key, control_hash FROM lines") == before, "they differ only in listening"
     assert night.render(good, GOOD_WER).how == "done"
     assert night.rows("SELECT profile, attempt FROM takes ORDER BY attempt")[-1] == ("listens", 4)
 
