@@ -23,8 +23,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.held_takes import LedgerAway, Note, Pending
 from vvbatch.engine.contract import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
-from vvbatch.ledger.escalation import escalate
-from vvbatch.ledger.pauses import pause_queue
+from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.records import FirstTake
 from vvbatch.profiles import Profile, QcLimits
 from vvbatch.take import EngineFailed, Judged, audio_room, judge, no_audio
@@ -211,7 +210,7 @@ def all_failed(claim: Claim, context: Context, takes: Candidates, trouble: str, 
     with takes.others(claim) as closing:
         if trouble == "qc" and claim.escalate:
             told = f"{told}; it goes from {claim.model} to {claim.escalate['model']}"
-            how = "queued" if escalate(ledger, claim, told, closing, tried) else "lost"
+            how = "queued" if ledger.escalate(claim, told, closing, tried) else "lost"
         else:
             used_up = len(takes.takes) if trouble in ("qc", "engine") else 0
             earlier = {each["model"]: None for each in claim.tried if each["model"] != claim.model}

@@ -11,7 +11,7 @@ from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
 from vvbatch import fault_points
-from vvbatch.ledger.pauses import queue_is_paused
+from vvbatch.ledger.queues import queue_is_paused
 from vvbatch.ledger.recovery import is_suspect
 from workers.allowed import LineJob, NotAllowed, line_of
 

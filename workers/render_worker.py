@@ -29,8 +29,8 @@ from vvbatch.batch.held_takes import Pending
 from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished, Request
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.recovery import no_longer_wanted
-from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.listening.listener import Listener
 from vvbatch.machine import peak_memory
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone

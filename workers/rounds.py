@@ -11,10 +11,8 @@ from rq.worker_registration import register
 
 from vvbatch import store
 from vvbatch.home import Home
-from vvbatch.ledger.pauses import probe_of_pause, resume_queue
-from vvbatch.ledger.recovery import disown
-from vvbatch.ledger.waiting import waiting_lines
-from vvbatch.ledger.workers import worker_lives
+from vvbatch.ledger.queues import probe_of_pause, resume_queue, waiting_lines
+from vvbatch.ledger.recovery import disown, worker_lives
 from vvbatch.transport import queue as transport
 
 if TYPE_CHECKING:

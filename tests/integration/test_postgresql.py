@@ -20,10 +20,10 @@ from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes, metrics
 from vvbatch.ledger.migrations import MIGRATIONS
 from vvbatch.ledger.overview import overview
-from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import batch_totals, batch_view, failures
+from vvbatch.ledger.queues import pause_queue
+from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.sql import QueryError, query
-from vvbatch.ledger.workers import worker_started
 
 SERVER = os.environ.get("VVBATCH_TEST_POSTGRES")
 pytestmark = pytest.mark.skipif(not SERVER, reason="VVBATCH_TEST_POSTGRES is not set")

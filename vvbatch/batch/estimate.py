@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from vvbatch import profiles
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.cached import cached_takes
+from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.schema import takes
 
 SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet

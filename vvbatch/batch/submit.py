@@ -14,9 +14,10 @@ import redis
 from vvbatch import fault_points, store
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.plan import Plan
-from vvbatch.ledger import CachedTake, Ledger, NewBatch, cached
+from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.queries import cached_takes
+from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import chunks, line_key
-from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.transport import queue
 
 SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
@@ -68,7 +69,7 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
 
     The batch is recorded already, so that files of a submit that dies here belong to lines that wait, and are replaced.
     """
-    takes = cached.cached_takes(ledger, plan.lines)
+    takes = cached_takes(ledger, plan.lines)
     known = [line for line in plan.lines if line.key in takes]
     for chunk in chunks(known, SERVED_AT_ONCE):
         with contextlib.ExitStack() as staged_files:
@@ -79,7 +80,7 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
                 with contextlib.suppress(OSError, store.StoreError):
                     staged = staged_files.enter_context(store.stage_copy(Path(take.path), path, take.sha256))
                     served.append((line_key(batch_id, line.number), take, staged))
-            cached.serve_cached(ledger, served)
+            ledger.serve_cached(served)
 
 
 def slug(title: str, longest: int = 40) -> str:

@@ -64,7 +64,7 @@ def show_batch(home: Home, ledger: Ledger, batch: str, as_json: bool) -> None:
 
 def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
     """How many of a batch's lines wait for models that no worker serves; nothing when the server does not say."""
-    from vvbatch.ledger.waiting import waiting_by_model
+    from vvbatch.ledger.queues import waiting_by_model
 
     waiting = waiting_by_model(ledger, [batch_id])
     if not waiting:

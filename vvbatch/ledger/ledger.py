@@ -33,6 +33,7 @@ from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results,
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
     from vvbatch.engine.contract import EngineFacts
+    from vvbatch.store import Staged
 
 
 NOTED = ("trouble", "troubles", "model")
@@ -282,6 +283,16 @@ class Ledger:
             )
         return True
 
+    def serve_cached(self, served: Iterable[tuple[str, CachedTake, Staged]]) -> None:
+        """Publish equal takes' files for lines that are still queued. Raises OSError."""
+        with write(self.engine) as connection:
+            for line_id, take, staged in served:
+                values = {"take_id": take.take_id, "path": str(staged.path), "sha256": take.sha256}
+                waits = and_(lines.c.id == line_id, lines.c.state == "queued")
+                served_now = {**values, "state": "cached", "updated_at": self.now()}
+                if connection.execute(lines.update().where(waits).values(served_now)).rowcount:
+                    staged.publish()
+
     def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = ()) -> bool:
         """The line waits again, as if it had not been claimed. False when the claim has been lost."""
         return self.release(claim, "queued", None, closing)
@@ -304,6 +315,22 @@ class Ledger:
         troubles = {**claim.troubles, trouble: count}
         released = self.release(claim, state, error, closing, trouble=trouble, troubles=troubles, **values)
         return state if released else "lost"
+
+    def escalate(
+        self, claim: Claim, error: str, closing: Sequence[tuple[str, Outcome]], tried: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Queue the line for the profile that `claim.escalate` names, as planned when it was submitted.
+
+        Counts and seeds restart, attempts continue. False when the claim has been lost.
+        """
+        other = claim.escalate
+        assert other is not None
+        planned: dict[str, Any] = {name: other[name] for name in ("model", "key", "control_hash", "takes")}
+        planned["request"] = {**claim.request, "seed": other["seed"], "params": other["params"]}
+        reset: dict[str, Any] = {"rolls": 0, "crashes": 0, "suspicion": 0, "troubles": None}
+        return self.release(
+            claim, "queued", error, closing, trouble="qc", escalate=None, tried=list(tried), **planned, **reset
+        )
 
     def release(
         self,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import final_state
+from vvbatch.ledger.records import CachedTake, chunks, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
+
+if TYPE_CHECKING:
+    from vvbatch.batch.plan import PlannedLine
 
 PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
@@ -300,3 +303,27 @@ def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
     )
     with ledger.engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes.c.state == "done")
+
+
+def cached_takes(ledger: Ledger, planned: Sequence[PlannedLine]) -> dict[str, CachedTake]:
+    """Finished takes by the key of a planned line; of several the newest, made because the older one's file had gone.
+
+    A line that may be escalated is also served by a take of the other profile, if takes of its own have failed.
+    """
+    found: dict[str, CachedTake] = {}
+    first = takes.alias("first")
+    escalated = {line.escalate.key: line.key for line in planned if line.escalate}
+    with ledger.engine.connect() as connection:
+        for chunk in chunks(escalated, 500):
+            query = DONE.join(first, first.c.line_id == takes.c.line_id).where(takes.c.key.in_(chunk))
+            tried_before = query.add_columns(first.c.key.label("first")).order_by(takes.c.ended_at)
+            for row in connection.execute(tried_before):
+                if row.first == escalated[row.key]:
+                    found[row.first] = CachedTake(row.id, row.path, row.sha256)
+        for chunk in chunks((line.key for line in planned), 500):
+            rows = connection.execute(DONE.where(takes.c.key.in_(chunk)).order_by(takes.c.ended_at))
+            found.update({row.key: CachedTake(row.id, row.path, row.sha256) for row in rows})
+    return found

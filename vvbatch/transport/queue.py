@@ -23,10 +23,9 @@ from vvbatch.batch.finish import end_if_complete, try_to_write_manifest
 from vvbatch.batch.held_takes import Pending
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.queues import waiting_count, waiting_lines
 from vvbatch.ledger.records import chunks
-from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, unsettled
-from vvbatch.ledger.waiting import waiting_count, waiting_lines
-from vvbatch.ledger.workers import running
+from vvbatch.ledger.recovery import abandon, leftovers, needs_manifest, rendering_by, running, unsettled
 
 PRIORITIES = ("high", "normal", "low")
 RENDER_LINE = "jobs.render.render_line"

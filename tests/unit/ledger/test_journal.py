@@ -11,9 +11,8 @@ import pytest
 from tests.support import ledgers
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger.journal import Journal, JournalledLedger
-from vvbatch.ledger.recovery import abandon, reopen
-from vvbatch.ledger.waiting import waiting_count
-from vvbatch.ledger.workers import worker_started
+from vvbatch.ledger.queues import waiting_count
+from vvbatch.ledger.recovery import abandon, reopen, worker_started
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:

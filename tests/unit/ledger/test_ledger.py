@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from tests.support.ledgers import add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
-from vvbatch.ledger.cached import cached_takes
-from vvbatch.ledger.queries import batch_view
+from vvbatch.ledger.queries import batch_view, cached_takes
 from vvbatch.ledger.recovery import abandon
 from vvbatch.profiles import Retries
 

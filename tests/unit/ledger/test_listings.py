@@ -15,10 +15,10 @@ from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines, list_takes, metrics, moment
 from vvbatch.ledger.overview import overview
-from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.queries import UnknownBatch, batch_view
+from vvbatch.ledger.queues import pause_queue
+from vvbatch.ledger.recovery import worker_started, worker_stopped
 from vvbatch.ledger.schema import baselines, nights, takes, verdicts
-from vvbatch.ledger.workers import worker_started, worker_stopped
 
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
