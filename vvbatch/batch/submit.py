@@ -80,7 +80,7 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
                 with contextlib.suppress(OSError, store.StoreError):
                     staged = staged_files.enter_context(store.stage_copy(Path(take.path), path, take.sha256))
                     served.append((line_key(batch_id, line.number), take, staged))
-            ledger.serve_cached(served)
+            ledger.serve_cached(batch_id, served)
 
 
 def slug(title: str, longest: int = 40) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, or_, select
 
 from vvbatch import fault_points
+from vvbatch.ledger import entries
 from vvbatch.ledger.database import open_database, write
+from vvbatch.ledger.entries import Entry
 from vvbatch.ledger.records import (
     CLAIM_COLUMNS,
     CachedTake,
@@ -43,13 +46,28 @@ NOTED = ("trouble", "troubles", "model")
 class Ledger:
     """One per process; safe to use from several threads. Raises LedgerError when it cannot be opened."""
 
-    def __init__(self, url: str, now: Callable[[], str] = utc_now) -> None:
+    def __init__(
+        self,
+        url: str,
+        now: Callable[[], str] = utc_now,
+        committed: Callable[[Sequence[Entry]], None] = lambda entries: None,
+    ) -> None:
         self.url = url
         self.engine = open_database(url)
         self.now = now
+        self.committed = committed  # gets a transaction's entries for the journal
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction that may write, committed at the end of the block."""
+        with write(self.engine) as connection:
+            collected = entries.begin(connection)
+            yield connection
+        if collected:
+            self.committed(collected)
 
     # Batches
 
@@ -59,7 +77,7 @@ class Ledger:
         The same work (fingerprint) that is still open is not recorded again: (its batch's id, False) comes back.
         """
         now = self.now()
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             twin = connection.execute(
                 select(batches.c.id).where(
                     batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(("open", "paused"))
@@ -71,10 +89,11 @@ class Ledger:
             for chunk in chunks(new_lines, 1000):
                 connection.execute(lines.insert(), [line_row(batch.id, line, now) for line in chunk])
             self.note(connection, "batch submitted", batch_id=batch.id, detail={"lines": len(new_lines)})
+            entries.lines_changed(connection, lines.c.batch_id == batch.id)
         return batch.id, True
 
     def set_batch_state(self, batch_id: str, state: str, *, only_from: Sequence[str]) -> bool:
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             changed = connection.execute(
                 batches.update().where(batches.c.id == batch_id, batches.c.state.in_(only_from)).values(state=state)
             ).rowcount
@@ -88,7 +107,7 @@ class Ledger:
         with self.engine.connect() as connection:  # asked after every line: a look must not wait for the write lock
             if connection.execute(still_open).first():
                 return None
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             if connection.execute(still_open).first():
                 return None
             states = set(
@@ -109,12 +128,14 @@ class Ledger:
         which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
         if line is not None:
             which = and_(which, lines.c.line == line)
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
             connection.execute(lines.update().where(which).values(state="cancelled", updated_at=self.now()))
             if ids:
                 detail = {"lines": len(ids), "line": line}
                 self.note(connection, "lines cancelled", batch_id=batch_id, detail=detail)
+                for line_id in ids:
+                    entries.add(connection, "line", line=line_id, batch=batch_id, state="cancelled", error=None)
         return ids
 
     def retry(self, batch_id: str, line: str | None = None, states: Sequence[str] = ("failed", "cancelled")) -> int:
@@ -122,8 +143,9 @@ class Ledger:
         which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(states))
         if line is not None:
             which = and_(which, lines.c.line == line)
-        with write(self.engine) as connection:
-            count = connection.execute(
+        with self.transaction() as connection:
+            ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
+            connection.execute(
                 lines.update()
                 .where(which)
                 .values(
@@ -137,12 +159,14 @@ class Ledger:
                     worker=None,
                     updated_at=self.now(),
                 )
-            ).rowcount
-            if count:
+            )
+            if ids:
                 ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))  # a paused one stays paused
                 connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
-                self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": count, "line": line})
-        return count
+                self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": len(ids), "line": line})
+                for line_id in ids:
+                    entries.add(connection, "line", line=line_id, batch=batch_id, state="queued", error=None)
+        return len(ids)
 
     # Lines and takes
 
@@ -157,7 +181,7 @@ class Ledger:
         wanted = and_(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
         if model is not None:
             wanted = and_(wanted, lines.c.model == model)
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             row = (
                 connection.execute(
                     select(lines, batches.c.out.label("out"))
@@ -189,6 +213,9 @@ class Ledger:
                 connection.execute(takes.insert().values(take_row(claim, first.facts, now)))
             mine = {"state": "rendering", "worker": worker, "attempt": claim.attempt, "updated_at": now}
             connection.execute(lines.update().where(lines.c.id == line_id).values(mine))
+            entries.add(connection, "line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
+            if claim.take:
+                entries.take_begun(connection, claim, claim.take, claim.seed, claim.model)
         return claim
 
     def open_take(
@@ -198,20 +225,21 @@ class Ledger:
 
         None, with the others ended, when the claim has been lost (cancelled, or given to another worker).
         """
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for take_id, outcome in closing:
-                self.record(connection, take_id, outcome)
+                self.record(connection, take_id, outcome, claim)
             now = self.now()
             begun = claim.with_take(secrets.token_hex(8), seed)
             mine = lines.update().where(still_claimed(claim))
             if not connection.execute(mine.values(attempt=begun.attempt, updated_at=now)).rowcount:
                 return None
             connection.execute(takes.insert().values(take_row(begun, facts, now)))
+            entries.take_begun(connection, begun, begun.take, seed, begun.model)
         return begun
 
     def close_takes(self, closing: Iterable[tuple[str, Outcome]]) -> None:
         """End takes that are not kept: failed_qc, failed, cancelled or superseded."""
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for take_id, outcome in closing:
                 self.record(connection, take_id, outcome)
 
@@ -237,21 +265,20 @@ class Ledger:
         mine = still_claimed(claim)
         if orphaned:
             mine = or_(mine, and_(still_at_attempt(claim), lines.c.state == "queued"))
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             if not connection.execute(select(lines.c.id).where(mine).with_for_update()).first():
                 state = connection.execute(select(lines.c.state).where(lines.c.id == claim.line_id)).scalar()
                 if state not in ("done", "cached"):
                     discard()
                 for other_id, other in ((take_id, outcome), *closing):
                     lost = replace(other, path=None, sha256=None, size_bytes=None, chosen=None)
-                    self.record(
-                        connection, other_id, replace(lost, state="superseded") if other.state == "done" else lost
-                    )
+                    ended = replace(lost, state="superseded") if other.state == "done" else lost
+                    self.record(connection, other_id, ended, claim)
                 return False
             publish()
             for other_id, other in closing:
-                self.record(connection, other_id, other)
-            self.record(connection, take_id, outcome, orphaned=orphaned)
+                self.record(connection, other_id, other, claim)
+            self.record(connection, take_id, outcome, claim, orphaned=orphaned)
             fault_points.point("ledger.recorded")
             connection.execute(
                 lines.update()
@@ -267,12 +294,13 @@ class Ledger:
                     updated_at=self.now(),
                 )
             )
+            entries.add(connection, "line", line=claim.line_id, state="done", path=outcome.path)
         fault_points.point("ledger.committed")
         return True
 
     def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
         """The line is served by an equal take's file, now also at `path`. False when the claim has been lost."""
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             if not connection.execute(select(lines.c.id).where(still_claimed(claim)).with_for_update()).first():
                 return False
             publish()
@@ -281,17 +309,21 @@ class Ledger:
                 .where(lines.c.id == claim.line_id)
                 .values(state="cached", take_id=cached.take_id, path=path, sha256=cached.sha256, updated_at=self.now())
             )
+            about = {"line": claim.line_id, "batch": claim.batch_id, "take": cached.take_id, "path": path}
+            entries.add(connection, "line", **about, state="cached")
         return True
 
-    def serve_cached(self, served: Iterable[tuple[str, CachedTake, Staged]]) -> None:
+    def serve_cached(self, batch_id: str, served: Iterable[tuple[str, CachedTake, Staged]]) -> None:
         """Publish equal takes' files for lines that are still queued. Raises OSError."""
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for line_id, take, staged in served:
                 values = {"take_id": take.take_id, "path": str(staged.path), "sha256": take.sha256}
                 waits = and_(lines.c.id == line_id, lines.c.state == "queued")
                 served_now = {**values, "state": "cached", "updated_at": self.now()}
                 if connection.execute(lines.update().where(waits).values(served_now)).rowcount:
                     staged.publish()
+                    about = {"line": line_id, "batch": batch_id, "take": take.take_id, "path": str(staged.path)}
+                    entries.add(connection, "line", **about, state="cached")
 
     def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = ()) -> bool:
         """The line waits again, as if it had not been claimed. False when the claim has been lost."""
@@ -345,9 +377,9 @@ class Ledger:
 
         `drop_take`: a take that was begun with the claim, and of which nothing was rendered.
         """
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for take_id, outcome in closing:
-                self.record(connection, take_id, outcome)
+                self.record(connection, take_id, outcome, claim)
             if drop_take:
                 connection.execute(takes.delete().where(takes.c.id == drop_take))
                 values["attempt"] = claim.attempt - 1
@@ -356,9 +388,13 @@ class Ledger:
                 .where(still_claimed(claim))
                 .values(state=state, error=error, worker=None, updated_at=self.now(), **values)
             ).rowcount
+            if changed:
+                model = {"model": values["model"]} if "model" in values else {}
+                about = {"line": claim.line_id, "batch": claim.batch_id, "state": state, "error": error}
+                entries.add(connection, "line", **about, **model)
             if changed and error:
                 put_back = "line escalated" if "model" in values else "line put back"
-                self.note(
+                self.event(
                     connection,
                     "line failed" if state == "failed" else put_back,
                     batch_id=claim.batch_id,
@@ -370,13 +406,23 @@ class Ledger:
 
     # Within a transaction
 
-    def record(self, connection: Connection, take_id: str, outcome: Outcome, *, orphaned: bool = False) -> None:
+    def record(
+        self,
+        connection: Connection,
+        take_id: str,
+        outcome: Outcome,
+        fence: Fence | None = None,
+        *,
+        orphaned: bool = False,
+    ) -> None:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
         if outcome.wall_s is not None and outcome.duration_s:
             values["rtf"] = outcome.wall_s / outcome.duration_s
         states = ("rendering", "crashed") if orphaned else ("rendering",)
         in_work = and_(takes.c.id == take_id, takes.c.state.in_(states))
         ended = connection.execute(takes.update().where(in_work).values(**values, ended_at=self.now())).rowcount
+        if ended:
+            entries.take_ended(connection, take_id, outcome, fence)
         if ended and outcome.qc:
             connection.execute(
                 qc_results.insert(),
@@ -387,6 +433,21 @@ class Ledger:
             )
 
     def note(
+        self,
+        connection: Connection,
+        kind: str,
+        *,
+        batch_id: str | None = None,
+        line_id: str | None = None,
+        worker: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """An event in the ledger and in the journal."""
+        self.event(connection, kind, batch_id=batch_id, line_id=line_id, worker=worker, detail=detail)
+        about = {"batch": batch_id, "line": line_id, "worker": worker, "detail": detail}
+        entries.add(connection, kind, **{name: value for name, value in about.items() if value is not None})
+
+    def event(
         self,
         connection: Connection,
         kind: str,

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from vvbatch.ledger.database import write
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import batches, lines, queues
 
@@ -52,7 +51,7 @@ def waits(query: Select[Any]) -> Select[Any]:
 
 def pause_queue(ledger: Ledger, name: str, reason: str, probe: str | None = None, need_bytes: int = 0) -> None:
     """With a `probe` folder a worker ends the pause when that takes `need_bytes`; one by hand stays as it is."""
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         old = connection.execute(select(queues.c.probe).where(queues.c.name == name)).first()
         if probe is not None and old is not None:
             return
@@ -63,7 +62,7 @@ def pause_queue(ledger: Ledger, name: str, reason: str, probe: str | None = None
 
 
 def resume_queue(ledger: Ledger, name: str) -> bool:
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         changed = connection.execute(queues.delete().where(queues.c.name == name)).rowcount
         if changed:
             ledger.note(connection, "queue resumed", detail={"queue": name})

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping, and_, exists, not_, or_, select
 
-from vvbatch.ledger.database import write
+from vvbatch.ledger import entries
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes, workers
 from vvbatch.profiles import Retries
@@ -36,13 +36,13 @@ class Leftover(NamedTuple):
 
 def worker_started(ledger: Ledger, name: str, profile: str, host: str, pid: int, facts: Mapping[str, Any]) -> None:
     row = {"id": name, "profile": profile, "host": host, "pid": pid, "facts": facts}
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         connection.execute(workers.insert().values(**row, state="running", started_at=ledger.now()))
         ledger.note(connection, "worker started", worker=name)
 
 
 def worker_stopped(ledger: Ledger, name: str) -> None:
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         ended = {"state": "stopped", "ended_at": ledger.now()}
         connection.execute(workers.update().where(workers.c.id == name).values(ended))
         ledger.note(connection, "worker stopped", worker=name)
@@ -50,7 +50,7 @@ def worker_stopped(ledger: Ledger, name: str) -> None:
 
 def worker_lives(ledger: Ledger, name: str) -> None:
     """Also a way to learn whether the ledger takes writes: raises the database's error when it does not."""
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         connection.execute(workers.update().where(workers.c.id == name).values(state="running", ended_at=None))
 
 
@@ -66,7 +66,7 @@ def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: 
     `cause` is `crash` or `timeout`. Returns (line id, batch id) of every line that was in its hands.
     """
     now = ledger.now()
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
         rows = connection.execute(select(lines).where(mine).with_for_update()).mappings().all()
         for row in rows:
@@ -82,6 +82,9 @@ def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: 
         connection.execute(workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now))
         detail = {"lines": [row["id"] for row in rows], "cause": cause}
         ledger.note(connection, "worker died", worker=worker, detail=detail)
+        ids = [row["id"] for row in rows]
+        entries.lines_changed(connection, lines.c.id.in_(ids))
+        entries.takes_changed(connection, and_(takes.c.worker == worker, takes.c.ended_at == now))
     return [(row["id"], row["batch_id"]) for row in rows]
 
 
@@ -109,7 +112,7 @@ def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
     Returns their ids.
     """
     now = ledger.now()
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         held = set(in_hand)
         mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
         lost = [
@@ -121,6 +124,8 @@ def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
         unfinished = and_(takes.c.line_id.in_(lost), takes.c.worker == worker, takes.c.state == "rendering")
         told = "the ledger could not be written when it ended"
         connection.execute(takes.update().where(unfinished).values(state="failed", error=told, ended_at=now))
+        entries.lines_changed(connection, lines.c.id.in_(lost))
+        entries.takes_changed(connection, and_(takes.c.line_id.in_(lost), takes.c.ended_at == now))
     return lost
 
 
@@ -160,19 +165,22 @@ def open_folders(ledger: Ledger) -> list[Path]:
 def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
     """The takes of a line that its worker could not close when the ledger was away."""
     unfinished = and_(takes.c.line_id == line_id, takes.c.worker == worker, takes.c.state == "rendering")
-    with write(ledger.engine) as connection:
-        told = takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now())
-        if connection.execute(told).rowcount:
+    now = ledger.now()
+    with ledger.transaction() as connection:
+        superseded = takes.update().where(unfinished).values(state="superseded", ended_at=now)
+        if connection.execute(superseded).rowcount:
             ledger.note(connection, "takes superseded", line_id=line_id, worker=worker)
+            entries.takes_changed(connection, and_(takes.c.line_id == line_id, takes.c.ended_at == now))
 
 
 def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
     """Done lines (by their ids in the script) whose file is not what it was wait again; their takes are superseded."""
     now = ledger.now()
     which = and_(lines.c.batch_id == batch_id, lines.c.line.in_(list(names)), lines.c.state.in_(("done", "cached")))
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
         kept = and_(takes.c.line_id.in_(ids), takes.c.state == "done")
+        kept_ids = list(connection.execute(select(takes.c.id).where(kept)).scalars())
         told = {"state": "superseded", "path": None, "error": "its file was missing or changed"}
         connection.execute(takes.update().where(kept).values(told))
         waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}
@@ -180,12 +188,14 @@ def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
         ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
         connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
         ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
+        entries.lines_changed(connection, lines.c.id.in_(ids))
+        entries.takes_changed(connection, takes.c.id.in_(kept_ids))
 
 
 def forget_audio(ledger: Ledger, take_ids: Iterable[str]) -> None:
     """The kept audio of takes that were not chosen is gone, or is not theirs any more."""
     which = and_(takes.c.id.in_(list(take_ids)), takes.c.state != "done")
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         connection.execute(takes.update().where(which).values(path=None, sha256=None, size_bytes=None))
 
 
@@ -206,7 +216,7 @@ def needs_manifest(ledger: Ledger, batch_id: str) -> bool:
 
 
 def manifest_written(ledger: Ledger, batch_id: str, sha256: str) -> None:
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         mine = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
         connection.execute(batches.update().where(mine).values(manifest_sha256=sha256))
 
