@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, make_url
 
 from tests.support.ledgers import Clock, add_batch, fail, render
 from tests.unit.ledger.test_database import ONE_LINE, run_writers, shape
+from tests.unit.ledger.test_same_work import race
 from vvbatch.ledger import Ledger, LedgerError, schema
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes, metrics
@@ -120,6 +121,11 @@ def test_a_server_that_does_not_answer_is_a_ledger_that_cannot_be_opened():
     with pytest.raises(LedgerError, match="cannot be opened") as caught:
         Ledger("postgresql+psycopg://me:secret@127.0.0.1:1/none")
     assert "secret" not in str(caught.value)
+
+
+def test_processes_that_submit_the_same_script_at_once_make_one_batch(url):
+    Ledger(url).close()
+    race(url)
 
 
 def test_four_processes_that_open_and_write_at_once_lose_nothing(url):

@@ -23,7 +23,9 @@ out_option = click.option(
     help="Folder for the audio [default: out in the home folder].",
 )
 priority_option = click.option(
-    "--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True
+    "--priority",
+    type=click.Choice(["high", "normal", "low"]),
+    help="[default: normal; a batch that is still open keeps its own]",
 )
 
 

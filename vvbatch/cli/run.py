@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @priority_option
 @json_option
 @faults
-def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, as_json: bool) -> None:
+def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str | None, as_json: bool) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
     Ctrl-C finishes the lines in flight and stops; the same command again goes on where it was.
@@ -42,7 +42,7 @@ def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: s
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = ledger_of(home)
-        ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
+        ids = [submit(plan, ledger, connection, out or home.out, priority).id for plan in plans]
         try:
             with report.progress(ledger, ids, quiet=as_json) as show, workers_for(own_server, connection) as own:
                 wait_for(ledger, ids, own, show)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 @faults
 def submit(
-    scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, watch: bool, as_json: bool
+    scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str | None, watch: bool, as_json: bool
 ) -> None:
     """Put scripts into the queue and print the batch ids.
 
@@ -42,7 +42,7 @@ def submit(
     with server.own_server(home):
         connection = server.connect(home)
         ledger = ledger_of(home)
-        ids = [submit_plan(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
+        ids = [submit_plan(plan, ledger, connection, out or home.out, priority).id for plan in plans]
         wanted = sorted({model for plan in plans for model in plan.models})
         later = sorted({model for plan in plans for model in plan.escalations} - set(wanted))
         idle, idle_later = (

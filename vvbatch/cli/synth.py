@@ -41,6 +41,7 @@ def synth(
     from vvbatch.home import Home
     from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
+    from vvbatch.ledger.records import BatchKind
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.script.one import one_line
     from vvbatch.transport import server
@@ -57,7 +58,7 @@ def synth(
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = ledger_of(home)
-        batch_id = submit(plan, ledger, connection, home.out, "high", at_front=True).batch_id
+        batch_id = submit(plan, ledger, connection, home.out, "high", kind=BatchKind.SPEECH, at_front=True).id
         try:
             with workers_for(own_server, connection) as own:
                 if stream:

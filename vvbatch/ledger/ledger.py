@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from vvbatch import fault_points
 from vvbatch.ledger import entries
@@ -16,6 +17,7 @@ from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.entries import Entry
 from vvbatch.ledger.records import (
     CLAIM_COLUMNS,
+    AddedBatch,
     CachedTake,
     CheckRow,
     Claim,
@@ -31,7 +33,7 @@ from vvbatch.ledger.records import (
     take_row,
     utc_now,
 )
-from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
+from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, events, lines, qc_results, takes
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
@@ -41,6 +43,25 @@ if TYPE_CHECKING:  # reading commands start quicker without what planning needs
 
 NOTED = ("trouble", "troubles", "model")
 """What an event tells of the columns of a line that was put back or has failed."""
+
+
+def open_twin(batch: NewBatch) -> Select[Any]:
+    same = and_(batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(BATCH_OPEN))
+    return select(batches.c.id, batches.c.priority).where(same)
+
+
+def open_again(connection: Connection, batch_id: str) -> None:
+    """Open a batch that has ended; one that is paused stays paused.
+
+    If the same work was submitted since and is open, that batch keeps the fingerprint and this one gets its own.
+    """
+    ended = batches.update().where(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+    opened = {"state": "open", "ended_at": None}
+    try:
+        with connection.begin_nested():
+            connection.execute(ended.values(opened))
+    except IntegrityError:
+        connection.execute(ended.values(**opened, fingerprint=batches.c.fingerprint + f" {batch_id}"))
 
 
 class Ledger:
@@ -71,26 +92,53 @@ class Ledger:
 
     # Batches
 
-    def add_batch(self, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> tuple[str, bool]:
-        """Record a batch with its lines, which all wait.
+    def add_batch(self, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:
+        """Record a batch with its lines, all queued.
 
-        The same work (fingerprint) that is still open is not recorded again: (its batch's id, False) comes back.
+        If the same work (fingerprint) is still open, that batch gets the priority and the pauses of this one instead.
         """
         now = self.now()
         with self.transaction() as connection:
-            twin = connection.execute(
-                select(batches.c.id).where(
-                    batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(("open", "paused"))
-                )
-            ).scalar()
+            twin = connection.execute(open_twin(batch)).first() or self.insert_batch(connection, batch, now)
             if twin:
-                return twin, False
-            connection.execute(batches.insert().values(**vars(batch), state="open", created_at=now))
+                return self.update_open_batch(connection, twin.id, twin.priority, batch, new_lines)
             for chunk in chunks(new_lines, 1000):
                 connection.execute(lines.insert(), [line_row(batch.id, line, now) for line in chunk])
             self.note(connection, "batch submitted", batch_id=batch.id, detail={"lines": len(new_lines)})
             entries.lines_changed(connection, lines.c.batch_id == batch.id)
-        return batch.id, True
+        return AddedBatch(batch.id, created=True)
+
+    def insert_batch(self, connection: Connection, batch: NewBatch, now: str) -> Row[Any] | None:
+        """Insert the row, or return the open twin that another process committed since it was looked for."""
+        try:
+            with connection.begin_nested():
+                row = {**vars(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
+                connection.execute(batches.insert().values(row))
+        except IntegrityError:
+            twin = connection.execute(open_twin(batch)).first()
+            if twin is None:
+                raise
+            return twin
+        return None
+
+    def update_open_batch(
+        self, connection: Connection, batch_id: str, old: str, batch: NewBatch, new_lines: Sequence[PlannedLine]
+    ) -> AddedBatch:
+        mine = lines.c.batch_id == batch_id
+        rows = connection.execute(select(lines.c.line, lines.c.pause_after_s).where(mine))
+        pauses = {row.line: row.pause_after_s for row in rows}
+        edited = [line for line in new_lines if pauses[line.line] != line.pause_after_s]
+        for line in edited:
+            which = and_(mine, lines.c.line == line.line)
+            connection.execute(lines.update().where(which).values(pause_after_s=line.pause_after_s))
+        priority = batch.priority or old
+        if old != priority:
+            connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
+        added = AddedBatch(batch_id, False, old if old != priority else None, len(edited))
+        if added.old_priority or edited:
+            detail = {"priority": priority, "pauses_changed": len(edited)}
+            self.note(connection, "batch changed", batch_id=batch_id, detail=detail)
+        return added
 
     def set_batch_state(self, batch_id: str, state: str, *, only_from: Sequence[str]) -> bool:
         with self.transaction() as connection:
@@ -161,8 +209,7 @@ class Ledger:
                 )
             )
             if ids:
-                ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))  # a paused one stays paused
-                connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
+                open_again(connection, batch_id)
                 self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": len(ids), "line": line})
                 for line_id in ids:
                     entries.add(connection, "line", line=line_id, batch=batch_id, state="queued", error=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select,
 from sqlalchemy.types import NullType
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import CachedTake, chunks, final_state
+from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
 
+SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
 LINE_SHOWN = ("line", "state", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
@@ -30,18 +31,21 @@ class UnknownBatch(LookupError):
     """No batch, or more than one, has the id or prefix; the message names what there is."""
 
 
-def find_batch(ledger: Ledger, word: str) -> str:
-    """The id of the batch that `word` names: a whole id, a unique beginning of one, or `last`. Raises UnknownBatch."""
+def find_batch(ledger: Ledger, word: str, kinds: Collection[str] = SCRIPTS) -> str:
+    """The id of the batch that `word` names: a whole id, a unique beginning of one, or `last`. Raises UnknownBatch.
+
+    `last` is the newest of these kinds; an id may be that of any.
+    """
     with ledger.engine.connect() as connection:
-        return str(batch_row(connection, word)["id"])
+        return str(batch_row(connection, word, kinds)["id"])
 
 
-def batch_row(connection: Connection, word: str) -> RowMapping:
+def batch_row(connection: Connection, word: str, kinds: Collection[str] = SCRIPTS) -> RowMapping:
     newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id)
     if word == "last":
-        row = connection.execute(newest.limit(1)).mappings().first()
+        row = connection.execute(newest.where(batches.c.kind.in_(kinds)).limit(1)).mappings().first()
         if row is None:
-            raise UnknownBatch("the ledger has no batch yet")
+            raise UnknownBatch(f"the ledger has no batch yet of kind {' or '.join(kinds)}")
         return row
     begins = func.substr(batches.c.id, 1, len(word)) == word
     found = connection.execute(newest.where(begins).limit(PREFIXES_SHOWN)).mappings().all() if word else []
@@ -60,11 +64,14 @@ def batch_row(connection: Connection, word: str) -> RowMapping:
     raise UnknownBatch(f"unknown batch {word!r}{meant}; the newest are {', '.join(ids[:3])}")
 
 
-def open_batches(ledger: Ledger, among: Sequence[str] | None = None) -> list[str]:
-    """The batches that have not ended, oldest first; of those given, if any are."""
+def open_batches(
+    ledger: Ledger, among: Sequence[str] | None = None, kinds: Collection[str] = tuple(BatchKind)
+) -> list[str]:
+    """The batches of these kinds that have not ended, oldest first; of those given, if any are."""
     query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.created_at)
     if among is not None:
         query = query.where(batches.c.id.in_(among))
+    query = query.where(batches.c.kind.in_(kinds))
     with ledger.engine.connect() as connection:
         return list(connection.execute(query).scalars())
 

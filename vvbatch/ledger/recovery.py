@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import RowMapping, and_, exists, not_, or_, select
 
 from vvbatch.ledger import entries
-from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.ledger import Ledger, open_again
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes, workers
 from vvbatch.profiles import Retries
 
@@ -185,8 +185,7 @@ def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
         connection.execute(takes.update().where(kept).values(told))
         waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}
         connection.execute(lines.update().where(lines.c.id.in_(ids)).values(waits))
-        ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
-        connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
+        open_again(connection, batch_id)
         ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
         entries.lines_changed(connection, lines.c.id.in_(ids))
         entries.takes_changed(connection, takes.c.id.in_(kept_ids))
