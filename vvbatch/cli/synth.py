@@ -68,16 +68,16 @@ def synth(
             ledger.cancel(batch_id)
             sys.exit(INTERRUPTED)
     view = batch_view(ledger, batch_id)
-    line = view["lines"][0]
-    if out is not None and line["path"]:
-        store.write_atomically(out.absolute(), Path(line["path"]).read_bytes())
+    line = view.lines[0]
+    if out is not None and line.path:
+        store.write_atomically(out.absolute(), Path(line.path).read_bytes())
     if as_json:
-        print_json({**view, "lines": [line]})
-    elif line["path"]:
-        click.echo(str(out or line["path"]), err=stream)
+        print_json(view)
+    elif line.path:
+        click.echo(str(out or line.path), err=stream)
     else:
-        click.echo(f"failed: {line['error']}", err=True)
-    if not line["path"]:
+        click.echo(f"failed: {line.error}", err=True)
+    if not line.path:
         sys.exit(FAILED)
 
 

@@ -106,7 +106,7 @@ class Ledger:
                 connection.execute(lines.insert(), [line_row(batch.id, line, now) for line in chunk])
             self.note(connection, "batch submitted", batch_id=batch.id, detail={"lines": len(new_lines)})
             entries.lines_changed(connection, lines.c.batch_id == batch.id)
-        return AddedBatch(batch.id, created=True)
+        return AddedBatch(batch.id, True, batch.priority or "normal")
 
     def insert_batch(self, connection: Connection, batch: NewBatch, now: str) -> Row[Any] | None:
         """Insert the row, or return the open twin that another process committed since it was looked for."""
@@ -134,7 +134,7 @@ class Ledger:
         priority = batch.priority or old
         if old != priority:
             connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
-        added = AddedBatch(batch_id, False, old if old != priority else None, len(edited))
+        added = AddedBatch(batch_id, False, priority, old if old != priority else None, len(edited))
         if added.old_priority or edited:
             detail = {"priority": priority, "pauses_changed": len(edited)}
             self.note(connection, "batch changed", batch_id=batch_id, detail=detail)

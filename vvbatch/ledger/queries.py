@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
+from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import PlannedLine
@@ -24,7 +26,7 @@ PACE_TAKES = 200
 SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
+LINE_SHOWN = ("line", "state", "model", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
 
 
 class UnknownBatch(LookupError):
@@ -92,14 +94,15 @@ def line_names(ledger: Ledger, ids: Sequence[str]) -> list[tuple[str, str]]:
         return [(row.batch_id, row.line) for row in rows]
 
 
-def batch_view(ledger: Ledger, batch_id: str) -> dict[str, Any]:
+def batch_view(ledger: Ledger, batch_id: str, kinds: Collection[str] = SCRIPTS) -> BatchView:
     """All about one batch, as `status BATCH --json` prints it. Raises UnknownBatch."""
     with ledger.engine.connect() as connection:
-        row = batch_row(connection, batch_id)
-        return {**heads(connection, [row])[0], "lines": line_views(connection, row["id"])}
+        row = batch_row(connection, batch_id, kinds)
+        head = asdict(heads(connection, [row])[0])
+        return BatchView(**head, lines=line_views(connection, row["id"]), kind=row["kind"])
 
 
-def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[dict[str, Any]]:
+def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[BatchHead]:
     """`batch_view` of batches by their whole ids, in that order, without the lines. Raises UnknownBatch."""
     with ledger.engine.connect() as connection:
         found = connection.execute(select(batches).where(batches.c.id.in_(batch_ids))).mappings()
@@ -109,7 +112,7 @@ def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[dict[str, Any]
         return heads(connection, [rows[batch_id] for batch_id in batch_ids])
 
 
-def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[BatchHead]:
     """State, counts and ETA of each batch. `eta_s` is None when it cannot be known, 0 when the batch has ended."""
     counts = counts_by_state(connection, [row["id"] for row in rows])
     open_ids = [row["id"] for row in rows if row["state"] == "open"]
@@ -127,17 +130,17 @@ def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, 
             begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
             state, speed = "rendering" if begun else "queued", pace(took_part)
             eta_s = round(left.get(row["id"], 0) / speed) if speed else None
-        views.append(
-            {
-                "batch": row["id"],
-                "script": row["script"],
-                "state": state,
-                "counts": mine,
-                "out": row["out"],
-                "eta_s": eta_s,
-            }
-        )
+        views.append(BatchHead(row["id"], row["script"], state, mine, row["out"], eta_s))
     return views
+
+
+def batch_rows(connection: Connection, rows: Sequence[RowMapping]) -> list[BatchRow]:
+    """Heads with what a list shows besides."""
+    extras = ("title", "kind", "model", "priority", "created_at", "ended_at")
+    return [
+        BatchRow(**asdict(head), **{name: row[name] for name in extras}, profile=row["model"])
+        for head, row in zip(heads(connection, rows), rows, strict=True)
+    ]
 
 
 def counts_by_state(connection: Connection, batch_ids: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -212,7 +215,7 @@ def seconds(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
+def line_views(connection: Connection, batch_id: str) -> list[LineView]:
     """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one.
 
     `trouble` is the class of what last went wrong, `troubles` how often each class was met.
@@ -225,29 +228,30 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
         .select_from(lines.outerjoin(last, is_last))
         .where(lines.c.batch_id == batch_id)
     )
-    told = in_batch.outerjoin(kept, kept.c.id == shown).add_columns(kept.c.score, kept.c.chosen)
-    rows = connection.execute(told.order_by(lines.c.number)).all()
+    with_take = in_batch.outerjoin(kept, kept.c.id == shown).add_columns(kept.c.score, kept.c.chosen)
+    rows = connection.execute(with_take.order_by(lines.c.number)).all()
     checks = checks_of(connection, in_batch.with_only_columns(shown))
     return [
-        {
-            "id": row.line,
-            "state": row.state,
-            "path": row.path,
-            "sha256": row.sha256,
-            "take": row.take,
-            "score": row.score,
-            "chosen": row.chosen,
-            "tried": row.tried or [],
-            "qc": checks.get(row.take, []),
-            "error": row.error,
-            "trouble": row.trouble,
-            "troubles": {**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
-        }
+        LineView(
+            id=row.line,
+            state=row.state,
+            profile=row.model,
+            path=row.path,
+            sha256=row.sha256,
+            take=row.take,
+            score=row.score,
+            chosen=row.chosen,
+            tried=row.tried or [],
+            qc=checks.get(row.take, []),
+            error=row.error,
+            trouble=row.trouble,
+            troubles={**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
+        )
         for row in rows
     ]
 
 
-def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[dict[str, Any]]]:
+def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[CheckView]]:
     """QC results by take, in the order in which they were made, of the takes that a query names."""
     on_sqlite = connection.dialect.name == "sqlite"
     # SQLite keeps a JSON number as a number, where SQLAlchemy's JSON type raises and catches an exception per value.
@@ -260,13 +264,11 @@ def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[d
         .where(qc_results.c.take_id.in_(take_ids))
         .order_by(qc_results.c.take_id, qc_results.c.position)
     )
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[CheckView]] = {}
     for take_id, name, value, limit, ok, weight, detail in connection.execute(query):
         if on_sqlite:
-            value, limit = plain(value), plain(limit)
-        check = {"name": name, "value": value, "limit": limit, "ok": ok, "weight": 1.0 if weight is None else weight}
-        if detail is not None:
-            check["detail"] = plain(detail) if on_sqlite else detail
+            value, limit, detail = plain(value), plain(limit), plain(detail)
+        check = CheckView(name, value, limit, ok, 1.0 if weight is None else weight, detail)
         found.setdefault(take_id, []).append(check)
     return found
 
@@ -276,7 +278,7 @@ def plain(stored: Any) -> Any:
     return msgspec.json.decode(stored) if isinstance(stored, str) else stored
 
 
-def batch_totals(ledger: Ledger, batch_id: str) -> dict[str, Any]:
+def batch_totals(ledger: Ledger, batch_id: str) -> Totals:
     """Seconds of audio in a batch's files; what of it was rendered here, in how much wall time, how fast."""
     ended = select(takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at).where(
         takes.c.batch_id == batch_id, takes.c.ended_at.is_not(None)
@@ -291,16 +293,16 @@ def batch_totals(ledger: Ledger, batch_id: str) -> dict[str, Any]:
         audio_s = connection.execute(kept).scalar() or 0.0
     busy_s = time_in_work(rows)
     rendered_s = sum(row.duration_s or 0.0 for row in rows if row.state == "done")
-    return {
-        "takes": len(rows),
-        "audio_s": round(audio_s, 3),
-        "rendered_s": round(rendered_s, 3),
-        "wall_s": round(busy_s, 3),
-        "speed": round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
-    }
+    return Totals(
+        takes=len(rows),
+        audio_s=round(audio_s, 3),
+        rendered_s=round(rendered_s, 3),
+        wall_s=round(busy_s, 3),
+        speed=round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
+    )
 
 
-def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
+def failures(ledger: Ledger, batch_id: str, limit: int) -> list[FailedLine]:
     """The batch's failed lines, newest failure first: `line` and `error`."""
     query = (
         select(lines.c.line, lines.c.error)
@@ -309,7 +311,7 @@ def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
         .limit(limit)
     )
     with ledger.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return [FailedLine(row.line, row.error) for row in connection.execute(query)]
 
 
 DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes.c.state == "done")

@@ -58,6 +58,7 @@ class AddedBatch:
 
     id: str
     created: bool
+    priority: str = "normal"
     old_priority: str | None = None  # when the priority was changed
     pauses_changed: int = 0  # lines whose pause_after_s was changed
 

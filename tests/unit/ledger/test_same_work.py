@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import create_engine, select
 
+from tests.support.documents import batch_view
 from tests.support.ledgers import Clock, add_batch, fail, planned
 from tests.unit.ledger.test_database import old_ledger, url_of
 from vvbatch.ledger import Ledger, NewBatch, schema
-from vvbatch.ledger.queries import UnknownBatch, batch_view, find_batch, open_batches
+from vvbatch.ledger.queries import UnknownBatch, find_batch, open_batches
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.recovery import reopen
