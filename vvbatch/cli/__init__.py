@@ -21,6 +21,8 @@ COMMANDS = {
     "cancel": ("control", "Cancel a batch or one of its lines"),
     "retry": ("control", "Queue failed and cancelled lines again"),
     "ledger": ("ledger", "Ask what was rendered: batches, lines, takes, metrics, SQL"),
+    "delete": ("delete", "Delete batches with their files"),
+    "prune": ("prune", "Delete old batches, by default one-off speech"),
     "verify": ("verify", "Hash every output file again and compare with the ledger"),
     "replay": ("replay", "Render a take again from the ledger alone, and compare"),
     "qc": ("qc", "Judge any audio file with the checks of a render"),

@@ -35,7 +35,8 @@ def synth(
     Example:  vvbatch synth "The lamp went out." --voice alice --out lamp.wav
               vvbatch synth "The lamp went out." --stream | aplay
     """
-    from vvbatch import store
+    from vvbatch import settings, store
+    from vvbatch.batch.delete import prune_speech
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
@@ -50,6 +51,7 @@ def synth(
     if stream and as_json:
         raise click.UsageError("--stream and --json both want stdout: choose one")
     home = Home.from_environment()
+    keep_days = settings.load(home).keep_speech_days
     plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(home), wishes)
     if stream:
         plan = plan.streamed()
@@ -67,6 +69,7 @@ def synth(
         except KeyboardInterrupt:
             ledger.cancel(batch_id)
             sys.exit(INTERRUPTED)
+    prune_speech(ledger, keep_days)
     view = batch_view(ledger, batch_id)
     line = view.lines[0]
     if out is not None and line.path:

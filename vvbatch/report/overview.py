@@ -37,6 +37,7 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
             text = f"{len(night['missed'])} of suite {night['suite']}, the last due {night['missed'][-1]}"
             facts.append(("missed nights", text))
     print_facts(facts, file)
+    rows: list[list[object]]
     if seen.batches:
         rows = [
             [each.batch, each.state, count_words(each.counts), left(each), when(each.created_at)]
@@ -46,7 +47,7 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
     else:
         print_facts([("batches", "none yet: vvbatch submit SCRIPT, or vvbatch run SCRIPT")], file)
     if seen.queues:
-        rows: list[list[object]] = [
+        rows = [
             [
                 each.profile,
                 each.waiting,
