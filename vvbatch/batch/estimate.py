@@ -1,4 +1,4 @@
-"""What a plan will cost: lines to render, lines already there, audio and wall time from the ledger's own history."""
+"""What a plan will cost: lines to render, cached lines, audio and wall time from the ledger's own history."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def history(ledger: Ledger, model: str) -> tuple[float | None, float | None]:
         rows = connection.execute(recent).all()
     audio_s = sum(row.duration_s for row in rows)
     characters = sum(row.characters for row in rows)
-    # A take shares its wall time with the lines beside it: what it took alone is its share.
+    # A take shares its wall time with the lines rendered at the same time: divide by their number.
     alone_s = sum(row.wall_s / max((row.metrics or {}).get("lines_at_once", 1), 1) for row in rows)
     if not rows or not characters or not alone_s:
         return None, None

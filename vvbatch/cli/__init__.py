@@ -20,7 +20,7 @@ COMMANDS = {
     "resume": ("control", "Let a paused batch or queue go on"),
     "cancel": ("control", "Cancel a batch or one of its lines"),
     "retry": ("control", "Queue failed and cancelled lines again"),
-    "ledger": ("ledger", "Ask what was rendered: batches, lines, takes, metrics, SQL"),
+    "ledger": ("ledger", "Query what was rendered: batches, lines, takes, metrics, SQL"),
     "delete": ("delete", "Delete batches with their files"),
     "prune": ("prune", "Delete old batches, by default one-off speech"),
     "verify": ("verify", "Hash every output file again and compare with the ledger"),

@@ -1,4 +1,4 @@
-"""ledger batches, lines, takes, metrics, query, export: asking what was rendered, how, how fast and how well."""
+"""ledger batches, lines, takes, metrics, query, export: what was rendered, how, how fast and how well."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdic
 
 @click.group()
 def ledger() -> None:
-    """Ask what was rendered: batches, lines, takes, metrics, SQL.
+    """Query what was rendered: batches, lines, takes, metrics, SQL.
 
     \b
     Example:  vvbatch ledger takes --batch last --sort rtf:desc
@@ -181,7 +181,7 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
     from vvbatch.ledger.sql import query as ask
 
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json both want stdout: choose one")
+        raise click.UsageError("--csv and --json both write to stdout: choose one")
     try:
         answer = ask(Home.from_environment().ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
     except QueryError as error:

@@ -150,9 +150,9 @@ class Ledger:
         return bool(changed)
 
     def settle(self, batch_id: str) -> str | None:
-        """End a batch that has no open line left. Returns its final state, or None when it goes on or had ended."""
+        """End a batch that has no open line left. Returns its final state; None when it is open or had ended."""
         still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
-        with self.engine.connect() as connection:  # asked after every line: a look must not wait for the write lock
+        with self.engine.connect() as connection:  # checked after every line: reading must not wait for the write lock
             if connection.execute(still_open).first():
                 return None
         with self.transaction() as connection:
@@ -305,9 +305,9 @@ class Ledger:
         """The line is done with this take. False, and the take superseded, when the claim has been lost.
 
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
-        was thought dead cannot put its file over that of its successor. `closing` are the line's other takes, `tried`
-        what the line's row tells of them. An `orphaned` take, whose worker is dead, may also serve a line that was put
-        back and not begun again; `discard` removes what it left when it may not.
+        was thought to have died cannot put its file over that of its successor. `closing` are the line's other takes,
+        `tried` what the line's row says about them. An `orphaned` take, whose worker has died, may also serve a line that was
+        queued again and not begun; otherwise `discard` removes its file.
         """
         mine = still_claimed(claim)
         if orphaned:
@@ -420,7 +420,7 @@ class Ledger:
         drop_take: str | None = None,
         **values: Any,
     ) -> bool:
-        """The line leaves the worker's hands, its takes ended as `closing` says. False when the claim has been lost.
+        """The line is released, its takes ended as `closing` says. False when the claim has been lost.
 
         `drop_take`: a take that was begun with the claim, and of which nothing was rendered.
         """

@@ -193,7 +193,7 @@ def newest_takes(connection: Connection, batch_ids: Sequence[str]) -> dict[str, 
 def pace(recent: Iterable[Any]) -> float | None:
     """Characters a second over the time in which any of these takes was in work; None when none came out good.
 
-    Time in which the batch was paused, or nobody worked, is not counted.
+    Time in which the batch was paused, or no worker ran, is not counted.
     """
     ended = [row for row in recent if row.ended_at]
     characters = sum(row.characters for row in ended if row.state in ("done", "superseded"))

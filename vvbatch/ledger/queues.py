@@ -50,7 +50,7 @@ def waits(query: Select[Any]) -> Select[Any]:
 
 
 def pause_queue(ledger: Ledger, name: str, reason: str, probe: str | None = None, need_bytes: int = 0) -> None:
-    """With a `probe` folder a worker ends the pause when that takes `need_bytes`; one by hand stays as it is."""
+    """With a `probe` folder a worker ends the pause when that accepts `need_bytes`; a manual pause is kept."""
     with ledger.transaction() as connection:
         old = connection.execute(select(queues.c.probe).where(queues.c.name == name)).first()
         if probe is not None and old is not None:
@@ -70,7 +70,7 @@ def resume_queue(ledger: Ledger, name: str) -> bool:
 
 
 def probe_of_pause(ledger: Ledger, name: str) -> tuple[str, int] | None:
-    """The folder that a paused queue waits for, and how many bytes it must take."""
+    """The folder that a paused queue waits for, and how many bytes it must accept."""
     query = select(queues.c.probe, queues.c.need_bytes).where(queues.c.name == name, queues.c.probe.is_not(None))
     with ledger.engine.connect() as connection:
         row = connection.execute(query).first()

@@ -65,7 +65,7 @@ class AddedBatch:
 
 @dataclass(frozen=True)
 class CachedTake:
-    """A finished take with the same key; whether its file still has its hash is for the caller to see."""
+    """A finished take with the same key; the caller checks that its file still has its hash."""
 
     take_id: str
     path: str
@@ -73,7 +73,7 @@ class CachedTake:
 
 
 class Fence(Protocol):
-    """Whose attempt at which line: what a late finisher is told by."""
+    """Whose attempt at which line: identifies a late finisher."""
 
     @property
     def line_id(self) -> str: ...
@@ -168,7 +168,7 @@ def still_claimed(claim: Fence) -> Any:
 
 
 def still_at_attempt(claim: Fence) -> Any:
-    """The condition that nobody has begun another take of the line."""
+    """The condition that no other take of the line has begun."""
     return and_(lines.c.id == claim.line_id, lines.c.attempt == claim.attempt)
 
 
