@@ -306,8 +306,8 @@ class Ledger:
 
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
         was thought to have died cannot put its file over that of its successor. `closing` are the line's other takes,
-        `tried` what the line's row says about them. An `orphaned` take, whose worker has died, may also serve a line that was
-        queued again and not begun; otherwise `discard` removes its file.
+        `tried` what the line's row says about them. An `orphaned` take, whose worker has died, may also serve a line
+        that was queued again and not begun; otherwise `discard` removes its file.
         """
         mine = still_claimed(claim)
         if orphaned:
