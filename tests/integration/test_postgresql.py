@@ -96,7 +96,8 @@ def test_all_that_is_read_from_sqlite_is_read_from_here(url):
     assert batch_totals(ledger, "book-1")["audio_s"] == 4.0
     assert failures(ledger, "book-1", 5)[0]["line"] == "l2"
     for table in TABLES:
-        assert export(ledger, table, "jsonl", io.StringIO()) > 0
+        of_regression = table in ("nights", "verdicts", "baselines")
+        assert (export(ledger, table, "jsonl", io.StringIO()) > 0) is not of_regression
     ledger.close()
 
 

@@ -27,8 +27,8 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
     for each in seen.queues:
         if each.waiting and each.served is False:
             facts.append(("waiting", unserved(each.profile, each.waiting)))
-    for each in seen.troubles:
-        facts.append(("trouble", f"{each.trouble}: {each.lines} lines of {each.model} are {each.state}"))
+    for met in seen.troubles:
+        facts.append(("trouble", f"{met.trouble}: {met.lines} lines of {met.model} are {met.state}"))
     if rates.takes:
         pace = f"{rate(rates.takes_per_min or 0)} takes/min, {rate(rates.speed or 0)} x real time"
         facts.append(("last 10 min", f"{rates.takes:,} takes, {pace}"))
