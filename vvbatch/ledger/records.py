@@ -177,7 +177,7 @@ def line_key(batch_id: str, number: int) -> str:
     return f"{batch_id}-{number:05d}"
 
 
-def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, Any]:
+def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, object]:
     return {
         **vars(line),
         "escalate": vars(line.escalate) if line.escalate else None,
@@ -191,7 +191,7 @@ def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, Any]:
     }
 
 
-def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, Any]:
+def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, object]:
     """A take that has just been begun."""
     return {
         "id": claim.take,
