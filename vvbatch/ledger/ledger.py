@@ -404,9 +404,9 @@ class Ledger:
         """
         other = claim.escalate
         assert other is not None
-        planned: dict[str, object] = {name: other[name] for name in ("model", "key", "control_hash", "takes")}
+        planned: dict[str, Any] = {name: other[name] for name in ("model", "key", "control_hash", "takes")}
         planned["request"] = {**claim.request, "seed": other["seed"], "params": other["params"]}
-        reset: dict[str, object] = {"rolls": 0, "crashes": 0, "suspicion": 0, "troubles": None}
+        reset: dict[str, Any] = {"rolls": 0, "crashes": 0, "suspicion": 0, "troubles": None}
         return self.release(
             claim, "queued", error, closing, trouble="qc", escalate=None, tried=list(tried), **planned, **reset
         )
