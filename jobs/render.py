@@ -22,8 +22,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.held_takes import LedgerAway, Note, Pending
 from vvbatch.engine.contract import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
-from vvbatch.ledger.escalation import escalate
-from vvbatch.ledger.pauses import pause_queue
+from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.records import FirstTake
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 from vvbatch.profiles import Profile, QcLimits, Retries
@@ -224,7 +223,7 @@ def all_failed(claim: Claim, context: Context, candidates: Candidates, retries: 
     with candidates.others(claim) as others:
         if trouble == Trouble.QC and claim.escalate:
             why = f"{why}; escalated from {claim.model} to {claim.escalate.model}"
-            how = LineState.QUEUED if escalate(ledger, claim, why, others.ended, tried) else "lost"
+            how = LineState.QUEUED if ledger.escalate(claim, why, others.ended, tried) else "lost"
         else:
             earlier = dict.fromkeys(take.model for take in claim.tried if take.model != claim.model)
             why = "; ".join([why, *(f"takes of {model} failed before" for model in earlier)])

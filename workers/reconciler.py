@@ -16,11 +16,18 @@ from vvbatch.batch.finish import end_if_complete, try_to_write_manifest
 from vvbatch.batch.held_takes import Pending
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.pauses import probe_of_pause, resume_queue
-from vvbatch.ledger.recovery import abandon, disown, leftovers, needs_manifest, rendering_by, unsettled
+from vvbatch.ledger.queues import Waiting, probe_of_pause, resume_queue, waiting_count, waiting_lines
+from vvbatch.ledger.recovery import (
+    abandon,
+    disown,
+    leftovers,
+    needs_manifest,
+    rendering_by,
+    running,
+    unsettled,
+    worker_lives,
+)
 from vvbatch.ledger.states import Trouble
-from vvbatch.ledger.waiting import Waiting, waiting_count, waiting_lines
-from vvbatch.ledger.workers import running, worker_lives
 from vvbatch.transport import queue as transport
 from workers.lost_record import lost_record
 

@@ -33,10 +33,9 @@ from vvbatch.batch.held_takes import Pending
 from vvbatch.engine.contract import Chunk, Engine, Event, Failed, Finished
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.pauses import queue_is_paused
+from vvbatch.ledger.queues import queue_is_paused, waiting_lines
 from vvbatch.ledger.recovery import is_suspect, no_longer_wanted
 from vvbatch.ledger.states import LineState, Trouble
-from vvbatch.ledger.waiting import waiting_lines
 from vvbatch.listening.listener import Listener
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile

@@ -51,7 +51,7 @@ def serve(
     from vvbatch.home import Home, HomeError
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.journal import ledger_of
-    from vvbatch.ledger.workers import worker_started, worker_stopped
+    from vvbatch.ledger.recovery import worker_started, worker_stopped
     from vvbatch.listening import EarsUnavailable
     from vvbatch.listening.listener import Listener
     from vvbatch.transport import server

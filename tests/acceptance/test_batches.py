@@ -14,9 +14,9 @@ from typing import Any
 import soundfile
 
 from tests.conftest import Shell, wait_until
+from tests.support.documents import batch_view
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import batch_view
 from vvbatch.transport import server
 
 SENTENCE = "This is line number {} of the batch."

@@ -16,9 +16,9 @@ import pytest
 import redis
 
 from tests.conftest import READY_PROFILE, Shell, wait_until
+from tests.support.documents import batch_view
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import batch_view
 from vvbatch.transport import server
 from vvbatch.transport.server import signal_server
 

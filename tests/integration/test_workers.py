@@ -17,7 +17,7 @@ from tests.support.ready import ReadyEngine
 from vvbatch import profiles
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.waiting import waiting_lines
+from vvbatch.ledger.queues import waiting_lines
 from vvbatch.listening.listener import Verdict
 from vvbatch.profiles import QcLimits
 from vvbatch.transport import queue, server

@@ -14,7 +14,7 @@ from vvbatch import audio, store
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
-from vvbatch.ledger.workers import worker_started
+from vvbatch.ledger.recovery import worker_started
 from vvbatch.regress import night, nights
 from vvbatch.regress.suite import Settings, Suite
 from vvbatch.script import Script

@@ -1,55 +1,83 @@
-"""What a plan will cost: lines to render, lines already there, audio and wall time from the ledger's own history."""
+"""What a plan will cost: lines to render, cached lines, audio and wall time from the ledger's own history."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import func, select
 
 from vvbatch import profiles
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.cached import cached_takes
+from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.schema import takes
 
 SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
 
 
-def estimate(plan: Plan, ledger: Ledger) -> dict[str, Any]:
+class ModelEstimate(Struct):
+    """A profile's part; `speed` is x real time. None where the ledger has no history."""
+
+    model: str
+    profile: str
+    title: str
+    lines: int
+    audio_s: float
+    speed: float | None
+    wall_s: float | None
+
+
+class Estimate(Struct):
+    script: str
+    title: str
+    lines: int
+    cached: int
+    to_render: int
+    chapters: int
+    characters: int
+    voices: Mapping[str, int]  # lines by voice
+    not_golden: Sequence[str]
+    models: Sequence[ModelEstimate]
+    may_escalate: Mapping[str, int]  # lines by profile
+
+
+def estimate(plan: Plan, ledger: Ledger) -> Estimate:
     """A plan's lines, cached lines, warnings, expected audio and wall seconds (None where nothing is known)."""
     cached = {key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)}
     fresh = [line for line in plan.lines if line.key not in cached]
-    models: list[dict[str, Any]] = []
+    models: list[ModelEstimate] = []
     for model, characters in Counter(dict.fromkeys(plan.models, 0)).items():
         wanted = [line for line in fresh if line.model == model]
         characters = sum(len(line.text) * line.takes for line in wanted)
         pace, speed = history(ledger, model)
         audio_s = characters * (pace or SECONDS_PER_CHARACTER)
         models.append(
-            {
-                "model": model,
-                "title": profiles.load(model).title,
-                "lines": len(wanted),
-                "audio_s": round(audio_s, 1),
-                "speed": speed,
-                "wall_s": round(audio_s / speed, 1) if speed else None,
-            }
+            ModelEstimate(
+                model=model,
+                profile=model,
+                title=profiles.load(model).title,
+                lines=len(wanted),
+                audio_s=round(audio_s, 1),
+                speed=speed,
+                wall_s=round(audio_s / speed, 1) if speed else None,
+            )
         )
-    return {
-        "script": plan.script,
-        "title": plan.title,
-        "lines": len(plan.lines),
-        "cached": len(plan.lines) - len(fresh),
-        "to_render": len(fresh),
-        "chapters": max((line.chapter for line in plan.lines), default=0),
-        "characters": sum(len(line.text) for line in plan.lines),
-        "voices": dict(Counter(voice.name for line in plan.lines for voice in line.request.voices)),
-        "not_golden": [line.line for line in plan.lines if not line.request.params.golden],
-        "models": models,
-        "may_escalate": dict(Counter(line.escalate.model for line in fresh if line.escalate)),
-    }
+    return Estimate(
+        script=plan.script,
+        title=plan.title,
+        lines=len(plan.lines),
+        cached=len(plan.lines) - len(fresh),
+        to_render=len(fresh),
+        chapters=max((line.chapter for line in plan.lines), default=0),
+        characters=sum(len(line.text) for line in plan.lines),
+        voices=dict(Counter(voice.name for line in plan.lines for voice in line.request.voices)),
+        not_golden=[line.line for line in plan.lines if not line.request.params.golden],
+        models=models,
+        may_escalate=dict(Counter(line.escalate.model for line in fresh if line.escalate)),
+    )
 
 
 def there(path: str) -> bool:
@@ -71,7 +99,7 @@ def history(ledger: Ledger, model: str) -> tuple[float | None, float | None]:
         rows = connection.execute(recent).all()
     audio_s = sum(row.duration_s for row in rows)
     characters = sum(row.characters for row in rows)
-    # A take shares its wall time with the lines beside it: what it took alone is its share.
+    # A take shares its wall time with the lines rendered at the same time: divide by their number.
     alone_s = sum(row.wall_s / max((row.metrics or {}).get("lines_at_once", 1), 1) for row in rows)
     if not rows or not characters or not alone_s:
         return None, None

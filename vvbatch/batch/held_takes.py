@@ -1,6 +1,6 @@
-"""Finished takes that the ledger has not recorded yet: noted before the file gets its name, forgotten after the row.
+"""Finished takes that the ledger has not recorded yet: noted before the file is renamed, deleted after the row.
 
-Whoever comes after a crash or an outage finds here what needs not be rendered again.
+After a crash or an outage they are recorded from here instead of being rendered again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.database import to_json
 from vvbatch.ledger.records import TriedTake
-from vvbatch.ledger.recovery import place_of, supersede_others
+from vvbatch.ledger.recovery import file_location, supersede_others
 
 log = logging.getLogger("vvbatch.batch.held_takes")
 
@@ -42,7 +42,7 @@ class Note:
 
 
 class LedgerAway(Exception):
-    """The ledger does not take a result now: it is held, with its file."""
+    """The ledger does not accept a result now: note and file are held."""
 
 
 class FileGone(Exception):
@@ -105,7 +105,7 @@ class Pending:
         return self.folder / f"{note.take_id}.json"
 
     def notes(self) -> Iterator[Note]:
-        """Everybody's; what cannot be read was cut short by a power cut, and is removed."""
+        """Those of all workers; one that cannot be read was truncated by a power cut, and is removed."""
         for file in sorted(self.folder.glob("*.json")):
             try:
                 data: dict[str, Any] = msgspec.json.decode(file.read_bytes())
@@ -124,9 +124,9 @@ class Pending:
         return {store.temp_of(Path(note.outcome.path), note.take_id) for note in notes if note.outcome.path}
 
     def replay(self, ledger: Ledger, notes: Iterable[Note], *, orphaned: bool) -> list[Note]:
-        """Bring notes into the ledger, their files into place. Returns those that were kept.
+        """Bring notes into the ledger, their files to their final paths. Returns those that were kept.
 
-        Raises the database's error when the ledger does not take them. `orphaned`: their worker is dead.
+        Raises the database's error when the ledger does not accept them. `orphaned`: their worker has died.
         """
         kept = []
         for note in list(notes):
@@ -142,16 +142,16 @@ class Pending:
         return kept
 
     def replay_dead(self, ledger: Ledger, is_dead: Container[str]) -> list[Note]:
-        """What dead workers left."""
+        """Notes of workers that have died."""
         return self.replay(ledger, [note for note in self.notes() if note.worker in is_dead], orphaned=True)
 
 
 def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
     """Record one finished take if its line still wants it and its file is there, whole. Raises the database's error."""
-    place = place_of(ledger, note.line_id)
-    if place is None:
+    location = file_location(ledger, note.line_id)
+    if location is None:
         return False
-    path = store.line_path(Path(place.out), place.batch_id, place.chapter, place.number, place.line)
+    path = store.line_path(Path(location.out), location.batch_id, location.chapter, location.number, location.line)
     temp = store.temp_of(path, note.take_id)
 
     def publish() -> None:
@@ -177,7 +177,7 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
     if kept:
         supersede_others(ledger, note.line_id, note.worker)
         log.warning("%s: take %s is recorded now", note.line_id, note.take_id)
-        end_if_complete(ledger, place.batch_id)
+        end_if_complete(ledger, location.batch_id)
     return kept
 
 

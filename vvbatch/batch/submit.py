@@ -1,4 +1,4 @@
-"""From a plan to a batch: ask for space, link equal takes, write the ledger, fill the queue, in that order."""
+"""From a plan to a batch: check for space, write the ledger, link equal takes, fill the queue, in that order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -14,9 +13,10 @@ import redis
 from vvbatch import fault_points, store
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.plan import Plan
-from vvbatch.ledger import CachedTake, Ledger, NewBatch, cached
-from vvbatch.ledger.records import chunks, line_key
-from vvbatch.ledger.waiting import waiting_lines
+from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.queries import cached_takes
+from vvbatch.ledger.queues import waiting_lines
+from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
 from vvbatch.transport import queue
 
 SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
@@ -24,36 +24,43 @@ BYTES_PER_SECOND = 48_000
 SERVED_AT_ONCE = 100  # cached lines; their files get their names while the ledger is locked
 
 
-@dataclass(frozen=True)
-class Submitted:
-    batch_id: str
-    created: bool  # False: the same work was still open, and goes on
-
-
 def submit(
-    plan: Plan, ledger: Ledger, connection: redis.Redis, out: Path, priority: str = "normal", *, at_front: bool = False
-) -> Submitted:
+    plan: Plan,
+    ledger: Ledger,
+    connection: redis.Redis,
+    out: Path,
+    priority: str | None = None,
+    *,
+    kind: BatchKind = BatchKind.SCRIPT,
+    at_front: bool = False,
+) -> AddedBatch:
     """Record a plan as a batch and queue what is not cached.
 
-    The same work that is still open is taken up again instead: what is done of it stays done. Raises StoreError when
-    the output folder cannot take the files, and redis.ConnectionError before anything is recorded.
+    A batch with the same work that is still open is resumed instead: what is done of it stays done, its priority and
+    pauses become those of this submit. `priority` None is normal, or leaves an open batch's. Raises StoreError when the
+    output folder cannot take the files, and redis.ConnectionError before anything is recorded.
     """
     connection.ping()
     out = Path(out).absolute()
     room = int(sum(len(line.text) for line in plan.lines) * SECONDS_PER_CHARACTER * BYTES_PER_SECOND)
     store.check_writable(out, room)
     batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
-    batch = NewBatch(batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out))
-    found_id, created = ledger.add_batch(batch, plan.lines)
-    if created:
+    batch = NewBatch(
+        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out), kind
+    )
+    added = ledger.add_batch(batch, plan.lines)
+    if added.created:
         fault_points.point("submit.recorded")
         serve_cached(plan, ledger, out, batch_id)
         queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:
-        ledger.set_batch_state(found_id, "open", only_from=("paused",))
-        restore(ledger, connection, found_id)
-    return Submitted(found_id, created)
+        ledger.set_batch_state(added.id, "open", only_from=("paused",))
+        restore(ledger, connection, added.id)
+        if added.old_priority:
+            moved = [(line_id, model) for line_id, model, _ in waiting_lines(ledger, batch_id=added.id)]
+            queue.withdraw(connection, moved, added.old_priority)
+    return added
 
 
 def restore(ledger: Ledger, connection: redis.Redis, batch_id: str) -> int:
@@ -68,7 +75,7 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
 
     The batch is recorded already, so that files of a submit that dies here belong to lines that wait, and are replaced.
     """
-    takes = cached.cached_takes(ledger, plan.lines)
+    takes = cached_takes(ledger, plan.lines)
     known = [line for line in plan.lines if line.key in takes]
     for chunk in chunks(known, SERVED_AT_ONCE):
         with contextlib.ExitStack() as staged_files:
@@ -79,7 +86,7 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
                 with contextlib.suppress(OSError, store.StoreError):
                     staged = staged_files.enter_context(store.stage_copy(Path(take.path), path, take.sha256))
                     served.append((line_key(batch_id, line.number), take, staged))
-            cached.serve_cached(ledger, served)
+            ledger.serve_cached(batch_id, served)
 
 
 def slug(title: str, longest: int = 40) -> str:

@@ -1,4 +1,4 @@
-"""Every finished line's file against the hash that the ledger has of it, and what lies beside them."""
+"""Every finished line's file against the hash that the ledger has of it, and files in the folders that it lacks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
 from vvbatch import store
@@ -28,6 +29,29 @@ class Expected(NamedTuple):
     take: str | None = None  # whose kept audio it is, when it is not the line's file
 
 
+class FileProblem(Struct):
+    """`problem` is `missing`, `changed`, `unreadable: …`, or `unknown`: a file in the folder that the ledger lacks."""
+
+    batch: str
+    line: str | None
+    take: str | None  # of kept audio that was not chosen
+    path: str
+    problem: str
+
+
+class Verified(Struct):
+    checked: int
+    ok: int
+    problems: list[FileProblem]
+    repaired: Sequence[RepairedLine] | UnsetType = UNSET
+
+
+class RepairedLine(Struct):
+    batch: str
+    line: str | None
+    done: str
+
+
 class Folder(NamedTuple):
     batch: str
     path: Path
@@ -36,34 +60,25 @@ class Folder(NamedTuple):
 
 def verify(
     ledger: Ledger, batch: str | None = None, seen: Callable[[int, int], None] = lambda done, total: None
-) -> dict[str, Any]:
-    """Hash the files of one batch, or of all; `seen(done, total)` is called as it goes on. Raises UnknownBatch.
-
-    Returns `checked`, `ok` and `problems`: dicts of batch, line, take (when it is the kept audio of a take that was not
-    chosen), path and problem (`missing`, `changed`, `unreadable: …`, or `unknown` for a file in a batch's folder that
-    no line and no take has).
-    """
+) -> Verified:
+    """Hash the files of one batch, or of all; `seen(done, total)` is called for progress. Raises UnknownBatch."""
     batch_id = find_batch(ledger, batch) if batch else None
     expected = [*expected_files(ledger, batch_id), *kept_audio(ledger, batch_id)]
     folders = batch_folders(ledger, batch_id)
-    problems: list[dict[str, str | None]] = []
+    problems: list[FileProblem] = []
     done = 0
     with ThreadPoolExecutor(HASHERS) as hashers:
         for chunk in chunks(expected, 64):
             for file, problem in zip(chunk, hashers.map(examine, chunk), strict=True):
                 if problem:
-                    of = {"batch": file.batch, "line": file.line, "take": file.take}
-                    problems.append({**of, "path": file.path, "problem": problem})
+                    problems.append(FileProblem(file.batch, file.line, file.take, file.path, problem))
             done += len(chunk)
             seen(done, len(expected))
     bad = len(problems)
     known = {file.path for file in expected}
     for folder in folders:
-        problems += [
-            {"batch": folder.batch, "line": None, "take": None, "path": str(path), "problem": "unknown"}
-            for path in strays(folder, known)
-        ]
-    return {"checked": len(expected), "ok": len(expected) - bad, "problems": problems}
+        problems += [FileProblem(folder.batch, None, None, str(path), "unknown") for path in strays(folder, known)]
+    return Verified(len(expected), len(expected) - bad, problems)
 
 
 def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:

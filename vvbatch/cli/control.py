@@ -69,7 +69,7 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
     Example:  vvbatch pause lighthouse-1a2b3c4d
               vvbatch pause --queue 1.5b
     """
-    from vvbatch.ledger.pauses import pause_queue
+    from vvbatch.ledger.queues import pause_queue
 
     with opened() as (_, ledger):
         if model:
@@ -93,7 +93,7 @@ def resume(batch: str | None, model: str | None, as_json: bool) -> None:
     \b
     Example:  vvbatch resume lighthouse-1a2b3c4d
     """
-    from vvbatch.ledger.pauses import resume_queue
+    from vvbatch.ledger.queues import resume_queue
 
     with opened() as (home, ledger):
         if model:

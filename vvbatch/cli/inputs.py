@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,11 @@ from vvbatch.batch.plan import Overrides, Plan, make_plan
 from vvbatch.cli.common import BadInput
 from vvbatch.home import Home
 from vvbatch.profiles import MOST_TAKES
+
+if TYPE_CHECKING:
+    from vvbatch.ledger import Ledger
+    from vvbatch.ledger.records import AddedBatch
+    from vvbatch.ledger.views import SubmittedView
 
 scripts_argument = click.argument(
     "scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…"
@@ -23,7 +28,9 @@ out_option = click.option(
     help="Folder for the audio [default: out in the home folder].",
 )
 priority_option = click.option(
-    "--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True
+    "--priority",
+    type=click.Choice(["high", "normal", "low"]),
+    help="[default: normal; a batch that is still open keeps its own]",
 )
 
 
@@ -88,3 +95,28 @@ def plan_scripts(paths: tuple[Path, ...], wishes: Overrides, home: Home) -> list
     if errors:
         raise BadInput("\n".join(errors))
     return plans
+
+
+def submitted_views(ledger: Ledger, added: list[AddedBatch]) -> list[SubmittedView]:
+    """What `submit` and `run` print of each batch, with what changed of one that was open already."""
+    from msgspec.structs import asdict
+
+    from vvbatch.ledger.queries import batch_view
+    from vvbatch.ledger.views import Changes, SubmittedView
+
+    views = []
+    for each in added:
+        priority = [each.old_priority, each.priority] if each.old_priority else None
+        changes = Changes(priority, each.pauses_changed)
+        views.append(SubmittedView(**asdict(batch_view(ledger, each.id)), created=each.created, changes=changes))
+    return views
+
+
+def print_changes(views: list[SubmittedView]) -> None:
+    for view in views:
+        if not view.created:
+            click.echo(f"{view.batch} is still open and is resumed", err=True)
+        if view.changes.priority:
+            click.echo("  priority: {} → {}".format(*view.changes.priority), err=True)
+        if view.changes.pauses:
+            click.echo(f"  pause_after_s of {view.changes.pauses:,} lines is changed", err=True)

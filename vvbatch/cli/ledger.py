@@ -1,4 +1,4 @@
-"""ledger batches, lines, takes, metrics, query, export: asking what was rendered, how, how fast and how well."""
+"""ledger batches, lines, takes, metrics, query, export: what was rendered, how, how fast and how well."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,15 +15,18 @@ from vvbatch.cli.batch_ids import complete_batch
 from vvbatch.cli.common import BadInput, faults, json_option, print_json
 from vvbatch.cli.inputs import complete_model
 
+Row = TypeVar("Row")
+
 BATCH_STATES = ("open", "paused", "done", "failed", "cancelled")
 LINE_STATES = ("queued", "rendering", "done", "cached", "failed", "cancelled")
 TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
+KINDS = ("script", "speech", "night")
 TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdicts", "baselines")
 
 
 @click.group()
 def ledger() -> None:
-    """Ask what was rendered: batches, lines, takes, metrics, SQL.
+    """Query what was rendered: batches, lines, takes, metrics, SQL.
 
     \b
     Example:  vvbatch ledger takes --batch last --sort rtf:desc
@@ -37,6 +40,7 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
         "batch": click.option("--batch", metavar="BATCH", shell_complete=complete_batch, help="Of this batch only."),
         "state": click.option("--state", type=click.Choice(states), help="In this state only."),
         "model": click.option("--model", metavar="PROFILE", shell_complete=complete_model, help="Of this model only."),
+        "kind": click.option("--kind", type=click.Choice(KINDS), help="Of this kind only."),
         "voice": click.option("--voice", metavar="NAME", help="Spoken with this voice only."),
         "since": click.option(
             "--since", metavar="WHEN", help="Made since a date, a time (UTC) or an age: 90m, 12h, 2d."
@@ -70,11 +74,11 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
 
 
 def show(
-    rows: list[dict[str, Any]],
+    rows: list[Row],
     limit: int,
     as_json: bool,
     columns: Sequence[str],
-    cells: Callable[[dict[str, Any]], Any],
+    cells: Callable[[Row], Any],
 ) -> None:
     """A list as JSON or as a table, and on stderr whether there is more of it."""
     from vvbatch import report
@@ -96,7 +100,7 @@ def one_more(wanted: Any) -> Any:
 
 
 @ledger.command()
-@filters("state", "model", "since", "sort", "limit", states=BATCH_STATES)
+@filters("state", "model", "kind", "since", "sort", "limit", states=BATCH_STATES)
 def batches(ledger: Any, wanted: Any, as_json: bool) -> None:
     """List batches, newest first.
 
@@ -177,7 +181,7 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
     from vvbatch.ledger.sql import query as ask
 
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json both want stdout: choose one")
+        raise click.UsageError("--csv and --json both write to stdout: choose one")
     try:
         answer = ask(Home.from_environment().ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
     except QueryError as error:

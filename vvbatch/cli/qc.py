@@ -87,22 +87,20 @@ def open_ears(listen: bool | None) -> tuple[Ears | None, dict[str, str]]:
 
 def show(reports: list[dict[str, Any]]) -> None:
     """One row a check on a terminal and in a pipe; what failed stands out."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from vvbatch.report.tables import print_table, printable
 
-    console = Console()
     for report in reports:
-        console.print(Text(f"{report['file']}: {'good' if report['ok'] else report.get('error') or 'failed'}"))
-        table = Table("check", "value", "limit", "", box=None)
-        for check in report["checks"]:
-            verdict = "" if check["ok"] else "[red]failed[/red]"
-            table.add_row(check["name"], f"{check['value']:.6g}", f"{check['limit']:.6g}", verdict)
-        console.print(table)
+        click.echo(printable(f"{report['file']}: {'good' if report['ok'] else report.get('error') or 'failed'}"))
+        rows = [
+            [check["name"], f"{check['value']:.6g}", f"{check['limit']:.6g}", "" if check["ok"] else "failed"]
+            for check in report["checks"]
+        ]
+        if rows:
+            print_table(["check", ">value", ">limit", ""], rows)
         for name, words in found_in(report):
-            console.print(Text(f"{name}: {words}"))
+            click.echo(printable(f"{name}: {words}"))
         for name, why in report["not_checked"].items():
-            console.print(Text(f"not checked: {name} ({why})"))
+            click.echo(printable(f"not checked: {name} ({why})"))
 
 
 def found_in(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
-from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
+from vvbatch.cli.inputs import (
+    out_option,
+    plan_scripts,
+    print_changes,
+    priority_option,
+    scripts_argument,
+    submitted_views,
+    wishes_options,
+)
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import Overrides
@@ -20,10 +28,10 @@ if TYPE_CHECKING:
 @priority_option
 @json_option
 @faults
-def run(scripts: tuple[Path, ...], wishes: Overrides, out: Path | None, priority: str, as_json: bool) -> None:
+def run(scripts: tuple[Path, ...], wishes: Overrides, out: Path | None, priority: str | None, as_json: bool) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
-    Ctrl-C finishes the lines in flight and stops; the same command again goes on where it was.
+    Ctrl-C finishes the lines in flight and stops; run the same command again to continue.
 
     \b
     Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
@@ -32,7 +40,6 @@ def run(scripts: tuple[Path, ...], wishes: Overrides, out: Path | None, priority
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
     from vvbatch.ledger.journal import ledger_of
-    from vvbatch.ledger.queries import batch_view
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.transport import server
 
@@ -42,20 +49,22 @@ def run(scripts: tuple[Path, ...], wishes: Overrides, out: Path | None, priority
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = ledger_of(home)
-        ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
+        added = [submit(plan, ledger, connection, out or home.out, priority) for plan in plans]
+        ids = [each.id for each in added]
         try:
             with report.progress(ledger, ids, quiet=as_json) as show, workers_for(own_server, connection) as own:
                 wait_for(ledger, ids, own, show)
         except KeyboardInterrupt:
             interrupted = True
-    views = [batch_view(ledger, batch_id) for batch_id in ids]
+    views = submitted_views(ledger, added)
     if as_json:
         print_json(views[0] if len(views) == 1 else views)
     else:
+        print_changes(views)
         for view in views:
-            report.print_summary(ledger, view["batch"])
+            report.print_summary(ledger, view.batch)
     if interrupted:
-        click.echo("interrupted: what is done is kept; the same command again goes on", err=True)
+        click.echo("interrupted: finished lines are kept; run the same command again to continue", err=True)
         sys.exit(INTERRUPTED)
-    if any(view["counts"]["done"] + view["counts"]["cached"] < view["counts"]["total"] for view in views):
+    if any(view.counts["done"] + view.counts["cached"] < view.counts["total"] for view in views):
         sys.exit(FAILED)

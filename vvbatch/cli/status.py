@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,17 +12,23 @@ from vvbatch.cli.common import INTERRUPTED, faults, json_option, print_json
 if TYPE_CHECKING:
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
+    from vvbatch.ledger.views import Overview, ServerView
+
+KINDS = ("script", "speech", "night")
 
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
 @click.option("--watch", is_flag=True, help="Follow the batch, or all open ones, until they end.")
+@click.option("--kind", type=click.Choice(KINDS), help="Batches of this kind [default: script].")
+@click.option("--all", "of_all", is_flag=True, help="Batches of every kind.")
 @json_option
 @faults
-def status(batch: str | None, watch: bool, as_json: bool) -> None:
+def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_json: bool) -> None:
     """Show the queue, the workers and the batches, or one batch: its whole id, a unique beginning of it, or `last`.
 
-    Asks the ledger, so it works while the queue's server is down, and says so.
+    `last` and the list mean scripts; --kind speech means lines spoken by `vvbatch synth`, --kind night those of
+    regression suites. Reads the ledger, so it also works while Redis is down, and says so.
 
     \b
     Example:  vvbatch status
@@ -30,41 +37,44 @@ def status(batch: str | None, watch: bool, as_json: bool) -> None:
     """
     from vvbatch.cli.control import opened
 
+    if kind and of_all:
+        raise click.UsageError("--all and --kind exclude each other: choose one")
+    kinds = KINDS if of_all else (kind or "script",)
     with opened() as (home, ledger):
         if watch:
-            follow(ledger, batch)
+            follow(ledger, batch, kinds)
         if batch is not None:
-            show_batch(home, ledger, batch, as_json)
+            show_batch(home, ledger, batch, kinds, as_json)
         else:
-            show_all(home, ledger, as_json)
+            show_all(home, ledger, kinds, as_json)
 
 
-def follow(ledger: Ledger, batch: str | None) -> None:
+def follow(ledger: Ledger, batch: str | None, kinds: Sequence[str]) -> None:
     from vvbatch import report
 
     try:
-        report.watch(ledger, batch)
+        report.watch(ledger, batch, kinds=kinds)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
 
-def show_batch(home: Home, ledger: Ledger, batch: str, as_json: bool) -> None:
+def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_json: bool) -> None:
     from vvbatch.ledger.queries import batch_view
 
-    view = batch_view(ledger, batch)
-    view["unserved"] = unserved(home, ledger, view["batch"])
+    view = batch_view(ledger, batch, kinds)
+    view.unserved = unserved(home, ledger, view.batch)
     if as_json:
         print_json(view)
         return
     from vvbatch import report
 
-    report.print_summary(ledger, view["batch"])
+    report.print_summary(ledger, view.batch)
     report.print_lines(view)
 
 
 def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
     """How many of a batch's lines wait for models that no worker serves; nothing when the server does not say."""
-    from vvbatch.ledger.waiting import waiting_by_model
+    from vvbatch.ledger.queues import waiting_by_model
 
     waiting = waiting_by_model(ledger, [batch_id])
     if not waiting:
@@ -81,15 +91,19 @@ def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
         return {}
 
 
-def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
+def show_all(home: Home, ledger: Ledger, kinds: Sequence[str], as_json: bool) -> None:
+    from msgspec.structs import asdict
+
     from vvbatch.ledger.overview import overview
+    from vvbatch.ledger.views import StatusView
     from vvbatch.processes.supervisor import supervisor_state
     from vvbatch.regress import schedule
 
-    seen = overview(ledger)
-    seen["redis"] = ask_server(home, seen)
-    seen["supervisor"] = supervisor_state(home)
-    seen["nights"] = schedule.overview(ledger)
+    found = overview(ledger, kinds)
+    server = ask_server(home, found)
+    seen = StatusView(
+        **asdict(found), redis=server, supervisor=supervisor_state(home), nights=schedule.overview(ledger)
+    )
     if as_json:
         print_json(seen)
         return
@@ -98,33 +112,34 @@ def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
     report.print_overview(seen)
 
 
-def ask_server(home: Home, seen: dict[str, Any]) -> dict[str, Any]:
-    """Whether the queue's server answers, and how many jobs wait there; tells the workers in `seen` that live."""
+def ask_server(home: Home, seen: Overview) -> ServerView:
+    """Whether Redis answers, and how many jobs wait there; sets which workers in `seen` are alive."""
     import redis
 
+    from vvbatch.ledger.views import ServerView
     from vvbatch.transport import queue
     from vvbatch.transport.connection import ServerUnreachable, connect, server_url, without_password
 
-    models = {each["model"] for each in (*seen["queues"], *seen["workers"])}
+    models = {each.profile for each in seen.queues} | {each.profile for each in seen.workers}
     address = None
     try:
         address = without_password(server_url(home))
         connection = connect(home)
-        living = queue.alive(connection, [worker["worker"] for worker in seen["workers"]])
+        living = queue.alive(connection, [worker.worker for worker in seen.workers])
         waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
         served = {model for model in models if queue.has_worker(connection, model)}
     except (ServerUnreachable, redis.exceptions.RedisError) as error:
-        for worker in seen["workers"]:
-            worker["alive"] = None
-        for each in seen["queues"]:
-            each["served"] = None
-        return {"reachable": False, "address": address, "error": str(error), "waiting": {}, "lost": {}}
-    for worker in seen["workers"]:
-        worker["alive"] = worker["worker"] in living
-    for each in seen["queues"]:
-        each["served"] = each["model"] in served
-    open_lines = {each["model"]: each["waiting"] for each in seen["queues"]}
+        for worker in seen.workers:
+            worker.alive = None
+        for each in seen.queues:
+            each.served = None
+        return ServerView(False, address, str(error))
+    for worker in seen.workers:
+        worker.alive = worker.worker in living
+    for each in seen.queues:
+        each.served = each.model in served
+    open_lines = {each.model: each.waiting for each in seen.queues}
     lost = {
         model: open_lines[model] - waiting[model] for model in sorted(open_lines) if open_lines[model] > waiting[model]
     }
-    return {"reachable": True, "address": address, "error": None, "waiting": waiting, "lost": lost}
+    return ServerView(True, address, None, waiting, lost)

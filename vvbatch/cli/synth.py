@@ -35,12 +35,14 @@ def synth(
     Example:  vvbatch synth "The lamp went out." --voice alice --out lamp.wav
               vvbatch synth "The lamp went out." --stream | aplay
     """
-    from vvbatch import store
+    from vvbatch import settings, store
+    from vvbatch.batch.delete import prune_speech
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
     from vvbatch.home import Home
     from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
+    from vvbatch.ledger.records import BatchKind
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.script.one import one_line
     from vvbatch.transport import server
@@ -49,6 +51,7 @@ def synth(
     if stream and as_json:
         raise click.UsageError("--stream and --json both want stdout: choose one")
     home = Home.from_environment()
+    keep_days = settings.load(home).keep_speech_days
     plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(home), wishes)
     if stream:
         plan = plan.streamed()
@@ -57,7 +60,7 @@ def synth(
     with sigterm_as_interrupt(), server.own_server(home) as own_server:
         connection = server.connect(home)
         ledger = ledger_of(home)
-        batch_id = submit(plan, ledger, connection, home.out, "high", at_front=True).batch_id
+        batch_id = submit(plan, ledger, connection, home.out, "high", kind=BatchKind.SPEECH, at_front=True).id
         try:
             with workers_for(own_server, connection) as own:
                 if stream:
@@ -66,17 +69,18 @@ def synth(
         except KeyboardInterrupt:
             ledger.cancel(batch_id)
             sys.exit(INTERRUPTED)
+    prune_speech(ledger, keep_days)
     view = batch_view(ledger, batch_id)
-    line = view["lines"][0]
-    if out is not None and line["path"]:
-        store.write_atomically(out.absolute(), Path(line["path"]).read_bytes())
+    line = view.lines[0]
+    if out is not None and line.path:
+        store.write_atomically(out.absolute(), Path(line.path).read_bytes())
     if as_json:
-        print_json({**view, "lines": [line]})
-    elif line["path"]:
-        click.echo(str(out or line["path"]), err=stream)
+        print_json(view)
+    elif line.path:
+        click.echo(str(out or line.path), err=stream)
     else:
-        click.echo(f"failed: {line['error']}", err=True)
-    if not line["path"]:
+        click.echo(f"failed: {line.error}", err=True)
+    if not line.path:
         sys.exit(FAILED)
 
 

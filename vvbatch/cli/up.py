@@ -63,7 +63,7 @@ def tell_of_unserved(home: Home, names: Collection[str]) -> None:
     import redis
 
     from vvbatch.ledger import Ledger
-    from vvbatch.ledger.waiting import waiting_by_model
+    from vvbatch.ledger.queues import waiting_by_model
     from vvbatch.report.overview import unserved
     from vvbatch.transport import queue, server
 

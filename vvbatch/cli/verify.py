@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +9,7 @@ from vvbatch.cli.batch_ids import complete_batch
 from vvbatch.cli.common import FAILED, faults, json_option, print_json
 
 if TYPE_CHECKING:
+    from vvbatch.batch.verify_files import RepairedLine, Verified
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
 
@@ -39,42 +40,44 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
         found = verify_files(ledger, batch, seen)
         if repair:
             repaired += render_again(home, ledger, found)
-            found["repaired"] = repaired
+            found.repaired = repaired
     if as_json:
         print_json(found)
     else:
-        problems = [[each["problem"], each["batch"], each["line"], each["path"]] for each in found["problems"]]
+        problems = [[each.problem, each.batch, each.line, each.path] for each in found.problems]
         if problems:
             report.print_table(["problem", "batch", "line", "path"], problems)
         for each in repaired:
-            click.echo(f"{each['line']} of {each['batch']}: {each['done']}")
-        click.echo(f"{found['ok']:,} of {found['checked']:,} files are as the ledger has them")
-    if found["problems"]:
+            click.echo(f"{each.line} of {each.batch}: {each.done}")
+        click.echo(f"{found.ok:,} of {found.checked:,} files are as the ledger has them")
+    if found.problems:
         sys.exit(FAILED)
 
 
-def recover(home: Home, ledger: Ledger) -> list[dict[str, str]]:
+def recover(home: Home, ledger: Ledger) -> list[RepairedLine]:
     """Record what dead workers had finished."""
     from vvbatch.batch.held_takes import Pending
+    from vvbatch.batch.verify_files import RepairedLine
     from vvbatch.ledger.queries import line_names
 
     pending = Pending(home.pending)
     kept = pending.replay(ledger, pending.notes(), orphaned=True)
     names = line_names(ledger, [note.line_id for note in kept])
-    return [{"batch": batch, "line": line, "done": "recorded"} for batch, line in names]
+    return [RepairedLine(batch, line, "recorded") for batch, line in names]
 
 
-def render_again(home: Home, ledger: Ledger, found: dict[str, Any]) -> list[dict[str, str]]:
+def render_again(home: Home, ledger: Ledger, found: Verified) -> list[RepairedLine]:
     """Queue the lines whose file is gone or is not theirs any more."""
+    from vvbatch.batch.verify_files import RepairedLine
     from vvbatch.cli.control import queue_again
     from vvbatch.ledger.recovery import forget_audio, reopen
 
-    gone = [each for each in found["problems"] if each["problem"] in ("missing", "changed")]
-    spare, bad = ([each for each in gone if bool(each["take"]) is kept] for kept in (True, False))
+    gone = [each for each in found.problems if each.problem in ("missing", "changed")]
+    spare, bad = ([each for each in gone if bool(each.take) is kept] for kept in (True, False))
     if spare:
-        forget_audio(ledger, [each["take"] for each in spare])
-    for batch in sorted({each["batch"] for each in bad}):
-        reopen(ledger, batch, [each["line"] for each in bad if each["batch"] == batch])
+        forget_audio(ledger, [each.take for each in spare if each.take])
+    for batch in sorted({each.batch for each in bad}):
+        reopen(ledger, batch, [each.line for each in bad if each.batch == batch and each.line])
         queue_again(home, ledger, batch)
-    done = [(each, "queued again") for each in bad] + [(each, f"take {each['take']} forgotten") for each in spare]
-    return [{"batch": each["batch"], "line": each["line"], "done": what} for each, what in done]
+    done = [(each, "queued again") for each in bad] + [(each, f"take {each.take} forgotten") for each in spare]
+    return [RepairedLine(each.batch, each.line, what) for each, what in done]

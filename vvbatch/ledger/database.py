@@ -18,7 +18,7 @@ from vvbatch.ledger import schema
 from vvbatch.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_S = 20
-MIGRATION_LOCK = 0x76766261  # any number that nobody else locks on this server
+MIGRATION_LOCK = 0x76766261  # any number that no other program locks on this server
 NETWORK_FILE_SYSTEMS = {
     "nfs",
     "nfs4",
@@ -42,7 +42,7 @@ NETWORK_FILE_SYSTEMS = {
 
 
 class LedgerError(Exception):
-    """The ledger cannot be used; the message names the place and the remedy."""
+    """The ledger cannot be used; the message names the location and the remedy."""
 
 
 def open_database(url: str, *, migrate: bool = True) -> Engine:
@@ -54,17 +54,17 @@ def open_database(url: str, *, migrate: bool = True) -> Engine:
             f"the ledger's URL cannot be used: {error}; VVBATCH_LEDGER_URL must be sqlite:////path/to/file "
             "or postgresql+psycopg://user@host/database (with pip install 'vvbatch[postgres]')"
         ) from error
-    place = engine.url.render_as_string(hide_password=True)
+    location = engine.url.render_as_string(hide_password=True)
     try:
         if engine.dialect.name == "sqlite":
             file = Path(engine.url.database or "")
             refuse_network_file_system(file)
             file.parent.mkdir(parents=True, exist_ok=True)
-        bring_up_to_date(engine, place, migrate=migrate)
+        bring_up_to_date(engine, location, migrate=migrate)
     except (DBAPIError, OSError) as error:
         engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise LedgerError(f"the ledger {place} cannot be opened: {cause}") from error
+        raise LedgerError(f"the ledger {location} cannot be opened: {cause}") from error
     return engine
 
 
@@ -110,12 +110,12 @@ def write(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def bring_up_to_date(engine: Engine, place: str, *, migrate: bool) -> None:
+def bring_up_to_date(engine: Engine, location: str, *, migrate: bool) -> None:
     version = current_version(engine)
     newest = len(MIGRATIONS)
     if version > newest:
         raise LedgerError(
-            f"the ledger {place} has schema version {version}; this vvbatch knows up to {newest}: upgrade vvbatch"
+            f"the ledger {location} has schema version {version}; this vvbatch knows up to {newest}: upgrade vvbatch"
         )
     if version == newest or not migrate:
         return

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, and_, or_, select
+import msgspec
+from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from vvbatch import fault_points
+from vvbatch.ledger import entries
 from vvbatch.ledger.database import open_database, write
+from vvbatch.ledger.entries import Entry
 from vvbatch.ledger.records import (
+    AddedBatch,
     CachedTake,
     CheckRow,
     Claim,
@@ -28,53 +34,116 @@ from vvbatch.ledger.records import (
     take_row,
     utc_now,
 )
-from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
+from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, events, lines, qc_results, takes
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
     from vvbatch.engine.contract import EngineFacts
+    from vvbatch.store import Staged
 
 
 NOTED = ("trouble", "troubles", "model")
 """What an event tells of the columns of a line that was put back or has failed."""
 
 
+def open_twin(batch: NewBatch) -> Select[Any]:
+    same = and_(batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(BATCH_OPEN))
+    return select(batches.c.id, batches.c.priority).where(same)
+
+
+def open_again(connection: Connection, batch_id: str) -> None:
+    """Open a batch that has ended; one that is paused stays paused.
+
+    If the same work was submitted since and is open, that batch keeps the fingerprint and this one gets its own.
+    """
+    ended = batches.update().where(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+    opened = {"state": "open", "ended_at": None}
+    try:
+        with connection.begin_nested():
+            connection.execute(ended.values(opened))
+    except IntegrityError:
+        connection.execute(ended.values(**opened, fingerprint=batches.c.fingerprint + f" {batch_id}"))
+
+
 class Ledger:
     """One per process; safe to use from several threads. Raises LedgerError when it cannot be opened."""
 
-    def __init__(self, url: str, now: Callable[[], str] = utc_now) -> None:
+    def __init__(
+        self,
+        url: str,
+        now: Callable[[], str] = utc_now,
+        committed: Callable[[Sequence[Entry]], None] = lambda entries: None,
+    ) -> None:
         self.url = url
         self.engine = open_database(url)
         self.now = now
+        self.committed = committed  # gets a transaction's entries for the journal
 
     def close(self) -> None:
         self.engine.dispose()
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction that may write, committed at the end of the block."""
+        with write(self.engine) as connection:
+            collected = entries.begin(connection)
+            yield connection
+        if collected:
+            self.committed(collected)
+
     # Batches
 
-    def add_batch(self, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> tuple[str, bool]:
-        """Record a batch with its lines, which all wait.
+    def add_batch(self, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:
+        """Record a batch with its lines, all queued.
 
-        The same work (fingerprint) that is still open is not recorded again: (its batch's id, False) comes back.
+        If the same work (fingerprint) is still open, that batch gets the priority and the pauses of this one instead.
         """
         now = self.now()
-        with write(self.engine) as connection:
-            twin = connection.execute(
-                select(batches.c.id).where(
-                    batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(("open", "paused"))
-                )
-            ).scalar()
+        with self.transaction() as connection:
+            twin = connection.execute(open_twin(batch)).first() or self.insert_batch(connection, batch, now)
             if twin:
-                return twin, False
-            connection.execute(batches.insert().values(**vars(batch), state="open", created_at=now))
+                return self.update_open_batch(connection, twin.id, twin.priority, batch, new_lines)
             for chunk in chunks(new_lines, 1000):
                 connection.execute(lines.insert(), [line_row(batch.id, line, now) for line in chunk])
             self.note(connection, "batch submitted", batch_id=batch.id, detail={"lines": len(new_lines)})
-        return batch.id, True
+            entries.lines_changed(connection, lines.c.batch_id == batch.id)
+        return AddedBatch(batch.id, True, batch.priority or "normal")
+
+    def insert_batch(self, connection: Connection, batch: NewBatch, now: str) -> Row[Any] | None:
+        """Insert the row, or return the open twin that another process committed since it was looked for."""
+        try:
+            with connection.begin_nested():
+                row = {**vars(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
+                connection.execute(batches.insert().values(row))
+        except IntegrityError:
+            twin = connection.execute(open_twin(batch)).first()
+            if twin is None:
+                raise
+            return twin
+        return None
+
+    def update_open_batch(
+        self, connection: Connection, batch_id: str, old: str, batch: NewBatch, new_lines: Sequence[PlannedLine]
+    ) -> AddedBatch:
+        mine = lines.c.batch_id == batch_id
+        rows = connection.execute(select(lines.c.line, lines.c.pause_after_s).where(mine))
+        pauses = {row.line: row.pause_after_s for row in rows}
+        edited = [line for line in new_lines if pauses[line.line] != line.pause_after_s]
+        for line in edited:
+            which = and_(mine, lines.c.line == line.line)
+            connection.execute(lines.update().where(which).values(pause_after_s=line.pause_after_s))
+        priority = batch.priority or old
+        if old != priority:
+            connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
+        added = AddedBatch(batch_id, False, priority, old if old != priority else None, len(edited))
+        if added.old_priority or edited:
+            detail = {"priority": priority, "pauses_changed": len(edited)}
+            self.note(connection, "batch changed", batch_id=batch_id, detail=detail)
+        return added
 
     def set_batch_state(self, batch_id: str, state: str, *, only_from: Sequence[str]) -> bool:
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             changed = connection.execute(
                 batches.update().where(batches.c.id == batch_id, batches.c.state.in_(only_from)).values(state=state)
             ).rowcount
@@ -83,12 +152,12 @@ class Ledger:
         return bool(changed)
 
     def settle(self, batch_id: str) -> str | None:
-        """End a batch that has no open line left. Returns its final state, or None when it goes on or had ended."""
+        """End a batch that has no open line left. Returns its final state; None when it is open or had ended."""
         still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
-        with self.engine.connect() as connection:  # asked after every line: a look must not wait for the write lock
+        with self.engine.connect() as connection:  # checked after every line: reading must not wait for the write lock
             if connection.execute(still_open).first():
                 return None
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             if connection.execute(still_open).first():
                 return None
             states = set(
@@ -109,12 +178,14 @@ class Ledger:
         which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
         if line is not None:
             which = and_(which, lines.c.line == line)
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
             connection.execute(lines.update().where(which).values(state="cancelled", updated_at=self.now()))
             if ids:
                 detail = {"lines": len(ids), "line": line}
                 self.note(connection, "lines cancelled", batch_id=batch_id, detail=detail)
+                for line_id in ids:
+                    entries.add(connection, "line", line=line_id, batch=batch_id, state="cancelled", error=None)
         return ids
 
     def retry(self, batch_id: str, line: str | None = None, states: Sequence[str] = ("failed", "cancelled")) -> int:
@@ -122,8 +193,9 @@ class Ledger:
         which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(states))
         if line is not None:
             which = and_(which, lines.c.line == line)
-        with write(self.engine) as connection:
-            count = connection.execute(
+        with self.transaction() as connection:
+            ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
+            connection.execute(
                 lines.update()
                 .where(which)
                 .values(
@@ -137,12 +209,13 @@ class Ledger:
                     worker=None,
                     updated_at=self.now(),
                 )
-            ).rowcount
-            if count:
-                ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))  # a paused one stays paused
-                connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
-                self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": count, "line": line})
-        return count
+            )
+            if ids:
+                open_again(connection, batch_id)
+                self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": len(ids), "line": line})
+                for line_id in ids:
+                    entries.add(connection, "line", line=line_id, batch=batch_id, state="queued", error=None)
+        return len(ids)
 
     # Lines and takes
 
@@ -157,7 +230,7 @@ class Ledger:
         wanted = and_(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
         if model is not None:
             wanted = and_(wanted, lines.c.model == model)
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             row = (
                 connection.execute(
                     select(lines, batches.c.out.label("out"))
@@ -182,6 +255,9 @@ class Ledger:
                 connection.execute(takes.insert().values(take_row(claim, first.facts, now)))
             mine = {"state": "rendering", "worker": worker, "attempt": claim.attempt, "updated_at": now}
             connection.execute(lines.update().where(lines.c.id == line_id).values(mine))
+            entries.add(connection, "line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
+            if claim.take:
+                entries.take_begun(connection, claim, claim.take, claim.seed, claim.model)
         return claim
 
     def open_take(
@@ -191,20 +267,21 @@ class Ledger:
 
         None, with the others ended, when the claim has been lost (cancelled, or given to another worker).
         """
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for take_id, outcome in closing:
-                self.record(connection, take_id, outcome)
+                self.record(connection, take_id, outcome, claim)
             now = self.now()
             begun = claim.with_take(secrets.token_hex(8), seed)
             mine = lines.update().where(still_claimed(claim))
             if not connection.execute(mine.values(attempt=begun.attempt, updated_at=now)).rowcount:
                 return None
             connection.execute(takes.insert().values(take_row(begun, facts, now)))
+            entries.take_begun(connection, begun, begun.take, seed, begun.model)
         return begun
 
     def close_takes(self, closing: Iterable[tuple[str, Outcome]]) -> None:
         """End takes that are not kept: failed_qc, failed, cancelled or superseded."""
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for take_id, outcome in closing:
                 self.record(connection, take_id, outcome)
 
@@ -223,30 +300,27 @@ class Ledger:
         """The line is done with this take. False, and the take superseded, when the claim has been lost.
 
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
-        was thought dead cannot put its file over that of its successor. `closing` are the line's other takes, `tried`
-        what the line's row tells of them. An `orphaned` take, whose worker is dead, may also serve a line that was put
-        back and not begun again; `discard` removes what it left when it may not.
+        was thought to have died cannot put its file over that of its successor. `closing` are the line's other takes,
+        `tried` what the line's row says about them. An `orphaned` take, whose worker has died, may also serve a line
+        that was queued again and not begun; otherwise `discard` removes its file.
         """
         mine = still_claimed(claim)
         if orphaned:
             mine = or_(mine, and_(still_at_attempt(claim), lines.c.state == "queued"))
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             if not connection.execute(select(lines.c.id).where(mine).with_for_update()).first():
                 state = connection.execute(select(lines.c.state).where(lines.c.id == claim.line_id)).scalar()
                 if state not in ("done", "cached"):
                     discard()
                 for other_id, other in ((take_id, outcome), *closing):
                     lost = replace(other, path=None, sha256=None, size_bytes=None, chosen=None)
-                    self.record(
-                        connection,
-                        other_id,
-                        replace(lost, state=TakeState.SUPERSEDED) if other.state == TakeState.DONE else lost,
-                    )
+                    ended = replace(lost, state=TakeState.SUPERSEDED) if other.state == TakeState.DONE else lost
+                    self.record(connection, other_id, ended, claim)
                 return False
             publish()
             for other_id, other in closing:
-                self.record(connection, other_id, other)
-            self.record(connection, take_id, outcome, orphaned=orphaned)
+                self.record(connection, other_id, other, claim)
+            self.record(connection, take_id, outcome, claim, orphaned=orphaned)
             fault_points.point("ledger.recorded")
             connection.execute(
                 lines.update()
@@ -262,12 +336,13 @@ class Ledger:
                     updated_at=self.now(),
                 )
             )
+            entries.add(connection, "line", line=claim.line_id, state="done", path=outcome.path)
         fault_points.point("ledger.committed")
         return True
 
     def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
         """The line is served by an equal take's file, now also at `path`. False when the claim has been lost."""
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             if not connection.execute(select(lines.c.id).where(still_claimed(claim)).with_for_update()).first():
                 return False
             publish()
@@ -276,7 +351,21 @@ class Ledger:
                 .where(lines.c.id == claim.line_id)
                 .values(state="cached", take_id=cached.take_id, path=path, sha256=cached.sha256, updated_at=self.now())
             )
+            about = {"line": claim.line_id, "batch": claim.batch_id, "take": cached.take_id, "path": path}
+            entries.add(connection, "line", **about, state="cached")
         return True
+
+    def serve_cached(self, batch_id: str, served: Iterable[tuple[str, CachedTake, Staged]]) -> None:
+        """Publish equal takes' files for lines that are still queued. Raises OSError."""
+        with self.transaction() as connection:
+            for line_id, take, staged in served:
+                values = {"take_id": take.take_id, "path": str(staged.path), "sha256": take.sha256}
+                waits = and_(lines.c.id == line_id, lines.c.state == "queued")
+                served_now = {**values, "state": "cached", "updated_at": self.now()}
+                if connection.execute(lines.update().where(waits).values(served_now)).rowcount:
+                    staged.publish()
+                    about = {"line": line_id, "batch": batch_id, "take": take.take_id, "path": str(staged.path)}
+                    entries.add(connection, "line", **about, state="cached")
 
     def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = (), seeds_used: int = 0) -> bool:
         """The line waits again; no later claim tries the seeds that were used. False when the claim has been lost."""
@@ -301,6 +390,35 @@ class Ledger:
         released = self.release(claim, state, error, closing, trouble=trouble, troubles=troubles, **values)
         return state if released else "lost"
 
+    def escalate(
+        self, claim: Claim, error: str, closing: Sequence[tuple[str, Outcome]], tried: Sequence[TriedTake]
+    ) -> bool:
+        """Queue the line for the profile that `claim.escalate` names, as planned when it was submitted.
+
+        Counts and seeds restart, attempts continue. False when the claim has been lost.
+        """
+        other = claim.escalate
+        assert other is not None
+        request = msgspec.structs.replace(claim.request, seed=other.seed, params=other.params)
+        return self.release(
+            claim,
+            LineState.QUEUED,
+            error,
+            closing,
+            trouble=Trouble.QC,
+            tried=list(tried),
+            model=other.model,
+            key=other.key,
+            control_hash=other.control_hash,
+            takes=other.takes,
+            request=request,
+            escalate=None,
+            rolls=0,
+            crashes=0,
+            suspicion=0,
+            troubles=None,
+        )
+
     def release(
         self,
         claim: Claim,
@@ -310,13 +428,13 @@ class Ledger:
         drop_take: str | None = None,
         **values: Any,
     ) -> bool:
-        """The line leaves the worker's hands, its takes ended as `closing` says. False when the claim has been lost.
+        """The line is released, its takes ended as `closing` says. False when the claim has been lost.
 
         `drop_take`: a take that was begun with the claim, and of which nothing was rendered.
         """
-        with write(self.engine) as connection:
+        with self.transaction() as connection:
             for take_id, outcome in closing:
-                self.record(connection, take_id, outcome)
+                self.record(connection, take_id, outcome, claim)
             if drop_take:
                 connection.execute(takes.delete().where(takes.c.id == drop_take))
                 values["attempt"] = claim.attempt - 1
@@ -325,9 +443,13 @@ class Ledger:
                 .where(still_claimed(claim))
                 .values(state=state, error=error, worker=None, updated_at=self.now(), **values)
             ).rowcount
+            if changed:
+                model = {"model": values["model"]} if "model" in values else {}
+                about = {"line": claim.line_id, "batch": claim.batch_id, "state": state, "error": error}
+                entries.add(connection, "line", **about, **model)
             if changed and error:
                 put_back = "line escalated" if "model" in values else "line put back"
-                self.note(
+                self.event(
                     connection,
                     "line failed" if state == "failed" else put_back,
                     batch_id=claim.batch_id,
@@ -339,13 +461,23 @@ class Ledger:
 
     # Within a transaction
 
-    def record(self, connection: Connection, take_id: str, outcome: Outcome, *, orphaned: bool = False) -> None:
+    def record(
+        self,
+        connection: Connection,
+        take_id: str,
+        outcome: Outcome,
+        fence: Fence | None = None,
+        *,
+        orphaned: bool = False,
+    ) -> None:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
         if outcome.wall_s is not None and outcome.duration_s:
             values["rtf"] = outcome.wall_s / outcome.duration_s
         states = ("rendering", "crashed") if orphaned else ("rendering",)
         in_work = and_(takes.c.id == take_id, takes.c.state.in_(states))
         ended = connection.execute(takes.update().where(in_work).values(**values, ended_at=self.now())).rowcount
+        if ended:
+            entries.take_ended(connection, take_id, outcome, fence)
         if ended and outcome.qc:
             connection.execute(
                 qc_results.insert(),
@@ -356,6 +488,21 @@ class Ledger:
             )
 
     def note(
+        self,
+        connection: Connection,
+        kind: str,
+        *,
+        batch_id: str | None = None,
+        line_id: str | None = None,
+        worker: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """An event in the ledger and in the journal."""
+        self.event(connection, kind, batch_id=batch_id, line_id=line_id, worker=worker, detail=detail)
+        about = {"batch": batch_id, "line": line_id, "worker": worker, "detail": detail}
+        entries.add(connection, kind, **{name: value for name, value in about.items() if value is not None})
+
+    def event(
         self,
         connection: Connection,
         kind: str,

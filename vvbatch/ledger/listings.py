@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import UNSET
 from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, func, select
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.queries import batch_row, checks_of, heads, time_in_work
+from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
 from vvbatch.ledger.schema import batches, lines, takes
+from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FAILED = ("failed_qc", "failed", "crashed")
@@ -33,6 +36,7 @@ class Filter:
     model: str | None = None
     since: str | None = None
     voice: str | None = None
+    kind: str | None = None
     sort: str | None = None
     limit: int = 0  # 0: all
 
@@ -41,8 +45,10 @@ BATCH_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "batch": batches.c.id,
     "title": batches.c.title,
     "script": batches.c.script,
+    "kind": batches.c.kind,
     "state": batches.c.state,
     "model": batches.c.model,
+    "profile": batches.c.model,
     "priority": batches.c.priority,
     "out": batches.c.out,
     "created_at": batches.c.created_at,
@@ -56,6 +62,7 @@ LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "chapter": lines.c.chapter,
     "chapter_title": lines.c.chapter_title,
     "model": lines.c.model,
+    "profile": lines.c.model,
     "state": lines.c.state,
     "attempt": lines.c.attempt,
     "crashes": lines.c.crashes,
@@ -79,6 +86,7 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "line": lines.c.line,
     "state": takes.c.state,
     "attempt": takes.c.attempt,
+    "profile": takes.c.profile,
     "model": takes.c.model,
     "revision": takes.c.revision,
     "device": takes.c.device,
@@ -102,23 +110,20 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "worker": takes.c.worker,
     "created_at": takes.c.created_at,
 }
-TAKE_KEYS = [*list(TAKE_COLUMNS)[:-3], "qc", *list(TAKE_COLUMNS)[-3:]]
 
 
-def list_batches(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
+def list_batches(ledger: Ledger, wanted: Filter) -> list[BatchRow]:
     """Batches, newest first, with counts and ETA. Raises BadFilter."""
     query = select(batches)
-    for column, value in ((batches.c.state, wanted.state), (batches.c.model, wanted.model)):
+    conditions = ((batches.c.state, wanted.state), (batches.c.model, wanted.model), (batches.c.kind, wanted.kind))
+    for column, value in conditions:
         query = query if value is None else query.where(column == value)
     query = cut(query, batches, wanted, BATCH_COLUMNS, [batches.c.created_at.desc(), batches.c.id])
     with ledger.engine.connect() as connection:
-        rows = connection.execute(query).mappings().all()
-        views = heads(connection, rows)
-    extras = ("title", "model", "priority", "created_at", "ended_at")
-    return [{**view, **{name: row[name] for name in extras}} for view, row in zip(views, rows, strict=True)]
+        return batch_rows(connection, connection.execute(query).mappings().all())
 
 
-def list_lines(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
+def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:
     """Lines in the order of their batch, newest batch first. Raises BadFilter, UnknownBatch."""
     query = select(*labelled(LINE_COLUMNS)).select_from(lines.outerjoin(takes, takes.c.id == lines.c.take_id))
     for column, value in ((lines.c.state, wanted.state), (lines.c.model, wanted.model)):
@@ -131,17 +136,17 @@ def list_lines(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
             query = query.where(has_voice(lines.c.request["voices"], wanted.voice, ledger))
         order = [lines.c.created_at.desc(), lines.c.batch_id, lines.c.number]
         query = cut(query, lines, wanted, LINE_COLUMNS, order)
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return [LineRow(**row) for row in connection.execute(query).mappings()]
 
 
-def list_takes(ledger: Ledger, wanted: Filter) -> list[dict[str, Any]]:
+def list_takes(ledger: Ledger, wanted: Filter) -> list[TakeRow]:
     """Takes with their checks, newest first, as `ledger takes --json` prints them. Raises BadFilter, UnknownBatch."""
     with ledger.engine.connect() as connection:
         wanted = resolved(connection, wanted)
         chosen = chosen_takes(ledger, wanted, [takes.c.id])
         checks = checks_of(connection, chosen)
         rows = connection.execute(chosen_takes(ledger, wanted, labelled(TAKE_COLUMNS))).mappings().all()
-    return [{key: checks.get(row["take"], []) if key == "qc" else row[key] for key in TAKE_KEYS} for row in rows]
+    return [TakeRow(**row, qc=checks.get(row["take"], [])) for row in rows]
 
 
 def chosen_takes(ledger: Ledger, wanted: Filter, columns: Iterable[Any]) -> Select[Any]:
@@ -155,7 +160,7 @@ def chosen_takes(ledger: Ledger, wanted: Filter, columns: Iterable[Any]) -> Sele
     return cut(query, takes, wanted, TAKE_COLUMNS, [takes.c.created_at.desc(), takes.c.id])
 
 
-def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[dict[str, Any]]:
+def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[MetricsRow]:
     """Per profile, model, device and dtype (and UTC day): takes, audio, medians, speed, share of failed takes.
 
     `rtf` is wall seconds per second of audio of one take; `speed` is audio made per wall second in which anything of
@@ -178,29 +183,38 @@ def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[di
         for row in connection.execute(query):
             key = (*row[:4], row.ended_at[:10]) if per_day else tuple(row[:4])
             groups.setdefault(key, []).append(row)
-    names = ("profile", "model", "device", "dtype", "day")
-    return [{**dict(zip(names, key, strict=False)), **figures_of(groups[key])} for key in sorted(groups)]
+    return [metrics_row(key, groups[key]) for key in sorted(groups)]
 
 
-def figures_of(rows: list[Any]) -> dict[str, Any]:
+def metrics_row(key: tuple[str, ...], rows: list[Any]) -> MetricsRow:
+    """`key`: profile, model, device, dtype, and the day when they are per day."""
     good = [row for row in rows if row.state in ("done", "superseded") and row.duration_s]
     judged = [row for row in rows if row.state != "cancelled"]
     busy_s, audio_s = time_in_work(rows), sum(row.duration_s for row in good)
     rtf = [row.rtf for row in good if row.rtf is not None]
     first = [row.first_chunk_s for row in good if row.first_chunk_s is not None]
     scores = [row.score for row in good if row.score is not None]
-    return {
-        "takes": len(rows),
-        **{state: sum(row.state == state for row in rows) for state in ("done", *FAILED)},
-        "audio_s": round(audio_s, 3),
-        "wall_s": round(busy_s, 3),
-        "speed": rounded(audio_s / busy_s if audio_s and busy_s else None),
-        "rtf_median": rounded(statistics.median(rtf) if rtf else None),
-        "rtf_p95": rounded(sorted(rtf)[math.ceil(0.95 * len(rtf)) - 1] if rtf else None),
-        "first_chunk_s_median": rounded(statistics.median(first) if first else None),
-        "score_median": rounded(statistics.median(scores) if scores else None),
-        "fail_rate": rounded(sum(row.state in FAILED for row in judged) / len(judged) if judged else None),
-    }
+    states = Counter(row.state for row in rows)
+    return MetricsRow(
+        profile=key[0],
+        model=key[1],
+        device=key[2],
+        dtype=key[3],
+        day=key[4] if len(key) > 4 else UNSET,
+        takes=len(rows),
+        done=states["done"],
+        failed_qc=states["failed_qc"],
+        failed=states["failed"],
+        crashed=states["crashed"],
+        audio_s=round(audio_s, 3),
+        wall_s=round(busy_s, 3),
+        speed=rounded(audio_s / busy_s if audio_s and busy_s else None),
+        rtf_median=rounded(statistics.median(rtf) if rtf else None),
+        rtf_p95=rounded(sorted(rtf)[math.ceil(0.95 * len(rtf)) - 1] if rtf else None),
+        first_chunk_s_median=rounded(statistics.median(first) if first else None),
+        score_median=rounded(statistics.median(scores) if scores else None),
+        fail_rate=rounded(sum(row.state in FAILED for row in judged) / len(judged) if judged else None),
+    )
 
 
 def rounded(value: float | None) -> float | None:

@@ -158,3 +158,26 @@ def regression_nights(connection: Connection) -> None:
         CREATE TABLE schedules (suite TEXT NOT NULL PRIMARY KEY, profile TEXT, cron TEXT NOT NULL, since TEXT NOT NULL)
         """,
     )
+
+
+@migration
+def kinds_of_batches_and_one_open_batch_for_the_same_work(connection: Connection) -> None:
+    """Of open batches for the same work only the newest keeps its fingerprint; all stay, and are rendered."""
+    run(
+        connection,
+        """
+        ALTER TABLE batches ADD COLUMN kind TEXT NOT NULL DEFAULT 'script';
+        UPDATE batches SET kind = 'speech' WHERE script = 'TEXT';
+        UPDATE batches SET kind = 'night' WHERE id IN (SELECT batch_id FROM nights);
+        UPDATE batches SET fingerprint = fingerprint || ' ' || id
+            WHERE state IN ('open', 'paused') AND EXISTS (
+                SELECT 1 FROM batches newer WHERE newer.fingerprint = batches.fingerprint
+                    AND newer.state IN ('open', 'paused')
+                    AND (newer.created_at > batches.created_at
+                        OR newer.created_at = batches.created_at AND newer.id > batches.id));
+        CREATE UNIQUE INDEX ux_batches_open_fingerprint ON batches (fingerprint) WHERE state IN ('open', 'paused');
+        CREATE INDEX ix_batches_kind ON batches (kind, created_at);
+        CREATE TABLE removals (
+            batch_id TEXT NOT NULL PRIMARY KEY, "out" TEXT NOT NULL, files JSON_TYPE NOT NULL, at TEXT NOT NULL)
+        """,
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.queries import heads, time_in_work
+from vvbatch.ledger.queries import SCRIPTS, batch_rows, time_in_work
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, queues, takes, workers
+from vvbatch.ledger.views import BatchRow, Failure, Overview, QueueView, Rates, TroubleView, WorkerView
 
 OPEN_SHOWN = 30
 ENDED_SHOWN = 5
@@ -17,92 +18,86 @@ FAILURES_SHOWN = 5
 RATE_WINDOW_S = 600
 
 
-def overview(ledger: Ledger) -> dict[str, Any]:
-    """`batches` (open ones first, then the newest ended), `queues`, `workers` that run, `failures`, `rates`."""
+def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
+    """Open batches first, then the newest ended, and failures, of these kinds; queues, workers and rates of all."""
     with ledger.engine.connect() as connection:
-        return {
-            "batches": newest_batches(connection),
-            "queues": model_queues(connection),
-            "workers": running_workers(connection),
-            "failures": newest_failures(connection),
-            "troubles": troubles(connection),
-            "rates": rates(connection, ledger.now()),
-        }
+        return Overview(
+            batches=newest_batches(connection, kinds),
+            queues=model_queues(connection),
+            workers=running_workers(connection),
+            failures=newest_failures(connection, kinds),
+            troubles=troubles(connection),
+            rates=rates(connection, ledger.now()),
+        )
 
 
-def newest_batches(connection: Connection) -> list[dict[str, Any]]:
-    newest = select(batches).order_by(batches.c.created_at.desc())
+def newest_batches(connection: Connection, kinds: Collection[str]) -> list[BatchRow]:
+    newest = select(batches).where(batches.c.kind.in_(kinds)).order_by(batches.c.created_at.desc())
     is_open = newest.where(batches.c.state.in_(("open", "paused"))).limit(OPEN_SHOWN)
     has_ended = newest.where(batches.c.state.in_(("done", "failed", "cancelled"))).limit(ENDED_SHOWN)
     rows = [row for query in (is_open, has_ended) for row in connection.execute(query).mappings()]
-    extras = ("title", "priority", "created_at", "ended_at")
-    return [
-        {**head, **{name: row[name] for name in extras}}
-        for head, row in zip(heads(connection, rows), rows, strict=True)
-    ]
+    return batch_rows(connection, rows)
 
 
-def model_queues(connection: Connection) -> list[dict[str, Any]]:
-    """Lines by model: `waiting` for a worker, `rendering`, `held` by a paused batch; `paused` says why, or is None."""
+def model_queues(connection: Connection) -> list[QueueView]:
     query = (
         select(lines.c.model, lines.c.state, batches.c.state.label("batch"), func.count().label("count"))
         .join_from(lines, batches, batches.c.id == lines.c.batch_id)
         .where(lines.c.state.in_(LINE_OPEN))
         .group_by(lines.c.model, lines.c.state, batches.c.state)
     )
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, QueueView] = {}
     for row in connection.execute(select(queues)):
-        found[row.name] = empty_queue(row.name) | {"paused": row.reason, "paused_at": row.paused_at}
+        found[row.name] = QueueView(row.name, row.name, paused=row.reason, paused_at=row.paused_at)
     for model, state, batch_state, count in connection.execute(query):
         part = "rendering" if state == "rendering" else "held" if batch_state == "paused" else "waiting"
-        found.setdefault(model, empty_queue(model))[part] += count
+        view = found.setdefault(model, QueueView(model, model))
+        setattr(view, part, getattr(view, part) + count)
     return [found[model] for model in sorted(found)]
 
 
-def empty_queue(model: str) -> dict[str, Any]:
-    return {"model": model, "waiting": 0, "rendering": 0, "held": 0, "paused": None, "paused_at": None}
-
-
-def running_workers(connection: Connection) -> list[dict[str, Any]]:
-    """Workers that have not said that they stopped, with the lines in their hands."""
-    in_hand = (
+def running_workers(connection: Connection) -> list[WorkerView]:
+    """Workers that have not recorded that they stopped, with how many lines each renders."""
+    in_work = (
         select(lines.c.worker, func.count().label("count"))
         .where(lines.c.state == "rendering")
         .group_by(lines.c.worker)
         .subquery()
     )
     query = (
-        select(workers, func.coalesce(in_hand.c.count, 0).label("rendering"))
-        .join_from(workers, in_hand, in_hand.c.worker == workers.c.id, isouter=True)
+        select(workers, func.coalesce(in_work.c.count, 0).label("rendering"))
+        .join_from(workers, in_work, in_work.c.worker == workers.c.id, isouter=True)
         .where(workers.c.state == "running")
         .order_by(workers.c.started_at)
     )
     return [
-        {
-            "worker": row["id"],
-            "model": row["profile"],
-            "host": row["host"],
-            "pid": row["pid"],
-            "device": row["facts"].get("device"),
-            "dtype": row["facts"].get("dtype"),
-            "rendering": row["rendering"],
-            "started_at": row["started_at"],
-        }
-        for row in connection.execute(query).mappings()
+        WorkerView(
+            worker=row.id,
+            model=row.profile,
+            profile=row.profile,
+            host=row.host,
+            pid=row.pid,
+            device=row.facts.get("device"),
+            dtype=row.facts.get("dtype"),
+            rendering=row.rendering,
+            started_at=row.started_at,
+        )
+        for row in connection.execute(query)
     ]
 
 
-def newest_failures(connection: Connection) -> list[dict[str, Any]]:
+def newest_failures(connection: Connection, kinds: Collection[str]) -> list[Failure]:
     query = (
         select(lines.c.batch_id.label("batch"), lines.c.line, lines.c.error, lines.c.updated_at.label("at"))
-        .where(lines.c.state == "failed")
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+        .where(lines.c.state == "failed", batches.c.kind.in_(kinds))
         .order_by(lines.c.updated_at.desc())
         .limit(FAILURES_SHOWN)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return [Failure(**row) for row in connection.execute(query).mappings()]
 
 
-def troubles(connection: Connection) -> list[dict[str, Any]]:
+def troubles(connection: Connection) -> list[TroubleView]:
     """How many lines of open batches wait for another try or have failed, by model and by what went wrong."""
     query = (
         select(lines.c.model, lines.c.trouble, lines.c.state, func.count().label("lines"))
@@ -111,10 +106,10 @@ def troubles(connection: Connection) -> list[dict[str, Any]]:
         .group_by(lines.c.model, lines.c.trouble, lines.c.state)
         .order_by(lines.c.model, lines.c.trouble, lines.c.state)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return [TroubleView(profile=row["model"], **row) for row in connection.execute(query).mappings()]
 
 
-def rates(connection: Connection, now: str) -> dict[str, Any]:
+def rates(connection: Connection, now: str) -> Rates:
     """Over the last ten minutes: good takes a minute and x real time, both None when nothing was rendered.
 
     Counted against the time in which something was in work, so that an idle minute does not look like a slow one.
@@ -125,9 +120,9 @@ def rates(connection: Connection, now: str) -> dict[str, Any]:
     good = [row for row in rows if row.state in ("done", "superseded")]
     busy_s = time_in_work(rows)
     audio_s = sum(row.duration_s or 0.0 for row in good)
-    return {
-        "window_s": RATE_WINDOW_S,
-        "takes": len(good),
-        "takes_per_min": round(60 * len(good) / busy_s, 2) if good and busy_s else None,
-        "speed": round(audio_s / busy_s, 3) if audio_s and busy_s else None,
-    }
+    return Rates(
+        window_s=RATE_WINDOW_S,
+        takes=len(good),
+        takes_per_min=round(60 * len(good) / busy_s, 2) if good and busy_s else None,
+        speed=round(audio_s / busy_s, 3) if audio_s and busy_s else None,
+    )

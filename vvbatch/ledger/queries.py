@@ -3,42 +3,51 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import final_state
+from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
+from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals
+
+if TYPE_CHECKING:
+    from vvbatch.batch.plan import PlannedLine
 
 PACE_TAKES = 200
 """A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
 
+SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
+LINE_SHOWN = ("line", "state", "model", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
 
 
 class UnknownBatch(LookupError):
     """No batch, or more than one, has the id or prefix; the message names what there is."""
 
 
-def find_batch(ledger: Ledger, word: str) -> str:
-    """The id of the batch that `word` names: a whole id, a unique beginning of one, or `last`. Raises UnknownBatch."""
+def find_batch(ledger: Ledger, word: str, kinds: Collection[str] = SCRIPTS) -> str:
+    """The id of the batch that `word` names: a whole id, a unique beginning of one, or `last`. Raises UnknownBatch.
+
+    `last` is the newest of these kinds; an id may be that of any.
+    """
     with ledger.engine.connect() as connection:
-        return str(batch_row(connection, word)["id"])
+        return str(batch_row(connection, word, kinds)["id"])
 
 
-def batch_row(connection: Connection, word: str) -> RowMapping:
+def batch_row(connection: Connection, word: str, kinds: Collection[str] = SCRIPTS) -> RowMapping:
     newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id)
     if word == "last":
-        row = connection.execute(newest.limit(1)).mappings().first()
+        row = connection.execute(newest.where(batches.c.kind.in_(kinds)).limit(1)).mappings().first()
         if row is None:
-            raise UnknownBatch("the ledger has no batch yet")
+            raise UnknownBatch(f"the ledger has no batch yet of kind {' or '.join(kinds)}")
         return row
     begins = func.substr(batches.c.id, 1, len(word)) == word
     found = connection.execute(newest.where(begins).limit(PREFIXES_SHOWN)).mappings().all() if word else []
@@ -57,11 +66,14 @@ def batch_row(connection: Connection, word: str) -> RowMapping:
     raise UnknownBatch(f"unknown batch {word!r}{meant}; the newest are {', '.join(ids[:3])}")
 
 
-def open_batches(ledger: Ledger, among: Sequence[str] | None = None) -> list[str]:
-    """The batches that have not ended, oldest first; of those given, if any are."""
+def open_batches(
+    ledger: Ledger, among: Sequence[str] | None = None, kinds: Collection[str] = tuple(BatchKind)
+) -> list[str]:
+    """The batches of these kinds that have not ended, oldest first; of those given, if any are."""
     query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.created_at)
     if among is not None:
         query = query.where(batches.c.id.in_(among))
+    query = query.where(batches.c.kind.in_(kinds))
     with ledger.engine.connect() as connection:
         return list(connection.execute(query).scalars())
 
@@ -82,14 +94,15 @@ def line_names(ledger: Ledger, ids: Sequence[str]) -> list[tuple[str, str]]:
         return [(row.batch_id, row.line) for row in rows]
 
 
-def batch_view(ledger: Ledger, batch_id: str) -> dict[str, Any]:
+def batch_view(ledger: Ledger, batch_id: str, kinds: Collection[str] = SCRIPTS) -> BatchView:
     """All about one batch, as `status BATCH --json` prints it. Raises UnknownBatch."""
     with ledger.engine.connect() as connection:
-        row = batch_row(connection, batch_id)
-        return {**heads(connection, [row])[0], "lines": line_views(connection, row["id"])}
+        row = batch_row(connection, batch_id, kinds)
+        head = asdict(heads(connection, [row])[0])
+        return BatchView(**head, lines=line_views(connection, row["id"]), kind=row["kind"])
 
 
-def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[dict[str, Any]]:
+def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[BatchHead]:
     """`batch_view` of batches by their whole ids, in that order, without the lines. Raises UnknownBatch."""
     with ledger.engine.connect() as connection:
         found = connection.execute(select(batches).where(batches.c.id.in_(batch_ids))).mappings()
@@ -99,7 +112,7 @@ def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[dict[str, Any]
         return heads(connection, [rows[batch_id] for batch_id in batch_ids])
 
 
-def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[BatchHead]:
     """State, counts and ETA of each batch. `eta_s` is None when it cannot be known, 0 when the batch has ended."""
     counts = counts_by_state(connection, [row["id"] for row in rows])
     open_ids = [row["id"] for row in rows if row["state"] == "open"]
@@ -117,17 +130,17 @@ def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, 
             begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
             state, speed = "rendering" if begun else "queued", pace(took_part)
             eta_s = round(left.get(row["id"], 0) / speed) if speed else None
-        views.append(
-            {
-                "batch": row["id"],
-                "script": row["script"],
-                "state": state,
-                "counts": mine,
-                "out": row["out"],
-                "eta_s": eta_s,
-            }
-        )
+        views.append(BatchHead(row["id"], row["script"], state, mine, row["out"], eta_s))
     return views
+
+
+def batch_rows(connection: Connection, rows: Sequence[RowMapping]) -> list[BatchRow]:
+    """Heads with what a list shows besides."""
+    extras = ("title", "kind", "model", "priority", "created_at", "ended_at")
+    return [
+        BatchRow(**asdict(head), **{name: row[name] for name in extras}, profile=row["model"])
+        for head, row in zip(heads(connection, rows), rows, strict=True)
+    ]
 
 
 def counts_by_state(connection: Connection, batch_ids: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -180,7 +193,7 @@ def newest_takes(connection: Connection, batch_ids: Sequence[str]) -> dict[str, 
 def pace(recent: Iterable[Any]) -> float | None:
     """Characters a second over the time in which any of these takes was in work; None when none came out good.
 
-    Time in which the batch was paused, or nobody worked, is not counted.
+    Time in which the batch was paused, or no worker ran, is not counted.
     """
     ended = [row for row in recent if row.ended_at]
     characters = sum(row.characters for row in ended if row.state in ("done", "superseded"))
@@ -202,7 +215,7 @@ def seconds(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
+def line_views(connection: Connection, batch_id: str) -> list[LineView]:
     """A batch's lines in order; `qc` is that of the kept take, or of a failed line's last one.
 
     `trouble` is the class of what last went wrong, `troubles` how often each class was met.
@@ -215,29 +228,30 @@ def line_views(connection: Connection, batch_id: str) -> list[dict[str, Any]]:
         .select_from(lines.outerjoin(last, is_last))
         .where(lines.c.batch_id == batch_id)
     )
-    told = in_batch.outerjoin(kept, kept.c.id == shown).add_columns(kept.c.score, kept.c.chosen)
-    rows = connection.execute(told.order_by(lines.c.number)).all()
+    with_take = in_batch.outerjoin(kept, kept.c.id == shown).add_columns(kept.c.score, kept.c.chosen)
+    rows = connection.execute(with_take.order_by(lines.c.number)).all()
     checks = checks_of(connection, in_batch.with_only_columns(shown))
     return [
-        {
-            "id": row.line,
-            "state": row.state,
-            "path": row.path,
-            "sha256": row.sha256,
-            "take": row.take,
-            "score": row.score,
-            "chosen": row.chosen,
-            "tried": row.tried or [],
-            "qc": checks.get(row.take, []),
-            "error": row.error,
-            "trouble": row.trouble,
-            "troubles": {**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
-        }
+        LineView(
+            id=row.line,
+            state=row.state,
+            profile=row.model,
+            path=row.path,
+            sha256=row.sha256,
+            take=row.take,
+            score=row.score,
+            chosen=row.chosen,
+            tried=row.tried or [],
+            qc=checks.get(row.take, []),
+            error=row.error,
+            trouble=row.trouble,
+            troubles={**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
+        )
         for row in rows
     ]
 
 
-def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[dict[str, Any]]]:
+def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[CheckView]]:
     """QC results by take, in the order in which they were made, of the takes that a query names."""
     on_sqlite = connection.dialect.name == "sqlite"
     # SQLite keeps a JSON number as a number, where SQLAlchemy's JSON type raises and catches an exception per value.
@@ -250,13 +264,11 @@ def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[d
         .where(qc_results.c.take_id.in_(take_ids))
         .order_by(qc_results.c.take_id, qc_results.c.position)
     )
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[CheckView]] = {}
     for take_id, name, value, limit, ok, weight, detail in connection.execute(query):
         if on_sqlite:
-            value, limit = plain(value), plain(limit)
-        check = {"name": name, "value": value, "limit": limit, "ok": ok, "weight": 1.0 if weight is None else weight}
-        if detail is not None:
-            check["detail"] = plain(detail) if on_sqlite else detail
+            value, limit, detail = plain(value), plain(limit), plain(detail)
+        check = CheckView(name, value, limit, ok, 1.0 if weight is None else weight, detail)
         found.setdefault(take_id, []).append(check)
     return found
 
@@ -266,7 +278,7 @@ def plain(stored: Any) -> Any:
     return msgspec.json.decode(stored) if isinstance(stored, str) else stored
 
 
-def batch_totals(ledger: Ledger, batch_id: str) -> dict[str, Any]:
+def batch_totals(ledger: Ledger, batch_id: str) -> Totals:
     """Seconds of audio in a batch's files; what of it was rendered here, in how much wall time, how fast."""
     ended = select(takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at).where(
         takes.c.batch_id == batch_id, takes.c.ended_at.is_not(None)
@@ -281,16 +293,16 @@ def batch_totals(ledger: Ledger, batch_id: str) -> dict[str, Any]:
         audio_s = connection.execute(kept).scalar() or 0.0
     busy_s = time_in_work(rows)
     rendered_s = sum(row.duration_s or 0.0 for row in rows if row.state == "done")
-    return {
-        "takes": len(rows),
-        "audio_s": round(audio_s, 3),
-        "rendered_s": round(rendered_s, 3),
-        "wall_s": round(busy_s, 3),
-        "speed": round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
-    }
+    return Totals(
+        takes=len(rows),
+        audio_s=round(audio_s, 3),
+        rendered_s=round(rendered_s, 3),
+        wall_s=round(busy_s, 3),
+        speed=round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
+    )
 
 
-def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
+def failures(ledger: Ledger, batch_id: str, limit: int) -> list[FailedLine]:
     """The batch's failed lines, newest failure first: `line` and `error`."""
     query = (
         select(lines.c.line, lines.c.error)
@@ -299,4 +311,28 @@ def failures(ledger: Ledger, batch_id: str, limit: int) -> list[dict[str, Any]]:
         .limit(limit)
     )
     with ledger.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return [FailedLine(row.line, row.error) for row in connection.execute(query)]
+
+
+DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes.c.state == "done")
+
+
+def cached_takes(ledger: Ledger, planned: Sequence[PlannedLine]) -> dict[str, CachedTake]:
+    """Finished takes by the key of a planned line; of several the newest, made because the older one's file had gone.
+
+    A line that may be escalated is also served by a take of the other profile, if takes of its own have failed.
+    """
+    found: dict[str, CachedTake] = {}
+    first = takes.alias("first")
+    escalated = {line.escalate.key: line.key for line in planned if line.escalate}
+    with ledger.engine.connect() as connection:
+        for chunk in chunks(escalated, 500):
+            query = DONE.join(first, first.c.line_id == takes.c.line_id).where(takes.c.key.in_(chunk))
+            tried_before = query.add_columns(first.c.key.label("first")).order_by(takes.c.ended_at)
+            for row in connection.execute(tried_before):
+                if row.first == escalated[row.key]:
+                    found[row.first] = CachedTake(row.id, row.path, row.sha256)
+        for chunk in chunks((line.key for line in planned), 500):
+            rows = connection.execute(DONE.where(takes.c.key.in_(chunk)).order_by(takes.c.ended_at))
+            found.update({row.key: CachedTake(row.id, row.path, row.sha256) for row in rows})
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -34,6 +35,14 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+class BatchKind(StrEnum):
+    """What a batch was made for. Commands that take no kind mean scripts."""
+
+    SCRIPT = "script"
+    SPEECH = "speech"  # one line, by `vvbatch synth`
+    NIGHT = "night"  # a run of a regression suite
+
+
 @dataclass(frozen=True)
 class NewBatch:
     id: str
@@ -41,8 +50,20 @@ class NewBatch:
     script: str
     fingerprint: str
     model: str | None
-    priority: str
+    priority: str | None  # None: normal, and that of an open batch stays
     out: str
+    kind: BatchKind = BatchKind.SCRIPT
+
+
+@dataclass(frozen=True)
+class AddedBatch:
+    """The batch that has the work: a new one, or the one that is open already, with what this submit changed of it."""
+
+    id: str
+    created: bool
+    priority: str = "normal"
+    old_priority: str | None = None  # when the priority was changed
+    pauses_changed: int = 0  # lines whose pause_after_s was changed
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the ledger does about lines whose worker died, or has lost sight of them."""
+"""Workers as the ledger knows them, and what becomes of lines whose worker died or lost them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping, and_, exists, not_, or_, select
 
-from vvbatch.ledger.database import write
-from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger import entries
+from vvbatch.ledger.ledger import Ledger, open_again
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes, workers
 from vvbatch.profiles import Retries
 
 
 class Fate(NamedTuple):
-    """What a line in a dead worker's hands becomes; `counts` are the columns that say why."""
+    """What becomes of a line whose worker died; `counts` are the columns that say why."""
 
     state: str
     counts: dict[str, object]
@@ -34,13 +34,39 @@ class Leftover(NamedTuple):
     attempt: int = 0
 
 
-def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: str = "crash") -> list[tuple[str, str]]:
-    """A worker is dead: its takes crashed; its lines wait again, or fail after their model's limit.
+def worker_started(ledger: Ledger, name: str, profile: str, host: str, pid: int, facts: Mapping[str, Any]) -> None:
+    row = {"id": name, "profile": profile, "host": host, "pid": pid, "facts": facts}
+    with ledger.transaction() as connection:
+        connection.execute(workers.insert().values(**row, state="running", started_at=ledger.now()))
+        ledger.note(connection, "worker started", worker=name)
 
-    `cause` is `crash` or `timeout`. Returns (line id, batch id) of every line that was in its hands.
+
+def worker_stopped(ledger: Ledger, name: str) -> None:
+    with ledger.transaction() as connection:
+        ended = {"state": "stopped", "ended_at": ledger.now()}
+        connection.execute(workers.update().where(workers.c.id == name).values(ended))
+        ledger.note(connection, "worker stopped", worker=name)
+
+
+def worker_lives(ledger: Ledger, name: str) -> None:
+    """Also tests whether the ledger accepts writes: raises the database's error when it does not."""
+    with ledger.transaction() as connection:
+        connection.execute(workers.update().where(workers.c.id == name).values(state="running", ended_at=None))
+
+
+def running(ledger: Ledger) -> set[str]:
+    """Workers that have not recorded that they stopped; some of them may have died."""
+    with ledger.engine.connect() as connection:
+        return set(connection.execute(select(workers.c.id).where(workers.c.state == "running")).scalars())
+
+
+def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: str = "crash") -> list[tuple[str, str]]:
+    """A worker has died: its takes crashed; its lines are queued again, or fail after their model's limit.
+
+    `cause` is `crash` or `timeout`. Returns (line id, batch id) of every line that it was rendering.
     """
     now = ledger.now()
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
         rows = connection.execute(select(lines).where(mine).with_for_update()).mappings().all()
         for row in rows:
@@ -56,34 +82,37 @@ def abandon(ledger: Ledger, worker: str, retries: Mapping[str, Retries], cause: 
         connection.execute(workers.update().where(workers.c.id == worker).values(state="dead", ended_at=now))
         detail = {"lines": [row["id"] for row in rows], "cause": cause}
         ledger.note(connection, "worker died", worker=worker, detail=detail)
+        ids = [row["id"] for row in rows]
+        entries.lines_changed(connection, lines.c.id.in_(ids))
+        entries.takes_changed(connection, and_(takes.c.worker == worker, takes.c.ended_at == now))
     return [(row["id"], row["batch_id"]) for row in rows]
 
 
 def fate(row: RowMapping, in_hand: int, retries: Retries, cause: str) -> Fate:
-    """A line that was not alone in the worker's hands is only a suspect: it is not blamed, but may be put alone."""
+    """A line that was rendered with others is only a suspect: it is queued again, and may render alone."""
     if in_hand > 1:
         return Fate("queued", {"suspicion": row["suspicion"] + 1}, None)
     if cause == "timeout":
         count = (row["troubles"] or {}).get("timeout", 0) + 1
         counts: dict[str, object] = {"troubles": {**(row["troubles"] or {}), "timeout": count}}
-        limit, told = (
+        limit, reason = (
             retries.timeout,
             f"quarantined: its worker made no progress {count} times while rendering it alone",
         )
     else:
         count = row["crashes"] + 1
         counts = {"crashes": count}
-        limit, told = retries.crash, f"quarantined: its worker died {count} times while rendering it alone"
-    return Fate("failed", counts, told) if count > limit else Fate("queued", counts, None)
+        limit, reason = retries.crash, f"quarantined: its worker died {count} times while rendering it alone"
+    return Fate("failed", counts, reason) if count > limit else Fate("queued", counts, None)
 
 
 def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
-    """Put back the lines that the ledger believes in a living worker's hands, and are not: their end was not recorded.
+    """Queue the lines that the ledger assigns to a live worker that no longer has them: their end was not recorded.
 
     Returns their ids.
     """
     now = ledger.now()
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         held = set(in_hand)
         mine = and_(lines.c.worker == worker, lines.c.state == "rendering")
         lost = [
@@ -93,13 +122,15 @@ def disown(ledger: Ledger, worker: str, in_hand: Iterable[str]) -> list[str]:
             lines.update().where(lines.c.id.in_(lost)).values(state="queued", worker=None, updated_at=now)
         )
         unfinished = and_(takes.c.line_id.in_(lost), takes.c.worker == worker, takes.c.state == "rendering")
-        told = "the ledger could not be written when it ended"
-        connection.execute(takes.update().where(unfinished).values(state="failed", error=told, ended_at=now))
+        reason = "the ledger could not be written when it ended"
+        connection.execute(takes.update().where(unfinished).values(state="failed", error=reason, ended_at=now))
+        entries.lines_changed(connection, lines.c.id.in_(lost))
+        entries.takes_changed(connection, and_(takes.c.line_id.in_(lost), takes.c.ended_at == now))
     return lost
 
 
 def leftovers(ledger: Ledger, worker: str) -> list[Leftover]:
-    """The takes that a dead worker has not finished: each may have left a temporary file."""
+    """The unfinished takes of a worker that died: each may have left a temporary file."""
     query = (
         select(
             takes.c.id, batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line, takes.c.attempt
@@ -112,7 +143,7 @@ def leftovers(ledger: Ledger, worker: str) -> list[Leftover]:
         return [Leftover(*row) for row in connection.execute(query)]
 
 
-def place_of(ledger: Ledger, line_id: str) -> Leftover | None:
+def file_location(ledger: Ledger, line_id: str) -> Leftover | None:
     """Where a line's file belongs; None for a line that the ledger does not have."""
     query = (
         select(batches.c.out, lines.c.batch_id, lines.c.chapter, lines.c.number, lines.c.line)
@@ -134,37 +165,41 @@ def open_folders(ledger: Ledger) -> list[Path]:
 def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
     """The takes of a line that its worker could not close when the ledger was away."""
     unfinished = and_(takes.c.line_id == line_id, takes.c.worker == worker, takes.c.state == "rendering")
-    with write(ledger.engine) as connection:
-        told = takes.update().where(unfinished).values(state="superseded", ended_at=ledger.now())
-        if connection.execute(told).rowcount:
+    now = ledger.now()
+    with ledger.transaction() as connection:
+        superseded = takes.update().where(unfinished).values(state="superseded", ended_at=now)
+        if connection.execute(superseded).rowcount:
             ledger.note(connection, "takes superseded", line_id=line_id, worker=worker)
+            entries.takes_changed(connection, and_(takes.c.line_id == line_id, takes.c.ended_at == now))
 
 
 def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
-    """Done lines (by their ids in the script) whose file is not what it was wait again; their takes are superseded."""
+    """Queue done lines (by their ids in the script) whose file is missing or changed; their takes are superseded."""
     now = ledger.now()
     which = and_(lines.c.batch_id == batch_id, lines.c.line.in_(list(names)), lines.c.state.in_(("done", "cached")))
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
         kept = and_(takes.c.line_id.in_(ids), takes.c.state == "done")
-        told = {"state": "superseded", "path": None, "error": "its file was missing or changed"}
-        connection.execute(takes.update().where(kept).values(told))
+        kept_ids = list(connection.execute(select(takes.c.id).where(kept)).scalars())
+        superseded = {"state": "superseded", "path": None, "error": "its file was missing or changed"}
+        connection.execute(takes.update().where(kept).values(superseded))
         waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}
         connection.execute(lines.update().where(lines.c.id.in_(ids)).values(waits))
-        ended = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
-        connection.execute(batches.update().where(ended).values(state="open", ended_at=None))
+        open_again(connection, batch_id)
         ledger.note(connection, "lines repaired", batch_id=batch_id, detail={"lines": ids})
+        entries.lines_changed(connection, lines.c.id.in_(ids))
+        entries.takes_changed(connection, takes.c.id.in_(kept_ids))
 
 
 def forget_audio(ledger: Ledger, take_ids: Iterable[str]) -> None:
-    """The kept audio of takes that were not chosen is gone, or is not theirs any more."""
+    """Forget the kept audio of takes that were not chosen: its file is missing or changed."""
     which = and_(takes.c.id.in_(list(take_ids)), takes.c.state != "done")
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         connection.execute(takes.update().where(which).values(path=None, sha256=None, size_bytes=None))
 
 
 def unsettled(ledger: Ledger) -> list[str]:
-    """Open batches with no open line, and ended ones without a manifest: their last worker died on the way."""
+    """Open batches with no open line, and ended ones without a manifest: their last worker died before that."""
     has_open = exists().where(lines.c.batch_id == batches.c.id, lines.c.state.in_(LINE_OPEN))
     wanting = or_(and_(batches.c.ended_at.is_(None), ~has_open), lacks_manifest())
     with ledger.engine.connect() as connection:
@@ -180,7 +215,7 @@ def needs_manifest(ledger: Ledger, batch_id: str) -> bool:
 
 
 def manifest_written(ledger: Ledger, batch_id: str, sha256: str) -> None:
-    with write(ledger.engine) as connection:
+    with ledger.transaction() as connection:
         mine = and_(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
         connection.execute(batches.update().where(mine).values(manifest_sha256=sha256))
 
@@ -193,7 +228,7 @@ def is_suspect(ledger: Ledger, line_id: str, crashed_with_others: int) -> bool:
 
 
 def no_longer_wanted(ledger: Ledger, worker: str, line_ids: Sequence[str]) -> dict[str, str]:
-    """Which of these lines are not this worker's any more, with their state; asked between steps."""
+    """Which of these lines are not this worker's any more, with their state; checked between steps."""
     if not line_ids:
         return {}
     mine = and_(lines.c.state == "rendering", lines.c.worker == worker)

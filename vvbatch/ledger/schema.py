@@ -41,6 +41,7 @@ class Json(TypeDecorator[Any]):
         return dialect.type_descriptor(JSONB(none_as_null=True))
 
 
+BATCH_OPEN = ("open", "paused")
 LINE_OPEN = ("queued", "rendering")
 LINE_ENDED = ("done", "cached", "failed", "cancelled")
 LINE_STATES = LINE_OPEN + LINE_ENDED
@@ -62,6 +63,15 @@ batches = Table(
     Column("created_at", Text, nullable=False),
     Column("ended_at", Text),
     Column("manifest_sha256", Text),  # of an ended batch; NULL: its manifest is still to be written
+    Column("kind", Text, nullable=False, server_default="script"),  # script, speech (`vvbatch synth`), night
+    Index(
+        "ux_batches_open_fingerprint",  # two submits of the same work at once make one batch
+        "fingerprint",
+        unique=True,
+        sqlite_where=text("state IN ('open', 'paused')"),
+        postgresql_where=text("state IN ('open', 'paused')"),
+    ),
+    Index("ix_batches_kind", "kind", "created_at"),
     Index("ix_batches_fingerprint", "fingerprint", "state"),
     Index("ix_batches_created", "created_at"),
     Index("ix_batches_state", "state"),
@@ -209,8 +219,17 @@ queues = Table(
     Column("name", Text, primary_key=True),
     Column("paused_at", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("probe", Text),  # a folder: the queue goes on by itself when it takes files again
+    Column("probe", Text),  # a folder: the queue resumes automatically when it takes files again
     Column("need_bytes", BigInteger),
+)
+
+removals = Table(
+    "removals",  # batches that were deleted and whose files may still be there
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("out", Text, nullable=False),
+    Column("files", Json, nullable=False),  # paths in the batch's folder
+    Column("at", Text, nullable=False),
 )
 
 nights = Table(
@@ -232,7 +251,7 @@ nights = Table(
 )
 
 baselines = Table(
-    "baselines",  # blessed takes; never changed but for the time at which another took the place
+    "baselines",  # blessed takes; only `retired_at` changes, when another replaces it
     metadata,
     Column("id", Text, primary_key=True),
     Column("suite", Text, nullable=False),
@@ -273,7 +292,7 @@ verdicts = Table(
 )
 
 schedules = Table(
-    "schedules",  # suites that are run by themselves
+    "schedules",  # suites that run automatically
     metadata,
     Column("suite", Text, primary_key=True),
     Column("profile", Text),

@@ -16,7 +16,7 @@ import redis
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
-from vvbatch.ledger.waiting import waiting_by_model
+from vvbatch.ledger.queues import waiting_by_model
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer

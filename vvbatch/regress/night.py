@@ -15,6 +15,7 @@ from vvbatch.batch.plan import Overrides, Plan, digest, make_plan
 from vvbatch.batch.submit import slug, submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.records import BatchKind
 from vvbatch.processes.session import wait_for, workers_for
 from vvbatch.regress import nights
 from vvbatch.regress.baseline import Damaged, folder, samples_of
@@ -107,7 +108,7 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
     with server.own_server(home) as own_server:
         connection = server.connect(home)
         out = folder(home, suite.name) / "nights"
-        batch_id = submit(plan, ledger, connection, out, PRIORITY).batch_id
+        batch_id = submit(plan, ledger, connection, out, PRIORITY, kind=BatchKind.NIGHT).id
         nights.has_batch(ledger, night_id, batch_id)
         try:
             with show([batch_id]) as look, workers_for(own_server, connection) as own:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from vvbatch.batch.estimate import Estimate
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_heads, batch_totals, failures
+from vvbatch.ledger.views import Totals
 from vvbatch.report.tables import duration, print_facts, print_table, rate
 
 FAILURES_SHOWN = 10
@@ -17,17 +19,17 @@ def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None) -> 
     """Counts, audio, speed, failures with their reasons, and where the files are. Raises UnknownBatch."""
     head = batch_heads(ledger, [batch_id])[0]
     totals = batch_totals(ledger, batch_id)
-    counts, folder = head["counts"], Path(head["out"]) / batch_id
+    counts, folder = head.counts, Path(head.out) / batch_id
     facts: list[tuple[str, object]] = [
         ("batch", batch_id),
-        ("state", head["state"]),
+        ("state", head.state),
         ("lines", f"{counts['total']:,}: {count_words(counts)}"),
-        ("audio", duration(totals["audio_s"])),
+        ("audio", duration(totals.audio_s)),
     ]
-    if totals["speed"]:
-        facts.append(("speed", f"{rate(totals['speed'])} x real time: {made_in(totals)}"))
-    if head["eta_s"]:
-        facts.append(("left", f"about {duration(head['eta_s'])}"))
+    if totals.speed:
+        facts.append(("speed", f"{rate(totals.speed)} x real time: {made_in(totals)}"))
+    if head.eta_s:
+        facts.append(("left", f"about {duration(head.eta_s)}"))
     if counts["failed"]:
         facts += failed_lines(ledger, batch_id, counts["failed"])
         facts.append(("try again", f"vvbatch retry {batch_id}"))
@@ -35,13 +37,13 @@ def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None) -> 
     print_facts(facts, file)
 
 
-def made_in(totals: Mapping[str, Any]) -> str:
-    return f"{duration(totals['rendered_s'])} of audio in {duration(totals['wall_s'])}"
+def made_in(totals: Totals) -> str:
+    return f"{duration(totals.rendered_s)} of audio in {duration(totals.wall_s)}"
 
 
 def failed_lines(ledger: Ledger, batch_id: str, count: int) -> list[tuple[str, object]]:
     shown = failures(ledger, batch_id, FAILURES_SHOWN)
-    facts: list[tuple[str, object]] = [("failed", f"{row['line']}: {row['error']}") for row in shown]
+    facts: list[tuple[str, object]] = [("failed", f"{row.line}: {row.error}") for row in shown]
     if count > len(shown):
         facts.append(("", f"and {count - len(shown):,} more: vvbatch ledger lines {batch_id} --state failed"))
     return facts
@@ -53,27 +55,26 @@ def count_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]:,} {name}" for name in names) or "none"
 
 
-def print_estimate(checked: Mapping[str, Any], file: TextIO | None = None) -> None:
+def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
     """What `vvbatch check` found out about one script: `vvbatch.batch.estimate.estimate`."""
     print_facts(
         [
-            ("script", checked["script"]),
-            ("title", checked["title"]),
+            ("script", checked.script),
+            ("title", checked.title),
             (
                 "lines",
-                f"{checked['lines']:,} in {checked['chapters']:,} chapters, {checked['characters']:,} characters",
+                f"{checked.lines:,} in {checked.chapters:,} chapters, {checked.characters:,} characters",
             ),
-            ("to render", f"{checked['to_render']:,}, and {checked['cached']:,} are there already"),
-            ("voices", ", ".join(f"{name} ({count:,} lines)" for name, count in checked["voices"].items())),
-            *[("not golden", f"{len(checked['not_golden']):,} lines: {', '.join(checked['not_golden'][:5])}")][
-                : len(checked["not_golden"])
+            ("to render", f"{checked.to_render:,}, and {checked.cached:,} are there already"),
+            ("voices", ", ".join(f"{name} ({count:,} lines)" for name, count in checked.voices.items())),
+            *[("not golden", f"{len(checked.not_golden):,} lines: {', '.join(checked.not_golden[:5])}")][
+                : len(checked.not_golden)
             ],
-            *[("if they fail", f"{n:,} lines go to {model}") for model, n in checked["may_escalate"].items()],
+            *[("if they fail", f"{n:,} lines go to {model}") for model, n in checked.may_escalate.items()],
         ],
         file,
     )
     rows = [
-        [each["model"], each["lines"], duration(each["audio_s"]), duration(each["wall_s"]), each["title"]]
-        for each in checked["models"]
+        [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
     print_table(["model", ">lines", ">audio", ">time", "title"], rows, file=file)

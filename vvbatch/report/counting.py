@@ -65,7 +65,7 @@ def counting(
 
 @contextmanager
 def waiting(words: str) -> Iterator[None]:
-    """Shows on a terminal's stderr that something goes on that cannot be counted."""
+    """Shows on a terminal's stderr that work without a known total is in progress."""
     target = console(sys.stderr)
     with target.status(words) if target.is_terminal else nullcontext():
         yield

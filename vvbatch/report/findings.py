@@ -1,4 +1,4 @@
-"""What the doctor found: a line each, and under it the command that mends it."""
+"""What the doctor found: a line each, and below it the command that fixes it."""
 
 from __future__ import annotations
 

@@ -5,86 +5,85 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from vvbatch.ledger.views import BatchHead, BatchView, LineView, StatusView
 from vvbatch.report.batch import count_words
 from vvbatch.report.ledger_tables import figure, when
 from vvbatch.report.tables import duration, print_facts, print_table, rate
 
-ALIVE = {True: "alive", False: "silent", None: "unknown"}
+ALIVE: Mapping[object, str] = {True: "alive", False: "silent"}
 LINES_SHOWN = 40
 
 
-def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """`vvbatch.ledger.overview.overview`, with what the queue's server said as `redis`, and scheduled `nights`."""
-    server, rates = seen["redis"], seen["rates"]
-    facts: list[tuple[str, object]] = [
-        ("queue", f"{server['address']} answers" if server["reachable"] else server["error"])
-    ]
-    if seen["supervisor"]:
-        facts.append(("supervisor", f"vvbatch up, process {seen['supervisor']['pid']}"))
-        facts += [("", program_words(each)) for each in seen["supervisor"]["programs"]]
-    for model, count in server["lost"].items():
+def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
+    server, rates = seen.redis, seen.rates
+    facts: list[tuple[str, object]] = [("queue", f"{server.address} answers" if server.reachable else server.error)]
+    if seen.supervisor:
+        facts.append(("supervisor", f"vvbatch up, process {seen.supervisor['pid']}"))
+        facts += [("", program_words(each)) for each in seen.supervisor["programs"]]
+    for model, count in server.lost.items():
         facts.append(
             ("", f"{count} lines of {model} are missing in the queue: a worker puts them back, or vvbatch resume")
         )
-    for each in seen["queues"]:
-        if each["waiting"] and each.get("served") is False:
-            facts.append(("waiting", unserved(each["model"], each["waiting"])))
-    for each in seen["troubles"]:
-        facts.append(("trouble", f"{each['trouble']}: {each['lines']} lines of {each['model']} are {each['state']}"))
-    if rates["takes"]:
-        pace = f"{rate(rates['takes_per_min'])} takes/min, {rate(rates['speed'] or 0)} x real time"
-        facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))
-    for each in seen["nights"]:
-        if each["missed"]:
-            told = f"{len(each['missed'])} of suite {each['suite']}, the last due {each['missed'][-1]}"
-            facts.append(("missed nights", told))
+    for each in seen.queues:
+        if each.waiting and each.served is False:
+            facts.append(("waiting", unserved(each.profile, each.waiting)))
+    for met in seen.troubles:
+        facts.append(("trouble", f"{met.trouble}: {met.lines} lines of {met.model} are {met.state}"))
+    if rates.takes:
+        pace = f"{rate(rates.takes_per_min or 0)} takes/min, {rate(rates.speed or 0)} x real time"
+        facts.append(("last 10 min", f"{rates.takes:,} takes, {pace}"))
+    for night in seen.nights:
+        if night["missed"]:
+            text = f"{len(night['missed'])} of suite {night['suite']}, the last due {night['missed'][-1]}"
+            facts.append(("missed nights", text))
     print_facts(facts, file)
-    if seen["batches"]:
+    rows: list[list[object]]
+    if seen.batches:
         rows = [
-            [each["batch"], each["state"], count_words(each["counts"]), left(each), when(each["created_at"])]
-            for each in seen["batches"]
+            [each.batch, each.state, count_words(each.counts), left(each), when(each.created_at)]
+            for each in seen.batches
         ]
         print_table(["batch", "state", "lines", ">left", "created"], rows, title="Batches", file=file)
     else:
         print_facts([("batches", "none yet: vvbatch submit SCRIPT, or vvbatch run SCRIPT")], file)
-    if seen["queues"]:
+    if seen.queues:
         rows = [
             [
-                each["model"],
-                each["waiting"],
-                server["waiting"].get(each["model"]),
-                each["rendering"],
-                each["held"],
-                each["paused"],
+                each.profile,
+                each.waiting,
+                server.waiting.get(each.profile),
+                each.rendering,
+                each.held,
+                each.paused,
             ]
-            for each in seen["queues"]
+            for each in seen.queues
         ]
         print_table(["model", ">waiting", ">jobs", ">rendering", ">held", "paused"], rows, title="Queues", file=file)
-    if seen["workers"]:
+    if seen.workers:
         rows = [
             [
-                each["worker"],
-                each["model"],
-                each["device"],
-                each["host"],
-                each["pid"],
-                each["rendering"],
-                ALIVE[each["alive"]],
+                each.worker,
+                each.profile,
+                each.device,
+                each.host,
+                each.pid,
+                each.rendering,
+                ALIVE.get(each.alive, "unknown"),
             ]
-            for each in seen["workers"]
+            for each in seen.workers
         ]
         columns = ["worker", "model", "device", "host", ">pid", ">rendering", "heartbeat"]
         print_table(columns, rows, title="Workers", file=file)
-    if seen["failures"]:
-        rows = [[when(each["at"]), each["batch"], each["line"], each["error"]] for each in seen["failures"]]
+    if seen.failures:
+        rows = [[when(each.at), each.batch, each.line, each.error] for each in seen.failures]
         print_table(["when", "batch", "line", "error"], rows, title="Newest failures", file=file)
 
 
-def trouble_words(line: Mapping[str, Any]) -> str | None:
+def trouble_words(line: LineView) -> str | None:
     """`resource 3`: the class of what last went wrong, and how often."""
-    if not line["trouble"]:
+    if not line.trouble:
         return None
-    return f"{line['trouble']} {line['troubles'].get(line['trouble'], '')}".strip()
+    return f"{line.trouble} {line.troubles.get(line.trouble, '')}".strip()
 
 
 def unserved(model: str, count: int) -> str:
@@ -98,22 +97,22 @@ def program_words(program: Mapping[str, Any]) -> str:
     return f"{program['name']} {state}{ended}"
 
 
-def left(batch: Mapping[str, Any]) -> str | None:
-    if batch["state"] not in ("queued", "rendering"):
+def left(batch: BatchHead) -> str | None:
+    if batch.state not in ("queued", "rendering"):
         return None
-    return "unknown" if batch["eta_s"] is None else duration(batch["eta_s"])
+    return "unknown" if batch.eta_s is None else duration(batch.eta_s)
 
 
-def print_lines(view: Mapping[str, Any], file: TextIO | None = None) -> None:
+def print_lines(view: BatchView, file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest."""
     urgent = ("failed", "rendering", "queued", "cancelled")
-    lines = sorted(view["lines"], key=lambda line: urgent.index(line["state"]) if line["state"] in urgent else 9)
-    print_facts([("waiting", unserved(model, count)) for model, count in view.get("unserved", {}).items()], file)
+    lines = sorted(view.lines, key=lambda line: urgent.index(line.state) if line.state in urgent else 9)
+    print_facts([("waiting", unserved(model, count)) for model, count in (view.unserved or {}).items()], file)
     rows = [
-        [line["id"], line["state"], figure(line["score"], 2), trouble_words(line), line["error"] or line["path"] or ""]
+        [line.id, line.state, figure(line.score, 2), trouble_words(line), line.error or line.path or ""]
         for line in lines[:LINES_SHOWN]
     ]
     print_table(["line", "state", ">score", "trouble", "file or error"], rows, file=file)
     if len(lines) > LINES_SHOWN:
-        more = f"vvbatch ledger lines {view['batch']} --limit 0"
+        more = f"vvbatch ledger lines {view.batch} --limit 0"
         print_facts([("", f"and {len(lines) - LINES_SHOWN:,} more: {more}")], file)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import batch_heads, failures, find_batch, open_batches
+from vvbatch.ledger.queries import SCRIPTS, batch_heads, failures, find_batch, open_batches
+from vvbatch.ledger.views import BatchHead
 from vvbatch.report.tables import console, duration, printable, rate
 
 LOOK_S = 0.5
@@ -52,19 +53,19 @@ class Follower:
         for head in heads:
             self.show_failures(head)
             self.show(head, began)
-        self.ended = all(head["eta_s"] == 0 and head["state"] not in ("queued", "rendering") for head in heads)
+        self.ended = all(head.eta_s == 0 and head.state not in ("queued", "rendering") for head in heads)
         self.next_look = began + max(LOOK_S, BUSY_SHARE * (self.clock() - began))
 
-    def show(self, head: dict[str, Any], at: float) -> None:
-        batch_id, counts = head["batch"], head["counts"]
+    def show(self, head: BatchHead, at: float) -> None:
+        batch_id, counts = head.batch, head.counts
         over = counts["total"] - counts["queued"] - counts["rendering"]
-        words = [head["state"]]
+        words = [head.state]
         if counts["failed"]:
             words.append(f"{counts['failed']:,} failed")
         if (lines := self.rate(batch_id, at, over)) is not None:
             words.append(f"{rate(lines)} lines/min")
-        if head["eta_s"]:
-            words.append(f"{duration(head['eta_s'])} left")
+        if head.eta_s:
+            words.append(f"{duration(head.eta_s)} left")
         how = ", ".join(words)
         if self.console.is_terminal:
             task = self.tasks.get(batch_id)
@@ -72,7 +73,7 @@ class Follower:
                 task = self.tasks[batch_id] = self.bars.add_task(batch_id, total=counts["total"], how=how)
             self.bars.update(task, completed=over, how=how, refresh=True)
             return
-        standing = f"{head['state']} {counts}"
+        standing = f"{head.state} {counts}"
         if self.said.get(batch_id) != standing:
             self.said[batch_id] = standing
             self.say(f"{batch_id}: {over}/{counts['total']} lines, {how}")
@@ -86,14 +87,14 @@ class Follower:
         span, lines = at - seen[0][0], over - seen[0][1]
         return lines / span * 60 if span > 0 and lines > 0 else None
 
-    def show_failures(self, head: dict[str, Any]) -> None:
-        shown = self.failed[head["batch"]]
-        if head["counts"]["failed"] <= len(shown) or len(shown) >= FAILURES_SHOWN:
+    def show_failures(self, head: BatchHead) -> None:
+        shown = self.failed[head.batch]
+        if head.counts["failed"] <= len(shown) or len(shown) >= FAILURES_SHOWN:
             return
-        for row in failures(self.ledger, head["batch"], FAILURES_SHOWN):
-            if row["line"] not in shown:
-                shown.add(row["line"])
-                self.say(f"{head['batch']}: {row['line']} failed: {printable(row['error'])}", style="red")
+        for row in failures(self.ledger, head.batch, FAILURES_SHOWN):
+            if row.line not in shown:
+                shown.add(row.line)
+                self.say(f"{head.batch}: {row.line} failed: {printable(row.error)}", style="red")
 
     def say(self, text: str, style: str = "") -> None:
         # A pipe's reader wants one event a line, however long it is.
@@ -119,9 +120,10 @@ def watch(
     batch: str | None = None,
     file: TextIO | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    kinds: Collection[str] = SCRIPTS,
 ) -> None:
-    """Show a batch, or all that are open now, on stderr until they end. Raises UnknownBatch."""
-    ids = [find_batch(ledger, batch)] if batch else open_batches(ledger)
+    """Show a batch, or all of these kinds that are open now, on stderr until they end. Raises UnknownBatch."""
+    ids = [find_batch(ledger, batch, kinds)] if batch else open_batches(ledger, kinds=kinds)
     follower = Follower(ledger, ids, console(file or sys.stderr), time.monotonic)
     with follower.bars if follower.console.is_terminal else nullcontext():
         while True:

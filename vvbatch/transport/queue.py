@@ -61,6 +61,21 @@ def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *,
             )
 
 
+def withdraw(connection: redis.Redis, moved: Iterable[tuple[str, str]], priority: str) -> None:
+    """Remove the jobs of (line id, model) from the queues of a priority that they no longer have."""
+    by_queue: dict[str, set[str]] = {}
+    for line_id, model in moved:
+        by_queue.setdefault(queue_name(model, priority), set()).add(line_id)
+    for name, line_ids in by_queue.items():
+        queue = Queue(name, connection=connection, serializer=JSONSerializer)
+        with connection.pipeline(transaction=False) as pipeline:
+            for job_id in queue.get_job_ids():
+                if job_id.rpartition("-")[0] in line_ids:
+                    pipeline.lrem(queue.key, 1, job_id)
+                    pipeline.delete(Job.key_for(job_id))
+            pipeline.execute()
+
+
 def waiting(connection: redis.Redis, model: str) -> int:
     """How many jobs wait in Redis for a model."""
     with connection.pipeline(transaction=False) as pipeline:

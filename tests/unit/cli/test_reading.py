@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch.cli import main
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.workers import worker_started
+from vvbatch.ledger.recovery import worker_started
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect
 
 from tests.conftest import ROOT
+from tests.support.documents import batch_view
 from tests.support.ledgers import add_batch, begin, open_ledger
 from vvbatch.ledger import Ledger, LedgerError, Outcome, database, schema
 from vvbatch.ledger.migrations import MIGRATIONS
-from vvbatch.ledger.pauses import pause_queue
-from vvbatch.ledger.queries import batch_view
+from vvbatch.ledger.queues import pause_queue
 
 NEWEST = len(MIGRATIONS)
 

@@ -48,10 +48,10 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("table", metadata.tables)
-def test_every_column_is_told_of_and_no_other(table):
-    told = {
+def test_every_column_is_documented_and_no_other(table):
+    documented = {
         name
         for row in re.findall(r"^\| (`.*?) \|", SECTIONS[table], re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert told == set(metadata.tables[table].columns.keys())
+    assert documented == set(metadata.tables[table].columns.keys())

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from tests.support import ledgers
+from vvbatch import store
 from vvbatch.engine.contract import EngineFacts
-from vvbatch.ledger.journal import Journal, JournalledLedger
-from vvbatch.ledger.recovery import abandon, reopen
-from vvbatch.ledger.waiting import waiting_count
-from vvbatch.ledger.workers import worker_started
+from vvbatch.ledger import CachedTake
+from vvbatch.ledger.journal import Journal, journalled
+from vvbatch.ledger.queues import waiting_count
+from vvbatch.ledger.recovery import abandon, reopen, worker_started
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -22,16 +24,16 @@ def lines_of(path: Path) -> list[dict[str, object]]:
 
 def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    book = journalled(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
     ledgers.add_batch(book, "b", ["One.", "Two.", "Three."])
     ledgers.render(book, "b", 1)
     ledgers.fail(book, "b", 2)
     book.cancel("b")
     book.settle("b")
     book.close()
-    told = [(each["kind"], each.get("line"), each.get("state")) for each in lines_of(path)]
+    found = [(each["kind"], each.get("line"), each.get("state")) for each in lines_of(path)]
     one, two, three = (ledgers.line_id("b", number) for number in (1, 2, 3))
-    assert told == [
+    assert found == [
         ("batch submitted", None, None),
         ("line", one, "queued"),
         ("line", two, "queued"),
@@ -42,7 +44,7 @@ def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
         ("line", one, "done"),
         ("line", two, "rendering"),
         ("take", two, "rendering"),
-        ("take", None, "failed_qc"),
+        ("take", two, "failed_qc"),
         ("line", two, "failed"),
         ("lines cancelled", None, None),
         ("line", three, "cancelled"),
@@ -54,13 +56,13 @@ def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
 
 def test_what_changes_many_lines_at_once_is_a_line_for_each(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    book = journalled(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
     ledgers.add_batch(book, "b", ["One.", "Two.", "Three."])
     worker_started(book, "w1", "draft", "host", 1, {})
     take = ledgers.begin(book, "b", 1)[1]
     ledgers.render(book, "b", 2)
 
-    def told_by(change: Callable[[], object]) -> list[tuple[object, ...]]:
+    def entries_of(change: Callable[[], object]) -> list[tuple[object, ...]]:
         before = len(lines_of(path))
         change()
         return [
@@ -68,22 +70,22 @@ def test_what_changes_many_lines_at_once_is_a_line_for_each(tmp_path: Path) -> N
         ]
 
     one, two, three = (ledgers.line_id("b", number) for number in (1, 2, 3))
-    assert told_by(lambda: abandon(book, "w1", {})) == [
+    assert entries_of(lambda: abandon(book, "w1", {})) == [
         ("worker died", None, None),
         ("line", one, "queued"),
         ("take", take, "crashed"),
     ]
-    assert told_by(lambda: book.cancel("b")) == [
+    assert entries_of(lambda: book.cancel("b")) == [
         ("lines cancelled", None, None),
         ("line", one, "cancelled"),
         ("line", three, "cancelled"),
     ]
-    assert told_by(lambda: book.retry("b")) == [
+    assert entries_of(lambda: book.retry("b")) == [
         ("lines retried", None, None),
         ("line", one, "queued"),
         ("line", three, "queued"),
     ]
-    repaired = told_by(lambda: reopen(book, "b", ["l2"]))
+    repaired = entries_of(lambda: reopen(book, "b", ["l2"]))
     assert repaired[:2] == [("lines repaired", None, None), ("line", two, "queued")]
     assert [(kind, state) for kind, _, state in repaired[2:]] == [("take", "superseded")]
     book.close()
@@ -91,7 +93,7 @@ def test_what_changes_many_lines_at_once_is_a_line_for_each(tmp_path: Path) -> N
 
 def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    book = journalled(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
     ledgers.add_batch(book, "b", ["One."])
     claim = book.claim(ledgers.line_id("b", 1), "w1")
     assert claim is not None
@@ -107,10 +109,45 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_does_not_stop_the_ledger(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    book = JournalledLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(tmp_path / "gone" / "journal.jsonl"))
+    book = journalled(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(tmp_path / "gone" / "journal.jsonl"))
     ledgers.add_batch(book, "b", ["One."])
     assert waiting_count(book, "draft") == 1
     assert "could not be written" in caplog.text
+    book.close()
+
+
+def test_a_line_that_is_cached_at_submit_has_an_entry(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = journalled(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    source = tmp_path / "source.wav"
+    source.write_bytes(b"audio")
+    sha256 = store.sha256_file(source)
+    ledgers.add_batch(book, "b", ["One."])
+    with store.stage_copy(source, tmp_path / "one.wav", sha256) as staged:
+        book.serve_cached("b", [(ledgers.line_id("b", 1), CachedTake("t1", str(source), sha256), staged)])
+    last = lines_of(path)[-1]
+    assert (last["kind"], last["line"], last["state"], last["take"]) == ("line", "b-00001", "cached", "t1")
+    book.close()
+
+
+def test_a_transaction_that_fails_leaves_no_entry(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = journalled(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", Journal(path))
+    ledgers.add_batch(book, "b", ["One."])
+    before = lines_of(path)
+
+    def refuse(_connection: object) -> None:
+        raise RuntimeError("the commit fails")
+
+    event.listen(book.engine, "commit", refuse)
+    with pytest.raises(RuntimeError, match="the commit fails"):
+        book.cancel("b")
+    with pytest.raises(RuntimeError, match="the commit fails"):
+        book.claim(ledgers.line_id("b", 1), "w1")
+    event.remove(book.engine, "commit", refuse)
+    assert lines_of(path) == before
+    book.set_batch_state("b", "paused", only_from=("open",))
+    assert [each["kind"] for each in lines_of(path)[len(before) :]] == ["batch paused"]
     book.close()
 
 

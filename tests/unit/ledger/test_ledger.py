@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from tests.support.documents import batch_view
 from tests.support.ledgers import add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
-from vvbatch.ledger.cached import cached_takes
-from vvbatch.ledger.queries import batch_view
+from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.recovery import abandon
 from vvbatch.profiles import Retries
 

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select
 
+from tests.support.documents import batch_view, list_batches, list_lines, list_takes, metrics, overview
 from tests.support.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
-from vvbatch.ledger.listings import BadFilter, Filter, list_batches, list_lines, list_takes, metrics, moment
-from vvbatch.ledger.overview import overview
-from vvbatch.ledger.pauses import pause_queue
-from vvbatch.ledger.queries import UnknownBatch, batch_view
+from vvbatch.ledger.listings import BadFilter, Filter, moment
+from vvbatch.ledger.queries import UnknownBatch
+from vvbatch.ledger.queues import pause_queue
+from vvbatch.ledger.recovery import worker_started, worker_stopped
 from vvbatch.ledger.schema import baselines, nights, takes, verdicts
-from vvbatch.ledger.workers import worker_started, worker_stopped
 
 TAKE_KEYS = [
-    "take", "batch", "line", "state", "attempt", "model", "revision", "device", "dtype", "voices", "seed", "params",
-    "control_hash", "text", "path", "sha256", "duration_s", "wall_s", "rtf", "first_chunk_s", "peak_dbfs",
+    "take", "batch", "line", "state", "attempt", "profile", "model", "revision", "device", "dtype", "voices", "seed",
+    "params", "control_hash", "text", "path", "sha256", "duration_s", "wall_s", "rtf", "first_chunk_s", "peak_dbfs",
     "loudness_lufs", "score", "chosen", "qc", "error", "worker", "created_at",
 ]  # fmt: skip
 
@@ -179,8 +179,24 @@ def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger, cl
     assert [batch["batch"] for batch in seen["batches"]] == ["c", "b", "a"]
     assert seen["batches"][0]["title"] == "Title of c"
     assert seen["queues"] == [
-        {"model": "1.5b", "waiting": 0, "rendering": 1, "held": 1, "paused": None, "paused_at": None},
-        {"model": "draft", "waiting": 0, "rendering": 0, "held": 0, "paused": "too hot", "paused_at": clock()},
+        {
+            "model": "1.5b",
+            "profile": "1.5b",
+            "waiting": 0,
+            "rendering": 1,
+            "held": 1,
+            "paused": None,
+            "paused_at": None,
+        },
+        {
+            "model": "draft",
+            "profile": "draft",
+            "waiting": 0,
+            "rendering": 0,
+            "held": 0,
+            "paused": "too hot",
+            "paused_at": clock(),
+        },
     ]
     assert [(worker["worker"], worker["device"], worker["rendering"]) for worker in seen["workers"]] == [
         ("w1", "cpu", 1)

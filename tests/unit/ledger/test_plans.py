@@ -13,11 +13,10 @@ import pytest
 from sqlalchemy import event
 
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
-from vvbatch.ledger import Ledger, recovery, waiting
-from vvbatch.ledger.cached import cached_takes
+from vvbatch.ledger import Ledger, queues, recovery
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.overview import overview
-from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, failures, line_ids
+from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, cached_takes, failures, line_ids
 from vvbatch.profiles import Retries
 
 LARGE = r"SCAN (lines|takes|qc_results|events|last)\b(?! USING)"
@@ -67,8 +66,8 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: list_takes(ledger, Filter(batch="a")),
         lambda ledger: list_takes(ledger, Filter(limit=5)),
         lambda ledger: cached_takes(ledger, [planned(1, "One.", "a")]),
-        lambda ledger: waiting.waiting_lines(ledger, model="draft"),
-        lambda ledger: waiting.waiting_count(ledger, "draft"),
+        lambda ledger: queues.waiting_lines(ledger, model="draft"),
+        lambda ledger: queues.waiting_count(ledger, "draft"),
         recovery.rendering_by,
         recovery.unsettled,
     ],

@@ -2,19 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.documents import batch_heads, batch_totals, batch_view
 from tests.support.ledgers import add_batch, begin, fail, line_id, planned, render
 from vvbatch.ledger import CachedTake, NewBatch
-from vvbatch.ledger.queries import (
-    UnknownBatch,
-    batch_heads,
-    batch_totals,
-    batch_view,
-    find_batch,
-    line_ids,
-    open_batches,
-)
+from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
-KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines"]
+KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
 
 
@@ -25,8 +18,8 @@ def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
     assert list(view["counts"]) == COUNTS
     assert view["counts"] == dict.fromkeys(COUNTS, 0) | {"total": 2, "queued": 2}
     assert view["lines"][0] == {
-        "id": "l1", "state": "queued", "path": None, "sha256": None, "take": None, "score": None, "chosen": None,
-        "tried": [], "qc": [], "error": None, "trouble": None, "troubles": {},
+        "id": "l1", "state": "queued", "profile": "draft", "path": None, "sha256": None, "take": None, "score": None,
+        "chosen": None, "tried": [], "qc": [], "error": None, "trouble": None, "troubles": {},
     }  # fmt: skip
 
 

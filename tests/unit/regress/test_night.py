@@ -159,7 +159,7 @@ def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_
     with ledger.engine.connect() as connection:
         assert len(connection.execute(select(takes)).all()) == 16
         assert len(connection.execute(select(lines.c.path).where(lines.c.path.is_(None))).all()) == 8
-    assert verify(ledger)["problems"] == []
+    assert verify(ledger).problems == []
     with pytest.raises(CannotBless, match="the audio of night n2 was removed"):
         blessed(ledger, where, "n2")
     judged(ledger, where, "n5")

@@ -19,8 +19,8 @@ from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.database import write
+from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import takes, workers
-from vvbatch.ledger.workers import worker_started
 from vvbatch.regress.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library

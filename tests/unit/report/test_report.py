@@ -3,12 +3,14 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 from rich.text import Text
 
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch import report
+from vvbatch.batch.estimate import Estimate
 from vvbatch.report import tables
 from vvbatch.report.watch import Follower
 
@@ -169,13 +171,16 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger):
         "script": "book.yaml", "title": "Book", "lines": 12, "cached": 2, "to_render": 10, "chapters": 3,
         "characters": 1234, "voices": {"carter": 9, "alice": 3}, "not_golden": ["ch1-003"], "may_escalate": {"7b": 3},
         "models": [
-            {"model": "1.5b", "title": "VibeVoice 1.5B", "lines": 10, "audio_s": 80.2, "speed": None, "wall_s": None}
+            {
+                "model": "1.5b", "profile": "1.5b", "title": "VibeVoice 1.5B", "lines": 10, "audio_s": 80.2,
+                "speed": None, "wall_s": None,
+            }
         ],
     }  # fmt: skip
-    report.print_estimate(checked, file)
+    report.print_estimate(msgspec.convert(checked, Estimate), file)
     shown = file.getvalue()
     assert "12 in 3 chapters, 1,234 characters" in shown
     assert "1 lines: ch1-003" in shown
     assert shown.splitlines()[-1].split() == ["1.5b", "10", "1", "min", "20", "s", "unknown", "VibeVoice", "1.5B"]
-    report.print_estimate(checked | {"not_golden": []}, file)
+    report.print_estimate(msgspec.convert(checked | {"not_golden": []}, Estimate), file)
     assert file.getvalue().count("not golden") == 1

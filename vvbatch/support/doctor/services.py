@@ -132,29 +132,29 @@ def workers(home: Home) -> Iterator[Finding]:
         return
     with closing(book):
         seen = overview(book)
-    names = [each["worker"] for each in seen["workers"]]
+    names = [each.worker for each in seen.workers]
     try:
         connection = connect(home)
         alive = queue.alive(connection, names)
         connection.close()
     except ServerUnreachable:
         alive = set()
-    stuck = [each["worker"] for each in seen["workers"] if each["worker"] not in alive and each["rendering"]]
+    stuck = [each.worker for each in seen.workers if each.worker not in alive and each.rendering]
     words = f"{len(alive)} alive" + (f"; dead with lines in hand: {', '.join(stuck)}" if stuck else "")
     yield Finding(
         "workers", not stuck, words, "vvbatch up  (a worker takes up what a dead one left)" if stuck else None
     )
-    served = {each["model"] for each in seen["workers"] if each["worker"] in alive}
-    for each in seen["queues"]:
-        if each["waiting"] and each["model"] not in served:
-            words = f"{each['waiting']} lines wait, no worker"
-            yield Finding(f"queue of {each['model']}", True, words, f"vvbatch up --workers {each['model']}")
-        if each["paused"]:
+    served = {each.model for each in seen.workers if each.worker in alive}
+    for each in seen.queues:
+        if each.waiting and each.model not in served:
+            words = f"{each.waiting} lines wait, no worker"
+            yield Finding(f"queue of {each.model}", True, words, f"vvbatch up --workers {each.model}")
+        if each.paused:
             yield Finding(
-                f"queue of {each['model']}",
+                f"queue of {each.model}",
                 True,
-                f"paused: {each['paused']}",
-                f"vvbatch resume --queue {each['model']}",
+                f"paused: {each.paused}",
+                f"vvbatch resume --queue {each.model}",
             )
 
 
@@ -163,11 +163,9 @@ def failures(home: Home) -> Iterator[Finding]:
     if book is None:
         return
     with closing(book):
-        newest = overview(book)["failures"]
+        newest = overview(book).failures
     for each in newest:
-        yield Finding(
-            f"failed: {each['batch']} {each['line']}", True, f"{each['error']}", f"vvbatch retry {each['batch']}"
-        )
+        yield Finding(f"failed: {each.batch} {each.line}", True, f"{each.error}", f"vvbatch retry {each.batch}")
 
 
 def missed_nights(home: Home) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from tests.conftest import ROOT
 from tests.support import hub_cache, ledgers
 from tests.support.cli import Cli
-from vvbatch.ledger.workers import worker_started
+from vvbatch.ledger.recovery import worker_started
 from vvbatch.support.doctor import machine
 
 

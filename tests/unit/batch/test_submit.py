@@ -1,0 +1,41 @@
+"""Submitting again: the open batch's priority changes, and so does the queue that its waiting lines are in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.ledgers import open_ledger, planned
+from vvbatch.batch.plan import Plan
+from vvbatch.batch.submit import submit
+from vvbatch.home import Home
+from vvbatch.transport import queue, server
+
+
+def jobs(connection, name: str) -> list[str]:
+    return [
+        job_id.rpartition("-")[0]
+        for job_id in queue.queues_of("draft", connection)[queue.PRIORITIES.index(name)].job_ids
+    ]
+
+
+@pytest.fixture
+def connection(home: Path):
+    with server.own_server(Home.from_environment()):
+        yield server.connect(Home.from_environment())
+
+
+def test_submitting_again_with_another_priority_moves_the_waiting_lines_to_its_queue(connection, tmp_path):
+    ledger = open_ledger(tmp_path)
+    plan = Plan("t", "s.yaml", None, (planned(1, "One.", "a"), planned(2, "Two.", "a")))
+    first = submit(plan, ledger, connection, tmp_path / "out", "low")
+    ids = [f"{first.id}-00001", f"{first.id}-00002"]
+    assert (first.created, jobs(connection, "low"), jobs(connection, "high")) == (True, ids, [])
+    edited = replace(plan, lines=(plan.lines[0], replace(plan.lines[1], pause_after_s=2.0)))
+    again = submit(edited, ledger, connection, tmp_path / "out", "high")
+    assert (again.id, again.created, again.old_priority, again.pauses_changed) == (first.id, False, "low", 1)
+    assert (jobs(connection, "low"), jobs(connection, "high")) == ([], ids)
+    kept = submit(edited, ledger, connection, tmp_path / "out")
+    assert (kept.priority, kept.old_priority, kept.pauses_changed) == ("high", None, 0)
