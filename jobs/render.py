@@ -123,7 +123,8 @@ def seed_of_next(claim: Claim, taken: int = 0) -> int:
 def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
     """Take after take until as many as wanted are good, or as many more as the profile allows have been tried."""
     ledger, profile = context.ledger, profiles.load(claim.model)
-    takes = Candidates(claim.takes, profile.retries.qc, claim.request.get("keep_takes", False))
+    streamed = claim.request.get("stream", False)  # a second take would play after the first
+    takes = Candidates(claim.takes, 0 if streamed else profile.retries.qc, claim.request.get("keep_takes", False))
     begun: Claim | None = claim
     if not claim.take:  # the file that was to serve it is gone
         begun = ledger.open_take(claim, seed_of_next(claim), context.facts)
@@ -171,7 +172,8 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         begun = ledger.open_take(claim, seed_of_next(claim, len(takes.takes)), context.facts, takes.to_close())
     if takes.good:
         return keep_best(claim, path, context, takes)
-    return all_failed(claim, context, takes, trouble, getattr(profile.retries, trouble) if trouble in AGAIN else 0)
+    again = trouble in AGAIN and not streamed
+    return all_failed(claim, context, takes, trouble, getattr(profile.retries, trouble) if again else 0)
 
 
 def hearing(claim: Claim, request: Request, judged: Judged, profile: Profile) -> Hearing:

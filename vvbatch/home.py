@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vvbatch.errors import UnavailableError
 
-class HomeError(Exception):
+
+class HomeError(UnavailableError):
     """The home folder cannot be used; the message names the path and the remedy."""
 
 

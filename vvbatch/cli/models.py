@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, faults, json_option, print_json
-from vvbatch.cli.inputs import complete_model
+from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, json_option, print_json
+from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
     from vvbatch.models.integrity import Problem
@@ -27,8 +27,8 @@ def models(context: click.Context) -> None:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
 
 
-profiles_argument = click.argument("names", nargs=-1, metavar="[PROFILE…]", shell_complete=complete_model)
-profile_argument = click.argument("name", metavar="PROFILE", shell_complete=complete_model)
+profiles_argument = click.argument("names", nargs=-1, metavar="[PROFILE…]", shell_complete=complete_profile)
+profile_argument = click.argument("name", metavar="PROFILE", shell_complete=complete_profile)
 
 
 def manifests() -> Path:
@@ -58,7 +58,6 @@ def chosen(names: Sequence[str]) -> list[Profile]:
 
 @models.command("list")
 @json_option
-@faults
 def list_models(as_json: bool) -> None:
     """Show each profile's model: where it lies, whether it is complete, where it would run, whether memory is enough.
 
@@ -119,7 +118,6 @@ def memory_words(row: dict[str, Any]) -> str | None:
 @click.option("--fast", is_flag=True, help="Hash only files that changed since they were last hashed.")
 @click.option("--accept", is_flag=True, help="Take the files of a folder of yours as they are now.")
 @json_option
-@faults
 def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> None:
     """Check that models are whole: links, index against shards, headers against sizes, every byte against its hash.
 
@@ -191,7 +189,6 @@ def accept_folders(parts: Sequence[Source]) -> None:
 @profile_argument
 @click.option("--repo", metavar="OWNER/NAME", help="Another repo with the same model, as aoi-ot/VibeVoice-Large.")
 @click.option("--revision", help="A commit of --repo  [default: its main]")
-@faults
 def pull(name: str, repo: str | None, revision: str | None) -> None:
     """Fetch a profile's model and tokenizer at their pinned revisions, and verify every byte.
 
@@ -243,7 +240,6 @@ def with_repo(parts: list[Source], repo: str | None, revision: str | None) -> li
 @models.command()
 @click.argument("source")
 @profiles_argument
-@faults
 def sync(source: str, names: tuple[str, ...]) -> None:
     """Copy models from another machine's Hugging Face cache by rsync, and verify them. SOURCE is only read.
 
@@ -296,7 +292,6 @@ def progress_line(line: str) -> None:
 @models.command()
 @profile_argument
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
-@faults
 def convert(name: str, out: Path) -> None:
     """Write a model of the original layout in transformers' layout, and check it by loading it again.
 

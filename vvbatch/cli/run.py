@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
+from vvbatch.cli.common import INTERRUPTED, json_option, print_json, session
 from vvbatch.cli.inputs import out_option, plan_scripts, priority_option, scripts_argument, wishes_options
 
 if TYPE_CHECKING:
@@ -19,43 +19,40 @@ if TYPE_CHECKING:
 @out_option
 @priority_option
 @json_option
-@faults
 def run(scripts: tuple[Path, ...], wishes: Wishes, out: Path | None, priority: str, as_json: bool) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
-    Ctrl-C finishes the lines in flight and stops; the same command again goes on where it was.
+    Ctrl-C finishes the lines in flight and stops; run the same command again to continue.
 
     \b
     Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
     """
     from vvbatch import report
     from vvbatch.batch.submit import submit
-    from vvbatch.home import Home
-    from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
-    from vvbatch.transport import server
 
-    home = Home.from_environment()
-    plans = plan_scripts(scripts, wishes, home)
     interrupted = False
-    with sigterm_as_interrupt(), server.own_server(home) as own_server:
-        connection = server.connect(home)
-        ledger = ledger_of(home)
-        ids = [submit(plan, ledger, connection, out or home.out, priority).batch_id for plan in plans]
-        try:
-            with report.progress(ledger, ids, quiet=as_json) as show, workers_for(own_server, connection) as own:
-                wait_for(ledger, ids, own, show)
-        except KeyboardInterrupt:
-            interrupted = True
-    views = [batch_view(ledger, batch_id) for batch_id in ids]
-    if as_json:
-        print_json(views[0] if len(views) == 1 else views)
-    else:
-        for view in views:
-            report.print_summary(ledger, view["batch"])
+    with session() as here:
+        plans = plan_scripts(scripts, wishes, here.home)
+        with sigterm_as_interrupt(), here.queue() as queue:
+            ids = [
+                submit(plan, here.ledger, queue.connection, out or here.home.out, priority).batch_id for plan in plans
+            ]
+            try:
+                with (
+                    report.progress(here.ledger, ids, quiet=as_json) as show,
+                    workers_for(queue.server, queue.connection) as workers,
+                ):
+                    wait_for(here.ledger, ids, workers, show)
+            except KeyboardInterrupt:
+                interrupted = True
+        views = [batch_view(here.ledger, batch_id) for batch_id in ids]
+        if as_json:
+            print_json(views[0] if len(views) == 1 else views)
+        else:
+            for view in views:
+                report.print_summary(here.ledger, view["batch"])
     if interrupted:
-        click.echo("interrupted: what is done is kept; the same command again goes on", err=True)
+        click.echo("interrupted: finished lines are kept; run the same command again to continue", err=True)
         sys.exit(INTERRUPTED)
-    if any(view["counts"]["done"] + view["counts"]["cached"] < view["counts"]["total"] for view in views):
-        sys.exit(FAILED)

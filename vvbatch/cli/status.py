@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import INTERRUPTED, faults, json_option, print_json
+from vvbatch.cli.common import json_option, print_json, session
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 @click.argument("batch", required=False, shell_complete=complete_batch)
 @click.option("--watch", is_flag=True, help="Follow the batch, or all open ones, until they end.")
 @json_option
-@faults
 def status(batch: str | None, watch: bool, as_json: bool) -> None:
     """Show the queue, the workers and the batches, or one batch: its whole id, a unique beginning of it, or `last`.
 
@@ -28,24 +26,15 @@ def status(batch: str | None, watch: bool, as_json: bool) -> None:
               vvbatch status last --watch
               vvbatch status lighthouse-1a2b3c4d --json
     """
-    from vvbatch.cli.control import opened
-
-    with opened() as (home, ledger):
+    with session() as here:
         if watch:
-            follow(ledger, batch)
+            from vvbatch import report
+
+            report.watch(here.ledger, batch)
         if batch is not None:
-            show_batch(home, ledger, batch, as_json)
+            show_batch(here.home, here.ledger, batch, as_json)
         else:
-            show_all(home, ledger, as_json)
-
-
-def follow(ledger: Ledger, batch: str | None) -> None:
-    from vvbatch import report
-
-    try:
-        report.watch(ledger, batch)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+            show_all(here.home, here.ledger, as_json)
 
 
 def show_batch(home: Home, ledger: Ledger, batch: str, as_json: bool) -> None:

@@ -1,30 +1,25 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import FAILED, faults, json_option, print_json
-
-if TYPE_CHECKING:
-    from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
+from vvbatch.cli.common import FAILED, Session, json_option, print_json, session
 
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
-@click.option("--repair", is_flag=True, help="First mend what crashes left: see below.")
+@click.option("--repair", is_flag=True, help="First repair what crashes left behind; see above.")
 @json_option
-@faults
 def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """Hash every output file again and compare it with the ledger: of one batch, or of all.
 
-    Says which files are missing or changed, and which lie in a batch's folder without being known. Exit 1 if any.
+    Lists the files that are missing or changed, and unknown files in a batch's folder. Exit 1 if there are any.
 
-    With --repair, finished takes that the ledger has missed are recorded, done lines whose file is missing or changed
-    are queued again, and kept audio (--keep-takes) that is missing or changed is forgotten.
+    With --repair, finished takes that the ledger lacks are recorded, done lines whose file is missing or changed are
+    queued again, and records of kept audio (--keep-takes) that is missing or changed are removed.
 
     \b
     Example:  vvbatch verify last
@@ -32,13 +27,12 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """
     from vvbatch import report
     from vvbatch.batch.verify_files import verify as verify_files
-    from vvbatch.cli.control import opened
 
-    with opened() as (home, ledger), report.counting("files hashed", quiet=as_json) as seen:
-        repaired = recover(home, ledger) if repair else []
-        found = verify_files(ledger, batch, seen)
+    with session() as here, report.counting("files hashed", quiet=as_json) as seen:
+        repaired = recover(here) if repair else []
+        found = verify_files(here.ledger, batch, seen)
         if repair:
-            repaired += render_again(home, ledger, found)
+            repaired += render_again(here, found)
             found["repaired"] = repaired
     if as_json:
         print_json(found)
@@ -48,33 +42,33 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
             report.print_table(["problem", "batch", "line", "path"], problems)
         for each in repaired:
             click.echo(f"{each['line']} of {each['batch']}: {each['done']}")
-        click.echo(f"{found['ok']:,} of {found['checked']:,} files are as the ledger has them")
+        click.echo(f"{found['ok']:,} of {found['checked']:,} files match the ledger")
     if found["problems"]:
         sys.exit(FAILED)
 
 
-def recover(home: Home, ledger: Ledger) -> list[dict[str, str]]:
-    """Record what dead workers had finished."""
+def recover(here: Session) -> list[dict[str, str]]:
+    """Record the takes that workers finished before they died."""
     from vvbatch.batch.held_takes import Pending
     from vvbatch.ledger.queries import line_names
 
-    pending = Pending(home.pending)
-    kept = pending.replay(ledger, pending.notes(), orphaned=True)
-    names = line_names(ledger, [note.line_id for note in kept])
+    pending = Pending(here.home.pending)
+    kept = pending.replay(here.ledger, pending.notes(), orphaned=True)
+    names = line_names(here.ledger, [note.line_id for note in kept])
     return [{"batch": batch, "line": line, "done": "recorded"} for batch, line in names]
 
 
-def render_again(home: Home, ledger: Ledger, found: dict[str, Any]) -> list[dict[str, str]]:
-    """Queue the lines whose file is gone or is not theirs any more."""
+def render_again(here: Session, found: dict[str, Any]) -> list[dict[str, str]]:
+    """Queue the lines whose file is missing or changed."""
     from vvbatch.cli.control import queue_again
     from vvbatch.ledger.recovery import forget_audio, reopen
 
     gone = [each for each in found["problems"] if each["problem"] in ("missing", "changed")]
     spare, bad = ([each for each in gone if bool(each["take"]) is kept] for kept in (True, False))
     if spare:
-        forget_audio(ledger, [each["take"] for each in spare])
+        forget_audio(here.ledger, [each["take"] for each in spare])
     for batch in sorted({each["batch"] for each in bad}):
-        reopen(ledger, batch, [each["line"] for each in bad if each["batch"] == batch])
-        queue_again(home, ledger, batch)
+        reopen(here.ledger, batch, [each["line"] for each in bad if each["batch"] == batch])
+        queue_again(here, batch)
     done = [(each, "queued again") for each in bad] + [(each, f"take {each['take']} forgotten") for each in spare]
     return [{"batch": each["batch"], "line": each["line"], "done": what} for each, what in done]

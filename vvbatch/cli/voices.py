@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from vvbatch.cli.common import FAILED, BadInput, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, BadInput, json_option, print_json
 
 if TYPE_CHECKING:
     from vvbatch.voices.library import Found, Library
@@ -64,7 +64,6 @@ def voices() -> None:
 @voices.command("list")
 @click.option("--plot", type=audio_file, metavar="PNG", help="Draw each voice's waveform and spectrogram into a file.")
 @json_option
-@faults
 def list_voices(plot: Path | None, as_json: bool) -> None:
     """Show every voice: the project's, the home's, the bundled ones.
 
@@ -144,7 +143,6 @@ def draw(library: Library, path: Path) -> None:
 @length_option
 @project_option
 @json_option
-@faults
 def import_(
     file: Path, start_s: float, length_s: float | None, project: bool, as_json: bool, gender: str | None, **given: str
 ) -> None:
@@ -184,7 +182,6 @@ def added(name: str, as_json: bool) -> None:
 @voices.command()
 @click.argument("names", nargs=-1, metavar="[VOICE|FILE]...", shell_complete=complete_voice)
 @json_option
-@faults
 def check(names: tuple[str, ...], as_json: bool) -> None:
     """Measure how fit voices are for cloning: all of them, or those named, or recordings by their path.
 
@@ -257,7 +254,6 @@ def show(reports: list[dict[str, Any]], as_json: bool, print_them: Callable[[lis
 @click.option("--pitch", type=click.FloatRange(-12, 12), default=0.0, help="Semitones up or down, at the same speed.")
 @project_option
 @json_option
-@faults
 def variants(name: str, label: str | None, project: bool, as_json: bool, **changes: Any) -> None:
     """Make a variant of a voice (another excerpt, gain, speed or pitch), or compare the ones there are.
 
@@ -288,7 +284,6 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
 @voices.command()
 @click.argument("name", metavar="VOICE", shell_complete=complete_voice)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@faults
 def remove(name: str, yes: bool) -> None:
     """Take a voice out of the home's or the project's library, with its file.
 

@@ -4,19 +4,16 @@ import os
 
 import click
 
-from vvbatch.cli.common import Unavailable, faults, json_option, print_json
-from vvbatch.cli.inputs import complete_model
+from vvbatch.cli.common import Unavailable, json_option, print_json
+from vvbatch.cli.inputs import complete_profile
 
 
 @click.command()
-@click.argument("name", metavar="PROFILE", shell_complete=complete_model)
-@click.option(
-    "--voice", "names", multiple=True, metavar="NAME", help="Only this voice; may be given again.  [default: all]"
-)
+@click.argument("name", metavar="PROFILE", shell_complete=complete_profile)
+@click.option("--voice", "names", multiple=True, metavar="NAME", help="Only this voice; repeatable.  [default: all]")
 @json_option
-@faults
 def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Load a profile's model and read the voices, so that a worker's first line is quick; shows the times.
+    """Load a profile's model and cache the voices, so that a worker's first line is quick; prints the times.
 
     \b
     Example:  vvbatch warmup 1.5b

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, func, select
 
+from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, checks_of, heads, time_in_work
 from vvbatch.ledger.schema import batches, lines, takes
@@ -20,7 +21,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 FAILED = ("failed_qc", "failed", "crashed")
 
 
-class BadFilter(ValueError):
+class BadFilter(InputError, ValueError):
     """A filter or a column to sort by that does not exist; the message names what does."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from vvbatch.batch.plan import Plan, Wishes, digest, make_plan
 from vvbatch.batch.submit import slug, submit
+from vvbatch.errors import VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.processes.session import wait_for, workers_for
@@ -30,7 +31,7 @@ Count = Callable[[int, int], None]
 PRIORITY = "low"
 
 
-class AlreadyRuns(Exception):
+class AlreadyRuns(VvbatchError):
     """Another process runs this suite now."""
 
 
@@ -109,12 +110,12 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
         out = folder(home, suite.name) / "nights"
         batch_id = submit(plan, ledger, connection, out, PRIORITY).batch_id
         nights.has_batch(ledger, night_id, batch_id)
-        try:
-            with show([batch_id]) as look, workers_for(own_server, connection) as own:
+        with show([batch_id]) as look, workers_for(own_server, connection) as own:
+            try:
                 wait_for(ledger, [batch_id], own, look)
-        except BaseException:
-            ledger.cancel(batch_id)
-            raise
+            except BaseException:  # before the worker is stopped: it would finish its lines
+                ledger.cancel(batch_id)
+                raise
     return batch_id
 
 

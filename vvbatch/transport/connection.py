@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from vvbatch.errors import UnavailableError
 from vvbatch.home import Home
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ PATIENCE_S = 120.0
 LOADING_S = 300.0  # to read a large append-only file back in
 
 
-class ServerUnreachable(Exception):
+class ServerUnreachable(UnavailableError):
     """The queue's server does not answer or cannot be started; the message names it and the remedy."""
 
 
