@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 import pytest
@@ -69,9 +71,7 @@ def test_a_known_error_is_one_message_of_every_command(
         (OperationalError("SELECT 1", {}, Exception("locked")), 3, "the ledger cannot be used now: locked"),
     ],
 )
-def test_an_error_has_its_exit_code(
-    error: Exception, code: int, part: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_has_its_exit_code(error: Exception, code: int, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words, command = COMMANDS[0]
     done = raising(error, words, command, monkeypatch)
     assert done.exit_code == code
@@ -84,20 +84,33 @@ def test_an_unknown_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
     assert raising(bug, words, command, monkeypatch).exception is bug
 
 
+def isolation_with(prompt: Callable[..., str]) -> Callable[..., Any]:
+    """CliRunner's isolation, in which a question calls `prompt` instead of reading a line."""
+    real = CliRunner.isolation
+
+    @contextmanager
+    def isolation(runner: CliRunner, *words: Any, **options: Any) -> Iterator[Any]:
+        with real(runner, *words, **options) as streams, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("click.termui.visible_prompt_func", prompt)
+            yield streams
+
+    return isolation
+
+
 def test_ctrl_c_at_a_question_is_130_and_no_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
     words, command = COMMANDS[0]
 
     def asks() -> None:
         click.confirm("Remove it?", abort=True)
 
-    def interrupt(_prompt: str) -> str:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(command, "parse_args", lambda _context, _words: [])
     monkeypatch.setattr(command, "callback", asks)
     assert CliRunner().invoke(main, words, input="n\n").exit_code == 1
-    monkeypatch.setattr(click.testing._NamedTextIOWrapper, "readline", interrupt, raising=False)
-    monkeypatch.setattr(click.testing._NamedTextIOWrapper, "__next__", interrupt, raising=False)
+
+    def interrupted(*_words: object, **_options: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click.testing.CliRunner, "isolation", isolation_with(interrupted))
     assert CliRunner().invoke(main, words, input="n\n").exit_code == 130
 
 
