@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from vvbatch.cli.batch_ids import complete_batch
 from vvbatch.cli.common import json_option, print_json, session
@@ -77,7 +78,7 @@ def show_all(home: Home, ledger: Ledger, as_json: bool) -> None:
 
     seen = overview(ledger)
     seen["redis"] = ask_server(home, seen)
-    seen["supervisor"] = supervisor_state(home)
+    seen["supervisor"] = msgspec.to_builtins(supervisor_state(home))
     seen["nights"] = schedule.overview(ledger)
     if as_json:
         print_json(seen)

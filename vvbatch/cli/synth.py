@@ -114,7 +114,7 @@ def stream_line(here: Session, connection: Redis, batch_id: str, workers: Worker
         elif not open_batches(here.ledger, [batch_id]):
             return begun
         else:
-            workers.look_after(here.ledger, [batch_id])
+            workers.keep_running(here.ledger, [batch_id])
 
 
 def pcm16_of(path: Path) -> bytes:

@@ -39,9 +39,9 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
         print_json(found)
         return
     rows = [
-        [when, f"{found[when]['load_s']:.2f} s", f"{found[when]['first_chunk_s']:.2f} s"]
-        for when in ("before", "after")
+        [when, f"{line.load_s:.2f} s", f"{line.first_chunk_s:.2f} s"]
+        for when, line in (("before", found.before), ("after", found.after))
     ]
     report.print_table(["", ">model loaded in", ">first chunk after"], rows)
-    read = f"{len(found['voices'])} voices read in {found['voices_s']:.2f} s, " if found["voices"] else ""
-    click.echo(f"{read}{found['device']}/{found['dtype']}")
+    read = f"{len(found.voices)} voices read in {found.voices_s:.2f} s, " if found.voices else ""
+    click.echo(f"{read}{found.device}/{found.dtype}")
