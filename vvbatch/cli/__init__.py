@@ -12,7 +12,7 @@ from vvbatch import __version__
 from vvbatch.cli.common import command_errors
 
 COMMANDS = {
-    "run": ("run", "Render scripts from start to end: queue, workers, progress, summary"),
+    "run": ("run", "Render scripts from start to end: queue, workers, summary"),
     "up": ("up", "Run the queue and the workers in the foreground"),
     "check": ("check", "Parse and plan scripts; show what would be rendered"),
     "submit": ("submit", "Put scripts into the queue"),
@@ -31,7 +31,7 @@ COMMANDS = {
     "voices": ("voices", "List, import and check voices"),
     "doctor": ("doctor", "Find what is broken, and show the command that fixes it"),
     "bundle": ("bundle", "Write a zip for a bug report, without secrets"),
-    "warmup": ("warmup", "Load a model and cache the voices, so that the first line is quick"),
+    "warmup": ("warmup", "Load a model and cache the voices for a quick first line"),
     "service": ("service", "Run vvbatch up whenever you are logged in"),
     "bench": ("bench", "Measure the engine"),
     "redis": ("redis", "Run the home folder's own Redis in the foreground"),
@@ -68,7 +68,7 @@ def main(context: click.Context) -> None:
 
     \b
     Example:  vvbatch run examples/lighthouse.yaml
-              vvbatch up --workers draft     # keep this running, and in another terminal:
+              vvbatch up --workers draft    # and in another terminal:
               vvbatch submit book.yaml
     """
     if context.invoked_subcommand != "models":  # its `pull` may connect to the hub

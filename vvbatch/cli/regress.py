@@ -124,8 +124,8 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
     """Make a night's takes the baselines that later nights are compared with.
 
     \b
-    Example:  vvbatch regress bless draft --why "first night, all 50 lines listened to"
-              vvbatch regress bless draft --night draft-1a2b3c4d --line 9f2c01d3aa --why "new voice file"
+    Example:  vvbatch regress bless draft --why "all 50 lines listened to"
+              vvbatch regress bless draft --line 9f2c01d3aa --why "new voice"
     """
     import getpass
 
@@ -168,7 +168,7 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
 
     \b
     Example:  vvbatch regress report draft --out report.html
-              vvbatch regress report draft --night draft-1a2b --junit night.xml --json
+              vvbatch regress report draft --junit night.xml --json
     """
     from vvbatch import store
     from vvbatch.regress import nights

@@ -44,12 +44,8 @@ def own_folder(project: bool) -> Path:
     return PROJECT.absolute() if project else Home.from_environment().voices
 
 
-project_option = click.option(
-    "--project", is_flag=True, help="Keep it in ./voices, with the project, instead of the home."
-)
-start_option = click.option(
-    "--start", "start_s", type=click.FloatRange(0), default=0.0, help="Seconds to skip at the start."
-)
+project_option = click.option("--project", is_flag=True, help="Keep it in the project's ./voices, not the home.")
+start_option = click.option("--start", "start_s", type=click.FloatRange(0), default=0.0, help="Seconds to skip first.")
 length_option = click.option("--length", "length_s", type=click.FloatRange(0.4), help="Seconds to use from there.")
 
 
@@ -67,9 +63,7 @@ def voices() -> None:
 
 
 @voices.command("list")
-@click.option(
-    "--plot", type=audio_file, metavar="PNG", help="Draw each voice's waveform and spectrogram into this file."
-)
+@click.option("--plot", type=audio_file, metavar="PNG", help="Draw each voice's waveform and spectrogram to a file.")
 @json_option
 def list_voices(plot: Path | None, as_json: bool) -> None:
     """Show every voice: the project's, the home's, the bundled ones.
@@ -159,8 +153,8 @@ def import_(
     work best.
 
     \b
-    Example:  vvbatch voices import en-Alice_woman.wav --name en-Alice_woman --language en-US --gender female
-              vvbatch voices import interview.mp3 --name mara --start 62 --length 15 --consent "Mara B., by mail"
+    Example:  vvbatch voices import alice.wav --name alice --gender female
+              vvbatch voices import interview.mp3 --name mara --start 62 --length 15
     """
     from vvbatch.voices.decode import decode, excerpted
     from vvbatch.voices.shelf import import_voice
