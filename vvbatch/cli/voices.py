@@ -57,7 +57,7 @@ def voices() -> None:
     its pitch and speed.
 
     \b
-    Example:  vvbatch voices import mara.m4a --name mara --license "own recording" --consent "Mara B., by mail, 2 May"
+    Example:  vvbatch voices import mara.m4a --name mara --consent "Mara B., 2 May"
               vvbatch voices check mara
     """
 
