@@ -123,7 +123,8 @@ def next_seed(claim: Claim, taken: int = 0) -> int:
 def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
     """Render takes until as many as wanted are good, or as many more as the profile allows have been tried."""
     ledger, profile = context.ledger, profiles.load(claim.model)
-    candidates = Candidates(claim.takes, profile.retries.qc, claim.request.keep_takes)
+    streamed = claim.request.stream  # a second take would play after the first
+    candidates = Candidates(claim.takes, 0 if streamed else profile.retries.qc, claim.request.keep_takes)
     newest: Claim | None = claim
     if not claim.take:  # an equal take was to serve the line, but its file is gone
         newest = ledger.open_take(claim, next_seed(claim), context.facts)
@@ -228,7 +229,7 @@ def all_failed(claim: Claim, context: Context, candidates: Candidates, retries: 
             earlier = dict.fromkeys(take.model for take in claim.tried if take.model != claim.model)
             why = "; ".join([why, *(f"takes of {model} failed before" for model in earlier)])
             rolls = claim.rolls + candidates.seeds_used
-            limit = allowed(retries, trouble)
+            limit = 0 if claim.request.stream else allowed(retries, trouble)
             how = ledger.note_trouble(claim, trouble, why, limit, others.ended, rolls=rolls, tried=tried)
         others.recorded = how != "lost"
     return Ended(how, trouble)

@@ -1,4 +1,4 @@
-"""Where vvbatch keeps its things: one home folder, made when it is first needed."""
+"""The home folder, which holds all of vvbatch's data; it is created when it is first needed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vvbatch.errors import UnavailableError
 
-class HomeError(Exception):
+
+class HomeError(UnavailableError):
     """The home folder cannot be used; the message names the path and the remedy."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """The home folder, and the servers that the environment names instead of it (None: the home's own)."""
+    """The home folder, and the servers that the environment names (None: the home's own)."""
 
     path: Path
     redis_url: str | None = field(default=None, repr=False)  # an address may hold a password
@@ -21,11 +23,11 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; makes the folder. Raises HomeError."""
+        """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; creates the folder. Raises HomeError."""
         named = os.environ.get("VVBATCH_HOME")
         try:
             path = Path(named).expanduser().absolute() if named else default_path()
-        except RuntimeError as error:  # ~somebody without a home folder
+        except RuntimeError as error:  # ~user without a home folder
             raise HomeError(f"VVBATCH_HOME={named}: {error}; set it to a folder of yours") from error
         home = cls(path, os.environ.get("VVBATCH_REDIS_URL") or None, os.environ.get("VVBATCH_LEDGER_URL") or None)
         home.folder("")
@@ -36,7 +38,7 @@ class Home:
         """SQLAlchemy's address of the ledger; may hold a password."""
         if self.own_ledger_url:
             return self.own_ledger_url
-        from sqlalchemy import URL  # it escapes what is special in a path
+        from sqlalchemy import URL  # it escapes special characters in the path
 
         file = str(self.path / "ledger.sqlite3")
         return URL.create("sqlite", database=file).render_as_string(hide_password=False)
@@ -64,7 +66,7 @@ class Home:
 
     @property
     def pulse(self) -> Path:
-        """Until when each worker means to have got on."""
+        """Deadline files: when each worker promises progress."""
         return self.folder("pulse", private=True)
 
     @property
@@ -74,7 +76,7 @@ class Home:
     def folder(self, name: str, *, private: bool = False) -> Path:
         path = self.path / name
         try:
-            # A home that is made here is for its user alone; the mode of a folder that exists is its owner's choice.
+            # A new home is private to its user; the mode of an existing folder is its owner's choice.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.mkdir(exist_ok=True)
             if private:
@@ -84,7 +86,7 @@ class Home:
                 f"the folder {path} cannot be used: {error.strerror}; set VVBATCH_HOME to a folder of yours"
             ) from error
         if not os.access(path, os.W_OK | os.X_OK):
-            raise HomeError(f"the folder {path} is not writable: mend its mode, or set VVBATCH_HOME to another")
+            raise HomeError(f"the folder {path} is not writable: fix its mode, or set VVBATCH_HOME to another")
         return path
 
 

@@ -10,10 +10,12 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
+from vvbatch.errors import InputError
+
 MOST_TAKES = 20  # of a line
 
 
-class ProfileError(Exception):
+class ProfileError(InputError):
     """A profile is unknown or its file is wrong; the message names the file, the value and what is allowed."""
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from vvbatch import fault_points
+from vvbatch.errors import InputError
 
 TEMP_PREFIX = ".tmp-"
 TAKES_FOLDER = "takes"
@@ -33,7 +34,7 @@ NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOP
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
-class StoreError(Exception):
+class StoreError(InputError):
     """A path leads out of its root, a folder cannot take the files, or a file is not what it should be."""
 
 

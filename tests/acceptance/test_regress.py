@@ -86,5 +86,5 @@ def test_a_broken_engine_is_told_apart_by_its_own_reason(shell, suite, night_wit
 
     # Three nights' audio is kept, with all rows; what was blessed before still is.
     kept = list((Home.from_environment().path / "regress" / "six" / "nights").iterdir())
-    assert len(kept) == 3 and "18 of 18 files are as the ledger has them" in shell("verify").stdout
+    assert len(kept) == 3 and "18 of 18 files match the ledger" in shell("verify").stdout
     assert len(list((Home.from_environment().path / "regress" / "six" / "baselines").iterdir())) == 6

@@ -40,7 +40,7 @@ def state() -> Any:
 
 def pid_of_worker() -> int | None:
     seen = state()
-    return seen["programs"][0]["pid"] if seen else None
+    return seen.programs[0].pid if seen else None
 
 
 def is_gone(pid: int) -> bool:

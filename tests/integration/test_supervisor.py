@@ -155,9 +155,9 @@ def test_when_asked_to_fail_fast_a_program_that_fails_each_time_is_given_up_but_
     with Supervisor(home, [python("a", "raise ValueError('bad')")], fail_fast=True) as supervisor:
         polled_until(supervisor, lambda: supervisor.unavailable)
         assert "ValueError: bad" in str(supervisor.unavailable) and "worker-a.log" in str(supervisor.unavailable)
-        assert supervisor.children[0].restarts == module.FAULTS_IN_A_ROW - 1
+        assert supervisor.children[0].restarts == module.FAILURES_IN_A_ROW - 1
     with Supervisor(home, [python("b", "import os; os.kill(os.getpid(), 9)")], fail_fast=True) as supervisor:
-        polled_until(supervisor, lambda: supervisor.children[0].restarts > module.FAULTS_IN_A_ROW)
+        polled_until(supervisor, lambda: supervisor.children[0].restarts > module.FAILURES_IN_A_ROW)
         assert supervisor.unavailable is None
 
 
@@ -251,25 +251,24 @@ def test_in_the_foreground_a_signal_ends_everything_and_the_state_is_told_meanwh
     process = start_foreground(SLEEPER, SLEEPER)
     wait_until(lambda: "up" in log_of(home, "p0") and "up" in log_of(home, "p1"))
     state = supervisor_state(home)
-    assert state is not None and state["pid"] == process.pid
-    assert [program["name"] for program in state["programs"]] == ["p0", "p1"]
-    assert all(program["restarts"] == 0 and program["since"].endswith("+00:00") for program in state["programs"])
-    pids = [program["pid"] for program in state["programs"]]
+    assert state is not None and state.pid == process.pid
+    assert [program.name for program in state.programs] == ["p0", "p1"]
+    assert all(program.restarts == 0 and program.since.endswith("+00:00") for program in state.programs)
+    pids = [program.pid for program in state.programs]
     assert all(map(is_running, pids))
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert not any(map(is_running, pids)) and supervisor_state(home) is None
 
 
-def test_in_the_foreground_restarts_are_told(home: Home, start_foreground: StartForeground) -> None:
+def test_in_the_foreground_restarts_are_written(home: Home, start_foreground: StartForeground) -> None:
     start_foreground("raise SystemExit(5)")
 
-    def program() -> dict[str, object]:
+    def was_restarted() -> bool:
         state = supervisor_state(home)
-        found: dict[str, object] = state["programs"][0] if state else {}
-        return found
+        return state is not None and state.programs[0].last_exit == 5 and state.programs[0].restarts > 0
 
-    wait_until(lambda: program().get("last_exit") == 5 and program().get("restarts"))
+    wait_until(was_restarted)
 
 
 def test_a_second_signal_in_the_foreground_ends_even_a_deaf_program(
@@ -284,7 +283,7 @@ def test_a_second_signal_in_the_foreground_ends_even_a_deaf_program(
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
-    assert not is_running(state["programs"][0]["pid"])
+    assert not is_running(state.programs[0].pid)
 
 
 def test_a_second_supervisor_of_the_same_home_is_refused_until_the_first_is_gone_even_killed(
@@ -299,7 +298,7 @@ def test_a_second_supervisor_of_the_same_home_is_refused_until_the_first_is_gone
     first.wait()
     assert (home.path / "supervisor.json").exists() and supervisor_state(home) is None
     third = start_foreground()
-    wait_until(lambda: (state := supervisor_state(home)) is not None and state["pid"] == third.pid)
+    wait_until(lambda: (state := supervisor_state(home)) is not None and state.pid == third.pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent; workers look themselves")
@@ -310,7 +309,7 @@ def test_the_programs_of_a_killed_supervisor_end_too(home: Home, start_foregroun
     assert state is not None
     process.kill()
     process.wait()
-    wait_until(lambda: not is_running(state["programs"][0]["pid"]))
+    wait_until(lambda: not is_running(state.programs[0].pid))
 
 
 def test_a_program_can_tell_that_its_supervisor_is_gone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

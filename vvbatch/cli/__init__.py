@@ -1,37 +1,39 @@
-"""The command line. Commands are imported only when they are called, so that `--help` is quick."""
+"""The command line. A command is imported when it is called, so `--help` is quick."""
 
 from __future__ import annotations
 
 import importlib
 import os
+from typing import Any
 
 import click
 
 from vvbatch import __version__
+from vvbatch.cli.common import command_errors
 
 COMMANDS = {
-    "run": ("run", "Render scripts from start to end: queue, workers, progress, summary"),
+    "run": ("run", "Render scripts from start to end: queue, workers, summary"),
     "up": ("up", "Run the queue and the workers in the foreground"),
-    "check": ("check", "Parse and plan scripts; say what would be rendered"),
+    "check": ("check", "Parse and plan scripts; show what would be rendered"),
     "submit": ("submit", "Put scripts into the queue"),
-    "synth": ("synth", "Speak one line, at the front of the queue"),
+    "synth": ("synth", "Render one line, at the front of the queue"),
     "status": ("status", "Show the queue, the workers and the batches"),
-    "pause": ("control", "Hold a batch, or a model's queue"),
-    "resume": ("control", "Let a paused batch or queue go on"),
+    "pause": ("control", "Pause a batch, or a profile's queue"),
+    "resume": ("control", "Resume a paused batch or queue"),
     "cancel": ("control", "Cancel a batch or one of its lines"),
     "retry": ("control", "Queue failed and cancelled lines again"),
     "ledger": ("ledger", "Query what was rendered: batches, lines, takes, metrics, SQL"),
     "delete": ("delete", "Delete batches with their files"),
     "prune": ("prune", "Delete old batches, by default one-off speech"),
     "verify": ("verify", "Hash every output file again and compare with the ledger"),
-    "replay": ("replay", "Render a take again from the ledger alone, and compare"),
-    "qc": ("qc", "Judge any audio file with the checks of a render"),
-    "regress": ("regress", "Render suites every night, and compare them with blessed takes"),
+    "replay": ("replay", "Render a take again from its ledger record, and compare"),
+    "qc": ("qc", "Check any audio file as a render is checked"),
+    "regress": ("regress", "Render suites every night and compare them with blessed takes"),
     "models": ("models", "List, fetch, check and convert models"),
     "voices": ("voices", "List, import and check voices"),
-    "doctor": ("doctor", "Say what is wrong here, and the command that mends it"),
-    "bundle": ("bundle", "Make a zip for a bug report, without secrets"),
-    "warmup": ("warmup", "Load a model and read the voices, so that the first line is quick"),
+    "doctor": ("doctor", "Find what is broken, and show the command that fixes it"),
+    "bundle": ("bundle", "Write a zip for a bug report, without secrets"),
+    "warmup": ("warmup", "Load a model and cache the voices for a quick first line"),
     "service": ("service", "Run vvbatch up whenever you are logged in"),
     "bench": ("bench", "Measure the engine"),
     "redis": ("redis", "Run the home folder's own Redis in the foreground"),
@@ -51,6 +53,10 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, name)
         return command
 
+    def invoke(self, context: click.Context) -> Any:
+        with command_errors():
+            return super().invoke(context)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -63,8 +69,9 @@ def main(context: click.Context) -> None:
     """Render narration scripts to speech in batch with VibeVoice, and keep a ledger of every take.
 
     \b
-    Try it:    vvbatch run examples/lighthouse.yaml
-    Leave it:  vvbatch up --workers draft   and then   vvbatch submit book.yaml
+    Example:  vvbatch run examples/lighthouse.yaml
+              vvbatch up --workers draft    # and in another terminal:
+              vvbatch submit book.yaml
     """
-    if context.invoked_subcommand != "models":  # which has the one command that may ask the hub
+    if context.invoked_subcommand != "models":  # its `pull` may connect to the hub
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")

@@ -6,7 +6,7 @@ import click
 
 
 def complete_batch(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
-    """The newest batches whose id begins so; nothing where there is no ledger yet."""
+    """The newest batches whose id starts with `start`; none when there is no ledger yet."""
     from vvbatch.home import Home, HomeError
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.sql import QueryError, query

@@ -1,4 +1,4 @@
-"""`vvbatch bench`: how true the engine is to the original, and how fast it is here."""
+"""`vvbatch bench`: how close the engine is to the original, and how fast it is here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vvbatch.cli.common import FAILED, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, json_option, print_json
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 
@@ -21,9 +21,8 @@ def bench() -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @json_option
-@faults
 def parity(folder: Path, dtype: str, as_json: bool) -> None:
-    """Compare with what the original made: FOLDER holds a model, v1.wav … and expected.npz.
+    """Compare with the output of the original: FOLDER holds a model, v1.wav … and expected.npz.
 
     \b
     Example:  vvbatch bench parity tiny-42 --json
@@ -51,14 +50,14 @@ def whole_numbers(context: click.Context, parameter: click.Parameter, value: str
     try:
         numbers = [int(part) for part in value.split(",")]
     except ValueError as error:
-        raise click.BadParameter(f"{value!r}: give numbers with commas between, as in 1,4,16") from error
+        raise click.BadParameter(f"{value!r}: give numbers separated by commas, as in 1,4,16") from error
     if not numbers or min(numbers) < 1:
         raise click.BadParameter(f"{value!r}: the numbers must be at least 1")
     return numbers
 
 
 @bench.command()
-@click.option("--shape", default="1.5b", show_default=True, help="1.5b, 7b, or the folder of a model")
+@click.option("--shape", default="1.5b", show_default=True, help="1.5b, 7b, or the folder of a model.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--slots", callback=whole_numbers, default="1,4,8,16", show_default=True)
@@ -66,16 +65,15 @@ def whole_numbers(context: click.Context, parameter: click.Parameter, value: str
     "--context",
     "contexts",
     callback=whole_numbers,
-    help="Instead: what a step, a new line and memory cost with every line at so many positions, as in 1024,16384",
+    help="Measure the cost of a step, a new line and memory instead, at these positions, as in 1024,16384.",
 )
 @click.option(
-    "--vs", type=click.Choice(["transformers"]), help="Do the same work with transformers' generate, interleaved"
+    "--vs", type=click.Choice(["transformers"]), help="Do the same work with transformers' generate, interleaved."
 )
-@click.option("--frames", type=click.IntRange(2), default=12, show_default=True, help="Frames of each line in a round")
+@click.option("--frames", type=click.IntRange(2), default=12, show_default=True, help="Frames of each line in a round.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="As many as the machine has, if not given")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
 @json_option
-@faults
 def engine(
     shape: str,
     dtype: str,
@@ -88,7 +86,7 @@ def engine(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Speed with every slot busy. Weights are random unless --shape is a folder; every token is a frame.
+    """Measure speed with every slot busy. Weights are random unless --shape is a folder; every token is a frame.
 
     \b
     Example:  vvbatch bench engine --shape 1.5b --dtype bfloat16 --slots 1,16 --vs transformers --json
@@ -100,10 +98,10 @@ def engine(
         raise click.UsageError("--context measures the engine alone: leave out --vs")
     setup = speed.Setup(shape, dtype, device, frames, rounds, threads)
     if contexts:
-        report = long.measure(setup, slots, contexts, tell)
+        report = long.measure(setup, slots, contexts, print_progress)
         text = long.table(report)
     else:
-        report = speed.measure(setup, slots, versus=vs is not None, tell=tell)
+        report = speed.measure(setup, slots, versus=vs is not None, tell=print_progress)
         text = speed.table(report)
     if as_json:
         print_json(report)
@@ -111,6 +109,6 @@ def engine(
         click.echo(text)
 
 
-def tell(line: str) -> None:
-    """Progress, beside the report."""
+def print_progress(line: str) -> None:
+    """On stderr: the report is on stdout."""
     click.echo(line, err=True)

@@ -6,19 +6,21 @@ from pathlib import Path
 
 import click
 
-from vvbatch.cli.common import BadInput, Failed, faults
+from vvbatch.cli.common import BadInput, Failed
 
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The zip  [default: vvbatch-DATE.zip here]"
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write.  [default: vvbatch-DATE.zip here]",
 )
-@click.option("--texts", is_flag=True, help="With the texts and titles of the scripts.")
-@faults
+@click.option("--texts", is_flag=True, help="Include the texts and titles of the scripts.")
 def bundle(out: Path | None, texts: bool) -> None:
-    """Make a zip for a bug report: doctor, versions, profiles, ends of logs, extracts of the ledger.
+    """Write a zip for a bug report: doctor, versions, profiles, ends of logs, extracts of the ledger.
 
-    No audio, no passwords, and no texts unless asked for. Look into it before you send it: it has ids and folders.
+    It holds no audio, no passwords, and no texts unless --texts is given. Read it before you send it: it names ids and
+    folders.
 
     \b
     Example:  vvbatch bundle --out report.zip

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import faults, json_option, print_json
-from vvbatch.cli.inputs import plan_scripts, scripts_argument, wishes_options
+from vvbatch.cli.common import json_option, print_json, session
+from vvbatch.cli.inputs import override_options, plan_scripts, scripts_argument
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import Overrides
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @scripts_argument
-@wishes_options
+@override_options
 @json_option
-@faults
-def check(scripts: tuple[Path, ...], wishes: Overrides, as_json: bool) -> None:
+def check(scripts: tuple[Path, ...], overrides: Overrides, as_json: bool) -> None:
     """Parse and plan scripts without rendering: what would be rendered, what is cached, how long it will take.
 
     \b
@@ -25,13 +24,10 @@ def check(scripts: tuple[Path, ...], wishes: Overrides, as_json: bool) -> None:
     """
     from vvbatch import report
     from vvbatch.batch.estimate import estimate
-    from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
 
-    home = Home.from_environment()
-    plans = plan_scripts(scripts, wishes, home)
-    ledger = Ledger(home.ledger_url)
-    checked = [estimate(plan, ledger) for plan in plans]
+    with session() as here:
+        plans = plan_scripts(scripts, overrides, here.home)
+        checked = [estimate(plan, here.ledger) for plan in plans]
     if as_json:
         print_json(checked[0] if len(checked) == 1 else checked)
     else:

@@ -1,4 +1,4 @@
-"""What every command shares: opening things, JSON or tables, exit codes, and errors as one clear line.
+"""What every command shares: opening and closing things, JSON, and errors as one message and an exit code.
 
 Exit codes: 0 good, 1 something failed or was not rendered, 2 bad usage or a bad script, 3 a service or model is
 missing, 130 interrupted.
@@ -6,83 +6,130 @@ missing, 130 interrupted.
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-FAILED, BAD_INPUT, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
+from vvbatch.errors import InputError, UnavailableError, VvbatchError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from redis import Redis
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+    from vvbatch.home import Home
+    from vvbatch.ledger import Ledger
+    from vvbatch.transport.server import EmbeddedServer
+
+FAILED, BAD_INPUT, UNAVAILABLE = VvbatchError.exit_code, InputError.exit_code, UnavailableError.exit_code
+INTERRUPTED = 130
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
 class Failed(click.ClickException):
-    """Something was not done, or a check is off."""
+    """Something was not done, or a check failed."""
 
     exit_code = FAILED
 
 
 class BadInput(click.ClickException):
-    """A bad script or a name that is not known: nothing was queued."""
+    """A bad script or an unknown name: nothing was queued."""
 
     exit_code = BAD_INPUT
 
 
 class Unavailable(click.ClickException):
-    """A service, a model or the ledger cannot be had."""
+    """A service, a model or the ledger is not available."""
 
     exit_code = UNAVAILABLE
 
 
-def faults(command: Command) -> Command:
-    """Turn the errors that vvbatch knows into one clear message and the right exit code."""
+@dataclass(frozen=True)
+class Queue:
+    """A connection to the queue's server, and the server itself for those who supervise it."""
 
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except Exception as error:
-            told = as_told(error)
-            if told is None:
-                raise
-            raise told from error
-
-    return wrapped  # type: ignore[return-value]
+    connection: Redis
+    server: EmbeddedServer
 
 
-def as_told(error: Exception) -> click.ClickException | None:
-    """An error that vvbatch knows as the person is told of it; None for any other."""
-    # Imported only now: a command that goes well does not wait for modules that it has no need of.
+@dataclass(frozen=True)
+class Session:
+    """The home folder and its open ledger."""
+
+    home: Home
+    ledger: Ledger
+
+    @contextmanager
+    def queue(self) -> Iterator[Queue]:
+        """The queue's server runs within the block. Raises ServerUnreachable."""
+        from vvbatch.transport import server
+
+        with server.own_server(self.home) as own, server.connect(self.home) as connection:
+            yield Queue(connection, own)
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Open the home folder and the ledger; the ledger is closed with the block. Raises HomeError, LedgerError."""
+    # Imported only now: `--help` and shell completion do not wait for the database.
+    from vvbatch.home import Home
+    from vvbatch.ledger.journal import ledger_of
+
+    home = Home.from_environment()
+    ledger = ledger_of(home)
+    try:
+        yield Session(home, ledger)
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def command_errors() -> Iterator[None]:
+    """Turn the errors that vvbatch knows into one message and an exit code, and Ctrl-C into 130.
+
+    The group that all commands belong to runs them within this block, so no command can miss it. Click itself would
+    print "Aborted!" and exit with 1.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        interrupted()
+    except click.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):  # Ctrl-C at a question
+            interrupted()
+        raise
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        shown = shown_error(error)
+        if shown is None:
+            raise
+        raise shown from error
+
+
+def interrupted() -> None:
+    click.echo("interrupted", err=True)
+    sys.exit(INTERRUPTED)
+
+
+def shown_error(error: Exception) -> click.ClickException | None:
+    """The message and exit code of an error that vvbatch knows; None for any other."""
+    if isinstance(error, VvbatchError):
+        kinds = {kind.exit_code: kind for kind in (Failed, BadInput, Unavailable)}
+        return kinds[error.exit_code](str(error))
+    # Imported only now: a command that succeeds needs neither.
     import redis
     from sqlalchemy.exc import DBAPIError
 
-    from vvbatch.engine.contract import EngineUnavailable
-    from vvbatch.home import HomeError
-    from vvbatch.ledger import LedgerError
-    from vvbatch.ledger.queries import UnknownBatch
-    from vvbatch.listening import EarsUnavailable
-    from vvbatch.profiles import ProfileError
-    from vvbatch.script.model import ScriptError
-    from vvbatch.store import StoreError
-    from vvbatch.transport.server import ServerUnreachable
-    from vvbatch.voices.errors import MissingExtra, VoiceError
-
-    if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):
-        return BadInput(str(error))
-    if isinstance(
-        error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | EarsUnavailable | MissingExtra
-    ):
-        return Unavailable(str(error))
     if isinstance(error, redis.exceptions.RedisError):
-        what_next = "what the ledger has of it comes into the queue by itself; the same command again goes on"
-        return Unavailable(f"the queue's server answers no more: {error}; {what_next}")
+        remedy = "queued lines are restored automatically; run the command again to continue"
+        return Unavailable(f"the queue's server no longer answers: {error}; {remedy}")
     if isinstance(error, DBAPIError):
-        return Unavailable(f"the ledger cannot be used now: {error.orig}; give the command again when that is over")
+        return Unavailable(f"the ledger cannot be used now: {error.orig}; run the command again later")
     return None
 
 

@@ -7,7 +7,7 @@ from click.shell_completion import get_completion_class
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell: commands, options, batch ids and profile names.
+    """Print the completion script for a shell: commands, options, batch ids and profile names.
 
     \b
     Example:  vvbatch completion bash >> ~/.bashrc

@@ -1,53 +1,47 @@
-"""pause, resume, cancel, retry: of a batch, of one line, or (pause and resume) of a model's queue."""
+"""pause, resume, cancel, retry: of a batch, of one line, or (pause and resume) of a profile's queue."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import BadInput, Failed, faults, json_option, print_json
+from vvbatch.cli.common import BadInput, Failed, Session, json_option, print_json, session
+from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
-    from vvbatch.home import Home
     from vvbatch.ledger import Ledger
 
 batch_argument = click.argument("batch", required=False, shell_complete=complete_batch)
-queue_option = click.option("--queue", "model", metavar="PROFILE", help="A model's whole queue instead of a batch.")
+queue_option = click.option(
+    "--queue",
+    "profile",
+    metavar="PROFILE",
+    shell_complete=complete_profile,
+    help="The whole queue of this profile, instead of a batch.",
+)
 line_option = click.option("--line", metavar="ID", help="Only this line of the batch.")
 
 
-@contextmanager
-def opened() -> Iterator[tuple[Home, Ledger]]:
-    from vvbatch.home import Home
-    from vvbatch.ledger.journal import ledger_of
-
-    home = Home.from_environment()
-    ledger = ledger_of(home)
-    try:
-        yield home, ledger
-    finally:
-        ledger.close()
+def one_of(batch: str | None, profile: str | None) -> None:
+    """A batch, or a profile's queue: not both, for one of them would be ignored. Raises UsageError."""
+    if batch is not None and profile is not None:
+        raise click.UsageError(f"batch {batch!r} and --queue {profile!r}: name one of them")
 
 
 def full_id(ledger: Ledger, batch: str | None) -> str:
-    from vvbatch.ledger.queries import UnknownBatch, find_batch
+    from vvbatch.ledger.queries import find_batch
 
     if batch is None:
-        raise click.UsageError("name a batch (`vvbatch status` lists them) or --queue PROFILE")
-    try:
-        return find_batch(ledger, batch)
-    except UnknownBatch as error:
-        raise BadInput(error.args[0]) from error
+        raise click.UsageError("name a batch: `vvbatch status` lists them")
+    return find_batch(ledger, batch)
 
 
-def known_model(model: str) -> str:
+def known_profile(name: str) -> str:
     from vvbatch import profiles
 
-    return profiles.load(model).name
+    return profiles.load(name).name
 
 
 def answer(as_json: bool, text: str, **document: object) -> None:
@@ -61,9 +55,8 @@ def answer(as_json: bool, text: str, **document: object) -> None:
 @batch_argument
 @queue_option
 @json_option
-@faults
-def pause(batch: str | None, model: str | None, as_json: bool) -> None:
-    """Hold a batch, or a model's queue: nothing new of it starts; what is being rendered is finished.
+def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
+    """Pause a batch, or a profile's queue. No new line starts; lines that are being rendered are finished.
 
     \b
     Example:  vvbatch pause lighthouse-1a2b3c4d
@@ -71,13 +64,14 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
     """
     from vvbatch.ledger.queues import pause_queue
 
-    with opened() as (_, ledger):
-        if model:
-            pause_queue(ledger, known_model(model), "paused by hand")
-            answer(as_json, f"queue {model} is paused", queue=model, state="paused")
+    one_of(batch, profile)
+    with session() as here:
+        if profile is not None:
+            pause_queue(here.ledger, known_profile(profile), "paused by hand")
+            answer(as_json, f"queue {profile} is paused", queue=profile, state="paused")
             return
-        batch_id = full_id(ledger, batch)
-        if not ledger.set_batch_state(batch_id, "paused", only_from=("open", "paused")):
+        batch_id = full_id(here.ledger, batch)
+        if not here.ledger.set_batch_state(batch_id, "paused", only_from=("open", "paused")):
             raise Failed(f"{batch_id} has ended: there is nothing to pause")
         answer(as_json, f"{batch_id} is paused", batch=batch_id, state="paused")
 
@@ -86,35 +80,35 @@ def pause(batch: str | None, model: str | None, as_json: bool) -> None:
 @batch_argument
 @queue_option
 @json_option
-@faults
-def resume(batch: str | None, model: str | None, as_json: bool) -> None:
-    """Let a paused batch, or a model's queue, go on.
+def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
+    """Resume a paused batch, or a profile's paused queue.
 
     \b
     Example:  vvbatch resume lighthouse-1a2b3c4d
+              vvbatch resume --queue 1.5b
     """
     from vvbatch.ledger.queues import resume_queue
 
-    with opened() as (home, ledger):
-        if model:
-            was_paused = resume_queue(ledger, known_model(model))
-            text = f"queue {model} goes on" if was_paused else f"queue {model} was not paused"
-            answer(as_json, text, queue=model, state="open")
+    one_of(batch, profile)
+    with session() as here:
+        if profile is not None:
+            was_paused = resume_queue(here.ledger, known_profile(profile))
+            text = f"queue {profile} is resumed" if was_paused else f"queue {profile} was not paused"
+            answer(as_json, text, queue=profile, state="open")
             return
-        batch_id = full_id(ledger, batch)
-        if not ledger.set_batch_state(batch_id, "open", only_from=("paused", "open")):
+        batch_id = full_id(here.ledger, batch)
+        if not here.ledger.set_batch_state(batch_id, "open", only_from=("paused", "open")):
             raise Failed(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again")
-        count = queue_again(home, ledger, batch_id)
-        answer(as_json, f"{batch_id} goes on: {count} lines wait", batch=batch_id, state="open", queued=count)
+        count = queue_again(here, batch_id)
+        answer(as_json, f"{batch_id} is resumed: {count} lines wait", batch=batch_id, state="open", queued=count)
 
 
 @click.command()
 @batch_argument
 @line_option
 @json_option
-@faults
 def cancel(batch: str | None, line: str | None, as_json: bool) -> None:
-    """Cancel a batch, or one line of it. What is done stays done; what is being rendered stops.
+    """Cancel a batch, or one line of it. Finished lines are kept; lines that are being rendered stop.
 
     \b
     Example:  vvbatch cancel lighthouse-1a2b3c4d
@@ -122,11 +116,11 @@ def cancel(batch: str | None, line: str | None, as_json: bool) -> None:
     """
     from vvbatch.batch.finish import end_if_complete
 
-    with opened() as (_, ledger):
-        batch_id = full_id(ledger, batch)
-        known_line(ledger, batch_id, line)
-        cancelled = ledger.cancel(batch_id, line)
-        end_if_complete(ledger, batch_id)
+    with session() as here:
+        batch_id = full_id(here.ledger, batch)
+        known_line(here.ledger, batch_id, line)
+        cancelled = here.ledger.cancel(batch_id, line)
+        end_if_complete(here.ledger, batch_id)
         answer(as_json, f"{batch_id}: {len(cancelled)} lines cancelled", batch=batch_id, cancelled=len(cancelled))
 
 
@@ -134,33 +128,32 @@ def cancel(batch: str | None, line: str | None, as_json: bool) -> None:
 @batch_argument
 @line_option
 @json_option
-@faults
 def retry(batch: str | None, line: str | None, as_json: bool) -> None:
     """Queue a batch's failed and cancelled lines again, or one of them.
 
     \b
     Example:  vvbatch retry lighthouse-1a2b3c4d
     """
-    with opened() as (home, ledger):
-        batch_id = full_id(ledger, batch)
-        known_line(ledger, batch_id, line)
-        count = ledger.retry(batch_id, line)
+    with session() as here:
+        batch_id = full_id(here.ledger, batch)
+        known_line(here.ledger, batch_id, line)
+        count = here.ledger.retry(batch_id, line)
         if count:
-            queue_again(home, ledger, batch_id)
+            queue_again(here, batch_id)
         answer(as_json, f"{batch_id}: {count} lines queued again", batch=batch_id, queued=count)
 
 
 def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:
     from vvbatch.ledger.queries import line_ids
-    from vvbatch.script import did_you_mean
+    from vvbatch.script.fields import did_you_mean
 
     if line is not None and line not in (known := line_ids(ledger, batch_id)):
         raise BadInput(f"{batch_id} has no line {line!r}{did_you_mean(line, known)}")
 
 
-def queue_again(home: Home, ledger: Ledger, batch_id: str) -> int:
+def queue_again(here: Session, batch_id: str) -> int:
+    """Put the batch's queued lines into the queue; returns how many."""
     from vvbatch.batch.submit import restore
-    from vvbatch.transport import server
 
-    with server.own_server(home):
-        return restore(ledger, server.connect(home), batch_id)
+    with here.queue() as queue:
+        return restore(here.ledger, queue.connection, batch_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import FAILED, Failed, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, Failed, json_option, print_json, session
 
 if TYPE_CHECKING:
     from vvbatch.batch.delete import Doomed
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 @click.argument("batch_names", nargs=-1, required=True, metavar="BATCH…", shell_complete=complete_batch)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-@faults
 def delete(batch_names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete batches: their files and everything the ledger has about them. This cannot be undone.
 
@@ -31,11 +30,11 @@ def delete(batch_names: tuple[str, ...], yes: bool, as_json: bool) -> None:
               vvbatch delete last --yes --json
     """
     from vvbatch.batch.delete import examine
-    from vvbatch.cli.control import opened
     from vvbatch.ledger.queries import find_batch
 
     require_yes(yes, as_json)
-    with opened() as (_, ledger):
+    with session() as here:
+        ledger = here.ledger
         ids = dict.fromkeys(find_batch(ledger, name) for name in batch_names)
         doomed = [examine(ledger, batch_id) for batch_id in ids]
         if refused := [each.refused for each in doomed if each.refused]:

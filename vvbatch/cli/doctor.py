@@ -4,14 +4,13 @@ import sys
 
 import click
 
-from vvbatch.cli.common import FAILED, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, json_option, print_json
 
 
 @click.command()
 @json_option
-@faults
 def doctor(as_json: bool) -> None:
-    """Examine everything that a render needs, and name the command that mends what is broken.
+    """Examine everything that a render needs, and print the command that fixes what is broken.
 
     \b
     Example:  vvbatch doctor
@@ -25,7 +24,7 @@ def doctor(as_json: bool) -> None:
         home: Home | HomeError = Home.from_environment()
     except HomeError as error:
         home = error
-    with waiting("examining; a model that was copied by hand is read once"):
+    with waiting("examining; models that were copied by hand are read once"):
         findings = list(examine(home))
     if as_json:
         print_json([finding._asdict() for finding in findings])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.batch.plan import Overrides, Plan, make_plan
 from vvbatch.cli.common import BadInput
-from vvbatch.home import Home
 from vvbatch.profiles import MOST_TAKES
 
 if TYPE_CHECKING:
+    from vvbatch.batch.plan import Overrides, Plan
+    from vvbatch.home import Home
     from vvbatch.ledger import Ledger
     from vvbatch.ledger.records import AddedBatch
     from vvbatch.ledger.views import SubmittedView
@@ -25,7 +25,7 @@ scripts_argument = click.argument(
 out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the audio [default: out in the home folder].",
+    help="Folder for the audio.  [default: out in the home folder]",
 )
 priority_option = click.option(
     "--priority",
@@ -34,7 +34,7 @@ priority_option = click.option(
 )
 
 
-def complete_model(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+def complete_profile(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     from vvbatch import profiles
 
     return [name for name in profiles.names() if name.startswith(start)]
@@ -43,19 +43,43 @@ def complete_model(_context: click.Context, _parameter: click.Parameter, start: 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--model",
-        "model",
+        "--profile",
+        "profile",
         metavar="PROFILE",
-        shell_complete=complete_model,
+        shell_complete=complete_profile,
         help="Render every line with this profile.",
     )(command)
 
 
-def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What may be said of every line at once; the command gets it as `wishes`."""
+def profile_names(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
+    """The profiles in a list with commas, each as it is called in `configs`. Raises ProfileError, BadParameter."""
+    from vvbatch import profiles
+
+    names = [profiles.load(name.strip()).name for name in value.split(",") if name.strip()]
+    if not names:
+        raise click.BadParameter("it names no profile")
+    return names
+
+
+workers_option = click.option(
+    "--workers",
+    "names",
+    callback=profile_names,
+    default="draft",
+    show_default=True,
+    metavar="PROFILE,…",
+    help="One worker per name; repeat a name for more.",
+)
+
+
+def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that apply to every line; the command gets them as `overrides`."""
 
     @functools.wraps(command)
-    def wrapped(model: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any) -> Any:
-        return command(wishes=Overrides(model, takes, escalate, keep_takes), **given)
+    def wrapped(profile: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any) -> Any:
+        from vvbatch.batch.plan import Overrides
+
+        return command(overrides=Overrides(profile, takes, escalate, keep_takes), **given)
 
     options = (
         model_option,
@@ -63,13 +87,13 @@ def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--takes",
             type=click.IntRange(1, MOST_TAKES),
             metavar="N",
-            help="Candidates of each line; the best is kept.",
+            help="Render N candidates of each line and keep the best.",
         ),
         click.option(
             "--escalate",
             metavar="PROFILE",
-            shell_complete=complete_model,
-            help="Lines of which no take passes its checks go to this profile; `none` for no other.",
+            shell_complete=complete_profile,
+            help="Render lines whose takes all fail their checks with this profile; `none` turns escalation off.",
         ),
         click.option("--keep-takes", is_flag=True, help="Also keep the audio of takes that were not chosen."),
     )
@@ -78,8 +102,9 @@ def wishes_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def plan_scripts(paths: tuple[Path, ...], wishes: Overrides, home: Home) -> list[Plan]:
+def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home) -> list[Plan]:
     """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good."""
+    from vvbatch.batch.plan import make_plan
     from vvbatch.script import parse
     from vvbatch.script.model import ScriptError
     from vvbatch.voices import Library
@@ -89,7 +114,7 @@ def plan_scripts(paths: tuple[Path, ...], wishes: Overrides, home: Home) -> list
     errors: list[str] = []
     for path in paths:
         try:
-            plans.append(make_plan(parse(path), library, wishes))
+            plans.append(make_plan(parse(path), library, overrides))
         except ScriptError as error:
             errors.append(str(error))
     if errors:

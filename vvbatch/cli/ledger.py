@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import BadInput, faults, json_option, print_json
-from vvbatch.cli.inputs import complete_model
+from vvbatch.cli.common import BadInput, json_option, print_json, session
+from vvbatch.cli.inputs import complete_profile
 
 Row = TypeVar("Row")
 
@@ -39,7 +39,9 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
     options = {
         "batch": click.option("--batch", metavar="BATCH", shell_complete=complete_batch, help="Of this batch only."),
         "state": click.option("--state", type=click.Choice(states), help="In this state only."),
-        "model": click.option("--model", metavar="PROFILE", shell_complete=complete_model, help="Of this model only."),
+        "model": click.option(
+            "--model", metavar="PROFILE", shell_complete=complete_profile, help="Of this profile only."
+        ),
         "kind": click.option("--kind", type=click.Choice(KINDS), help="Of this kind only."),
         "voice": click.option("--voice", metavar="NAME", help="Spoken with this voice only."),
         "since": click.option(
@@ -52,19 +54,14 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
     }
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @faults
         @functools.wraps(command)
         def wrapped(as_json: bool, since: str | None, **given: Any) -> None:
-            from vvbatch.cli.control import opened
-            from vvbatch.ledger.listings import BadFilter, Filter, moment
+            from vvbatch.ledger.listings import Filter, moment
 
             own = {name: given.pop(name) for name in list(given) if name not in options}
-            with opened() as (_, ledger):
-                try:
-                    wanted = Filter(**given, since=moment(since, ledger.now()) if since else None)
-                    command(ledger, wanted, as_json, **own)
-                except BadFilter as error:
-                    raise BadInput(str(error)) from error
+            with session() as here:
+                wanted = Filter(**given, since=moment(since, here.ledger.now()) if since else None)
+                command(here.ledger, wanted, as_json, **own)
 
         for name in reversed(names):
             wrapped = options[name](wrapped)
@@ -167,7 +164,6 @@ def metrics(ledger: Any, wanted: Any, as_json: bool, per_day: bool) -> None:
 @click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds at most.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout.")
 @json_option
-@faults
 def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> None:
     """Run one SELECT on the ledger; `-` reads it from stdin. The connection can only read.
 
@@ -177,15 +173,11 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
     """
     from vvbatch import report
     from vvbatch.home import Home
-    from vvbatch.ledger.sql import QueryError
     from vvbatch.ledger.sql import query as ask
 
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json both write to stdout: choose one")
-    try:
-        answer = ask(Home.from_environment().ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
-    except QueryError as error:
-        raise BadInput(str(error)) from error
+        raise click.UsageError("--csv and --json both want stdout: choose one")
+    answer = ask(Home.from_environment().ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
     if as_json:
         print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     elif as_csv:
@@ -201,23 +193,21 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
 @click.option("--table", type=click.Choice(TABLES), default="takes", show_default=True)
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file [default: stdout].")
-@faults
 def export(table: str, form: str, out: Path | None) -> None:
     """Write a whole table as CSV or JSON lines. A file appears when it is complete.
 
     \b
     Example:  vvbatch ledger export --table takes --format jsonl --out takes.jsonl
     """
-    from vvbatch.cli.control import opened
     from vvbatch.ledger.export import export as write
     from vvbatch.ledger.export import export_file
 
-    with opened() as (_, ledger):
+    with session() as here:
         if out is None:
-            write(ledger, table, form, sys.stdout)
+            write(here.ledger, table, form, sys.stdout)
             return
         try:
-            count = export_file(ledger, table, form, out)
+            count = export_file(here.ledger, table, form, out)
         except OSError as error:
             raise BadInput(f"{out} cannot be written: {error.strerror}") from error
         click.echo(f"{count:,} rows in {out}", err=True)

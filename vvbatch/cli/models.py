@@ -1,4 +1,4 @@
-"""`vvbatch models`: what is here, and the only two commands that open a network connection (`pull` and `sync`)."""
+"""`vvbatch models`: which models are here, and the only two commands that use the network (`pull` and `sync`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, faults, json_option, print_json
-from vvbatch.cli.inputs import complete_model
+from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, json_option, print_json
+from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
     from vvbatch.models.integrity import Problem
@@ -27,8 +27,8 @@ def models(context: click.Context) -> None:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
 
 
-profiles_argument = click.argument("names", nargs=-1, metavar="[PROFILE…]", shell_complete=complete_model)
-profile_argument = click.argument("name", metavar="PROFILE", shell_complete=complete_model)
+profiles_argument = click.argument("names", nargs=-1, metavar="[PROFILE…]", shell_complete=complete_profile)
+profile_argument = click.argument("name", metavar="PROFILE", shell_complete=complete_profile)
 
 
 def manifests() -> Path:
@@ -58,9 +58,8 @@ def chosen(names: Sequence[str]) -> list[Profile]:
 
 @models.command("list")
 @json_option
-@faults
 def list_models(as_json: bool) -> None:
-    """Show each profile's model: where it lies, whether it is complete, where it would run, whether memory is enough.
+    """Show each profile's model: where it is, whether it is complete, where it would run, whether it fits in memory.
 
     \b
     Example:  vvbatch models list
@@ -80,7 +79,7 @@ def list_models(as_json: bool) -> None:
             row["state"],
             None if row["size_bytes"] is None else report.size(row["size_bytes"]),
             f"{row['device']}/{row['dtype']}" if row["device"] else "no device",
-            memory_words(row),
+            memory_text(row),
         ]
         for row in rows
     ]
@@ -93,18 +92,18 @@ def list_models(as_json: bool) -> None:
         for words in [*row["problems"], *row["notes"]]:
             click.echo(f"  {words}")
         if row["remedy"]:
-            click.echo(f"  to mend it:  {row['remedy']}")
+            click.echo(f"  to fix it:  {row['remedy']}")
 
 
 def by_model(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Profiles often share a model, and differ in where it runs."""
+    """The rows of each (repo, revision): profiles often share a model and differ in where it runs."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault((row["repo"], row["revision"]), []).append(row)
     return found
 
 
-def memory_words(row: dict[str, Any]) -> str | None:
+def memory_text(row: dict[str, Any]) -> str | None:
     from vvbatch import report
 
     if row["memory_bytes"] is None:
@@ -117,13 +116,12 @@ def memory_words(row: dict[str, Any]) -> str | None:
 @models.command()
 @profiles_argument
 @click.option("--fast", is_flag=True, help="Hash only files that changed since they were last hashed.")
-@click.option("--accept", is_flag=True, help="Take the files of a folder of yours as they are now.")
+@click.option("--accept", is_flag=True, help="Accept the files of a local folder as they are now.")
 @json_option
-@faults
 def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> None:
-    """Check that models are whole: links, index against shards, headers against sizes, every byte against its hash.
+    """Check that models are complete: links, index against shards, headers against sizes, every byte against its hash.
 
-    Without a name, every model that is here.
+    Without PROFILE, every model that is on this machine is checked.
 
     \b
     Example:  vvbatch models verify 1.5b
@@ -165,7 +163,7 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
         for note in row["notes"] if row["state"] != "absent" else []:
             click.echo(f"  note: {note}")
         if row["remedy"]:
-            click.echo(f"  to mend it:  {row['remedy']}")
+            click.echo(f"  to fix it:  {row['remedy']}")
     if not rows and not as_json:
         click.echo("no model is here: vvbatch models pull PROFILE")
     states = {row["state"] for row in rows}
@@ -176,26 +174,25 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
 
 
 def accept_folders(parts: Sequence[Source]) -> None:
-    """Forget how the sources that are folders of this machine were. Raises BadInput when none is."""
+    """Forget the recorded hashes of local folders. Raises BadInput when no source is one."""
     from vvbatch.models.manifest import forget
     from vvbatch.models.snapshot import snapshot
 
     folders = [snapshot(part.repo, part.revision) for part in parts if part.local]
     if not folders:
-        raise BadInput(f"--accept is for folders: what {parts[0].repo} should be, the hub says")
+        raise BadInput(f"--accept is for local folders: {parts[0].repo} is checked against the hub")
     for folder in folders:
         forget(folder, manifests())
 
 
 @models.command()
 @profile_argument
-@click.option("--repo", metavar="OWNER/NAME", help="Another repo with the same model, as aoi-ot/VibeVoice-Large.")
-@click.option("--revision", help="A commit of --repo  [default: its main]")
-@faults
+@click.option("--repo", metavar="OWNER/NAME", help="Another repo with the same model, e.g. aoi-ot/VibeVoice-Large.")
+@click.option("--revision", help="A commit of --repo.  [default: its main]")
 def pull(name: str, repo: str | None, revision: str | None) -> None:
-    """Fetch a profile's model and tokenizer at their pinned revisions, and verify every byte.
+    """Download a profile's model and tokenizer at their pinned revisions, and verify every byte.
 
-    The same command goes on after an interruption. HF_ENDPOINT, HF_TOKEN and HF_HUB_CACHE are respected.
+    Run the same command again to continue after an interruption. HF_ENDPOINT, HF_TOKEN and HF_HUB_CACHE are respected.
 
     \b
     Example:  vvbatch models pull 1.5b
@@ -212,7 +209,7 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
     offers = [pulling.ask(part) for part in wanted]
     size = pulling.check_space(offers)
     if size:
-        click.echo(f"{report.size(size)} to fetch from {pulling.endpoint()}", err=True)
+        click.echo(f"{report.size(size)} to download from {pulling.endpoint()}", err=True)
     for offer in offers:
         repo_name = offer.source.repo
         with (
@@ -225,11 +222,11 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
         model = {"repo": repo, "revision": offers[0].commit}
         if not any(file.name == "tokenizer.json" for file in offers[0].files):
             model |= {"tokenizer_repo": offers[1].source.repo, "tokenizer_revision": offers[1].commit}
-        say_how_to_use(name, model)
+        explain_use(name, model)
 
 
 def with_repo(parts: list[Source], repo: str | None, revision: str | None) -> list[Source]:
-    """The same sources with the model from another repo; a tokenizer in it is fetched too."""
+    """The same sources with the model from another repo, and the tokenizer in that repo if there is one."""
     from dataclasses import replace
 
     from vvbatch.models.snapshot import MODEL_FILES
@@ -243,12 +240,11 @@ def with_repo(parts: list[Source], repo: str | None, revision: str | None) -> li
 @models.command()
 @click.argument("source")
 @profiles_argument
-@faults
 def sync(source: str, names: tuple[str, ...]) -> None:
     """Copy models from another machine's Hugging Face cache by rsync, and verify them. SOURCE is only read.
 
     SOURCE is that cache: a mounted folder, user@host:path (over ssh) or rsync://host/module/path. Without PROFILE,
-    every model of a profile that lies there.
+    every model in it that a profile uses is copied.
 
     \b
     Example:  vvbatch models sync studio:.cache/huggingface/hub 1.5b
@@ -295,8 +291,7 @@ def progress_line(line: str) -> None:
 
 @models.command()
 @profile_argument
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
-@faults
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to create.")
 def convert(name: str, out: Path) -> None:
     """Write a model of the original layout in transformers' layout, and check it by loading it again.
 
@@ -312,18 +307,18 @@ def convert(name: str, out: Path) -> None:
     with report.counting("converted", of_bytes=True) as seen:
         folder = convert_model(profile, out.expanduser().absolute(), seen)
     click.echo(str(folder))
-    say_how_to_use(name, {"repo": str(folder), "revision": "local"})
+    explain_use(name, {"repo": str(folder), "revision": "local"})
 
 
-def say_how_to_use(name: str, model: dict[str, str]) -> None:
-    """A model that no profile names yet needs one of the user's own."""
+def explain_use(name: str, model: dict[str, str]) -> None:
+    """How to make a profile for a model that no profile names yet."""
     import yaml
 
     from vvbatch import profiles
 
     line = yaml.safe_dump({"model": model}, default_flow_style=None, sort_keys=False, width=10_000).strip()
     click.echo(
-        "to render with it, make a profile of your own: set VVBATCH_CONFIGS to a folder of yours, copy\n"
-        f"  {profiles.file_of(name)}\ninto it under another name, and write there\n  {line}",
+        "to render with it, make your own profile: set VVBATCH_CONFIGS to a folder of yours, copy\n"
+        f"  {profiles.file_of(name)}\ninto it under another name, and write in the copy\n  {line}",
         err=True,
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import click
 
-from vvbatch.cli.common import BadInput, faults, json_option, print_json
+from vvbatch.cli.common import BadInput, json_option, print_json, session
 from vvbatch.cli.delete import delete_all, print_doomed, require_yes
 
 
@@ -15,7 +15,6 @@ from vvbatch.cli.delete import delete_all, print_doomed, require_yes
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-@faults
 def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Delete old batches with their files, by default speech of `vvbatch synth` past `keep_speech_days`.
 
@@ -29,11 +28,11 @@ def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: 
     """
     from vvbatch import settings
     from vvbatch.batch.delete import old_batches
-    from vvbatch.cli.control import opened
     from vvbatch.ledger.records import BatchKind
 
     require_yes(yes or dry_run, as_json)
-    with opened() as (home, ledger):
+    with session() as here:
+        home, ledger = here.home, here.ledger
         days = settings.load(home).keep_speech_days
         if older_than is not None:
             age = age_of(older_than)

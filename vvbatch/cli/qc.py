@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import FAILED, faults, json_option, print_json
-from vvbatch.cli.inputs import complete_model
+from vvbatch.cli.common import FAILED, json_option, print_json
+from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
     from vvbatch.listening import Ears
@@ -17,32 +17,33 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--text", help="What should be heard; without it neither words nor duration are judged.")
-@click.option("--voice", metavar="VOICE", help="Whom it should sound like: a voice of the library, or a file.")
+@click.option("--text", help="The text that should be spoken; without it neither words nor duration are checked.")
+@click.option("--voice", metavar="VOICE", help="The voice it should sound like: a voice of the library, or a file.")
 @click.option(
     "--model",
+    "--profile",
+    "profile",
     metavar="PROFILE",
-    shell_complete=complete_model,
-    help="Judge by this profile's limits instead of the general ones.",
+    shell_complete=complete_profile,
+    help="Use this profile's limits instead of the general ones.",
 )
 @click.option(
     "--listen/--no-listen",
     default=None,
-    help="Let models listen too, or not [default: if the extra `qc` is installed].",
+    help="Check with listening models too.  [default: if the extra `qc` is installed]",
 )
 @json_option
-@faults
 def qc(
     files: tuple[Path, ...],
     text: str | None,
     voice: str | None,
-    model: str | None,
+    profile: str | None,
     listen: bool | None,
     as_json: bool,
 ) -> None:
-    """Judge audio files: every check with its value and its limit. Exit code 1 when a check fails.
+    """Check audio files: every check with its value and its limit. Exit 1 when a check fails.
 
-    What could not be checked is said, and fails nothing.
+    Checks that cannot run are listed, and do not count as failed.
 
     \b
     Example:  vvbatch qc out/*/chapter-01/*.wav
@@ -51,10 +52,10 @@ def qc(
     from vvbatch import profiles
     from vvbatch.qc.files import Expected, reports
 
-    limits = profiles.load(model).qc if model else profiles.QcLimits()
+    limits = profiles.load(profile).qc if profile else profiles.QcLimits()
     expected = Expected(limits, text, voice_file(voice) if voice else None)
-    ears, unheard = open_ears(listen)
-    found = list(reports(files, expected, ears, unheard))
+    models, skipped = listening_models(listen)
+    found = list(reports(files, expected, models, skipped))
     if as_json:
         print_json(found)
     else:
@@ -64,15 +65,15 @@ def qc(
 
 
 def voice_file(voice: str) -> Path:
-    """A file if there is one of that name, else the library's voice. Raises VoiceError."""
+    """The file of that name, or else the library's voice. Raises VoiceError."""
     from vvbatch.home import Home
     from vvbatch.voices import Library
 
     return Path(voice) if Path(voice).is_file() else Library.of(Home.from_environment()).resolve(voice).path
 
 
-def open_ears(listen: bool | None) -> tuple[Ears | None, dict[str, str]]:
-    """The models, or why nothing is heard. Raises EarsUnavailable if they are asked for and cannot be had."""
+def listening_models(listen: bool | None) -> tuple[Ears | None, dict[str, str]]:
+    """The models, or why each check is skipped. Raises EarsUnavailable with --listen when one is missing."""
     from vvbatch.listening import LISTEN, Ears, EarsUnavailable
 
     if listen is False:
@@ -104,7 +105,7 @@ def show(reports: list[dict[str, Any]]) -> None:
 
 
 def found_in(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Which words, and where: of the checks that tell."""
+    """Which words are wrong and where, of the checks that have details."""
     details = [check["detail"] for check in report["checks"] if "detail" in check]
     kinds = ("missing", "added", "repeated", "wrong", "at_s")
     return [

@@ -7,13 +7,10 @@ from types import FrameType
 
 import click
 
-from vvbatch.cli.common import faults
-
 
 @click.command()
-@faults
 def redis() -> None:
-    """Run the home folder's own Redis in the foreground, until Ctrl-C; for a process manager.
+    """Run the home folder's own Redis in the foreground until Ctrl-C, for a process manager.
 
     \b
     Example:  honcho start

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import FAILED, INTERRUPTED, BadInput, Failed, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, BadInput, Failed, json_option, print_json, session
 from vvbatch.cli.inputs import model_option
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
 
 LINES_SHOWN = 20
 
@@ -45,30 +42,15 @@ def regress() -> None:
     """
 
 
-@contextmanager
-def opened() -> Iterator[tuple[Home, Ledger]]:
-    """Home and ledger; what is wrong with a suite or a night is bad input."""
-    from vvbatch.cli.control import opened as opened_ledger
-    from vvbatch.regress.nights import UnknownNight
-    from vvbatch.regress.suite import SuiteError
-
-    with opened_ledger() as (home, ledger):
-        try:
-            yield home, ledger
-        except (SuiteError, UnknownNight) as error:
-            raise BadInput(str(error)) from error
-
-
 @regress.command()
 @suite_argument
 @model_option
 @json_option
-@faults
-def run(suite: str, model: str | None, as_json: bool) -> None:
-    """Render a suite anew, at low priority, and compare each line with its blessed take.
+def run(suite: str, profile: str | None, as_json: bool) -> None:
+    """Render a suite again, at low priority, and compare each line with its blessed take.
 
     A line is same (bit for bit), equivalent (within all limits), changed, or worse, with the reasons; without a blessed
-    take it is unblessed. Exit 1 if a line or the night is worse, or unblessed.
+    take it is unblessed. Exit 1 if a line or the night is worse, or unblessed. Ctrl-C cancels the lines that remain.
 
     \b
     Example:  vvbatch regress run draft
@@ -80,21 +62,20 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
 
-    with opened() as (home, ledger), sigterm_as_interrupt():
+    with session() as here, sigterm_as_interrupt():
         loaded = suites.load(suite)
-        if model:
-            profiles.load(model)  # one error, not one for each line
-        try:
-            with report.counting("lines compared", quiet=as_json) as count:
-                night_id = night.run(
-                    loaded, home, ledger, model, lambda ids: report.progress(ledger, ids, quiet=as_json), count
-                )
-        except KeyboardInterrupt:
-            click.echo("interrupted: the night is not judged", err=True)
-            sys.exit(INTERRUPTED)
-        except night.AlreadyRuns as error:
-            raise Failed(str(error)) from error
-        found = summary(ledger, loaded.name, night_id)
+        if profile:
+            profiles.load(profile)  # one error, not one for each line
+        with report.counting("lines compared", quiet=as_json) as count:
+            night_id = night.run(
+                loaded,
+                here.home,
+                here.ledger,
+                profile,
+                lambda ids: report.progress(here.ledger, ids, quiet=as_json),
+                count,
+            )
+        found = summary(here.ledger, loaded.name, night_id)
     if as_json:
         print_json(found)
     else:
@@ -103,15 +84,15 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
-def show(found: dict[str, Any], word: str) -> None:
-    """Counts, what the night as a whole shows, and the lines that are not as they were."""
+def show(found: dict[str, Any], suite: str) -> None:
+    """Counts, findings about the whole night, and the lines that differ."""
     from vvbatch.report import print_table
     from vvbatch.report.tables import print_facts, shortened
 
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found["counts"].items() if count)
     facts: list[tuple[str, object]] = [("night", found["night"]), ("verdict", found["verdict"]), ("lines", counts)]
     facts += [("" if number else "because", each["text"]) for number, each in enumerate(found["reasons"])]
-    facts += [("" if number else "not as then", told(each)) for number, each in enumerate(found["changed"])]
+    facts += [("" if number else "not as then", change_text(each)) for number, each in enumerate(found["changed"])]
     print_facts(facts)
     off = [line for line in found["lines"] if line["verdict"] in ("worse", "changed")]
     off.sort(key=lambda line: line["verdict"] != "worse")
@@ -122,30 +103,29 @@ def show(found: dict[str, Any], word: str) -> None:
         ]
         print_table(["verdict", "line", "because"], rows)
     if len(off) > LINES_SHOWN:
-        click.echo(f"and {len(off) - LINES_SHOWN} more: vvbatch regress report {word}")
+        click.echo(f"and {len(off) - LINES_SHOWN} more: vvbatch regress report {suite}")
     if found["counts"]["unblessed"]:
         click.echo("listen to them, then make them the baselines:", err=True)
-        click.echo(f"  vvbatch regress bless {word} --night {found['night']} --why '…'", err=True)
+        click.echo(f"  vvbatch regress bless {suite} --night {found['night']} --why '…'", err=True)
 
 
-def told(change: dict[str, Any]) -> str:
+def change_text(change: dict[str, Any]) -> str:
     return f"{change['what']} {change['then']} -> {change['now']}"
 
 
 @regress.command()
 @suite_argument
 @night_option
-@click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line; may be given again.")
+@click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line; repeatable.")
 @click.option("--why", required=True, help="Why these takes are good: what was listened to, or what was changed.")
-@click.option("--who", help="Who says so.  [default: the user who is logged in]")
+@click.option("--who", help="Who approves them.  [default: the user who is logged in]")
 @json_option
-@faults
 def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | None, as_json: bool) -> None:
-    """Make a night's takes the ones that later nights are compared with.
+    """Make a night's takes the baselines that later nights are compared with.
 
     \b
-    Example:  vvbatch regress bless draft --why "first night, all 50 lines listened to"
-              vvbatch regress bless draft --night draft-1a2b3c4d --line 9f2c01d3aa --why "new voice file"
+    Example:  vvbatch regress bless draft --why "all 50 lines listened to"
+              vvbatch regress bless draft --line 9f2c01d3aa --why "new voice"
     """
     import getpass
 
@@ -153,10 +133,10 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
     from vvbatch.regress import suite as suites
 
     if not why.strip():
-        raise click.UsageError("--why says nothing")
-    with opened() as (home, ledger):
+        raise click.UsageError("--why is empty: give the reason")
+    with session() as here:
         loaded = suites.load(suite)
-        found = nights.find_night(ledger, loaded.name, night)
+        found = nights.find_night(here.ledger, loaded.name, night)
         if found["state"] != "ended":
             raise BadInput(f"night {found['id']} is {found['state']}: only one that has ended can be blessed")
         try:
@@ -164,9 +144,7 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
         except (OSError, KeyError) as error:  # a user without an entry, as in a container
             raise click.UsageError("--who: the user who is logged in has no name here") from error
         try:
-            blessed = baseline.bless(ledger, home, loaded, found, name, why.strip(), lines)
-        except baseline.CannotBless as error:
-            raise BadInput(str(error)) from error
+            blessed = baseline.bless(here.ledger, here.home, loaded, found, name, why.strip(), lines)
         except OSError as error:
             raise Failed(f"nothing was blessed: {error}") from error
     if as_json:
@@ -178,18 +156,19 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
 @regress.command()
 @suite_argument
 @night_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The page  [default: in the home folder]")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also as JUnit XML, for CI.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The page to write.  [default: in the home folder]"
+)
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML, for CI.")
 @json_option
-@faults
 def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json: bool) -> None:
     """Write a night as one HTML page: verdicts, trends, spectrograms, both recordings, what changed in versions.
 
-    The page needs no network and no other file. --json prints the same as data, and writes the page only with --out.
+    The page needs no network and no other file. --json prints the same as data; it writes the page only with --out.
 
     \b
     Example:  vvbatch regress report draft --out report.html
-              vvbatch regress report draft --night draft-1a2b --junit night.xml --json
+              vvbatch regress report draft --junit night.xml --json
     """
     from vvbatch import store
     from vvbatch.regress import nights
@@ -198,15 +177,15 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
     from vvbatch.regress.report.write import default_path, history, html, missed
     from vvbatch.regress.summary import summary
 
-    with opened() as (home, ledger):
+    with session() as here:
         loaded = suites.load(suite)
-        row = nights.find_night(ledger, loaded.name, night)
+        row = nights.find_night(here.ledger, loaded.name, night)
         if row["state"] != "ended":
             raise BadInput(f"night {row['id']} is {row['state']}: only one that has ended has a report")
-        found = summary(ledger, loaded.name, row["id"])
+        found = summary(here.ledger, loaded.name, row["id"])
         files = {}
         if out or not as_json:
-            files[(out or default_path(home, loaded.name)).absolute()] = html(ledger, loaded, found).encode()
+            files[(out or default_path(here.home, loaded.name)).absolute()] = html(here.ledger, loaded, found).encode()
         if junit:
             files[junit.absolute()] = reports.junit(found)
         for path, data in files.items():
@@ -216,8 +195,8 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
                 raise Failed(f"{path} could not be written: {error.strerror}; name another file") from error
         if as_json:
             kept = ("id", "verdict", "started_at", "ended_at", "speed", "reasons")
-            before = [{name: each[name] for name in kept} for each in history(ledger, loaded.name, row["profile"])]
-            print_json({**found, "history": before, "missed": missed(ledger, loaded.name)})
+            before = [{name: each[name] for name in kept} for each in history(here.ledger, loaded.name, row["profile"])]
+            print_json({**found, "history": before, "missed": missed(here.ledger, loaded.name)})
             return
     for path in files:
         click.echo(str(path))
@@ -226,24 +205,27 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
 @regress.command()
 @click.argument("suite", required=False, metavar="[SUITE]", shell_complete=complete_suite)
 @click.option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday in local time: '30 2 * * *'.")
-@click.option("--off", is_flag=True, help="Do not run the suite by itself any more.")
+@click.option("--off", is_flag=True, help="Remove the suite from the schedule.")
 @click.option(
-    "--print", "kind", type=click.Choice(["cron", "launchd"]), help="One line for crontab or launchd; changes nothing."
+    "--print",
+    "kind",
+    type=click.Choice(["cron", "launchd"]),
+    help="Print the entry for cron or launchd, and schedule nothing.",
 )
 @model_option
 @json_option
-@faults
 def schedule(
-    suite: str | None, cron: str | None, off: bool, kind: str | None, model: str | None, as_json: bool
+    suite: str | None, cron: str | None, off: bool, kind: str | None, profile: str | None, as_json: bool
 ) -> None:
-    """Run a suite by itself; without options, show what is scheduled, what comes next and what was missed.
+    """Schedule a suite; without options, show what is scheduled, what is next and what was missed.
 
     `vvbatch up` (or `python -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
-    missed.
+    missed. To use cron instead, add the line that --print writes to your crontab, as in the second example.
 
     \b
     Example:  vvbatch regress schedule draft --cron "30 2 * * *"
-              vvbatch regress schedule draft --cron "30 2 * * *" --print cron | crontab -
+              (crontab -l; vvbatch regress schedule draft --cron "30 2 * * *" \\
+                --print cron) | crontab -
               vvbatch regress schedule draft --off
     """
     from datetime import datetime
@@ -252,31 +234,28 @@ def schedule(
     from vvbatch.regress import schedule as plan
     from vvbatch.regress import suite as suites
 
-    if suite is None and (cron or off or kind or model):
+    if suite is None and (cron or off or kind or profile):
         raise click.UsageError("name a suite")
     if (off and (cron or kind)) or (kind and not cron):
-        raise click.UsageError("--off goes alone; --print needs --cron")
-    with opened() as (home, ledger):
+        raise click.UsageError("--off takes no other option; --print needs --cron")
+    with session() as here:
         if suite is not None:
             path = suites.find(suite)
             name = suite if path.parent in suites.folders() else str(path)
             if off:
-                if not plan.take_off(ledger, name):
+                if not plan.take_off(here.ledger, name):
                     raise BadInput(f"suite {suite!r} is not scheduled")
             elif cron:
                 suites.load(suite)
-                profile = profiles.load(model).name if model else None
-                try:
-                    wanted = plan.checked(cron, datetime.fromisoformat(ledger.now()))
-                    if kind:
-                        line = plan.crontab_line if kind == "cron" else plan.launchd_line
-                        click.echo(line(home, name, profile, wanted))
-                        return
-                except plan.BadSchedule as error:
-                    raise BadInput(str(error)) from error
-                plan.put(ledger, name, profile, wanted)
-        rows = plan.overview(ledger)
-        runs = nightly_runs(home)
+                profile = profiles.load(profile).name if profile else None
+                wanted = plan.checked(cron, datetime.fromisoformat(here.ledger.now()))
+                if kind:
+                    line = plan.crontab_line if kind == "cron" else plan.launchd_line
+                    click.echo(line(here.home, name, profile, wanted))
+                    return
+                plan.put(here.ledger, name, profile, wanted)
+        rows = plan.overview(here.ledger)
+        runs = nightly_runs(here.home)
     if as_json:
         print_json({"running": runs, "schedules": rows})
     else:
@@ -286,7 +265,7 @@ def schedule(
 
 
 def nightly_runs(home: Home) -> bool:
-    """Whether a process is there that runs what is scheduled."""
+    """Whether a process runs that starts scheduled suites."""
     from vvbatch.transport import queue
     from vvbatch.transport.connection import ServerUnreachable, connect
 
@@ -313,4 +292,4 @@ def show_schedules(rows: list[dict[str, Any]], runs: bool) -> None:
         if row["missed"]:
             click.echo(f"missed, {row['suite']}: {', '.join(row['missed'][-5:])}")
     if not runs:
-        click.echo("nobody runs them now: vvbatch up  (start it again if it runs already)", err=True)
+        click.echo("no process runs them now: vvbatch up  (if it is running, restart it)", err=True)

@@ -6,43 +6,37 @@ from typing import Any
 
 import click
 
-from vvbatch.cli.common import FAILED, BadInput, Failed, Unavailable, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, Failed, Unavailable, json_option, print_json, session
 
 
 @click.command()
 @click.argument("take", metavar="TAKE")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what came out to this WAV file.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the new render to this WAV file.")
 @json_option
-@faults
 def replay(take: str, out: Path | None, as_json: bool) -> None:
-    """Render a take again from the ledger alone, and compare it with what it was.
+    """Render a take again from its ledger record, and compare the two.
 
-    On the same machine with the same versions it is equal, bit for bit. Otherwise the difference is measured, and what
-    has changed since is named. Exit 0 equal, 1 different, 3 the model or a voice is missing.
+    On the same machine with the same versions they are equal, bit for bit. Otherwise the difference is measured, and
+    what has changed since is listed. Exit 0 equal, 1 different, 3 the model or a voice is missing.
 
     \b
     Example:  vvbatch replay 1f0c8a3be2d94c57 --out again.wav
               vvbatch ledger takes --batch last --limit 1 --json    # lists takes
     """
     from vvbatch import machine, profiles, store
-    from vvbatch.cli.control import opened
     from vvbatch.engine.contract import RequestRefused
-    from vvbatch.regress.replay import NotRendered, UnknownTake, recorded
+    from vvbatch.regress.replay import recorded
     from vvbatch.regress.replay import replay as render_again
     from vvbatch.voices import VoiceError
 
-    with opened() as (home, ledger):
+    with session() as here:
         try:
-            machine.pin_threads(profiles.load(recorded(ledger, take).take["profile"]))
+            machine.pin_threads(profiles.load(recorded(here.ledger, take).take["profile"]))
             if not as_json:
                 click.echo("loading the model and rendering …", err=True)
-            found, wav = render_again(ledger, home, take)
-        except UnknownTake as error:
-            raise BadInput(str(error)) from error
+            found, wav = render_again(here.ledger, here.home, take)
         except (VoiceError, RequestRefused) as error:
             raise Unavailable(str(error)) from error
-        except NotRendered as error:
-            raise Failed(str(error)) from error
     if out:
         try:
             store.write_atomically(out.absolute(), wav)

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from vvbatch.cli.common import FAILED, Failed, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, Failed, json_option, print_json
+from vvbatch.cli.inputs import workers_option
 
 
 @click.group()
@@ -16,28 +17,23 @@ def service() -> None:
 
 
 @service.command()
-@click.option(
-    "--workers", "models", default="draft", show_default=True, metavar="PROFILE,…", help="As of `vvbatch up`."
-)
-@click.option("--no-start", is_flag=True, help="Only write the file.")
-@faults
-def install(models: str, no_start: bool) -> None:
-    """Write the service's file and start it, now and at each login. Its log, logs/service.log in the home, is rotated.
+@workers_option
+@click.option("--no-start", is_flag=True, help="Only write the service's file.")
+def install(names: list[str], no_start: bool) -> None:
+    """Write the service's file and start it, now and at each login.
+
+    Its log is logs/service.log in the home folder, rotated.
 
     \b
     Example:  vvbatch service install --workers 1.5b,draft
     """
-    from vvbatch import profiles
     from vvbatch.home import Home
     from vvbatch.processes import service as services
 
-    names = [profiles.load(name.strip()).name for name in models.split(",") if name.strip()]
-    if not names:
-        raise click.UsageError("--workers names no profile")
     home = Home.from_environment()
     try:
         path = services.install(services.service(",".join(names), home.path, os.environ), start=not no_start)
-    except (services.ServiceError, OSError) as error:
+    except OSError as error:
         raise Failed(str(error)) from error
     click.echo(str(path))
     click.echo(f"log: {home.logs / 'service.log'}", err=True)
@@ -47,9 +43,8 @@ def install(models: str, no_start: bool) -> None:
 
 @service.command()
 @json_option
-@faults
 def status(as_json: bool) -> None:
-    """Say whether the service is installed and running; exit 1 when it is installed and does not run.
+    """Show whether the service is installed and running. Exit 1 when it is installed and not running.
 
     \b
     Example:  vvbatch service status --json
@@ -59,17 +54,16 @@ def status(as_json: bool) -> None:
     found = services.status()
     if as_json:
         print_json(found)
-    elif not found["installed"]:
+    elif not found.installed:
         click.echo("not installed: vvbatch service install --workers PROFILE,…")
     else:
-        running = {True: "running", False: "not running", None: "installed, cannot be asked"}[found["running"]]
-        click.echo(f"{running} ({found['said']}): {found['file']}")
-    if found["installed"] and found["running"] is False:
+        running = {True: "running", False: "not running", None: "installed, state unknown"}[found.running]
+        click.echo(f"{running} ({found.said}): {found.file}")
+    if found.installed and found.running is False:
         sys.exit(FAILED)
 
 
 @service.command()
-@faults
 def remove() -> None:
     """Stop the service and remove its file.
 
@@ -80,6 +74,6 @@ def remove() -> None:
 
     try:
         removed = services.remove()
-    except (services.ServiceError, OSError) as error:
+    except OSError as error:
         raise Failed(str(error)) from error
     click.echo(f"{'removed' if removed else 'not installed'}: {services.file()}")

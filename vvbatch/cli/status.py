@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import INTERRUPTED, faults, json_option, print_json
+from vvbatch.cli.common import json_option, print_json, session
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
@@ -23,7 +22,6 @@ KINDS = ("script", "speech", "night")
 @click.option("--kind", type=click.Choice(KINDS), help="Batches of this kind [default: script].")
 @click.option("--all", "of_all", is_flag=True, help="Batches of every kind.")
 @json_option
-@faults
 def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_json: bool) -> None:
     """Show the queue, the workers and the batches, or one batch: its whole id, a unique beginning of it, or `last`.
 
@@ -35,27 +33,18 @@ def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_js
               vvbatch status last --watch
               vvbatch status lighthouse-1a2b3c4d --json
     """
-    from vvbatch.cli.control import opened
-
     if kind and of_all:
         raise click.UsageError("--all and --kind exclude each other: choose one")
     kinds = KINDS if of_all else (kind or "script",)
-    with opened() as (home, ledger):
+    with session() as here:
         if watch:
-            follow(ledger, batch, kinds)
+            from vvbatch import report
+
+            report.watch(here.ledger, batch, kinds=kinds)
         if batch is not None:
-            show_batch(home, ledger, batch, kinds, as_json)
+            show_batch(here.home, here.ledger, batch, kinds, as_json)
         else:
-            show_all(home, ledger, kinds, as_json)
-
-
-def follow(ledger: Ledger, batch: str | None, kinds: Sequence[str]) -> None:
-    from vvbatch import report
-
-    try:
-        report.watch(ledger, batch, kinds=kinds)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+            show_all(here.home, here.ledger, kinds, as_json)
 
 
 def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_json: bool) -> None:
@@ -92,6 +81,7 @@ def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
 
 
 def show_all(home: Home, ledger: Ledger, kinds: Sequence[str], as_json: bool) -> None:
+
     from msgspec.structs import asdict
 
     from vvbatch.ledger.overview import overview

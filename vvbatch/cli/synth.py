@@ -1,35 +1,42 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import FAILED, INTERRUPTED, faults, json_option, print_json
-from vvbatch.cli.inputs import wishes_options
+from vvbatch.cli.common import FAILED, Failed, Session, json_option, print_json, session
+from vvbatch.cli.inputs import override_options
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from vvbatch.batch.plan import Overrides
-    from vvbatch.ledger import Ledger
     from vvbatch.processes.session import Workers
 
 
 @click.command()
 @click.argument("text")
 @click.option("--voice", default="default", show_default=True, help="A voice of the library (`vvbatch voices list`).")
-@wishes_options
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: made from the text, voice and model]")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also put the file here.")
-@click.option("--stream", is_flag=True, help="Write a WAV stream to stdout while it is rendered, for a player.")
+@override_options
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="N",
+    help="Seed of the take.  [default: derived from the text, voice and profile]",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the audio to this file.")
+@click.option("--stream", is_flag=True, help="Write a WAV stream to stdout while the line renders, for a player.")
 @json_option
-@faults
 def synth(
-    text: str, voice: str, wishes: Overrides, seed: int | None, out: Path | None, stream: bool, as_json: bool
+    text: str, voice: str, overrides: Overrides, seed: int | None, out: Path | None, stream: bool, as_json: bool
 ) -> None:
-    """Speak one line, at the front of the queue; starts a worker if none runs.
+    """Render one line, at the front of the queue; starts a worker if none runs. Ctrl-C cancels the line.
+
+    With --stream the line has one take, which is played as it is made: no second take and no escalation. Exit 1 if that
+    take then fails its checks, or the engine fails.
 
     \b
     Example:  vvbatch synth "The lamp went out." --voice alice --out lamp.wav
@@ -37,41 +44,46 @@ def synth(
     """
     from vvbatch import settings, store
     from vvbatch.batch.delete import prune_speech
+    from vvbatch.batch.finish import end_if_complete
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
-    from vvbatch.home import Home
-    from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.queries import batch_view
     from vvbatch.ledger.records import BatchKind
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
     from vvbatch.script.one import one_line
-    from vvbatch.transport import server
     from vvbatch.voices import Library
 
-    if stream and as_json:
-        raise click.UsageError("--stream and --json both want stdout: choose one")
-    home = Home.from_environment()
-    keep_days = settings.load(home).keep_speech_days
-    plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(home), wishes)
     if stream:
-        plan = plan.streamed()
-    if out is not None:
-        store.check_writable(out.absolute().parent, 0)
-    with sigterm_as_interrupt(), server.own_server(home) as own_server:
-        connection = server.connect(home)
-        ledger = ledger_of(home)
-        batch_id = submit(plan, ledger, connection, home.out, "high", kind=BatchKind.SPEECH, at_front=True).id
-        try:
-            with workers_for(own_server, connection) as own:
-                if stream:
-                    pass_on(connection, ledger, batch_id, own)
-                wait_for(ledger, [batch_id], own)
-        except KeyboardInterrupt:
-            ledger.cancel(batch_id)
-            sys.exit(INTERRUPTED)
-    prune_speech(ledger, keep_days)
-    view = batch_view(ledger, batch_id)
+        if as_json:
+            raise click.UsageError("--stream and --json both write to stdout: choose one")
+        if overrides.takes is not None or overrides.escalate not in (None, "none"):
+            raise click.UsageError("--stream plays the first take: leave out --takes and --escalate")
+        overrides = replace(overrides, takes=1, escalate="none")
+    with session() as here:
+        keep_days = settings.load(here.home).keep_speech_days
+        plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(here.home), overrides)
+        if stream:
+            plan = plan.streamed()
+        if out is not None:
+            store.check_writable(out.absolute().parent, 0)
+        with sigterm_as_interrupt(), here.queue() as queue:
+            added = submit(
+                plan, here.ledger, queue.connection, here.home.out, "high", kind=BatchKind.SPEECH, at_front=True
+            )
+            batch_id = added.id
+            with workers_for(queue.server, queue.connection) as workers:
+                try:
+                    streamed = stream and stream_line(here, queue.connection, batch_id, workers)
+                    wait_for(here.ledger, [batch_id], workers)
+                except (KeyboardInterrupt, BrokenPipeError, Failed):  # before the worker is stopped: it would finish it
+                    here.ledger.cancel(batch_id)
+                    end_if_complete(here.ledger, batch_id)
+                    raise
+        prune_speech(here.ledger, keep_days)
+        view = batch_view(here.ledger, batch_id)
     line = view.lines[0]
+    if stream and not streamed and line.path:  # a finished take served the line
+        sys.stdout.buffer.write(pcm16_of(Path(line.path)))
     if out is not None and line.path:
         store.write_atomically(out.absolute(), Path(line.path).read_bytes())
     if as_json:
@@ -84,20 +96,35 @@ def synth(
         sys.exit(FAILED)
 
 
-def pass_on(connection: Redis, ledger: Ledger, batch_id: str, own: Workers) -> None:
-    """Write the line's chunks to stdout as they come, until it has ended."""
+def stream_line(here: Session, connection: Redis, batch_id: str, workers: Workers) -> bool:
+    """Write the line's take to stdout while it is rendered. Returns whether there was one, when the line has ended.
+
+    Raises Failed when a second take begins, which would play after what has been played of the first.
+    """
     from vvbatch.ledger.queries import open_batches
     from vvbatch.ledger.records import line_key
     from vvbatch.transport import stream
 
     output = sys.stdout.buffer
     output.write(stream.wav_header())
+    output.flush()
+    begun = False
     while True:
-        chunk = stream.receive(connection, line_key(batch_id, 1), timeout_s=1)
-        if chunk:
-            output.write(chunk)
+        item = stream.receive(connection, line_key(batch_id, 1), timeout_s=1)
+        if item == stream.BEGIN:
+            if begun:
+                raise Failed("the worker ended while the line was streamed; run the command again")
+            begun = True
+        elif item:
+            output.write(item)
             output.flush()
-        elif chunk == b"" or not open_batches(ledger, [batch_id]):
-            return
+        elif not open_batches(here.ledger, [batch_id]):
+            return begun
         else:
-            own.look_after(ledger, [batch_id])
+            workers.keep_running(here.ledger, [batch_id])
+
+
+def pcm16_of(path: Path) -> bytes:
+    from vvbatch import audio
+
+    return audio.to_pcm16(audio.read(path)[0]).astype("<i2").tobytes()

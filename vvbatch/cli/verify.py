@@ -6,26 +6,23 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import FAILED, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, Session, json_option, print_json, session
 
 if TYPE_CHECKING:
     from vvbatch.batch.verify_files import RepairedLine, Verified
-    from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
 
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
-@click.option("--repair", is_flag=True, help="First mend what crashes left: see below.")
+@click.option("--repair", is_flag=True, help="First repair what crashes left behind; see above.")
 @json_option
-@faults
 def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """Hash every output file again and compare it with the ledger: of one batch, or of all.
 
-    Says which files are missing or changed, and which lie in a batch's folder without being known. Exit 1 if any.
+    Lists the files that are missing or changed, and unknown files in a batch's folder. Exit 1 if there are any.
 
-    With --repair, finished takes that the ledger has missed are recorded, done lines whose file is missing or changed
-    are queued again, and kept audio (--keep-takes) that is missing or changed is forgotten.
+    With --repair, finished takes that the ledger lacks are recorded, done lines whose file is missing or changed are
+    queued again, and records of kept audio (--keep-takes) that is missing or changed are removed.
 
     \b
     Example:  vvbatch verify last
@@ -33,13 +30,12 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """
     from vvbatch import report
     from vvbatch.batch.verify_files import verify as verify_files
-    from vvbatch.cli.control import opened
 
-    with opened() as (home, ledger), report.counting("files hashed", quiet=as_json) as seen:
-        repaired = recover(home, ledger) if repair else []
-        found = verify_files(ledger, batch, seen)
+    with session() as here, report.counting("files hashed", quiet=as_json) as seen:
+        repaired = recover(here) if repair else []
+        found = verify_files(here.ledger, batch, seen)
         if repair:
-            repaired += render_again(home, ledger, found)
+            repaired += render_again(here, found)
             found.repaired = repaired
     if as_json:
         print_json(found)
@@ -49,25 +45,25 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
             report.print_table(["problem", "batch", "line", "path"], problems)
         for each in repaired:
             click.echo(f"{each.line} of {each.batch}: {each.done}")
-        click.echo(f"{found.ok:,} of {found.checked:,} files are as the ledger has them")
+        click.echo(f"{found.ok:,} of {found.checked:,} files match the ledger")
     if found.problems:
         sys.exit(FAILED)
 
 
-def recover(home: Home, ledger: Ledger) -> list[RepairedLine]:
-    """Record what dead workers had finished."""
+def recover(here: Session) -> list[RepairedLine]:
+    """Record the takes that workers finished before they died."""
     from vvbatch.batch.held_takes import Pending
     from vvbatch.batch.verify_files import RepairedLine
     from vvbatch.ledger.queries import line_names
 
-    pending = Pending(home.pending)
-    kept = pending.replay(ledger, pending.notes(), orphaned=True)
-    names = line_names(ledger, [note.line_id for note in kept])
+    pending = Pending(here.home.pending)
+    kept = pending.replay(here.ledger, pending.notes(), orphaned=True)
+    names = line_names(here.ledger, [note.line_id for note in kept])
     return [RepairedLine(batch, line, "recorded") for batch, line in names]
 
 
-def render_again(home: Home, ledger: Ledger, found: Verified) -> list[RepairedLine]:
-    """Queue the lines whose file is gone or is not theirs any more."""
+def render_again(here: Session, found: Verified) -> list[RepairedLine]:
+    """Queue the lines whose file is missing or changed."""
     from vvbatch.batch.verify_files import RepairedLine
     from vvbatch.cli.control import queue_again
     from vvbatch.ledger.recovery import forget_audio, reopen
@@ -75,9 +71,9 @@ def render_again(home: Home, ledger: Ledger, found: Verified) -> list[RepairedLi
     gone = [each for each in found.problems if each.problem in ("missing", "changed")]
     spare, bad = ([each for each in gone if bool(each.take) is kept] for kept in (True, False))
     if spare:
-        forget_audio(ledger, [each.take for each in spare if each.take])
+        forget_audio(here.ledger, [each.take for each in spare if each.take])
     for batch in sorted({each.batch for each in bad}):
-        reopen(ledger, batch, [each.line for each in bad if each.batch == batch and each.line])
-        queue_again(home, ledger, batch)
+        reopen(here.ledger, batch, [each.line for each in bad if each.batch == batch and each.line])
+        queue_again(here, batch)
     done = [(each, "queued again") for each in bad] + [(each, f"take {each.take} forgotten") for each in spare]
     return [RepairedLine(each.batch, each.line, what) for each, what in done]

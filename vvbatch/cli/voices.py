@@ -1,4 +1,4 @@
-"""voices list, import, check, variants, remove: whom a script can speak as, and whether they are fit for it."""
+"""voices list, import, check, variants, remove: the voices that a script can name, and how fit they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from vvbatch.cli.common import FAILED, BadInput, faults, json_option, print_json
+from vvbatch.cli.common import FAILED, BadInput, json_option, print_json
 
 if TYPE_CHECKING:
     from vvbatch.voices.library import Found, Library
@@ -24,12 +24,12 @@ def complete_voice(context: click.Context, parameter: click.Parameter, start: st
     from vvbatch.voices.errors import VoiceError
 
     try:
-        return [CompletionItem(name) for name in opened().names() if name.casefold().startswith(start.casefold())]
+        return [CompletionItem(name) for name in open_library().names() if name.casefold().startswith(start.casefold())]
     except VoiceError:
         return []
 
 
-def opened() -> Library:
+def open_library() -> Library:
     from vvbatch.home import Home
     from vvbatch.voices import Library
 
@@ -37,34 +37,34 @@ def opened() -> Library:
 
 
 def own_folder(project: bool) -> Path:
-    """Where new voices go: the project's folder, or the home's."""
+    """The folder for new voices: the project's, or the home's."""
     from vvbatch.home import Home
     from vvbatch.voices.library import PROJECT
 
     return PROJECT.absolute() if project else Home.from_environment().voices
 
 
-project_option = click.option("--project", is_flag=True, help="Keep it in ./voices, with the project, not in the home.")
-start_option = click.option("--start", "start_s", type=click.FloatRange(0), default=0.0, help="Seconds to leave out.")
-length_option = click.option("--length", "length_s", type=click.FloatRange(0.4), help="Seconds to take from there.")
+project_option = click.option("--project", is_flag=True, help="Keep it in the project's ./voices, not the home.")
+start_option = click.option("--start", "start_s", type=click.FloatRange(0), default=0.0, help="Seconds to skip first.")
+length_option = click.option("--length", "length_s", type=click.FloatRange(0.4), help="Seconds to use from there.")
 
 
 @click.group()
 def voices() -> None:
     """List, import and check the voices that scripts can name.
 
-    A voice is a short clean recording of one speaker. VibeVoice profiles clone it, the draft profile takes its manner.
+    A voice is a short clean recording of one speaker. VibeVoice profiles clone it; the draft profile imitates
+    its pitch and speed.
 
     \b
-    Example:  vvbatch voices import mara.m4a --name mara --license "own recording" --consent "Mara B., by mail, 2 May"
+    Example:  vvbatch voices import mara.m4a --name mara --consent "Mara B., 2 May"
               vvbatch voices check mara
     """
 
 
 @voices.command("list")
-@click.option("--plot", type=audio_file, metavar="PNG", help="Draw each voice's waveform and spectrogram into a file.")
+@click.option("--plot", type=audio_file, metavar="PNG", help="Draw each voice's waveform and spectrogram to a file.")
 @json_option
-@faults
 def list_voices(plot: Path | None, as_json: bool) -> None:
     """Show every voice: the project's, the home's, the bundled ones.
 
@@ -75,7 +75,7 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
     from vvbatch import report
     from vvbatch.voices.overview import listing
 
-    library = opened()
+    library = open_library()
     rows = listing(library)
     if plot:
         draw(library, plot)
@@ -135,31 +135,31 @@ def draw(library: Library, path: Path) -> None:
 
 @voices.command("import")
 @click.argument("file", type=audio_file)
-@click.option("--name", required=True, help="What scripts call it: letters, digits, '-', '_' and '.'.")
-@click.option("--language", default="", help="Such as en-GB.")
-@click.option("--gender", type=click.Choice(GENDERS), default=None, help="Gives the draft profile a fitting pitch.")
-@click.option("--license", default="", help="Under which the recording may be used.")
+@click.option("--name", required=True, help="Its name in scripts: letters, digits, '-', '_' and '.'.")
+@click.option("--language", default="", help="For example en-GB.")
+@click.option("--gender", type=click.Choice(GENDERS), default=None, help="Sets the pitch of the draft profile.")
+@click.option("--license", default="", help="Licence of the recording.")
 @click.option("--consent", default="", metavar="TEXT", help="Who allowed the cloning of this voice, how and when.")
 @start_option
 @length_option
 @project_option
 @json_option
-@faults
 def import_(
     file: Path, start_s: float, length_s: float | None, project: bool, as_json: bool, gender: str | None, **given: str
 ) -> None:
-    """Make a voice of a recording: WAV, FLAC, MP3, M4A, Ogg and what else FFmpeg reads.
+    """Make a voice from a recording: WAV, FLAC, MP3, M4A, Ogg and other formats that FFmpeg reads.
 
-    It becomes mono, 24 kHz, -25 dBFS RMS, without offset and without silence at its ends. 3 to 30 seconds are best.
+    It is converted to mono, 24 kHz and -25 dBFS RMS, without offset and without silence at its ends. 3 to 30 seconds
+    work best.
 
     \b
-    Example:  vvbatch voices import en-Alice_woman.wav --name en-Alice_woman --language en-US --gender female
-              vvbatch voices import interview.mp3 --name mara --start 62 --length 15 --consent "Mara B., by mail"
+    Example:  vvbatch voices import alice.wav --name alice --gender female
+              vvbatch voices import interview.mp3 --name mara --start 62 --length 15
     """
     from vvbatch.voices.decode import decode, excerpted
     from vvbatch.voices.shelf import import_voice
 
-    library = opened()
+    library = open_library()
     recording = excerpted(decode(file), start_s, length_s)
     fields = {**given, "gender": gender or ""}
     entry = import_voice(own_folder(project), file, recording, fields, datetime.now(UTC), library)
@@ -169,26 +169,25 @@ def import_(
 
 
 def added(name: str, as_json: bool) -> None:
-    """Say what a new voice has become."""
+    """Print the new voice, and a warning about its length."""
     from vvbatch.voices.overview import row
 
-    made = row(opened().find(name))
+    made = row(open_library().find(name))
     if as_json:
         print_json(made)
     else:
         click.echo(f"{made['name']}: {made['duration_s']:.1f} s, {made['path']}")
     if not 3.0 <= made["duration_s"] <= 30.0:
-        click.echo(f"{made['duration_s']:.1f} s: a voice of 3 to 30 s is cloned best", err=True)
+        click.echo(f"{made['duration_s']:.1f} s: a voice of 3 to 30 s clones best", err=True)
 
 
 @voices.command()
 @click.argument("names", nargs=-1, metavar="[VOICE|FILE]...", shell_complete=complete_voice)
 @json_option
-@faults
 def check(names: tuple[str, ...], as_json: bool) -> None:
     """Measure how fit voices are for cloning: all of them, or those named, or recordings by their path.
 
-    Every measure is shown with its limit. Exit 1 if one is off.
+    Every measure is shown with its limit. Exit 1 if one is outside its limit.
 
     \b
     Example:  vvbatch voices check
@@ -197,7 +196,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     from vvbatch.report.voice_tables import print_quality
     from vvbatch.voices.quality import report as judged
 
-    library = opened()
+    library = open_library()
     subjects = [library_or_file(library, name) for name in names] or list(library.found.values())
     reports = [
         judged(None, subject) if isinstance(subject, Path) else judged(subject.name, subject.path, gain_of(subject))
@@ -211,7 +210,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def library_or_file(library: Library, name: str) -> Found | Path:
-    """A voice, or else a file: its path has a folder, or it is there."""
+    """A voice, or else a file: a path with a folder, or an existing file."""
     from vvbatch.voices.errors import UnknownVoice
 
     try:
@@ -252,14 +251,13 @@ def show(reports: list[dict[str, Any]], as_json: bool, print_them: Callable[[lis
 @click.option("--as", "label", metavar="LABEL", help="Make the variant VOICE-LABEL.")
 @start_option
 @length_option
-@click.option("--gain", "gain_db", type=click.FloatRange(-20, 12), default=0.0, help="dB over the usual level.")
-@click.option("--speed", type=click.FloatRange(0.5, 2.0), default=1.0, help="Times as fast, at the same pitch.")
+@click.option("--gain", "gain_db", type=click.FloatRange(-20, 12), default=0.0, help="dB above the usual level.")
+@click.option("--speed", type=click.FloatRange(0.5, 2.0), default=1.0, help="Speed factor, at the same pitch.")
 @click.option("--pitch", type=click.FloatRange(-12, 12), default=0.0, help="Semitones up or down, at the same speed.")
 @project_option
 @json_option
-@faults
 def variants(name: str, label: str | None, project: bool, as_json: bool, **changes: Any) -> None:
-    """Make a variant of a voice (another excerpt, gain, speed or pitch), or compare the ones there are.
+    """Make a variant of a voice (another excerpt, gain, speed or pitch), or compare the existing ones.
 
     \b
     Example:  vvbatch voices variants carter --as calm --speed 0.9 --pitch -1
@@ -271,7 +269,7 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     from vvbatch.voices.shelf import add_variant
     from vvbatch.voices.vary import Change
 
-    library, change = opened(), Change(**changes)
+    library, change = open_library(), Change(**changes)
     if label:
         if change == Change():
             raise click.UsageError("a variant needs a change: --start, --length, --gain, --speed or --pitch")
@@ -287,10 +285,9 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
 
 @voices.command()
 @click.argument("name", metavar="VOICE", shell_complete=complete_voice)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@faults
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def remove(name: str, yes: bool) -> None:
-    """Take a voice out of the home's or the project's library, with its file.
+    """Remove a voice and its file from the home's or the project's library.
 
     \b
     Example:  vvbatch voices remove mara --yes
@@ -298,12 +295,12 @@ def remove(name: str, yes: bool) -> None:
     from vvbatch.profiles import bundled
     from vvbatch.voices import shelf
 
-    found = opened().find(name)
+    found = open_library().find(name)
     folder = found.path.parent
     if folder.resolve() == bundled("voices").resolve():
-        raise BadInput(f"{found.name!r} is a bundled voice: it stays")
+        raise BadInput(f"{found.name!r} is a bundled voice and cannot be removed")
     if found.entry is None:
-        raise BadInput(f"{found.path} is in no manifest: remove the file itself")
+        raise BadInput(f"{found.path} is not in a manifest: remove the file itself")
     if not yes:
         click.confirm(f"Remove {found.name!r} ({found.path})?", abort=True)
     click.echo(f"removed {shelf.remove(folder, found.name)}")

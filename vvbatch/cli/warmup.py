@@ -4,19 +4,16 @@ import os
 
 import click
 
-from vvbatch.cli.common import Unavailable, faults, json_option, print_json
-from vvbatch.cli.inputs import complete_model
+from vvbatch.cli.common import Unavailable, json_option, print_json
+from vvbatch.cli.inputs import complete_profile
 
 
 @click.command()
-@click.argument("name", metavar="PROFILE", shell_complete=complete_model)
-@click.option(
-    "--voice", "names", multiple=True, metavar="NAME", help="Only this voice; may be given again.  [default: all]"
-)
+@click.argument("name", metavar="PROFILE", shell_complete=complete_profile)
+@click.option("--voice", "names", multiple=True, metavar="NAME", help="Only this voice; repeatable.  [default: all]")
 @json_option
-@faults
 def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Load a profile's model and read the voices, so that a worker's first line is quick; shows the times.
+    """Load a profile's model and cache the voices, so that a worker's first line is quick; prints the times.
 
     \b
     Example:  vvbatch warmup 1.5b
@@ -42,9 +39,9 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
         print_json(found)
         return
     rows = [
-        [when, f"{found[when]['load_s']:.2f} s", f"{found[when]['first_chunk_s']:.2f} s"]
-        for when in ("before", "after")
+        [when, f"{line.load_s:.2f} s", f"{line.first_chunk_s:.2f} s"]
+        for when, line in (("before", found.before), ("after", found.after))
     ]
     report.print_table(["", ">model loaded in", ">first chunk after"], rows)
-    read = f"{len(found['voices'])} voices read in {found['voices_s']:.2f} s, " if found["voices"] else ""
-    click.echo(f"{read}{found['device']}/{found['dtype']}")
+    read = f"{len(found.voices)} voices read in {found.voices_s:.2f} s, " if found.voices else ""
+    click.echo(f"{read}{found.device}/{found.dtype}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vvbatch.errors import InputError, UnavailableError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -22,11 +24,11 @@ VERSIONS: Mapping[str, str] = {"draft": "1", "vibevoice": "1"}
 """Part of every request's key: raise an engine's number when the same request would sound different."""
 
 
-class EngineUnavailable(Exception):
+class EngineUnavailable(UnavailableError):
     """The engine cannot start here (package, model, memory or device missing); the message names the remedy."""
 
 
-class RequestRefused(Exception):
+class RequestRefused(InputError):
     """This one request cannot be rendered, now or later (a voice file gone, a prompt too long)."""
 
 

@@ -14,6 +14,7 @@ import psutil
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from vvbatch.errors import UnavailableError
 from vvbatch.ledger import schema
 from vvbatch.ledger.migrations import MIGRATIONS
 
@@ -41,8 +42,8 @@ NETWORK_FILE_SYSTEMS = {
 }
 
 
-class LedgerError(Exception):
-    """The ledger cannot be used; the message names the location and the remedy."""
+class LedgerError(UnavailableError):
+    """The ledger cannot be used; the message names the place and the remedy."""
 
 
 def open_database(url: str, *, migrate: bool = True) -> Engine:

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import UNSET
 from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, func, select
 
+from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
 from vvbatch.ledger.schema import batches, lines, takes
@@ -23,7 +24,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 FAILED = ("failed_qc", "failed", "crashed")
 
 
-class BadFilter(ValueError):
+class BadFilter(InputError, ValueError):
     """A filter or a column to sort by that does not exist; the message names what does."""
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
+from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
@@ -29,7 +30,7 @@ PREFIXES_SHOWN = 8
 LINE_SHOWN = ("line", "state", "model", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
 
 
-class UnknownBatch(LookupError):
+class UnknownBatch(InputError, LookupError):
     """No batch, or more than one, has the id or prefix; the message names what there is."""
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from vvbatch.errors import InputError
 from vvbatch.ledger.database import BUSY_TIMEOUT_S, LedgerError
 
 LONGEST_VALUE = 64 << 20  # bytes; SQLite's own limit of 1 GB would let one zeroblob() fill the memory
@@ -25,7 +26,7 @@ READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, 
 LOOKING_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
 
 
-class QueryError(Exception):
+class QueryError(InputError):
     """The statement was refused, failed or took too long; nothing was changed."""
 
 

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
+
+if TYPE_CHECKING:
+    from vvbatch.processes.supervisor import SupervisorState
 
 Json = object
 """A value as a JSON column has it."""
@@ -240,5 +243,5 @@ class StatusView(Overview):
     """What `vvbatch status` prints: the overview, with what Redis, the supervisor and the schedules say."""
 
     redis: ServerView
-    supervisor: Mapping[str, Any] | None
+    supervisor: SupervisorState | None
     nights: Sequence[Mapping[str, Any]]

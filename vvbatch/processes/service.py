@@ -11,9 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from vvbatch import store
+from vvbatch.errors import VvbatchError
 
 LABEL = "io.vvbatch.up"
 UNIT = "vvbatch.service"
@@ -26,25 +28,32 @@ PASSED_ON = (
     "HF_HUB_CACHE",
     "PYTHONPATH",
 )
-"""Variables of the installing shell that the service must have too. The file is readable by its owner alone."""
-STOP_S = 630  # workers may finish what is in flight
+"""Variables of the installing shell that the service needs too. Only the owner can read the file."""
+STOP_S = 630  # workers may finish the lines in flight
 
 
-class ServiceError(Exception):
-    """The service cannot be installed or asked; the message names the remedy."""
+class ServiceError(VvbatchError):
+    """The service cannot be installed or queried; the message names the remedy."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    installed: bool
+    running: bool | None  # None: launchd or systemd cannot be queried
+    file: str
+    said: str = ""  # the state in the words of launchd or systemd
 
 
 @dataclass(frozen=True)
 class Service:
-    """What is to run: the command's words, its folder, variables and log."""
+    """The command to run, its folder and its environment variables."""
 
     argv: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
 
     def plist(self) -> bytes:
-        """A launchd agent: started at login, and again ten seconds after it has ended badly."""
-        agent: dict[str, Any] = {
+        """A launchd agent: started at login, and restarted ten seconds after a failure."""
+        agent = {
             "Label": LABEL,
             "ProgramArguments": list(self.argv),
             "WorkingDirectory": str(self.folder),
@@ -58,7 +67,7 @@ class Service:
         return plistlib.dumps(agent)
 
     def unit(self) -> bytes:
-        """A systemd user unit: started at login, and again ten seconds after it has ended badly."""
+        """A systemd user unit: started at login, and restarted ten seconds after a failure."""
         variables = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in self.environment.items())
         text = (
             "[Unit]\n"
@@ -80,22 +89,22 @@ class Service:
 
 
 def escaped(text: str) -> str:
-    """`%` begins a specifier in a unit; a line's end would begin another setting."""
+    """For a unit, in which `%` starts a specifier and a newline would start another setting."""
     if re.search(r"[\x00-\x1f\x7f]", text):
-        raise ServiceError(f"{text!r} holds a control character, which a unit cannot have")
+        raise ServiceError(f"{text!r} has a control character, which a unit cannot hold: remove it")
     return text.replace("%", "%%")
 
 
 def quoted(word: str, *, command: bool = False) -> str:
-    """A word for a unit in double quotes; in a command `$` would begin a variable."""
+    """A word for a unit in double quotes; in a command `$` would start a variable."""
     word = escaped(word).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{word.replace("$", "$$") if command else word}"'
 
 
-def service(models: str, home: Path, environment: Mapping[str, str]) -> Service:
-    """The service that runs `vvbatch up` for these workers, its log in the home folder, rotated there."""
+def service(workers: str, home: Path, environment: Mapping[str, str]) -> Service:
+    """The service that runs `vvbatch up` with these workers and logs to the home folder, rotated."""
     log = home / "logs" / "service.log"
-    argv = [sys.executable, "-m", "vvbatch", "up", "--workers", models, "--log", str(log)]
+    argv = [sys.executable, "-m", "vvbatch", "up", "--workers", workers, "--log", str(log)]
     passed = {name: environment[name] for name in PASSED_ON if environment.get(name)}
     return Service(argv, home, {**passed, "VVBATCH_HOME": str(home)})
 
@@ -143,21 +152,21 @@ def remove() -> bool:
     return True
 
 
-def status() -> dict[str, Any]:
-    """`installed`, `running` (None when it cannot be asked), `file`, and what the system says of it."""
-    path = file()
-    found: dict[str, Any] = {"installed": path.exists(), "running": None, "file": str(path), "said": ""}
-    if not found["installed"] or shutil.which(program()) is None:
-        return found
+def status() -> Status:
+    path = str(file())
+    if not file().exists():
+        return Status(installed=False, running=None, file=path)
+    if shutil.which(program()) is None:
+        return Status(installed=True, running=None, file=path)
     if on_macos():
         done = control("print", domain_target(), allowed=True)
-        found["running"] = "state = running" in done.stdout
-        found["said"] = next((line.strip() for line in done.stdout.splitlines() if "state =" in line), "not loaded")
-    else:
-        done = control("is-active", UNIT, allowed=True)
-        found["said"] = (done.stdout or done.stderr).strip()
-        found["running"] = done.stdout.strip() == "active" if done.stdout.strip() else None
-    return found
+        state = next((line.strip() for line in done.stdout.splitlines() if "state =" in line), "not loaded")
+        return Status(installed=True, running="state = running" in done.stdout, file=path, said=state)
+    done = control("is-active", UNIT, allowed=True)
+    state = done.stdout.strip()
+    return Status(
+        installed=True, running=state == "active" if state else None, file=path, said=state or done.stderr.strip()
+    )
 
 
 def program() -> str:
@@ -169,7 +178,7 @@ def domain_target() -> str:
 
 
 def control(*words: str, allowed: bool = False) -> subprocess.CompletedProcess[str]:
-    """Ask launchctl or systemctl. Raises ServiceError when it fails and that is not `allowed`."""
+    """Run launchctl or systemctl. Raises ServiceError when it fails, unless failure is `allowed`."""
     command = ["launchctl", *words] if on_macos() else ["systemctl", "--user", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -177,13 +186,13 @@ def control(*words: str, allowed: bool = False) -> subprocess.CompletedProcess[s
         if allowed:
             return subprocess.CompletedProcess(command, 127, "", str(error))
         raise ServiceError(
-            f"{command[0]} is not here, so nothing can start {file()} by itself: "
-            "run `vvbatch up` under what this system has"
+            f"{command[0]} is not installed, so {file()} cannot be started automatically: "
+            "run `vvbatch up` under this system's service manager"
         ) from error
     if done.returncode and not allowed and "connect to bus" in done.stderr:
         raise ServiceError(
-            f"no systemd of this user runs here ({done.stderr.strip()}), so {file()} will not be started: log in "
-            "as the user (not by su or sudo), or run `vvbatch up` under what this system has"
+            f"systemd is not running for this user ({done.stderr.strip()}), so {file()} will not be started: log in "
+            "as the user (not by su or sudo), or run `vvbatch up` under this system's service manager"
         )
     if done.returncode and not allowed:
         raise ServiceError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()}; the file is {file()}")

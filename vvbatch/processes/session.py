@@ -1,4 +1,4 @@
-"""A render from start to end in the caller's own time: workers where none run, until the batches end."""
+"""A render from start to end within one command: workers are started where none run, until the batches end."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
 
-LOOK_S = 0.2
-NEED_LOOK_S = 1.0  # between two looks for models that lines wait for
-GRACE_S = 600.0  # to finish what is in flight; a second Ctrl-C ends it sooner
+POLL_S = 0.2
+NEED_POLL_S = 1.0  # between two checks for profiles that lines wait for
+GRACE_S = 600.0  # to finish the lines in flight; a second Ctrl-C ends it sooner
 
 
 def worker_program(model: str) -> Program:
@@ -31,27 +31,27 @@ def worker_program(model: str) -> Program:
 
 
 def nightly_program() -> Program:
-    """What runs the suites that are scheduled."""
+    """The process that runs scheduled suites."""
     return Program(name="nightly", argv=[sys.executable, "-m", "workers.nightly"])
 
 
 @dataclass
 class Workers:
-    """The workers of one command: one for every model that lines of its batches wait for and nobody serves."""
+    """The workers of one command: one for every profile that its lines wait for and that has no worker yet."""
 
     supervisor: Supervisor
     connection: redis.Redis
-    started: set[str] = field(default_factory=set)  # models
-    next_look: float = 0.0
+    started: set[str] = field(default_factory=set)  # profiles
+    next_check: float = 0.0
 
-    def look_after(self, ledger: Ledger, batch_ids: Sequence[str]) -> None:
-        """Start what is needed, restart what died. Raises EngineUnavailable when a worker cannot start.
+    def keep_running(self, ledger: Ledger, batch_ids: Sequence[str]) -> None:
+        """Start the workers that are needed, restart those that died. Raises EngineUnavailable when one cannot start.
 
-        A model that lines are escalated to is loaded when the first one is, not before.
+        The worker of an escalation profile starts when the first line is escalated to it.
         """
         raise_lost_interrupt()
-        if time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + NEED_LOOK_S
+        if time.monotonic() >= self.next_check:
+            self.next_check = time.monotonic() + NEED_POLL_S
             for model in waiting_by_model(ledger, batch_ids).keys() - self.started:
                 if not queue.has_worker(self.connection, model):
                     self.started.add(model)
@@ -63,7 +63,7 @@ class Workers:
 
 @contextmanager
 def workers_for(server: EmbeddedServer, connection: redis.Redis) -> Iterator[Workers]:
-    """Workers as they are needed; ended, after finishing what is in flight, with the block."""
+    """Workers as they are needed; at the end of the block they finish the lines in flight and end."""
     with Supervisor(server.home, [], server=server, fail_fast=True) as supervisor:
         try:
             yield Workers(supervisor, connection)
@@ -76,26 +76,26 @@ def wait_for(
 ) -> None:
     """Return when every batch has ended. Raises EngineUnavailable when a worker cannot start."""
     while open_batches(ledger, batch_ids):
-        workers.look_after(ledger, batch_ids)
+        workers.keep_running(ledger, batch_ids)
         show()
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     show()
 
 
-asked_to_end = threading.Event()
+interrupt_requested = threading.Event()
 
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """A SIGTERM ends the block as Ctrl-C does: cleanly."""
+    """SIGTERM ends the block as Ctrl-C does, by KeyboardInterrupt."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        asked_to_end.set()
+        interrupt_requested.set()
         raise KeyboardInterrupt
 
-    asked_to_end.clear()
+    interrupt_requested.clear()
     numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else started in the background of a script
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else it was started in the background of a script
         numbers.append(signal.SIGINT)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
@@ -106,6 +106,6 @@ def sigterm_as_interrupt() -> Iterator[None]:
 
 
 def raise_lost_interrupt() -> None:
-    """Python drops what is raised while an object is finalised: whoever waits asks again. Raises KeyboardInterrupt."""
-    if asked_to_end.is_set():
+    """Raise KeyboardInterrupt if one was requested: Python drops what is raised while an object is finalised."""
+    if interrupt_requested.is_set():
         raise KeyboardInterrupt

@@ -1,13 +1,12 @@
-"""Keeps worker processes running: restarts what ends, passes signals on, ends what it started and nothing else.
+"""Keeps worker processes running: restarts those that end, forwards signals, and ends only what it started.
 
-Process managers were looked at: honcho ends everything when one process ends, circus and supervisor bring a daemon, an
-ini file and a control socket of their own. What is needed here is a restart with a pause.
+Existing process managers do not fit: honcho ends everything when one process ends; circus and supervisor bring a
+daemon, an ini file and a control socket of their own. What is needed here is a restart after a pause.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -19,18 +18,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, Any
+from typing import IO
+
+import msgspec
 
 from vvbatch.home import Home, HomeError
 from vvbatch.transport.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
-UNFIT = 4  # … when its engine failed line after line
+UNFIT = 4  # a worker's exit code when its engine failed line after line
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_PAUSE_S, SERVER_PAUSE_S = 0.5, 30.0, 30.0, 5.0
-FAULTS_IN_A_ROW = 5
+FAILURES_IN_A_ROW = 5
 UNFIT_PAUSE_S = 600.0
-GOOD_RUN_S = 60.0  # after this long without an end, the pauses start from the first again
-GRACE_S = 600.0  # to finish what is in flight
+GOOD_RUN_S = 60.0  # a run of this length resets the pauses
+GRACE_S = 600.0  # to finish the lines in flight
 PUT_BACK_S = 10.0
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
@@ -49,17 +50,32 @@ class Child:
     program: Program
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    since: str | None = None  # UTC, for people
+    since: str | None = None  # UTC, as `status` shows it
     restarts: int = -1
-    faults: int = 0  # ends by an error of its own since the last good run
+    failures: int = 0  # exits with an error code since the last good run
     last_exit: int | None = None
     pause_s: float = 0.0
     due: float = 0.0
     output: IO[bytes] | None = field(default=None, repr=False)
 
 
+class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    pid: int | None
+    restarts: int
+    last_exit: int | None
+    since: str | None
+
+
+class SupervisorState(msgspec.Struct, frozen=True, kw_only=True):
+    """`supervisor.json`, and `supervisor` in `status --json`."""
+
+    pid: int
+    programs: list[ProgramState]
+
+
 class Supervisor:
-    """Use as a context: programs run within the block. Call `poll` often; it never waits."""
+    """A context manager: programs run within the block. Call `poll` often; it never waits."""
 
     def __init__(
         self,
@@ -75,16 +91,16 @@ class Supervisor:
         self.server = server
         self.fail_fast = fail_fast
         self.to_terminal = to_terminal
-        self.unavailable: str | None = None  # why a program cannot start, when fail_fast
+        self.unavailable: str | None = None  # why a program cannot start; set with fail_fast only
         self.signals = 0
         self.server_due = 0.0
-        self.lock: int | None = None  # held by the one supervisor of a home that runs in the foreground
+        self.lock: int | None = None  # held by the home's one foreground supervisor
 
     def __enter__(self) -> Supervisor:
         try:
             self.poll()
         except BaseException:
-            self.kill()  # what was started before the one that failed
+            self.kill()  # those that were started before the one that failed
             raise
         return self
 
@@ -92,12 +108,12 @@ class Supervisor:
         self.stop(0.0)
 
     def add(self, program: Program) -> None:
-        """Run this as well, from the next `poll` on."""
+        """Start this program too, at the next `poll`."""
         self.children.append(Child(program))
 
     def poll(self) -> None:
-        """See who has ended, and start what is due; the server first."""
-        self.look_after_server()
+        """Check which programs have ended, and start those that are due; the server first."""
+        self.keep_server_running()
         now = time.monotonic()
         changed = False
         for child in self.children:
@@ -110,14 +126,14 @@ class Supervisor:
         if changed:
             self.write_state()
 
-    def look_after_server(self) -> None:
-        """A server that cannot be started now (no room on the disk, …) is tried again: the workers wait for it."""
+    def keep_server_running(self) -> None:
+        """Restart the server if it has ended; retry later when that fails (a full disk, …): the workers wait for it."""
         now = time.monotonic()
         if self.server is None or now < self.server_due:
             return
         try:
             if self.server.ensure():
-                log.warning("the queue's server had ended: started again")
+                log.warning("the queue's server had ended: restarted")
         except ServerUnreachable as error:
             self.server_due = now + SERVER_PAUSE_S
             log.warning("%s; trying again in %g s", error, SERVER_PAUSE_S)
@@ -131,7 +147,7 @@ class Supervisor:
             stdout=child.output,
             stderr=subprocess.STDOUT if child.output else None,
             env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
-            start_new_session=True,  # Ctrl-C in the terminal is for us: we pass on what is meant
+            start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor only, which forwards signals
         )
         child.started = now
         child.since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -140,7 +156,7 @@ class Supervisor:
     def note_end(self, child: Child, now: float) -> None:
         assert child.process is not None
         code = child.last_exit = child.process.returncode
-        kill_group(child.process)  # what it started and left behind
+        kill_group(child.process)  # processes that it started and left behind
         child.process = None
         if child.output:
             child.output.close()
@@ -149,11 +165,11 @@ class Supervisor:
             child.due = float("inf")
             return
         if now - child.started > GOOD_RUN_S:
-            child.pause_s, child.faults = 0.0, 0
-        # A signal is not counted: a line that kills its worker is quarantined, and the worker goes on.
-        child.faults += code > 0
-        if self.fail_fast and (code == CANNOT_START or child.faults >= FAULTS_IN_A_ROW):
-            self.unavailable = self.last_words(child)
+            child.pause_s, child.failures = 0.0, 0
+        # A signal is not counted: a line that kills its worker is quarantined, and the worker is restarted.
+        child.failures += code > 0
+        if self.fail_fast and (code == CANNOT_START or child.failures >= FAILURES_IN_A_ROW):
+            self.unavailable = self.reason_of_failure(child)
         if code == CANNOT_START:
             child.pause_s = SLOW_PAUSE_S
         elif code == UNFIT:
@@ -161,16 +177,17 @@ class Supervisor:
         else:
             child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         child.due = now + child.pause_s
-        log.warning("%s ended (exit code %s); starting it again in %g s", child.program.name, code, child.pause_s)
+        log.warning("%s ended (exit code %s); restarting it in %g s", child.program.name, code, child.pause_s)
 
-    def last_words(self, child: Child) -> str:
+    def reason_of_failure(self, child: Child) -> str:
         file = self.home.logs / f"worker-{child.program.name}.log"
-        words = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
-        reason = words[-1].partition("cannot start: ")[2] if words else ""
-        return reason or f"the worker {child.program.name} ends with an error each time ({words[-1:]}): see {file}"
+        lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
+        last = lines[-1] if lines else "no output"
+        reason = last.partition("cannot start: ")[2]
+        return reason or f"the worker {child.program.name} fails each time it starts ({last}): see {file}"
 
     def signal(self, number: int) -> None:
-        """Pass a signal on: the first asks the workers to finish what is in flight, the second to put it back."""
+        """Forward a signal: on the first, workers finish the lines in flight; on the second, they put them back."""
         self.signals += 1
         for child in self.children:
             child.due = float("inf")
@@ -182,13 +199,13 @@ class Supervisor:
         return any(child.process is not None and child.process.poll() is None for child in self.children)
 
     def stop(self, grace_s: float) -> None:
-        """Ask everything to finish, wait as long as `grace_s`, then put back what is in flight, then kill."""
+        """Let every program finish within `grace_s`, then make it put its lines back, then kill it."""
         if not self.running():
             return
         self.signal(signal.SIGTERM)
         try:
             if not self.wait(grace_s):
-                time.sleep(1.1)  # a worker takes two signals within a second for one
+                time.sleep(1.1)  # a worker counts two signals within a second as one
                 self.signal(signal.SIGTERM)
                 self.wait(PUT_BACK_S)
         except KeyboardInterrupt:
@@ -217,18 +234,18 @@ class Supervisor:
     def run(self) -> int:
         """Supervise in the foreground until a signal; returns 0. A second supervisor of the home is a HomeError.
 
-        The first SIGTERM, SIGINT or SIGHUP lets the workers finish what is in flight, the next makes them put it back.
+        On the first SIGTERM, SIGINT or SIGHUP the workers finish the lines in flight; on the next they put them back.
         """
         self.lock = try_lock(
             self.home.folder("") / "supervisor.lock", within_s=1.0
         )  # `status` may hold it for a moment
         if self.lock is None:
-            raise HomeError(f"vvbatch up already runs for {self.home.path}: end it, or set another VVBATCH_HOME")
+            raise HomeError(f"vvbatch up already runs for {self.home.path}: stop it, or set another VVBATCH_HOME")
         self.write_state()
         wanted = 0
 
         def count(_number: int, _frame: FrameType | None) -> None:
-            # Passed on by the loop: here, a child that is just being started could be missed.
+            # Forwarded by the loop: the handler could miss a child that is just being started.
             nonlocal wanted
             wanted += 1
 
@@ -253,47 +270,43 @@ class Supervisor:
             os.close(self.lock)
 
     def write_state(self) -> None:
-        """`supervisor.json` in the home folder, for `status`; only of the supervisor in the foreground."""
+        """Write `supervisor.json` into the home folder, for `status`; the foreground supervisor only."""
         if self.lock is None:
             return
-        state = {
-            "pid": os.getpid(),
-            "programs": [
-                {
-                    "name": child.program.name,
-                    "pid": child.process.pid if child.process else None,
-                    "restarts": max(child.restarts, 0),
-                    "last_exit": child.last_exit,
-                    "since": child.since,
-                }
-                for child in self.children
-            ],
-        }
+        programs = [
+            ProgramState(
+                name=child.program.name,
+                pid=child.process.pid if child.process else None,
+                restarts=max(child.restarts, 0),
+                last_exit=child.last_exit,
+                since=child.since,
+            )
+            for child in self.children
+        ]
         file = self.home.path / "supervisor.json"
         temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(state))
+        temporary.write_bytes(msgspec.json.encode(SupervisorState(pid=os.getpid(), programs=programs)))
         temporary.replace(file)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS gives EPERM for a group of zombies
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def supervisor_state(home: Home) -> dict[str, Any] | None:
-    """What the running supervisor wrote; None when none runs. A file left by a killed one does not count."""
+def supervisor_state(home: Home) -> SupervisorState | None:
+    """The state of the running supervisor; None when none runs, even if a killed one left its file."""
     lock = try_lock(home.folder("") / "supervisor.lock")
     if lock is not None:
         os.close(lock)
         return None
     try:
-        state: dict[str, Any] = json.loads((home.path / "supervisor.json").read_text())
-    except (OSError, ValueError):
+        return msgspec.json.decode((home.path / "supervisor.json").read_bytes(), type=SupervisorState)
+    except (OSError, msgspec.DecodeError):
         return None
-    return state
 
 
 def supervisor_is_gone() -> bool:
-    """In a worker: whether the supervisor that started it has died, so that nobody would ever end it."""
+    """In a worker: whether the supervisor that started it has died, so that no process would ever end it."""
     started_by = os.environ.get(SUPERVISOR_VARIABLE)
     return started_by is not None and os.getppid() != int(started_by)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvbatch import store
+from vvbatch.errors import InputError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.regress import nights
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class CannotBless(Exception):
+class CannotBless(InputError):
     """What was to be blessed is not there; the message says which lines, and what to do."""
 
 

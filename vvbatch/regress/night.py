@@ -13,6 +13,7 @@ from typing import Any
 
 from vvbatch.batch.plan import Overrides, Plan, digest, make_plan
 from vvbatch.batch.submit import slug, submit
+from vvbatch.errors import VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.records import BatchKind
@@ -31,7 +32,7 @@ Count = Callable[[int, int], None]
 PRIORITY = "low"
 
 
-class AlreadyRuns(Exception):
+class AlreadyRuns(VvbatchError):
     """Another process runs this suite now."""
 
 
@@ -63,8 +64,8 @@ def run(
     """
     with only_one(home, suite.name):
         night_id = f"{slug(suite.name)}-{secrets.token_hex(4)}"
-        wishes = Overrides(model=model, escalate="none")  # another model's take would be no take of this one
-        plan = rendered_anew(make_plan(suite.script, Library.of(home), wishes), night_id, suite)
+        overrides = Overrides(model=model, escalate="none")  # another model's take would be no take of this one
+        plan = rendered_anew(make_plan(suite.script, Library.of(home), overrides), night_id, suite)
         profile = plan.models[0]
         nights.begin(ledger, night_id, suite.name, profile)
         try:
@@ -110,12 +111,12 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
         out = folder(home, suite.name) / "nights"
         batch_id = submit(plan, ledger, connection, out, PRIORITY, kind=BatchKind.NIGHT).id
         nights.has_batch(ledger, night_id, batch_id)
-        try:
-            with show([batch_id]) as look, workers_for(own_server, connection) as own:
+        with show([batch_id]) as look, workers_for(own_server, connection) as own:
+            try:
                 wait_for(ledger, [batch_id], own, look)
-        except BaseException:
-            ledger.cancel(batch_id)
-            raise
+            except BaseException:  # before the worker is stopped: it would finish its lines
+                ledger.cancel(batch_id)
+                raise
     return batch_id
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from vvbatch.errors import InputError
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write
 from vvbatch.ledger.schema import baselines, lines, nights, takes, verdicts, workers
@@ -16,7 +17,7 @@ from vvbatch.ledger.schema import baselines, lines, nights, takes, verdicts, wor
 FEW = 5
 
 
-class UnknownNight(LookupError):
+class UnknownNight(InputError, LookupError):
     """No night, or more than one, has the id or the beginning of one; the message names what there is."""
 
 

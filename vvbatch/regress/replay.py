@@ -18,6 +18,7 @@ from vvbatch.batch import plan
 from vvbatch.batch.line_request import LineRequest
 from vvbatch.engine import open_engine
 from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Engine, EngineFacts, Failed, Request, Voice
+from vvbatch.errors import InputError, VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.schema import lines, qc_results, takes, workers
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 CANDIDATES_SHOWN = 5
 
 
-class UnknownTake(LookupError):
+class UnknownTake(InputError, LookupError):
     """No take, or more than one, has the id or the beginning of one; the message names what there is."""
 
 
-class NotRendered(Exception):
+class NotRendered(VvbatchError):
     """The engine gave no audio this time; the message has its reason."""
 
 

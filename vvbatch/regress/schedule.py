@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
+from vvbatch.errors import InputError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write
@@ -24,7 +25,7 @@ FEWEST_MINUTES = 10  # between two nights
 MOST_ENTRIES = 64  # launchd wants every time by itself
 
 
-class BadSchedule(ValueError):
+class BadSchedule(InputError, ValueError):
     """A cron expression that cannot be used; the message says what one looks like."""
 
 

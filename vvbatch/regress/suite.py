@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from vvbatch import profiles
+from vvbatch.errors import InputError
 from vvbatch.profiles import Listen, Strict
 from vvbatch.script import Problem, Problems, Script, ScriptError, did_you_mean, parse, parsed_tree
 from vvbatch.script import nodes as tree
@@ -24,7 +25,7 @@ OWN_KEYS = ("script", "limits", "shifts", "speed", "listen", "keep_nights")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class SuiteError(Exception):
+class SuiteError(InputError):
     """A suite is unknown or its file is wrong; the message names the file, the value and what is allowed."""
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from vvbatch.ledger.views import BatchHead, BatchView, LineView, StatusView
 from vvbatch.report.batch import count_words
 from vvbatch.report.ledger_tables import figure, when
 from vvbatch.report.tables import duration, print_facts, print_table, rate
+
+if TYPE_CHECKING:
+    from vvbatch.processes.supervisor import ProgramState
 
 ALIVE: Mapping[object, str] = {True: "alive", False: "silent"}
 LINES_SHOWN = 40
@@ -18,8 +21,8 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
     server, rates = seen.redis, seen.rates
     facts: list[tuple[str, object]] = [("queue", f"{server.address} answers" if server.reachable else server.error)]
     if seen.supervisor:
-        facts.append(("supervisor", f"vvbatch up, process {seen.supervisor['pid']}"))
-        facts += [("", program_words(each)) for each in seen.supervisor["programs"]]
+        facts.append(("supervisor", f"vvbatch up, process {seen.supervisor.pid}"))
+        facts += [("", program_words(each)) for each in seen.supervisor.programs]
     for model, count in server.lost.items():
         facts.append(
             ("", f"{count} lines of {model} are missing in the queue: a worker puts them back, or vvbatch resume")
@@ -90,11 +93,11 @@ def unserved(model: str, count: int) -> str:
     return f"{count:,} lines for model {model}, of which no worker is running: vvbatch up --workers {model}"
 
 
-def program_words(program: Mapping[str, Any]) -> str:
+def program_words(program: ProgramState) -> str:
     """One program that the supervisor keeps running."""
-    state = f"runs as process {program['pid']}" if program["pid"] else "waits to be started again"
-    ended = f", {program['restarts']} restarts, last exit code {program['last_exit']}" if program["restarts"] else ""
-    return f"{program['name']} {state}{ended}"
+    state = f"runs as process {program.pid}" if program.pid else "waits to be started again"
+    ended = f", {program.restarts} restarts, last exit code {program.last_exit}" if program.restarts else ""
+    return f"{program.name} {state}{ended}"
 
 
 def left(batch: BatchHead) -> str | None:

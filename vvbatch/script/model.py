@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vvbatch.errors import InputError
 from vvbatch.script.excerpt import excerpt, visible
 
 MAX_PROBLEMS = 1000
@@ -45,7 +46,7 @@ class TooManyProblems(Exception):
     pass
 
 
-class ScriptError(Exception):
+class ScriptError(InputError):
     """All problems of one script at once; `str()` shows each as file:line:column with a caret under the place."""
 
     def __init__(self, path: Path, problems: list[Problem], source: str = "") -> None:

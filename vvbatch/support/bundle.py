@@ -1,4 +1,4 @@
-"""A zip for a bug report: what `doctor` says, versions, settings, the ends of the logs, extracts of the ledger.
+"""A zip for a bug report: doctor, versions, settings, the ends of the logs, extracts of the ledger.
 
 It never holds audio. Texts, titles and requests are left out unless asked for; every part goes through `redact`.
 """
@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy import Table, select
@@ -22,13 +21,13 @@ from vvbatch import __version__, profiles, store
 from vvbatch.home import Home
 from vvbatch.ledger import schema
 from vvbatch.support.doctor import examine
-from vvbatch.support.doctor.services import opened
+from vvbatch.support.doctor.services import open_ledger
 from vvbatch.support.redact import redacted, secrets_of
 
 LOG_BYTES = 256 << 10  # of the end of each log
 ROWS = 300  # of each table, the newest
 TEXTS = frozenset({"text", "request", "title", "chapter_title", "script"})
-"""Columns that hold what somebody wrote."""
+"""Columns that hold the user's own text."""
 SETTINGS = ("VVBATCH_", "HF_", "TRANSFORMERS_", "OMP_", "MKL_", "CUDA_", "PYTORCH_", "REDIS_", "LANG", "LC_", "TERM")
 NEWEST: tuple[tuple[Table, str], ...] = (
     (schema.batches, "created_at"),
@@ -44,7 +43,7 @@ NEWEST: tuple[tuple[Table, str], ...] = (
 
 
 def make(home: Home, target: Path, environment: Mapping[str, str], *, texts: bool = False) -> list[str]:
-    """Write the zip: there completely or not at all. Returns the names in it. Raises OSError."""
+    """Write the zip atomically. Returns the names in it. Raises OSError."""
     secrets = secrets_of(environment)
     buffer, names = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -66,7 +65,7 @@ def parts(home: Home, environment: Mapping[str, str], *, texts: bool) -> Iterato
     for file in sorted(home.logs.iterdir()):
         if file.is_file() and not file.is_symlink() and not file.name.startswith("."):
             yield f"logs/{file.name}", end_of(file)
-    book = opened(home)
+    book = open_ledger(home)
     if book is not None:
         with closing(book), book.engine.connect() as connection:
             for table, newest in NEWEST:
@@ -75,14 +74,21 @@ def parts(home: Home, environment: Mapping[str, str], *, texts: bool) -> Iterato
                 yield f"ledger/{table.name}.json", as_json([dict(row) for row in rows])
 
 
-def versions() -> dict[str, Any]:
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    vvbatch: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+
+
+def versions() -> Versions:
     found = {each.name: each.version for each in metadata.distributions() if each.name}
-    return {
-        "vvbatch": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(sorted(found.items(), key=lambda item: item[0].lower())),
-    }
+    return Versions(
+        vvbatch=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=dict(sorted(found.items(), key=lambda item: item[0].lower())),
+    )
 
 
 def end_of(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Secrets taken out of text that leaves the machine: passwords in URLs, tokens, what the environment calls secret."""
+"""Hides secrets in text that leaves the machine: passwords in URLs, tokens, secret environment variables."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ IN_URL = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@\"'<>]*):(?P
 IN_QUERY = re.compile(r"(?i)([?&;\s](?:password|passwd|token|secret|api_?key|sslpassword)=)[^\s&#;\"']+")
 TOKEN = re.compile(r"\b(?:hf_[A-Za-z0-9]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{16,})")
 BEARER = re.compile(r"(?i)(authorization:\s*(?:bearer|basic)\s+)\S+")
-SHORTEST = 4  # a shorter secret is hidden where a URL has it, not in every word that happens to hold it
+SHORTEST = 4  # a shorter secret is hidden in URLs only: it may be part of any word
 
 
 def secrets_of(environment: Mapping[str, str]) -> set[str]:
-    """Values of the environment that must not be seen: of variables named so, and passwords in URLs."""
+    """Secret values of the environment: of variables with a secret's name, and passwords in URLs."""
     found = {value for name, value in environment.items() if SECRET_NAME.search(name)}
     for value in environment.values():
         if "://" in value:

@@ -1,11 +1,12 @@
-"""Make the next worker's first line quick: the model's files are read once, every voice is encoded into the cache."""
+"""Make the next worker's first line quick: read the model's files once, and encode every voice into the cache."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from vvbatch.engine import open_engine
 from vvbatch.engine.contract import Chunk, Engine, EngineUnavailable, Request, Turn, Voice
@@ -15,13 +16,27 @@ TEXT = "Hello."
 LONGEST_WAIT = 10_000  # steps until the first chunk
 
 
+class FirstLine(msgspec.Struct, frozen=True, kw_only=True):
+    load_s: float
+    first_chunk_s: float  # from the line's admission to its first audio
+
+
+class Warmup(msgspec.Struct, frozen=True, kw_only=True):
+    profile: str
+    device: str
+    dtype: str
+    voices: list[str]  # those that were encoded
+    voices_s: float
+    before: FirstLine
+    after: FirstLine
+
+
 def warmup(
     profile: Profile, cache: Path, voices: Sequence[Voice], open_it: Callable[[Profile, Path], Engine] = open_engine
-) -> dict[str, Any]:
-    """Open the engine and speak, encode the voices, then do the first again with a new engine, as a worker will.
+) -> Warmup:
+    """Time a first line, encode the voices, and time a first line again with a new engine, as a worker will have.
 
-    `before` and `after`: `load_s`, and `first_chunk_s`, from a line's admission to its first audio. The first voice
-    speaks. Raises EngineUnavailable, RequestRefused.
+    The lines are spoken with the first voice. Raises EngineUnavailable, RequestRefused.
     """
     engine, before = first_line(profile, cache, voices[0], open_it)
     begun = time.perf_counter()
@@ -33,15 +48,15 @@ def warmup(
     voices_s = time.perf_counter() - begun
     engine, after = first_line(profile, cache, voices[0], open_it)
     engine.close()
-    return {
-        "profile": profile.name,
-        "device": engine.facts.device,
-        "dtype": engine.facts.dtype,
-        "voices": [voice.name for voice in voices] if profile.engine == "vibevoice" else [],
-        "voices_s": round(voices_s, 3),
-        "before": before,
-        "after": after,
-    }
+    return Warmup(
+        profile=profile.name,
+        device=engine.facts.device,
+        dtype=engine.facts.dtype,
+        voices=[voice.name for voice in voices] if profile.engine == "vibevoice" else [],
+        voices_s=round(voices_s, 3),
+        before=before,
+        after=after,
+    )
 
 
 def read_voices(engine: Engine, voices: Sequence[Voice]) -> None:
@@ -53,7 +68,7 @@ def read_voices(engine: Engine, voices: Sequence[Voice]) -> None:
 
 def first_line(
     profile: Profile, cache: Path, voice: Voice, open_it: Callable[[Profile, Path], Engine]
-) -> tuple[Engine, dict[str, float]]:
+) -> tuple[Engine, FirstLine]:
     begun = time.perf_counter()
     engine = open_it(profile, cache)
     loaded = time.perf_counter()
@@ -63,8 +78,8 @@ def first_line(
         events = engine.step()
         if any(isinstance(event, Chunk) for event in events):
             engine.cancel("warmup")
-            heard = time.perf_counter()
-            return engine, {"load_s": round(loaded - begun, 3), "first_chunk_s": round(heard - loaded, 3)}
+            first_chunk = time.perf_counter()
+            return engine, FirstLine(load_s=round(loaded - begun, 3), first_chunk_s=round(first_chunk - loaded, 3))
         if events:
             break
     engine.close()

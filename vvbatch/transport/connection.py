@@ -1,4 +1,4 @@
-"""Connections to the queue's server: where it is, how long to wait for it, and what to say when it does not answer."""
+"""Connections to the queue's server: its address, how long to wait for it, and the error when it does not answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from vvbatch.errors import UnavailableError
 from vvbatch.home import Home
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ PATIENCE_S = 120.0
 LOADING_S = 300.0  # to read a large append-only file back in
 
 
-class ServerUnreachable(Exception):
+class ServerUnreachable(UnavailableError):
     """The queue's server does not answer or cannot be started; the message names it and the remedy."""
 
 
 def connect(home: Home, *, patient: bool = False) -> redis.Redis:
     """A connection that has answered a PING. Raises ServerUnreachable in under 5 s.
 
-    A `patient` one, for workers that may start before their server, waits up to 2 minutes for that first answer. Later
-    commands are tried again for about a second only: a worker has lines in flight to go on with.
+    With `patient`, for workers that may start before their server, the wait for that first answer is up to 2 minutes.
+    Later commands are retried for about a second only, because a worker has lines in flight to render.
     """
     import redis
     from redis.backoff import EqualJitterBackoff
@@ -57,11 +58,11 @@ def server_url(home: Home) -> str:
 
 
 def socket_path(home: Home) -> Path:
-    """The socket in the home folder, or in a private folder with a short, plain path when the home's is not one.
+    """The socket in the home folder, or in a private folder in /tmp when the home's path is too long or not plain.
 
-    Not plain is what has a space or '=' (a Mac's "Application Support"): the server lists its clients by this path,
+    A path with a space or '=' (a Mac's "Application Support") is not plain: the server lists its clients by this path,
     and client libraries split that list at spaces and '='. The folder is in /tmp, not in $TMPDIR or $XDG_RUNTIME_DIR:
-    they differ between a login, cron and a service, and all must meet here.
+    those differ between a login, cron and a service, which must all use the same socket.
     """
     path = home.redis_folder / "redis.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and not re.search(r"[\s=]", str(path)):
@@ -113,18 +114,18 @@ def remedy(home: Home) -> str:
 
 
 def refuse_open_server(url: str) -> None:
-    """Anyone who can write to Redis can queue jobs: by TCP only with a password. Raises ServerUnreachable.
+    """Require a password over TCP: anyone who can write to Redis can queue jobs. Raises ServerUnreachable.
 
-    Also on this machine: its other users, and pages in a browser on it, reach a port of its own.
+    This holds for a local port too: other users of the machine, and pages in a browser on it, can reach it.
     """
     from redis.connection import parse_url
 
     try:
         parts = parse_url(url)  # type: ignore[no-untyped-call]
-    except ValueError:  # its text may quote a piece of a badly written password
+    except ValueError:  # its text may quote part of a malformed password
         raise ServerUnreachable(
-            f"VVBATCH_REDIS_URL is no server's address: {without_password(url)}; allowed are redis://, rediss:// and "
-            "unix://, with :password@ if there is one, special characters in it as %XX"
+            f"VVBATCH_REDIS_URL is not a server's address: {without_password(url)}; allowed are redis://, rediss:// "
+            "and unix://, with :password@ if there is one, special characters in it as %XX"
         ) from None
     if "path" not in parts and not parts.get("password") and os.environ.get("VVBATCH_REDIS_INSECURE") != "1":
         raise ServerUnreachable(
@@ -138,6 +139,6 @@ def without_password(url: str) -> str:
     """`url` for messages and logs: no user, password or options."""
     scheme, _, rest = url.partition("://")
     address, _, options = rest.partition("?")
-    if "@" in options:  # a password with an unescaped '?', or one among the options: which, cannot be told
+    if "@" in options:  # a password with an unescaped '?', or one among the options
         return f"{scheme}://…"
     return f"{scheme}://{address.rpartition('@')[2]}"

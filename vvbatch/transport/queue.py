@@ -1,7 +1,7 @@
-"""The rq queues: which there are, what is put in, and which workers serve them.
+"""The rq queues: their names, the jobs in them, and the workers that serve them.
 
-Each profile has one queue per priority. A worker takes from one of them at a time, because only rq's single-queue pop
-keeps a job whose worker dies.
+Each profile has one queue per priority. A worker pops from one of them at a time, because only rq's single-queue pop
+keeps the job of a worker that dies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def queue_name(model: str, priority: str = "normal") -> str:
 
 
 def queues_of(model: str, connection: redis.Redis, job_class: type[Job] | None = None) -> list[Queue]:
-    """The model's queues, most urgent first."""
+    """The profile's queues, most urgent first."""
     return [
         Queue(queue_name(model, priority), connection=connection, job_class=job_class, serializer=JSONSerializer)
         for priority in PRIORITIES
@@ -36,20 +36,20 @@ def queues_of(model: str, connection: redis.Redis, job_class: type[Job] | None =
 
 
 def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *, at_front: bool = False) -> None:
-    """Put (line id, model, priority) into the queues, in order. A line that is queued twice is rendered once."""
+    """Put (line id, profile, priority) into the queues, in order. A line that is queued twice is rendered once."""
     by_queue: dict[str, list[str]] = {}
     for line_id, model, priority in waiting:
         by_queue.setdefault(queue_name(model, priority), []).append(line_id)
     for name, line_ids in by_queue.items():
         queue = Queue(name, connection=connection, serializer=JSONSerializer)
         for chunk in chunks(line_ids, 1000):
-            # No time limit of rq's: it would wait for C calls to return. No result: the ledger has it.
+            # No rq time limit, which would wait for C calls to return. No rq result: the ledger has it.
             queue.enqueue_many(
                 [
                     Queue.prepare_data(
                         RENDER_LINE,
                         args=(line_id,),
-                        # An id of its own: a line that is queued twice must not share one record in Redis.
+                        # A unique id: a line that is queued twice must not share one record in Redis.
                         job_id=f"{line_id}-{secrets.token_hex(4)}",
                         timeout=-1,
                         result_ttl=0,
@@ -77,7 +77,7 @@ def withdraw(connection: redis.Redis, moved: Iterable[tuple[str, str]], priority
 
 
 def waiting(connection: redis.Redis, model: str) -> int:
-    """How many jobs wait in Redis for a model."""
+    """How many jobs wait in Redis for a profile."""
     with connection.pipeline(transaction=False) as pipeline:
         for queue in queues_of(model, connection):
             pipeline.llen(queue.key)
@@ -85,7 +85,7 @@ def waiting(connection: redis.Redis, model: str) -> int:
 
 
 def alive(connection: redis.Redis, names: Iterable[str]) -> set[str]:
-    """Which of these workers have a heartbeat that has not expired, and have not ended."""
+    """Which of these workers have a current heartbeat and have not shut down."""
     names = list(names)
     with connection.pipeline(transaction=False) as pipeline:
         for name in names:
@@ -103,7 +103,7 @@ def has_worker(connection: redis.Redis, model: str) -> bool:
 
 
 def hold(connection: redis.Redis, line_id: str, seconds: float) -> None:
-    """The reconciler does not queue the line for that long, by the server's clock."""
+    """Keep the line out of the queues for that long, by the server's clock."""
     connection.set(HELD_KEY.format(line_id), 1, px=max(int(seconds * 1000), 1))
 
 

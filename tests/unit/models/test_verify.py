@@ -203,7 +203,7 @@ def test_accept_takes_a_folder_as_it_is_and_nothing_from_a_hub(
     assert "--accept" in cli("models", "verify", "mine", code=1).stdout
     cli("models", "verify", "mine", "--accept")
     cli("models", "verify", "mine")
-    assert "--accept is for folders" in cli("models", "verify", "tiny", "--accept", code=2).stderr
+    assert "--accept is for local folders" in cli("models", "verify", "tiny", "--accept", code=2).stderr
 
 
 def test_a_model_that_was_never_pulled_is_absent(profile: Profile, tmp_path: Path) -> None:

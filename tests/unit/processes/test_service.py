@@ -118,12 +118,12 @@ def test_without_systemd_the_file_can_still_be_written(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     cli = Cli()
-    assert "systemctl is not here" in cli("service", "install", code=1).stderr
+    assert "systemctl is not installed" in cli("service", "install", code=1).stderr
     cli("service", "install", "--no-start")
     assert cli.json("service", "status")["running"] is None
 
 
-def test_without_a_session_of_systemd_it_is_said_what_to_do(
+def test_without_a_systemd_session_the_error_says_what_to_do(
     home: Path, systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
@@ -131,7 +131,7 @@ def test_without_a_session_of_systemd_it_is_said_what_to_do(
     (tmp_path / "programs" / "systemctl").write_text(script)
     cli = Cli()
     said = cli("service", "install", code=1).stderr
-    assert "no systemd of this user runs here" in said
+    assert "systemd is not running for this user" in said
     assert "run `vvbatch up`" in said
     assert cli.json("service", "status")["running"] is None
 

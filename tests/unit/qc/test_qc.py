@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from vvbatch import audio, qc
-from vvbatch.cli.qc import qc as command
+from vvbatch.cli import main
 from vvbatch.profiles import QcLimits
 from vvbatch.qc.files import Expected, reports
 from vvbatch.qc.pace import Pace
@@ -280,15 +280,15 @@ def test_the_command_exits_with_what_it_found(tmp_path: Path) -> None:
     good.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()), RATE))
     cut.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()[: RATE * 2]), RATE))
     run = CliRunner().invoke
-    passed = run(command, [str(good), "--text", TEXT, "--no-listen", "--json"])
+    passed = run(main, ["qc", str(good), "--text", TEXT, "--no-listen", "--json"])
     assert (passed.exit_code, json.loads(passed.stdout)[0]["ok"]) == (0, True)
-    both = run(command, [str(good), str(cut), "--no-listen"])
+    both = run(main, ["qc", str(good), str(cut), "--no-listen"])
     assert both.exit_code == 1
     assert "end_level" in both.stdout
     assert "failed" in both.stdout
     assert "not checked: words (--no-listen)" in both.stdout
     for usage in ([], [str(tmp_path / "gone.wav")], [str(good), "--model", "nobody"], [str(good), "--voice", "nobody"]):
-        assert run(command, usage).exit_code == 2
+        assert run(main, ["qc", *usage]).exit_code == 2
 
 
 def test_without_the_extra_it_is_said_what_was_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,9 +296,9 @@ def test_without_the_extra_it_is_said_what_was_not_checked(tmp_path: Path, monke
     good.write_bytes(audio.wav_bytes(audio.to_pcm16(speech()), RATE))
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     monkeypatch.delitem(sys.modules, "vvbatch.listening.words", raising=False)
-    said = CliRunner().invoke(command, [str(good), "--json"])
+    said = CliRunner().invoke(main, ["qc", str(good), "--json"])
     assert said.exit_code == 0
     assert "pip install 'vvbatch[qc]'" in json.loads(said.stdout)[0]["not_checked"]["words"]
-    asked = CliRunner().invoke(command, [str(good), "--listen"])
+    asked = CliRunner().invoke(main, ["qc", str(good), "--listen"])
     assert asked.exit_code == 3
     assert "pip install 'vvbatch[qc]'" in asked.output

@@ -117,7 +117,7 @@ def test_the_command_schedules_shows_prints_and_takes_off(where):
     vvbatch = Cli()
     assert "nothing is scheduled" in vvbatch("regress", "schedule").stdout
     done = vvbatch("regress", "schedule", "draft", "--cron", DAILY)
-    assert DAILY in done.stdout and "nobody runs them now" in done.stderr
+    assert DAILY in done.stdout and "no process runs them now" in done.stderr
     shown = vvbatch.json("regress", "schedule")
     assert shown["running"] is False and shown["schedules"][0]["suite"] == "draft"
     printed = vvbatch("regress", "schedule", "1.5b", "--cron", DAILY, "--print", "cron").stdout

@@ -57,7 +57,7 @@ def test_an_open_server_is_refused_unless_asked_for(url: str, monkeypatch: pytes
     "url", ["http://localhost", "localhost:6379", "redis://localhost:port", "redis://:pa/ss@host", "redis://h?db=x"]
 )
 def test_what_is_no_server_address_is_refused_without_quoting_a_password(url: str) -> None:
-    with pytest.raises(ServerUnreachable, match="VVBATCH_REDIS_URL is no server's address") as caught:
+    with pytest.raises(ServerUnreachable, match="VVBATCH_REDIS_URL is not a server's address") as caught:
         refuse_open_server(url)
     assert "pa/ss" not in str(caught.value) and caught.value.__cause__ is None
 

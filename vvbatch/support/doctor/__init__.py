@@ -1,4 +1,4 @@
-"""What is wrong here, in one list: every finding with its value and the command that mends it."""
+"""What is broken here, in one list: every finding with its value and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vvbatch.home import Home, HomeError
 
 
 class Finding(NamedTuple):
-    """`ok` is False for what is broken. A remedy with `ok` is a note: something could be had that is not here."""
+    """`ok` is False for what is broken. A remedy with `ok` is a note: something is missing that is not required."""
 
     name: str
     ok: bool
@@ -66,12 +66,12 @@ def homeless_checks() -> list[Check]:
 
 
 def examine(home: Home | HomeError) -> Iterator[Finding]:
-    """All findings; without a home, those that need none. A check that itself fails is a finding too."""
+    """All findings; without a usable home, those that do not need one. A check that fails is a finding too."""
     if isinstance(home, HomeError):
-        yield Finding("home", False, str(home), "set VVBATCH_HOME to a folder of yours, or mend its mode or its disk")
+        yield Finding("home", False, str(home), "set VVBATCH_HOME to a folder of yours, or fix its mode or its disk")
     for check in checks() if isinstance(home, Home) else homeless_checks():
         try:
             yield from check(home if isinstance(home, Home) else Home(Path()))
-        except Exception as error:  # a doctor who faints helps nobody
+        except Exception as error:  # one broken check must not hide the others
             name = check.__name__.replace("_", " ")
             yield Finding(name, False, f"could not be examined: {type(error).__name__}: {error}", "vvbatch bundle")

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 def profiles(_home: Home) -> Iterator[Finding]:
     for folder in all_profiles.folders():
         if not folder.is_dir():
-            words = f"VVBATCH_CONFIGS names {folder}, which is no folder"
+            words = f"VVBATCH_CONFIGS names {folder}, which is not a folder"
             yield Finding("profiles", False, words, "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
     for name in all_profiles.names():
         try:
             profile = all_profiles.load(name)
         except ProfileError as error:
-            yield Finding(f"profile {name}", False, str(error), "mend that file")
+            yield Finding(f"profile {name}", False, str(error), "fix that file")
             continue
         found = machine.place(profile)
         if found is None:
             wanted = " or ".join([profile.device, *profile.fallback])
             yield Finding(
-                f"profile {name}", True, f"asks for {wanted}: not here", "use another profile on this machine"
+                f"profile {name}", True, f"needs {wanted}: not on this machine", "use another profile on this machine"
             )
         else:
             yield Finding(f"profile {name}", True, f"would run on {found[0]} in {found[1]}")
@@ -44,11 +44,11 @@ def readable() -> Iterator[Profile]:
         try:
             yield all_profiles.load(name)
         except ProfileError:
-            continue  # told by the check above
+            continue  # reported by `profiles`
 
 
 def models(home: Home) -> Iterator[Finding]:
-    """Every byte counts, but a file that is as it was when it was last hashed is not read again."""
+    """Every byte is checked, but a file that has not changed since it was last hashed is not read again."""
     manifests = home.cache / "models"
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in readable():
@@ -58,7 +58,7 @@ def models(home: Home) -> Iterator[Finding]:
         row = describe(profile, manifests)
         name = f"model of {profile.name}"
         if problems and state_of(problems) == "absent":
-            if row["device"]:  # else nobody needs it here
+            if row["device"]:  # else no profile can use it here
                 yield Finding(name, True, "not on this machine", remedy(profile, problems))
         elif problems:
             yield Finding(name, False, "; ".join(problem.message for problem in problems), remedy(profile, problems))
@@ -80,18 +80,18 @@ def voices(home: Home) -> Iterator[Finding]:
     try:
         names = library.names()
     except VoiceError as error:
-        yield Finding("voices", False, str(error), "mend that file, or move it away")
+        yield Finding("voices", False, str(error), "fix that file, or move it away")
         return
     for name in names:
         try:
             good.append(library.resolve(name).name)
         except VoiceError as error:
-            yield Finding(f"voice {name}", False, str(error), mending(library.find(name)))
+            yield Finding(f"voice {name}", False, str(error), remedy_for(library.find(name)))
     yield Finding("voices", True, f"{len(set(good))} usable: {', '.join(dict.fromkeys(good))}")
 
 
-def mending(found: Found) -> str:
-    """What makes a voice usable again, or takes it out of the way."""
+def remedy_for(found: Found) -> str:
+    """How to make a voice usable again, or remove it."""
     if found.entry is None:
         return f"vvbatch voices import {shlex.quote(str(found.path))} --name {found.name}  (or remove that file)"
     return f"restore the file, or  vvbatch voices remove {found.name}  and import it again"

@@ -1,12 +1,13 @@
-"""The queue's server, the ledger, the workers, and what failed last."""
+"""The queue's server, the ledger, the workers, and the newest failures."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import redis
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -19,7 +20,7 @@ from vvbatch.support.doctor import Finding
 from vvbatch.transport import queue, server
 from vvbatch.transport.connection import ServerUnreachable, connect, remedy, server_url, without_password
 
-SAID = 3  # problems that SQLite lists are shown up to this many
+SHOWN = 3  # of the problems that SQLite lists
 
 
 def server_program(home: Home) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def queue_server(home: Home) -> Iterator[Finding]:
         if home.redis_url:
             yield Finding("queue", False, str(error), remedy(home))
         else:
-            yield Finding("queue", True, "the home folder's own server does not run now", "vvbatch up")
+            yield Finding("queue", True, "the home folder's own server is not running", "vvbatch up")
         return
     facts = {**connection.info("server"), **connection.info("persistence"), **connection.info("memory")}
     connection.close()
@@ -49,10 +50,10 @@ def queue_server(home: Home) -> Iterator[Finding]:
     yield Finding("queue", True, f"{without_password(server_url(home))} answers, version {version}")
     on, written = facts.get("aof_enabled") == 1, facts.get("aof_last_write_status", "ok") == "ok"
     words = f"append-only file {'on' if on else 'off'}, last write {'good' if written else 'failed'}"
-    mend = "set  appendonly yes  on that server: without it a crash loses the queue until a worker puts it back"
+    fix = "set  appendonly yes  on that server: without it a crash loses the queue until a worker restores it"
     if on and not written:
-        mend = f"make room on the server's disk; see {server.log_file(home)}"
-    yield Finding("queue: durability", on and written, words, None if on and written else mend)
+        fix = f"make room on the server's disk; see {server.log_file(home)}"
+    yield Finding("queue: durability", on and written, words, None if on and written else fix)
     policy = facts.get("maxmemory_policy", "noeviction")
     kept = policy == "noeviction"
     yield Finding(
@@ -61,7 +62,7 @@ def queue_server(home: Home) -> Iterator[Finding]:
 
 
 def ledger_file(home: Home) -> Path | None:
-    """The ledger's file; None for a server's address, or for what is none."""
+    """The ledger's file; None for a server's address or an invalid URL."""
     try:
         url = make_url(home.ledger_url)
     except ArgumentError:
@@ -75,7 +76,7 @@ def ledger(home: Home) -> Iterator[Finding]:
         try:
             open_database(home.ledger_url, migrate=False).dispose()
         except LedgerError as error:
-            yield Finding("ledger", False, str(error), "start that server, or mend VVBATCH_LEDGER_URL")
+            yield Finding("ledger", False, str(error), "start that server, or fix VVBATCH_LEDGER_URL")
         else:
             yield Finding("ledger", True, f"{make_url(home.ledger_url).render_as_string(hide_password=True)} answers")
         return
@@ -98,25 +99,27 @@ def ledger(home: Home) -> Iterator[Finding]:
 
 
 def sqlite_file(file: Path) -> Iterator[Finding]:
-    """Read-only: what SQLite itself says of the file."""
-    restore = f"restore {file} from a backup (copies from before an upgrade: {file}.v*), or move it away to begin anew"
+    """SQLite's own checks of the file, over a read-only connection."""
+    restore = f"restore {file} from a backup (copies from before an upgrade: {file}.v*), or move it away"
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             said = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
-            said += [f"a row of {row[0]} points to nothing" for row in connection.execute("PRAGMA foreign_key_check")]
+            said += [
+                f"a row of {row[0]} refers to a missing row" for row in connection.execute("PRAGMA foreign_key_check")
+            ]
             mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     except sqlite3.Error as error:
         yield Finding("ledger", False, f"{file} cannot be read: {error}", restore)
         return
     problems = [line for line in said if line != "ok"]
-    words = f"{file}, {file.stat().st_size / 1e6:.1f} MB, " + ("; ".join(problems[:SAID]) or "intact")
+    words = f"{file}, {file.stat().st_size / 1e6:.1f} MB, " + ("; ".join(problems[:SHOWN]) or "intact")
     yield Finding("ledger", not problems, words, restore if problems else None)
     wal = mode == "wal"
     yield Finding("ledger: journal", wal, f"journal mode {mode}", None if wal else "vvbatch status  (sets it to WAL)")
 
 
-def opened(home: Home) -> Ledger | None:
-    """The ledger, if there is one that can be opened; what is wrong with it is another check's finding."""
+def open_ledger(home: Home) -> Ledger | None:
+    """The ledger if it exists and can be opened; another check reports what is wrong with it."""
     file = ledger_file(home)
     if file is not None and not file.exists():
         return None
@@ -126,25 +129,34 @@ def opened(home: Home) -> Ledger | None:
         return None
 
 
+def living(home: Home, names: Sequence[str]) -> set[str] | None:
+    """Which of these workers have a heartbeat; None when the queue's server does not answer."""
+    try:
+        with connect(home) as connection:
+            return queue.alive(connection, names)
+    except (ServerUnreachable, redis.exceptions.RedisError):
+        return None
+
+
 def workers(home: Home) -> Iterator[Finding]:
-    book = opened(home)
+    book = open_ledger(home)
     if book is None:
         return
     with closing(book):
         seen = overview(book)
     names = [each.worker for each in seen.workers]
-    try:
-        connection = connect(home)
-        alive = queue.alive(connection, names)
-        connection.close()
-    except ServerUnreachable:
-        alive = set()
-    stuck = [each.worker for each in seen.workers if each.worker not in alive and each.rendering]
-    words = f"{len(alive)} alive" + (f"; dead with lines in hand: {', '.join(stuck)}" if stuck else "")
-    yield Finding(
-        "workers", not stuck, words, "vvbatch up  (a worker takes up what a dead one left)" if stuck else None
-    )
-    served = {each.model for each in seen.workers if each.worker in alive}
+    alive = living(home, names)
+    if alive is None:  # their heartbeats are in the queue's server: without it no worker is known to be dead
+        rendering = [each.worker for each in seen.workers if each.rendering]
+        words = "unknown: the queue's server does not answer"
+        words += f"; with lines in flight: {', '.join(rendering)}" if rendering else ""
+        yield Finding("workers", True, words, remedy(home) if rendering else None)
+    else:
+        stuck = [each.worker for each in seen.workers if each.worker not in alive and each.rendering]
+        words = f"{len(alive)} alive" + (f"; dead with lines in flight: {', '.join(stuck)}" if stuck else "")
+        recover = "vvbatch up  (a running worker re-queues the lines of a dead one)"
+        yield Finding("workers", not stuck, words, recover if stuck else None)
+    served = {each.model for each in seen.workers if alive is None or each.worker in alive}
     for each in seen.queues:
         if each.waiting and each.model not in served:
             words = f"{each.waiting} lines wait, no worker"
@@ -159,7 +171,7 @@ def workers(home: Home) -> Iterator[Finding]:
 
 
 def failures(home: Home) -> Iterator[Finding]:
-    book = opened(home)
+    book = open_ledger(home)
     if book is None:
         return
     with closing(book):
@@ -169,7 +181,7 @@ def failures(home: Home) -> Iterator[Finding]:
 
 
 def missed_nights(home: Home) -> Iterator[Finding]:
-    book = opened(home)
+    book = open_ledger(home)
     if book is None:
         return
     with closing(book):

@@ -15,8 +15,10 @@ from huggingface_hub import constants
 from tests.conftest import ROOT
 from tests.support import hub_cache, ledgers
 from tests.support.cli import Cli
+from vvbatch.home import Home
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.support.doctor import machine
+from vvbatch.transport.server import own_server
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def findings(cli: Cli, code: int = 0) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in cli.json("doctor", code=code)}
 
 
-def test_a_fresh_home_is_healthy_and_says_what_could_be_had(cli: Cli) -> None:
+def test_a_fresh_home_is_healthy_and_lists_what_can_be_installed(cli: Cli) -> None:
     found = findings(cli)
     assert set(found["python"]) == {"name", "ok", "value", "remedy"}
     assert found["model of 1.5b"] == {
@@ -164,7 +166,7 @@ def test_settings_that_lead_nowhere_are_broken(cli: Cli, tmp_path: Path, monkeyp
     monkeypatch.setenv("VVBATCH_REDIS_URL", "nonsense")
     monkeypatch.setenv("VVBATCH_LEDGER_URL", "nonsense")
     found = findings(cli, code=1)
-    assert "no folder" in found["profiles"]["value"]
+    assert "is not a folder" in found["profiles"]["value"]
     assert "VVBATCH_REDIS_URL" in found["queue"]["value"]
     assert "must be sqlite:////path/to/file or postgresql+psycopg" in found["ledger"]["value"]
     assert all("could not be examined" not in each["value"] for each in found.values())
@@ -179,7 +181,7 @@ def test_voices_that_cannot_be_used_come_with_what_mends_them(cli: Cli, home: Pa
     (folder / "manifest.yaml").write_text("voices: [1")
     found = findings(cli, code=1)["voices"]
     assert "manifest.yaml" in found["value"]
-    assert "mend that file" in found["remedy"]
+    assert "fix that file" in found["remedy"]
 
 
 def test_every_finding_that_is_broken_or_a_note_stands_with_its_remedy_on_a_line_of_its_own(cli: Cli) -> None:
@@ -208,14 +210,27 @@ def test_lines_that_failed_and_lines_that_wait_are_noted(cli: Cli, home: Path) -
     assert found["queue of draft"]["remedy"] == "vvbatch up --workers draft"
 
 
-def test_a_worker_that_died_with_lines_in_hand_is_broken(cli: Cli, home: Path) -> None:
+def with_a_line_in_flight(home: Path) -> None:
     home.mkdir(mode=0o700)
     book = ledgers.open_ledger(home)
-    ledgers.add_batch(book, "b", ["One."])
+    ledgers.add_batch(book, "b", ["One.", "Two."])
     worker_started(book, "w1", "draft", "host", 1, {})
     ledgers.begin(book, "b", 1)
     book.close()
-    assert "dead with lines in hand: w1" in findings(cli, code=1)["workers"]["value"]
+
+
+def test_a_worker_that_died_with_lines_in_flight_is_broken(cli: Cli, home: Path) -> None:
+    with_a_line_in_flight(home)
+    with own_server(Home.from_environment()):
+        assert "dead with lines in flight: w1" in findings(cli, code=1)["workers"]["value"]
+
+
+def test_without_the_queues_server_no_worker_is_called_dead(cli: Cli, home: Path) -> None:
+    with_a_line_in_flight(home)
+    found = findings(cli)
+    assert found["workers"]["ok"]
+    assert found["workers"]["value"].startswith("unknown: the queue's server does not answer; with lines in flight: w1")
+    assert "queue of draft" not in found
 
 
 def test_a_check_that_itself_fails_is_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

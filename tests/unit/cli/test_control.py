@@ -1,0 +1,29 @@
+"""pause and resume: a batch or a profile's queue, never both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from vvbatch.ledger.pauses import queue_is_paused
+
+from tests.support import ledgers
+from tests.support.cli import Cli
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_a_batch_and_a_queue_together_are_a_usage_error(command: str, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    book = ledgers.open_ledger(home)
+    ledgers.add_batch(book, "b", ["One."])
+    done = Cli()(command, "b", "--queue", "ready", code=2)
+    assert "batch 'b' and --queue 'ready': name one of them" in done.stderr
+    assert not queue_is_paused(book, "ready")
+    book.close()
+
+
+def test_a_profiles_queue_is_paused_and_resumed(home: Path) -> None:
+    cli = Cli()
+    assert cli.json("pause", "--queue", "ready") == {"queue": "ready", "state": "paused"}
+    assert cli.json("resume", "--queue", "ready") == {"queue": "ready", "state": "open"}
+    assert "unknown model 'x'" in cli("pause", "--queue", "x", code=2).stderr

@@ -1,0 +1,52 @@
+"""What `--help` shows of every command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.conftest import ROOT
+from tests.support.cli import Cli
+from tests.unit.cli.test_errors import every_command
+
+
+@every_command
+def test_every_command_has_a_help_with_an_example(words: tuple[str, ...], command: click.Command) -> None:
+    shown = Cli()(*words, "--help").stdout
+    assert "Example:" in shown
+    assert command.help and command.help[0].isupper()
+
+
+@every_command
+def test_no_help_replaces_the_users_crontab(words: tuple[str, ...], command: click.Command) -> None:
+    keeps_crontab(command.help or "")
+
+
+@pytest.mark.parametrize(
+    "file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda file: file.name
+)
+def test_no_document_replaces_the_users_crontab(file: Path) -> None:
+    keeps_crontab(file.read_text())
+
+
+def keeps_crontab(text: str) -> None:
+    """`crontab -` replaces the whole crontab: what is piped into it begins with the present one."""
+    joined = re.sub(r"\\+\n\s*", " ", text)
+    for line in joined.splitlines():
+        if re.search(r"\|\s*crontab -(\s|$)", line):
+            assert "(crontab -l;" in line, line
+
+
+def test_help_does_not_load_the_database_or_an_engine() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from vvbatch.cli import main, COMMANDS\n"
+        "[CliRunner().invoke(main, [name, '--help']) for name in COMMANDS]\n"
+        "print([name for name in ('sqlalchemy', 'redis', 'rq', 'torch', 'piper') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
