@@ -16,7 +16,7 @@ import msgspec
 from vvbatch import profiles
 from vvbatch.engine.contract import VERSIONS, Manner, Request, Turn, Voice
 from vvbatch.profiles import Profile, ProfileError
-from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
+from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when what is made of an engine's samples changes."""
@@ -148,12 +148,12 @@ def make_plan(script: Script, voices: Voices, wishes: Wishes = Wishes()) -> Plan
     return Plan(script.title, str(script.path), wishes.model or script.model, tuple(planned))
 
 
-def profile_of(line: Line, script: Script, override: str | None) -> Profile:
+def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profile:
     name = override or line.model or script.model or "draft"
-    return profile_at(line.places.get("model") or script.model_place or line.place, name)
+    return profile_at(line.positions.get("model") or script.model_position or line.position, name)
 
 
-def profile_at(place: Place, name: str) -> Profile:
+def profile_at(place: Position, name: str) -> Profile:
     """Raises LineProblems for a name that no profile has."""
     try:
         return profiles.load(name)
@@ -161,12 +161,12 @@ def profile_at(place: Place, name: str) -> Profile:
         raise LineProblems([Problem(place, str(error), "")]) from error
 
 
-def escalation_of(line: Line, profile: Profile, voices: Voices, wishes: Wishes) -> Escalation | None:
+def escalation_of(line: ScriptLine, profile: Profile, voices: Voices, wishes: Wishes) -> Escalation | None:
     """The line as the profile that it may be escalated to would render it. Raises LineProblems."""
     name = wishes.escalate or line.escalate or profile.escalate
     if name is None or name == NO_ESCALATION:
         return None
-    place = line.places.get("escalate", line.place)
+    place = line.positions.get("escalate", line.position)
     other = profile_at(place, name)
     if other.name == profile.name:
         found = f"escalate {name!r} of a line that model {name} renders anyway"
@@ -189,7 +189,7 @@ def keyed(requested: dict[str, Any], profile: Profile, takes: int) -> tuple[dict
     return requested, line_key(requested, profile, takes)
 
 
-def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]:
+def request_data(line: ScriptLine, profile: Profile, voices: Voices) -> dict[str, Any]:
     """A request without its id, as plain data. Raises LineProblems."""
     problems: list[Problem] = []
     speakers: list[str] = []
@@ -200,7 +200,7 @@ def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]
         try:
             voice = voices.resolve(turn.voice)
         except LookupError as error:
-            problems.append(Problem(turn.voice_place, *(*error.args, "")[:2]))
+            problems.append(Problem(turn.voice_position, *(*error.args, "")[:2]))
             continue
         speakers.append(turn.speaker)
         cast.append(voice)
@@ -208,14 +208,14 @@ def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]
     if characters > profile.text.max_chars:
         problems.append(
             Problem(
-                line.turns[0].place,
+                line.turns[0].position,
                 f"a text of {characters:,} characters",
                 f"at most {profile.text.max_chars:,} with model {profile.name}: split it into several lines",
             )
         )
     if len(speakers) > profile.text.max_speakers:
         problems.append(
-            Problem(line.place, f"{len(speakers)} speakers", f"at most {profile.text.max_speakers} in one dialogue")
+            Problem(line.position, f"{len(speakers)} speakers", f"at most {profile.text.max_speakers} in one dialogue")
         )
     settings: dict[str, float] = {}
     golden = True
@@ -226,7 +226,7 @@ def request_data(line: Line, profile: Profile, voices: Voices) -> dict[str, Any]
         golden &= value == setting.golden
         settings[name] = int(value) if name == "steps" else float(value)
         if not setting.min <= value <= setting.max:
-            place: Place = line.places.get(name, line.place)
+            place: Position = line.positions.get(name, line.position)
             allowed = f"{setting.min:g} to {setting.max:g} with model {profile.name} (golden: {setting.golden:g})"
             problems.append(Problem(place, f"{name} {value:g}", allowed))
     if problems:

@@ -11,14 +11,14 @@ from vvbatch.script.fields import did_you_mean
 from vvbatch.script.ids import with_ids
 from vvbatch.script.model import (
     Chapter,
-    Line,
-    Place,
+    Position,
     Problem,
     Problems,
     Script,
     ScriptError,
+    ScriptLine,
+    ScriptTurn,
     TooManyProblems,
-    Turn,
 )
 from vvbatch.script.source import START, Source, read, title_from
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:  # each format's module is imported only for a script of that 
 
 __all__ = [
     "Chapter",
-    "Line",
-    "Place",
+    "Position",
     "Problem",
     "Problems",
     "Script",
     "ScriptError",
-    "Turn",
+    "ScriptLine",
+    "ScriptTurn",
     "did_you_mean",
     "parse",
     "parsed_tree",

@@ -1,4 +1,4 @@
-"""The rows of a CSV text, each cell with its place in the text, which Python's csv module does not tell."""
+"""The rows of a CSV text, each cell with its position in the text, which Python's csv module does not tell."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iter
             row = []
         elif len(row) > MAX_CELLS:
             problems.add(
-                source.place(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 13 columns"
+                source.position(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 13 columns"
             )
             return
 
@@ -54,9 +54,9 @@ _CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 def _quote_problem(source: Source, opened: int, problems: Problems) -> None:
     closing = _CLOSING.match(source.text, opened)
     allowed = 'a cell in quotes ends with the quote, and a " in it is written ""'
-    at = source.place(opened)
+    at = source.position(opened)
     if closing:
         found = f"text after the closing quote of the cell at {at.line}:{at.column}"
-        problems.add(source.place(closing.end()), found, allowed)
+        problems.add(source.position(closing.end()), found, allowed)
     else:
         problems.add(at, "a quote that is never closed", allowed)

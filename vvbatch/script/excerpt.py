@@ -1,10 +1,10 @@
-"""The source line of a place with a caret under it, as a terminal shows it."""
+"""The source line of a position with a caret under it, as a terminal shows it."""
 
 from __future__ import annotations
 
 import unicodedata
 
-BEFORE, AFTER = 60, 40  # characters shown on either side of the place; the rest of a long line is cut
+BEFORE, AFTER = 60, 40  # characters shown on either side of the position; the rest of a long line is cut
 
 
 def excerpt(line: str, column: int) -> list[str]:

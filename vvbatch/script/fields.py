@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vvbatch.script.model import Line, Place, Turn
+from vvbatch.script.model import Position, ScriptLine, ScriptTurn
 from vvbatch.script.source import UNSPEAKABLE, unspeakable
 
 MAX_LINES = 100_000
@@ -114,15 +114,17 @@ READERS: Mapping[str, Callable[[str], Any]] = {
 }
 """The fields of a line besides its text, in YAML and in CSV."""
 
-Given = dict[str, tuple[Any, Place]]
-"""Fields given for a line or inherited by it: the value that READERS gave, and its place."""
+Given = dict[str, tuple[Any, Position]]
+"""Fields given for a line or inherited by it: the value that READERS gave, and its position."""
 
 
-def line(turns: Iterable[Turn], place: Place, given: Given) -> Line:
+def line(turns: Iterable[ScriptTurn], position: Position, given: Given) -> ScriptLine:
     """A line of these turns; its id stays empty if none is given."""
     own = {key: found for key, found in given.items() if key not in ("speaker", "voice")}
     values: dict[str, Any] = {"id": "", **{key: value for key, (value, _) in own.items()}}
-    return Line(turns=tuple(turns), place=place, places={key: at for key, (_, at) in given.items()}, **values)
+    return ScriptLine(
+        turns=tuple(turns), position=position, positions={key: at for key, (_, at) in given.items()}, **values
+    )
 
 
 def quoted(raw: str) -> str:

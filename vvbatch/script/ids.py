@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vvbatch.script.model import Chapter, Line, Place, Problems
+from vvbatch.script.model import Chapter, Position, Problems, ScriptLine
 
 
 def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, ...]:
@@ -19,16 +19,16 @@ def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, 
     content without an id came before in the chapter: inserting or editing a line renames no other.
     """
     chapters = tuple(chapters)
-    taken: dict[str, Place] = {}
+    taken: dict[str, Position] = {}
     for line in (line for chapter in chapters for line in chapter.lines if line.id):
-        place = line.places["id"]
-        first = taken.setdefault(line.id.casefold(), place)
-        if first is not place:
+        position = line.positions["id"]
+        first = taken.setdefault(line.id.casefold(), position)
+        if first is not position:
             found = f"id {line.id!r} is the same as the one at {first.line}:{first.column}"
-            problems.add(place, found, "each id comes once; A and a count as the same")
+            problems.add(position, found, "each id comes once; A and a count as the same")
     seen: Counter[str] = Counter()
 
-    def named(title: str, line: Line) -> Line:
+    def named(title: str, line: ScriptLine) -> ScriptLine:
         if line.id:
             return line
         content = json.dumps([title, [[turn.speaker, turn.text] for turn in line.turns]])
@@ -36,7 +36,7 @@ def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, 
         salt = seen[content], 0
         while (new := _digest(content, salt)) in taken:
             salt = salt[0], salt[1] + 1
-        taken[new] = line.place
+        taken[new] = line.position
         return replace(line, id=new)
 
     return tuple(

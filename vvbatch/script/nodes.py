@@ -1,4 +1,4 @@
-"""YAML as three kinds of node that know their places; scalars stay the text that the author wrote.
+"""YAML as three kinds of node that know their positions; scalars stay the text that the author wrote.
 
 Nothing is resolved: `no`, `010` and `2024-01-01` are text until a field reads them. Anchors, aliases, tags, duplicate
 keys, a second document and what is nested too deep are problems. Built from PyYAML's events, without recursion.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from vvbatch.script.model import Place, Problems
+from vvbatch.script.model import Position, Problems
 from vvbatch.script.source import Source
 
 MAX_DEPTH = 12  # a word in a dialogue stands 7 deep
@@ -22,7 +22,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with the C one a scrip
 class Scalar:
     raw: str
     plain: bool  # without quotes and not a block
-    place: Place
+    position: Position
 
     @property
     def nothing(self) -> bool:
@@ -31,13 +31,13 @@ class Scalar:
 
 @dataclass(slots=True)
 class Items:
-    place: Place
+    position: Position
     items: list[Node] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Fields:
-    place: Place
+    position: Position
     pairs: list[tuple[Scalar, Node]] = field(default_factory=list)
 
 
@@ -45,7 +45,7 @@ class Fields:
 class Broken:
     """Stands where a problem has already been told."""
 
-    place: Place
+    position: Position
 
 
 Node = Scalar | Items | Fields | Broken
@@ -57,11 +57,11 @@ def read(source: Source, problems: Problems) -> Node:
     try:
         for event in yaml.parse(source.text, Loader=LOADER):
             if not tree.take(event):
-                return Broken(source.place(0))
+                return Broken(source.position(0))
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the two: \U99999999 in the loader without C
         _add_syntax_problem(source, error, problems)
-        return Broken(source.place(0))
-    return tree.root or Broken(source.place(0))
+        return Broken(source.position(0))
+    return tree.root or Broken(source.position(0))
 
 
 class _Tree:
@@ -77,40 +77,42 @@ class _Tree:
     def take(self, event: yaml.Event) -> bool:
         """False when nothing more of the document is worth reading."""
         if isinstance(event, yaml.ScalarEvent):
-            place = self.begin(event)
-            self.add(Scalar(event.value, not event.style, place))
+            position = self.begin(event)
+            self.add(Scalar(event.value, not event.style, position))
         elif isinstance(event, yaml.CollectionStartEvent):
-            place = self.begin(event)
-            node = Items(place) if isinstance(event, yaml.SequenceStartEvent) else Fields(place)
+            position = self.begin(event)
+            node = Items(position) if isinstance(event, yaml.SequenceStartEvent) else Fields(position)
             self.add(node)
             self.open.append(node)
             self.keys.append(None)
             if len(self.open) > MAX_DEPTH:
-                return self.problem(place, f"nesting of more than {MAX_DEPTH} levels", "a script is nested 7 deep")
+                return self.problem(position, f"nesting of more than {MAX_DEPTH} levels", "a script is nested 7 deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             self.open.pop()
             self.keys.pop()
         elif isinstance(event, yaml.AliasEvent):
-            place = self.at(event)
-            self.problem(place, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put text with * in quotes")
-            self.add(Broken(place))
+            position = self.at(event)
+            self.problem(
+                position, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put text with * in quotes"
+            )
+            self.add(Broken(position))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
             return self.problem(self.at(event), "a second YAML document", "one in a file")
         if self.count > MAX_NODES:
-            return self.problem(place, f"more than {MAX_NODES} values", "split the script")
+            return self.problem(position, f"more than {MAX_NODES} values", "split the script")
         return True
 
-    def at(self, event: yaml.Event) -> Place:
-        return self.source.place(event.start_mark.index if event.start_mark else 0)
+    def at(self, event: yaml.Event) -> Position:
+        return self.source.position(event.start_mark.index if event.start_mark else 0)
 
-    def begin(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> Place:
+    def begin(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> Position:
         self.count += 1
-        place = self.at(event)
+        position = self.at(event)
         if event.anchor is not None:
-            self.problem(place, f"the YAML anchor &{event.anchor[:40]}", "write it out; put a text with & in quotes")
+            self.problem(position, f"the YAML anchor &{event.anchor[:40]}", "write it out; put a text with & in quotes")
         if event.tag is not None:
-            self.problem(place, f"the YAML tag {event.tag[:40]}", "no tags; put a text with ! in quotes")
-        return place
+            self.problem(position, f"the YAML tag {event.tag[:40]}", "no tags; put a text with ! in quotes")
+        return position
 
     def add(self, node: Node) -> None:
         if not self.open:
@@ -129,10 +131,12 @@ class _Tree:
         if isinstance(key, Scalar):
             parent.pairs.append((key, value))
         elif not isinstance(key, Broken):
-            self.problem(key.place, "a list or mapping as a key", "a key is a word; put a text with [ or { in quotes")
+            self.problem(
+                key.position, "a list or mapping as a key", "a key is a word; put a text with [ or { in quotes"
+            )
 
-    def problem(self, place: Place, found: str, allowed: str) -> bool:
-        self.problems.add(place, found, allowed)
+    def problem(self, position: Position, found: str, allowed: str) -> bool:
+        self.problems.add(position, found, allowed)
         return False
 
 
@@ -154,10 +158,10 @@ def _add_syntax_problem(source: Source, error: Exception, problems: Problems) ->
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     context = getattr(error, "context", None)
     index = mark.index if mark else getattr(error, "position", None) or 0
-    # An error at the end of the file says nothing: what was left open before is the place to look at.
+    # An error at the end of the file says nothing: what was left open before is the position to look at.
     opened = getattr(error, "context_mark", None)
     if index >= len(source.text.rstrip()):
         index = opened.index if opened else len(source.text.rstrip())
     found = f"no valid YAML: {context + ', ' if context else ''}{what[:200]}"
     allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
-    problems.add(source.place(index), found, allowed)
+    problems.add(source.position(index), found, allowed)

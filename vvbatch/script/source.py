@@ -1,4 +1,4 @@
-"""A script file's bytes as text, refused where they are no readable text, with the place of every character."""
+"""A script file's bytes as text, refused where they are no readable text, with the position of every character."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
 
-from vvbatch.script.model import Place, Problem, Problems, ScriptError
+from vvbatch.script.model import Position, Problem, Problems, ScriptError
 
 MAX_BYTES = 16 * 1024 * 1024
 SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
-START = Place(1, 1)
+START = Position(1, 1)
 
 # Control characters but tab and newline, surrogates, the bidirectional controls that make a text look like another one,
 # byte order marks inside the text, and two code points that are no characters.
@@ -36,11 +36,11 @@ class Source:
     def _starts(self) -> array[int]:
         return array("I", chain([0], (newline.end() for newline in re.finditer("\n", self.text))))
 
-    def place(self, index: int) -> Place:
+    def position(self, index: int) -> Position:
         """The line and column of the character at `index`; behind the last one is the text's end."""
         index = min(index, len(self.text))
         line = bisect_right(self._starts, index)
-        return Place(line, index - self._starts[line - 1] + 1)
+        return Position(line, index - self._starts[line - 1] + 1)
 
 
 def read(path: Path, problems: Problems) -> Source:
@@ -54,7 +54,7 @@ def read(path: Path, problems: Problems) -> Source:
     text = _decode(path, _bytes(path))
     source = Source(path, UNSPEAKABLE.sub(" ", text))
     for match in islice(UNSPEAKABLE.finditer(text), 100):
-        problems.add(source.place(match.start()), unspeakable(match[0]), "remove it")
+        problems.add(source.position(match.start()), unspeakable(match[0]), "remove it")
     if not problems and not source.text.strip():
         _refuse(path, "an empty file", "a script has at least one line to speak")
     return source
@@ -116,10 +116,10 @@ def _decode(path: Path, data: bytes) -> str:
         return _with_newlines(data.decode(encoding))
     except UnicodeDecodeError as error:
         text = _with_newlines(data.decode(encoding, "replace"))
-        place = Source(path, text).place(len(_with_newlines(data[: error.start].decode(encoding))))
+        position = Source(path, text).position(len(_with_newlines(data[: error.start].decode(encoding))))
         found = f"the byte 0x{data[error.start]:02X}, which is not {encoding.upper()} text"
         allowed = "save the file as UTF-8 (in a spreadsheet: CSV UTF-8)"
-        raise ScriptError(path, [Problem(place, found, allowed)], text) from error
+        raise ScriptError(path, [Problem(position, found, allowed)], text) from error
 
 
 def _with_newlines(text: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.script_files import all_lines, parsed, problems, texts
-from vvbatch.script import Place, Problems
+from vvbatch.script import Position, Problems
 from vvbatch.script.csv_cells import rows
 from vvbatch.script.source import Source
 
@@ -33,8 +33,8 @@ def test_every_column_reaches_its_line() -> None:
     assert (line.model, line.escalate) == ("1.5b", "7b")
     assert (line.seed, line.cfg_scale, line.steps, line.takes) == (11, 1.5, 20, 3)
     assert (line.max_duration_s, line.pause_after_s) == (60, 0.5)
-    assert (line.place, turn.place, turn.voice_place) == (Place(2, 1), Place(2, 44), Place(2, 14))
-    assert line.places["seed"] == Place(2, 25)
+    assert (line.position, turn.position, turn.voice_position) == (Position(2, 1), Position(2, 44), Position(2, 14))
+    assert line.positions["seed"] == Position(2, 25)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

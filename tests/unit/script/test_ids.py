@@ -138,8 +138,8 @@ def check_anything(name: str, content: bytes) -> None:
         assert error.problems
         lines = error.source.split("\n")
         for problem in error.problems:
-            assert 1 <= problem.place.line <= len(lines)
-            assert 1 <= problem.place.column <= len(lines[problem.place.line - 1]) + 1
+            assert 1 <= problem.position.line <= len(lines)
+            assert 1 <= problem.position.column <= len(lines[problem.position.line - 1]) + 1
             assert problem.found
             assert problem.allowed
         assert str(error)

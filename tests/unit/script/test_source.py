@@ -20,7 +20,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(ScriptError) as caught:
         parse(path)
     [problem] = caught.value.problems
-    assert (problem.place.line, problem.place.column) == (1, 1)
+    assert (problem.position.line, problem.position.column) == (1, 1)
     assert str(caught.value).startswith(f"{path}:1:1: ".replace("\0", "\ufffd"))
     return f"{problem.found}; {problem.allowed}"
 
@@ -172,7 +172,7 @@ def test_a_value_of_any_length_is_shown_short(line: str) -> None:
 @given(st.text(st.sampled_from("ab\n\t é😀")), st.integers(0, 60))
 @settings(deadline=None)
 def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) -> None:
-    place = Source(Path("s.txt"), text).place(index)
+    place = Source(Path("s.txt"), text).position(index)
     index = min(index, len(text))
     assert place.line == text.count("\n", 0, index) + 1
     assert place.column == index - (text.rfind("\n", 0, index) + 1) + 1

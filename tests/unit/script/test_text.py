@@ -4,7 +4,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.script_files import all_lines, parsed, problems, texts
-from vvbatch.script import Place, parse
+from vvbatch.script import Position, parse
 
 EXAMPLES = ROOT / "examples"
 DOCS = ROOT / "docs" / "scripts.md"
@@ -14,10 +14,10 @@ TEXTS = ROOT.parent / "shared" / "texts"
 def test_labels_begin_turns_and_what_follows_belongs_to_them() -> None:
     script = parsed("Talk.txt", "\nSpeaker 1: One:\n two\n\nthree.\nspeaker 2 :four\n  Speaker 5：\nfive\n")
     assert script.title == "Talk"
-    assert [(t.speaker, t.voice, t.text, t.place) for line in all_lines(script) for t in line.turns] == [
-        ("Speaker 1", "carter", "One: two three.", Place(2, 1)),
-        ("Speaker 2", "alice", "four", Place(6, 1)),
-        ("Speaker 5", "carter", "five", Place(7, 3)),
+    assert [(t.speaker, t.voice, t.text, t.position) for line in all_lines(script) for t in line.turns] == [
+        ("Speaker 1", "carter", "One: two three.", Position(2, 1)),
+        ("Speaker 2", "alice", "four", Position(6, 1)),
+        ("Speaker 5", "carter", "five", Position(7, 3)),
     ]
 
 
@@ -25,7 +25,7 @@ def test_without_labels_each_paragraph_is_a_line_of_the_narrator() -> None:
     script = parsed("s.txt", "One\ntwo.\n \t\n\nThree, said Speaker 1: no.\n")
     assert texts(script) == ["One two.", "Three, said Speaker 1: no."]
     assert {(t.speaker, t.voice) for line in all_lines(script) for t in line.turns} == {("narrator", "default")}
-    assert [line.place for line in all_lines(script)] == [Place(1, 1), Place(5, 1)]
+    assert [line.position for line in all_lines(script)] == [Position(1, 1), Position(5, 1)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.support.script_files import YAML_LINES, all_lines, parsed, problems, texts
-from vvbatch.script import Place, nodes
+from vvbatch.script import Position, nodes
 
 DESIGN = """\
 version: 1
@@ -32,17 +32,17 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_format_of_the_design_is_read_whole() -> None:
     script = parsed("s.yaml", DESIGN)
-    assert (script.title, script.model, script.model_place) == ("The Lighthouse", "1.5b", Place(3, 8))
+    assert (script.title, script.model, script.model_position) == ("The Lighthouse", "1.5b", Position(3, 8))
     [chapter] = script.chapters
     assert chapter.title == "The lamp"
     plain, short, full, dialogue = chapter.lines
     [turn] = plain.turns
     assert (turn.speaker, turn.voice, turn.text) == ("narrator", "carter", "The lamp went out at midnight.")
-    assert (plain.place, turn.place, turn.voice_place) == (Place(10, 9), Place(10, 9), Place(4, 19))
-    assert (plain.pause_after_s, plain.places) == (0.35, {"pause_after_s": Place(4, 42)})
+    assert (plain.position, turn.position, turn.voice_position) == (Position(10, 9), Position(10, 9), Position(4, 19))
+    assert (plain.pause_after_s, plain.positions) == (0.35, {"pause_after_s": Position(4, 42)})
     assert [(t.speaker, t.voice, t.text) for t in short.turns] == [("mara", "alice", "Who's there?")]
     assert (full.id, full.seed, full.cfg_scale, full.takes, full.steps) == ("ch1-003", 11, 1.5, 3, None)
-    assert full.places["seed"] == Place(12, 64)
+    assert full.positions["seed"] == Position(12, 64)
     assert [(t.speaker, t.voice, t.text) for t in dialogue.turns] == [
         ("mara", "alice", "You came back."),
         ("narrator", "carter", "I said I would."),
@@ -53,7 +53,7 @@ def test_lines_may_stand_without_chapters_and_without_a_title() -> None:
     script = parsed("my story.yaml", "version: 1\nlines: [Hello.]\n")
     assert (script.title, script.chapters[0].title) == ("my story", "")
     [turn] = script.chapters[0].lines[0].turns
-    assert (turn.voice, turn.voice_place) == ("default", turn.place)
+    assert (turn.voice, turn.voice_position) == ("default", turn.position)
 
 
 def test_the_nearest_voice_wins() -> None:
@@ -62,7 +62,7 @@ def test_the_nearest_voice_wins() -> None:
         "s.yaml", head + "- a\n- mara: b\n- {text: c, voice: frank}\n- {speaker: mara, text: d, voice: frank}\n"
     )
     assert [line.turns[0].voice for line in all_lines(script)] == ["maya", "alice", "frank", "frank"]
-    assert all_lines(script)[3].turns[0].voice_place == Place(8, 35)
+    assert all_lines(script)[3].turns[0].voice_position == Position(8, 35)
 
 
 @pytest.mark.parametrize("word", ["no", "010", "2024-01-01", "1.10", "12:30", "true", "1_000", "0x1F", "1e3", "on"])
