@@ -31,7 +31,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import no_longer_wanted
 from vvbatch.ledger.waiting import waiting_lines
-from vvbatch.listening.listener import Listener
+from vvbatch.listening.process import ListeningProcess
 from vvbatch.machine import peak_memory
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
@@ -66,7 +66,7 @@ class RenderWorker(BaseWorker):
         home: Home,
         pulse: Pulse,
         name: str,
-        listener: Listener | None = None,
+        listener: ListeningProcess | None = None,
     ) -> None:
         super().__init__(
             transport.queues_of(profile.name, connection, LineJob),

@@ -52,8 +52,8 @@ def serve(
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.workers import worker_started, worker_stopped
-    from vvbatch.listening import EarsUnavailable
-    from vvbatch.listening.listener import Listener
+    from vvbatch.listening.contract import ListeningUnavailable
+    from vvbatch.listening.process import ListeningProcess
     from vvbatch.transport import server
     from workers.pulse import Pulse
     from workers.render_worker import RenderWorker
@@ -69,9 +69,11 @@ def serve(
         listener = None
         try:
             if profile.listen:
-                listener = opened.enter_context(closing(Listener.start(profile.listen, program=listener_program)))
+                listener = opened.enter_context(
+                    closing(ListeningProcess.start(profile.listen, program=listener_program))
+                )
             engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
-        except (EngineUnavailable, EarsUnavailable) as error:
+        except (EngineUnavailable, ListeningUnavailable) as error:
             return unavailable(error)
         clean_up(home, ledger, connection)
         facts: dict[str, Any] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}

@@ -65,7 +65,7 @@ def as_told(error: Exception) -> click.ClickException | None:
     from vvbatch.home import HomeError
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.queries import UnknownBatch
-    from vvbatch.listening import EarsUnavailable
+    from vvbatch.listening.contract import ListeningUnavailable
     from vvbatch.profiles import ProfileError
     from vvbatch.script.model import ScriptError
     from vvbatch.store import StoreError
@@ -75,7 +75,7 @@ def as_told(error: Exception) -> click.ClickException | None:
     if isinstance(error, ScriptError | ProfileError | StoreError | UnknownBatch | VoiceError):
         return BadInput(str(error))
     if isinstance(
-        error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | EarsUnavailable | MissingExtra
+        error, ServerUnreachable | LedgerError | HomeError | EngineUnavailable | ListeningUnavailable | MissingExtra
     ):
         return Unavailable(str(error))
     if isinstance(error, redis.exceptions.RedisError):
