@@ -1,4 +1,4 @@
-"""Writes scripts for the tests of the parser, and gives what it said about them."""
+"""Parses scripts for tests and returns their lines or their problems."""
 
 from __future__ import annotations
 

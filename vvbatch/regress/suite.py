@@ -120,7 +120,7 @@ def load(word: str) -> Suite:
     source = read(path, problems)
     settings, script = Settings(), None
     with suppress(TooManyProblems):
-        root = tree.read(source, problems)
+        root = tree.read_nodes(source, problems)
         if isinstance(root, tree.Fields):
             own = {key.raw: key.position for key, _ in root.pairs if key.raw in OWN_KEYS}
             for key, _ in root.pairs:

@@ -1,4 +1,4 @@
-"""The rows of a CSV text, each cell with its position in the text, which Python's csv module does not tell."""
+"""The rows of a CSV text with the position of each cell, which Python's csv module does not give."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Cell(NamedTuple):
 
 @cache
 def _pattern(delimiter: str) -> re.Pattern[str]:
-    """One cell and what ends it: quoted (1, 2), where spaces around the quotes do not count, or bare (3, 4)."""
-    end = rf"({delimiter}|\n(?:[ \t]*+\n)*+|\Z)"  # takes blank rows with it
+    """One cell and its end: quoted (groups 1, 2; spaces around the quotes are ignored) or bare (groups 3, 4)."""
+    end = rf"({delimiter}|\n(?:[ \t]*+\n)*+|\Z)"  # includes the blank rows that follow
     return re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *{end}|([^{delimiter}\n]*){end}')
 
 
 def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iterator[list[Cell]]:
-    """Every row from `start` on that has anything in it. A quote that is not closed ends the rows with a problem."""
+    """The rows from index `start` that are not empty. An unclosed quote is a problem and ends the rows."""
     row: list[Cell] = []
     for cell in _pattern(delimiter).finditer(source.text, start):
         quoted, end, bare, bare_end = cell.groups()
@@ -53,7 +53,7 @@ _CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 
 def _quote_problem(source: Source, opened: int, problems: Problems) -> None:
     closing = _CLOSING.match(source.text, opened)
-    allowed = 'a cell in quotes ends with the quote, and a " in it is written ""'
+    allowed = 'close the cell with a quote, and write a " inside it as ""'
     at = source.position(opened)
     if closing:
         found = f"text after the closing quote of the cell at {at.line}:{at.column}"

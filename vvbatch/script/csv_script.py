@@ -1,4 +1,4 @@
-"""Scripts in CSV: one line a row, as spreadsheets write them."""
+"""Scripts in CSV, as spreadsheets write them: one line per row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ZERO_DECIMALS = re.compile(r"([0-9]+)[.,]0+")
 
 @dataclass
 class Row:
-    """One row's values, before speakers have their voices."""
+    """The values of one row, before voices are assigned to speakers."""
 
     position: Position
     text_position: Position
@@ -46,7 +46,7 @@ class Row:
 
 
 def read(source: Source, problems: Problems) -> Script:
-    """The script as far as it can be read; lines without an id have an empty one."""
+    """Parse the script as far as possible and add to `problems`. Lines without an id have an empty one."""
     found = _read_rows(source, problems)
     _check_case("speaker", (row.given["speaker"] for row in found if "speaker" in row.given), problems)
     _check_case("chapter", ((row.chapter, row.position) for row in found), problems)
@@ -64,18 +64,18 @@ def read(source: Source, problems: Problems) -> Script:
 
 
 def _check_case(kind: str, names: Iterable[tuple[str, Position]], problems: Problems) -> None:
-    """A name that differs from an earlier one in case only is a slip: it would lose its voice or open a chapter."""
+    """Refuse a name that differs from an earlier one in case only: a typo would lose its voice or start a chapter."""
     first: dict[str, str] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for name, position in names:
         other = first.setdefault(name.casefold(), name)
-        if other != name and name not in told:
-            told.add(name)
-            problems.add(position, f"{kind} {name!r} beside {other!r}", "names differ in more than case")
+        if other != name and name not in reported:
+            reported.add(name)
+            problems.add(position, f"{kind} {name!r} next to {other!r}", "use one spelling of each name")
 
 
 def _first_voices(found: list[Row]) -> dict[str | None, tuple[str, Position]]:
-    """Each speaker's first voice in the file: rows before it that give none speak with it too."""
+    """The first voice of each speaker in the file. It also applies to rows of the speaker before it."""
     voices: dict[str | None, tuple[str, Position]] = {}
     for row in found:
         if "speaker" in row.given and "voice" in row.given:
@@ -107,7 +107,7 @@ def _read_rows(source: Source, problems: Problems) -> list[Row]:
 
 
 def _delimiter(source: Source) -> str:
-    """The one that splits the header row into the most known columns."""
+    """The delimiter that splits the header row into the most known columns."""
     header = source.text.lstrip().partition("\n")[0]
 
     def known(delimiter: str) -> int:
@@ -121,12 +121,12 @@ def _column(raw: str) -> str:
 
 
 def _columns(source: Source, header: list[Cell], problems: Problems) -> list[str]:
-    """The name of each column, empty for one without a known name. Unknown and repeated names are problems."""
+    """The name of each column; empty if it has none. Unknown and repeated names are problems."""
     columns: list[str] = []
     for cell in header:
         column = _column(cell.raw)
         if column in COLUMNS and column in columns:
-            problems.add(source.position(cell.start), f"the column {column!r} again", "each column once")
+            problems.add(source.position(cell.start), f"the column {column!r} again", "use each column once")
         if column and column not in COLUMNS:
             found = f"unknown column {quoted(cell.raw.strip())}{did_you_mean(column, COLUMNS)}"
             problems.add(source.position(cell.start), found, choices(COLUMNS))
@@ -146,12 +146,12 @@ class _RowReader:
     chapter: str = ""
 
     def row(self, cells: list[Cell]) -> Row | None:
-        """The row's values; None when it cannot be spoken. An empty chapter cell means that of the row above."""
+        """The values of the row, or None without a text. An empty chapter cell means the chapter of the row above."""
         given: Given = {}
         for column, cell in zip(self.columns, cells, strict=False):
             raw = cell.raw.strip()
             if column == "" and raw:
-                self.problem(cell, f"{quoted(raw)} in a column without a name", "name the column or empty the cell")
+                self.problem(cell, f"{quoted(raw)} in a column without a name", "name the column or clear the cell")
             if column in READ and (raw or column == "text") and column not in given:
                 value = self.value(column, raw, cell)
                 if value is not None:
@@ -159,15 +159,15 @@ class _RowReader:
         beyond = next((cell for cell in cells[len(self.columns) :] if cell.raw.strip()), None)
         if beyond:
             found = f"{quoted(beyond.raw.strip())} beyond the last of {len(self.columns)} columns"
-            self.problem(beyond, found, "put a text with the separator in it in quotes")
+            self.problem(beyond, found, "put a text that contains the separator in quotes")
         if "chapter" in given:
             self.chapter, _ = given.pop("chapter")
         if len(cells) <= self.columns.index("text"):
-            self.problem(cells[-1], "a row without text", "a text has a letter or a digit")
+            self.problem(cells[-1], "a row without text", "a text needs a letter or a digit")
         if "text" not in given:
             return None
-        words, position = given.pop("text")
-        return Row(self.source.position(cells[0].start), position, words, self.chapter, given)
+        content, position = given.pop("text")
+        return Row(self.source.position(cells[0].start), position, content, self.chapter, given)
 
     def value(self, column: str, raw: str, cell: Cell) -> Any:
         if column in RANGES:
@@ -179,7 +179,7 @@ class _RowReader:
             return None
 
     def plain_number(self, column: str, raw: str) -> str:
-        """Spreadsheets write 1,5 where the separator is no comma, and 11.00 for a whole number."""
+        """Convert what spreadsheets write: 1,5 where the separator is not a comma, and 11.00 for a whole number."""
         if RANGES[column].whole and (zeros := _ZERO_DECIMALS.fullmatch(raw)):
             return zeros[1]
         if self.delimiter != "," and _DECIMAL_COMMA.fullmatch(raw):

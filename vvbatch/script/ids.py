@@ -1,4 +1,4 @@
-"""Ids of lines: given ones are unique in any case, generated ones depend on nothing but the line's own content."""
+"""Ids of lines: given ids are unique regardless of case; generated ids depend only on the content of the line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vvbatch.script.model import Chapter, Position, Problems, ScriptLine
 
 
 def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, ...]:
-    """The same chapters with an id for every line. A given id that comes twice is a problem.
+    """The same chapters with an id for every line. A repeated id is a problem.
 
-    A generated id is made from the chapter's title, the turns' speakers and texts, and how many lines of that same
-    content without an id came before in the chapter: inserting or editing a line renames no other.
+    A generated id is made from the title of the chapter, the speakers and texts of the turns, and the number of earlier
+    lines in the chapter with the same content and no id. Inserting or editing a line renames no other.
     """
     chapters = tuple(chapters)
     taken: dict[str, Position] = {}
@@ -25,7 +25,7 @@ def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, 
         first = taken.setdefault(line.id.casefold(), position)
         if first is not position:
             found = f"id {line.id!r} is the same as the one at {first.line}:{first.column}"
-            problems.add(position, found, "each id comes once; A and a count as the same")
+            problems.add(position, found, "use each id once; A and a count as the same")
     seen: Counter[str] = Counter()
 
     def named(title: str, line: ScriptLine) -> ScriptLine:

@@ -1,4 +1,4 @@
-"""A script after strict parsing: chapters of lines, each part knowing the position it came from."""
+"""A parsed script: chapters of lines, each part with its position in the file; and the problems of a script."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from vvbatch.script.excerpt import excerpt, visible
 
 MAX_PROBLEMS = 1000
 SHOWN = 50
-"""Problems that the text of a ScriptError shows; the rest is counted."""
+"""The number of problems that the text of a ScriptError shows; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where in a script file something stands; both count from 1, columns in characters."""
+    """A position in a script file. Both numbers count from 1; columns count characters."""
 
     line: int
     column: int
@@ -23,7 +23,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a script: what was found at a position, and what is allowed there."""
+    """One problem of a script: what was found at a position, and what is allowed there."""
 
     position: Position
     found: str
@@ -31,22 +31,22 @@ class Problem:
 
 
 class Problems(list[Problem]):
-    """What is wrong with a script so far; with MAX_PROBLEMS of them, reading on is no use."""
+    """The problems found so far, at most MAX_PROBLEMS."""
 
     def add(self, position: Position, found: str, allowed: str) -> None:
-        """Raises TooManyProblems when it is full."""
+        """Raises TooManyProblems when the list is full."""
         self.append(Problem(position, found, allowed))
         if len(self) >= MAX_PROBLEMS:
-            self.append(Problem(position, f"more than {MAX_PROBLEMS} problems", "mend these first"))
+            self.append(Problem(position, f"more than {MAX_PROBLEMS} problems", "fix these first"))
             raise TooManyProblems
 
 
 class TooManyProblems(Exception):
-    pass
+    """Parsing stops: there are MAX_PROBLEMS problems."""
 
 
 class ScriptError(Exception):
-    """All problems of one script at once; `str()` shows each as file:line:column with a caret under the position."""
+    """All problems of one script. `str()` shows each as file:line:column with a caret under the position."""
 
     def __init__(self, path: Path, problems: list[Problem], source: str = "") -> None:
         self.path = path
@@ -69,7 +69,7 @@ class ScriptError(Exception):
 
 @dataclass(frozen=True)
 class ScriptTurn:
-    """One speaker's words. `voice` is a name still to be looked up in the voice library."""
+    """The text of one speaker. `voice` is a name that is not resolved yet."""
 
     speaker: str
     voice: str
@@ -80,7 +80,7 @@ class ScriptTurn:
 
 @dataclass(frozen=True)
 class ScriptLine:
-    """One unit of speech: one turn, or a dialogue of several turns rendered in one take."""
+    """A unit of speech: one turn, or a dialogue of several turns that is rendered in one take."""
 
     id: str
     turns: tuple[ScriptTurn, ...]
@@ -93,19 +93,19 @@ class ScriptLine:
     escalate: str | None = None  # a profile, or `none`
     max_duration_s: float | None = None
     pause_after_s: float = 0.0
-    positions: Mapping[str, Position] = field(default_factory=dict)  # of each key given for this line or inherited
+    positions: Mapping[str, Position] = field(default_factory=dict)  # of each key that the line has or inherits
 
 
 @dataclass(frozen=True)
 class Chapter:
-    title: str  # empty for lines that stand in no chapter
+    title: str  # empty for lines outside chapters
     lines: tuple[ScriptLine, ...]
 
 
 @dataclass(frozen=True)
 class Script:
     path: Path
-    source: str  # the decoded text with \n newlines, for showing the position of a later problem
+    source: str  # the decoded text with \n newlines, for excerpts in later errors
     title: str
     model: str | None
     model_position: Position | None

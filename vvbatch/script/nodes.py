@@ -1,7 +1,7 @@
-"""YAML as three kinds of node that know their positions; scalars stay the text that the author wrote.
+"""A YAML document as scalars, lists and mappings with their positions. Scalars keep the text that the author wrote.
 
-Nothing is resolved: `no`, `010` and `2024-01-01` are text until a field reads them. Anchors, aliases, tags, duplicate
-keys, a second document and what is nested too deep are problems. Built from PyYAML's events, without recursion.
+Nothing is resolved: `no`, `010` and `2024-01-01` are text until a field reads them. Anchors, aliases, tags, a second
+document and deep nesting are problems. Built from PyYAML's events, without recursion.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import yaml
 from vvbatch.script.model import Position, Problems
 from vvbatch.script.source import Source
 
-MAX_DEPTH = 12  # a word in a dialogue stands 7 deep
+MAX_DEPTH = 12  # the text of a dialogue is nested 7 deep
 MAX_NODES = 1_000_000  # bounds the memory that 16 MiB of `- a` would take
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with the C one a script is read about 4 times as fast
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is about 4 times as fast
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Fields:
 
 @dataclass(slots=True)
 class Broken:
-    """Stands where a problem has already been told."""
+    """A placeholder for a node whose problem has been reported."""
 
     position: Position
 
@@ -51,21 +51,21 @@ class Broken:
 Node = Scalar | Items | Fields | Broken
 
 
-def read(source: Source, problems: Problems) -> Node:
-    """The document's root node; Broken when there is none."""
+def read_nodes(source: Source, problems: Problems) -> Node:
+    """The root node of the document; Broken if there is none."""
     tree = _Tree(source, problems)
     try:
         for event in yaml.parse(source.text, Loader=LOADER):
             if not tree.take(event):
                 return Broken(source.position(0))
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the two: \U99999999 in the loader without C
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: \U99999999 in the loader without C
         _add_syntax_problem(source, error, problems)
         return Broken(source.position(0))
     return tree.root or Broken(source.position(0))
 
 
 class _Tree:
-    """The node under construction: `open` holds the containers that have begun, each with its key in waiting."""
+    """Builds the nodes. `open` has the unfinished containers, `keys` the pending key of each."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self.source, self.problems = source, problems
@@ -75,7 +75,7 @@ class _Tree:
         self.count = 0
 
     def take(self, event: yaml.Event) -> bool:
-        """False when nothing more of the document is worth reading."""
+        """Add an event. Returns False when parsing should stop."""
         if isinstance(event, yaml.ScalarEvent):
             position = self.begin(event)
             self.add(Scalar(event.value, not event.style, position))
@@ -97,7 +97,7 @@ class _Tree:
             )
             self.add(Broken(position))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
-            return self.problem(self.at(event), "a second YAML document", "one in a file")
+            return self.problem(self.at(event), "a second YAML document", "a file has one document")
         if self.count > MAX_NODES:
             return self.problem(position, f"more than {MAX_NODES} values", "split the script")
         return True
@@ -111,7 +111,7 @@ class _Tree:
         if event.anchor is not None:
             self.problem(position, f"the YAML anchor &{event.anchor[:40]}", "write it out; put a text with & in quotes")
         if event.tag is not None:
-            self.problem(position, f"the YAML tag {event.tag[:40]}", "no tags; put a text with ! in quotes")
+            self.problem(position, f"the YAML tag {event.tag[:40]}", "remove it; put a text with ! in quotes")
         return position
 
     def add(self, node: Node) -> None:
@@ -158,10 +158,10 @@ def _add_syntax_problem(source: Source, error: Exception, problems: Problems) ->
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     context = getattr(error, "context", None)
     index = mark.index if mark else getattr(error, "position", None) or 0
-    # An error at the end of the file says nothing: what was left open before is the position to look at.
+    # An error at the end of the file is reported where the unfinished structure begins.
     opened = getattr(error, "context_mark", None)
     if index >= len(source.text.rstrip()):
         index = opened.index if opened else len(source.text.rstrip())
-    found = f"no valid YAML: {context + ', ' if context else ''}{what[:200]}"
+    found = f"invalid YAML: {context + ', ' if context else ''}{what[:200]}"
     allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
     problems.add(source.position(index), found, allowed)

@@ -1,4 +1,4 @@
-"""Plain text: turns with `Speaker N:` labels, or paragraphs for the narrator."""
+"""Scripts in plain text: lines with `Speaker N:` labels, or paragraphs for the narrator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vvbatch.script.model import Chapter, Position, Problems, Script, ScriptLine
 from vvbatch.script.source import Source
 
 VOICES = ("carter", "alice", "frank", "maya")
-"""The voices of Speaker 1 to 4; with Speaker 5 they begin again."""
+"""The voices of Speaker 1 to 4; Speaker 5 has the first again."""
 
 _LABEL = re.compile(r"^[^\S\n]*(speaker[^\S\n]*([0-9]+)[^\S\n]*[:：])", re.IGNORECASE | re.MULTILINE)
 _NUMBER = re.compile(r"[1-9][0-9]{0,2}")
@@ -18,7 +18,7 @@ _PARAGRAPH = re.compile(r"\S.*+(?:\n[^\S\n]*+\S.*+)*+")
 
 
 def read(source: Source, problems: Problems) -> Script:
-    """The script as far as it can be read; its lines have no ids yet."""
+    """Parse the script as far as possible and add to `problems`. Its lines have empty ids."""
     labels = list(islice(_LABEL.finditer(source.text), MAX_LINES + 1))
     parts = labels or list(islice(_PARAGRAPH.finditer(source.text), MAX_LINES + 1))
     if len(parts) > MAX_LINES:

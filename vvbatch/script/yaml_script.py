@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vvbatch.script import nodes
 from vvbatch.script.fields import (
     DEFAULT_VOICE,
     MAX_LINES,
@@ -25,7 +24,7 @@ from vvbatch.script.fields import (
     title,
 )
 from vvbatch.script.model import Chapter, Position, Problems, Script, ScriptLine, ScriptTurn
-from vvbatch.script.nodes import Broken, Fields, Items, Node, Scalar
+from vvbatch.script.nodes import Broken, Fields, Items, Node, Scalar, read_nodes
 from vvbatch.script.source import Source
 
 T = TypeVar("T")
@@ -36,12 +35,12 @@ LINE_KEYS = ("text", "dialogue", *READERS)
 
 
 def read(source: Source, problems: Problems) -> Script:
-    """The script as far as it can be read; lines without an id have an empty one."""
-    return read_tree(source, nodes.read(source, problems), problems)
+    """Parse the script as far as possible and add to `problems`. Lines without an id have an empty one."""
+    return read_tree(source, read_nodes(source, problems), problems)
 
 
 def read_tree(source: Source, root: Node, problems: Problems) -> Script:
-    """`read` of a document that is parsed already."""
+    """`read` for a document that is already parsed."""
     return _Reader(source, problems).script(root)
 
 
@@ -91,7 +90,8 @@ class _Reader:
                 self.problem(key.position, f"a speaker named {speaker!r}", "choose a name that is not a key of a line")
             other = first.setdefault(speaker.casefold(), speaker)
             if other != speaker or speaker in seen:
-                self.problem(key.position, f"speaker {speaker!r} beside {other!r}", "names differ in more than case")
+                found = f"speaker {speaker!r} again" if other == speaker else f"speaker {speaker!r} next to {other!r}"
+                self.problem(key.position, found, "use one spelling of each name, once")
             seen.add(speaker)
             self.voices[speaker] = voice or DEFAULT_VOICE, value.position
 
@@ -124,11 +124,11 @@ class _Reader:
             for key in ("text", "speaker", "voice"):
                 if key in pairs:
                     allowed = "each turn of a dialogue is `speaker: text`, in the speaker's voice"
-                    self.problem(pairs[key].position, f"{key} beside dialogue", allowed)
+                    self.problem(pairs[key].position, f"both dialogue and {key}", allowed)
             turns = self.dialogue(pairs["dialogue"])
             return line(turns, node.position, given) if turns else None
         if "text" not in pairs:
-            if len(pairs) == len(node.pairs):  # else a wrong key has been told already
+            if len(pairs) == len(node.pairs):  # otherwise an unknown key has been reported
                 self.problem(node.position, "a line without text", "a line has text or dialogue")
             return None
         speaker, at = own.get("speaker", (NARRATOR, node.position))
@@ -152,18 +152,18 @@ class _Reader:
         return turns
 
     def is_short(self, node: Fields) -> bool:
-        """`speaker: text`, known or not."""
+        """Whether the mapping is `speaker: text`; the speaker may be unknown."""
         return len(node.pairs) == 1 and node.pairs[0][0].raw not in LINE_KEYS
 
     def turn(self, node: Node, what: str) -> ScriptTurn | None:
-        """The narrator's text, or `speaker: text`."""
+        """A text of the narrator, or `speaker: text`."""
         if isinstance(node, Fields):
             if not self.is_short(node):
                 self.problem(node.position, f"a mapping as {what}", f"{what} is text or `speaker: text`")
                 return None
-            key, words = node.pairs[0]
+            key, content = node.pairs[0]
             speaker = self.value(key, "speaker", name("speaker"))
-            return self.spoken(words, speaker) if speaker and self.known(speaker, key.position, a_key=True) else None
+            return self.spoken(content, speaker) if speaker and self.known(speaker, key.position, a_key=True) else None
         if isinstance(node, Items):
             self.problem(
                 node.position, f"a list as {what}", f"{what} is text or `speaker: text`; put a text with [ in quotes"
@@ -172,11 +172,11 @@ class _Reader:
         return self.spoken(node, NARRATOR)
 
     def spoken(self, node: Node, speaker: str, voice: tuple[str, Position] | None = None) -> ScriptTurn | None:
-        words = self.value(node, "text", text)
-        if words is None:
+        content = self.value(node, "text", text)
+        if content is None:
             return None
         voice_name, voice_position = voice or self.voices[speaker]
-        return ScriptTurn(speaker, voice_name, words, node.position, voice_position or node.position)
+        return ScriptTurn(speaker, voice_name, content, node.position, voice_position or node.position)
 
     def known(self, speaker: str, position: Position, a_key: bool = False) -> bool:
         if speaker in self.voices:
@@ -187,7 +187,7 @@ class _Reader:
         return False
 
     def given(self, pairs: dict[str, Node]) -> Given:
-        """The fields that READERS reads, with their positions; what is wrong is left out."""
+        """The values and positions of the fields in READERS; invalid ones are left out."""
         values = {key: self.value(node, key, READERS[key]) for key, node in pairs.items()}
         return {key: (value, pairs[key].position) for key, value in values.items() if value is not None}
 
@@ -197,9 +197,9 @@ class _Reader:
         if not isinstance(node, Scalar):
             self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a single value")
         elif node.nothing:
-            self.problem(node.position, f"no {what}", "give one; the words null and ~ are written in quotes")
+            self.problem(node.position, f"no {what}", "give one; to speak the word null or ~, put it in quotes")
         elif not node.plain and what in (*RANGES, "version"):
-            self.problem(node.position, f"{what} in quotes", "a number is written without quotes")
+            self.problem(node.position, f"{what} in quotes", "write a number without quotes")
         else:
             try:
                 return read(node.raw)
@@ -213,11 +213,11 @@ class _Reader:
                 self.problem(node.position, f"empty {what}", f"{what} is a list with one item or more")
             return node.items
         if node and not isinstance(node, Broken):
-            self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a list, each item beginning with `- `")
+            self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a list; begin each item with `- `")
         return []
 
     def mapping(self, node: Node, what: str) -> list[tuple[Scalar, Node]]:
-        """Key and value; a key that comes twice is a problem, and its first value counts."""
+        """The keys and values. A repeated key is a problem; its first value counts."""
         if not isinstance(node, Fields):
             if not isinstance(node, Broken):
                 self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a mapping, `key: value`")
@@ -227,11 +227,11 @@ class _Reader:
             first, _ = pairs.setdefault(key.raw, (key, value))
             if first is not key:
                 at = f"{first.position.line}:{first.position.column}"
-                self.problem(key.position, f"the key {quoted(key.raw)} again, first at {at}", "each key once")
+                self.problem(key.position, f"the key {quoted(key.raw)} again, first at {at}", "use each key once")
         return list(pairs.values())
 
     def pairs(self, node: Node, what: str, keys: Iterable[str], required: Iterable[str] = ()) -> dict[str, Node]:
-        """The mapping's values by key. Unknown and missing keys are problems."""
+        """The values of the mapping by key. Unknown and missing keys are problems."""
         keys = tuple(keys)
         pairs: dict[str, Node] = {}
         for key, value in self.mapping(node, what):
