@@ -8,16 +8,15 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.listening.contract import Clip, ListeningUnavailable
+from vvbatch.listening.contract import ListeningUnavailable, Model
 from vvbatch.listening.models import ListeningModels
 from vvbatch.listening.wire import CheckRequest, Reply, read_request, write
 from vvbatch.profiles import Listen
-from vvbatch.qc.check import Check
 
 NICE = 15
 """At this niceness the process gets about a thirtieth of a core while the engine uses all cores."""
@@ -26,17 +25,8 @@ BATCH = 8  # requests checked at once
 Received = tuple[CheckRequest, NDArray[np.float32]]
 
 
-class Models(Protocol):
-    """What the process needs of its models: `ListeningModels`, or a test's."""
-
-    @property
-    def versions(self) -> dict[str, str]: ...
-
-    def check(self, clips: Sequence[Clip]) -> list[list[Check]]: ...
-
-
-def main(open_models: Callable[[Sequence[Listen], int], Models] = ListeningModels.open) -> int:
-    """Exit code 0 when the worker closes its end, 3 when a model is missing."""
+def main(open_models: Callable[[Sequence[Listen], int], Model] = ListeningModels.open) -> int:
+    """Returns the exit code: 0 when the worker closes its end, 3 when a model is missing. Tests pass `open_models`."""
     # Output that a library prints must not mix with the replies.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -55,7 +45,7 @@ def main(open_models: Callable[[Sequence[Listen], int], Models] = ListeningModel
     return 0
 
 
-def serve(models: Models, requests: IO[bytes], replies: IO[bytes]) -> None:
+def serve(models: Model, requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until their stream ends. Requests that wait are checked together, at most BATCH at a time."""
     waiting: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
     threading.Thread(target=read_all, args=(requests, waiting), daemon=True).start()
@@ -70,7 +60,7 @@ def serve(models: Models, requests: IO[bytes], replies: IO[bytes]) -> None:
             write(replies, reply)
 
 
-def replies_to(models: Models, batch: Sequence[Received]) -> list[Reply]:
+def replies_to(models: Model, batch: Sequence[Received]) -> list[Reply]:
     """When a batch fails, each of its requests is checked alone, so that only the cause gets an error."""
     try:
         checked = models.check([request.clip(samples) for request, samples in batch])

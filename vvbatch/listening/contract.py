@@ -47,11 +47,16 @@ class Clip:
 
 
 class Model(Protocol):
-    """One listening model. `check` returns the checks of each clip, in the order of the clips."""
+    """A listening model, or several of them as one (`ListeningModels`)."""
 
-    versions: dict[str, str]
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of every package and model that a result depends on."""
+        ...
 
-    def check(self, clips: Sequence[Clip]) -> list[list[Check]]: ...
+    def check(self, clips: Sequence[Clip]) -> list[list[Check]]:
+        """The checks of each clip, in order. A check that could not be made is a `not_checked`."""
+        ...
 
 
 def not_checked(name: str, reason: str) -> Check:

@@ -27,11 +27,9 @@ class ListeningModels:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The version of every package and model that a result depends on."""
         return {name: version for model in self.models.values() for name, version in model.versions.items()}
 
     def check(self, clips: Sequence[Clip]) -> list[list[Check]]:
-        """The checks of each clip. A check that could not be made has weight 0 and a `detail` with the reason."""
         by_model = [model.check(clips) for model in self.models.values()]
         return [[check for checks in by_model for check in checks[index]] for index in range(len(clips))]
 
