@@ -48,7 +48,8 @@ def test_takes_arrive_complete_and_verdicts_return_by_their_ids(process: Listeni
     assert set(found) == {"one", "two — ünicode\n", "three"}
     for text, verdict in found.items():
         (check,) = verdict.checks
-        assert (check.name, check.value, check.limit) == ("wer", pytest.approx(float(np.abs(SAMPLES).sum())), 0.125)
+        assert (check.name, check.limit) == ("wer", 0.125)
+        assert check.value == pytest.approx(float(np.abs(SAMPLES).sum()))
         assert check.detail == {"text": text, "voice": "voice.wav", "frames": 24_000}
     assert process.waiting == 0
     assert process.versions == {"scripted": "1"}

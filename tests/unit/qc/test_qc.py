@@ -24,7 +24,9 @@ def speech(seconds: float = 3.0, level: float = 0.2) -> np.ndarray:
     time = np.arange(round(seconds * RATE)) / RATE
     noise = np.random.default_rng(0).normal(0, level, len(time)) * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * time))
     silence = np.zeros(RATE // 10)
-    return np.clip(np.concatenate([silence, noise, silence]), -0.99 * 5 * level, 0.99 * 5 * level).astype(np.float32)
+    whole = np.concatenate([silence, noise, silence])
+    samples: np.ndarray = np.clip(whole, -0.99 * 5 * level, 0.99 * 5 * level).astype(np.float32)
+    return samples
 
 
 def silence(seconds: float) -> np.ndarray:
@@ -72,7 +74,8 @@ def with_hole(samples: np.ndarray, seconds: float) -> np.ndarray:
 
 def resampled(samples: np.ndarray, rate: int) -> np.ndarray:
     """With a bandwidth of half of `rate`."""
-    return soxr.resample(soxr.resample(samples, RATE, rate), rate, RATE).astype(np.float32)
+    narrow: np.ndarray = soxr.resample(soxr.resample(samples, RATE, rate), rate, RATE).astype(np.float32)
+    return narrow
 
 
 def test_each_defect_fails_its_own_check() -> None:
