@@ -1,7 +1,7 @@
-"""What the main job costs apart from rendering, as one JSON document: `python -m bench.main_job [NAME…]`.
+"""Measures the main job without rendering: `python -m bench.main_job [NAME…]` prints one JSON document.
 
-A measurement is a function that adds itself to MEASUREMENTS and returns its figures; it gets an empty folder.
-Each process is timed several times; the figure to hold against a target is the median.
+A measurement is a function in MEASUREMENTS that takes an empty folder and returns its figures. Processes are timed
+several times; compare the median with the target.
 """
 
 from __future__ import annotations
@@ -21,25 +21,28 @@ from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from bench.ready_worker import TEXT
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 9
 LINES = 100_000
-SIZES = {"novel": 10_000, "tale": 1_000}  # the batches that status is asked for; the rest of the lines are in others
+SIZES = {"novel": 10_000, "tale": 1_000}  # the batches whose status is timed; the other lines are in other batches
 
-MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {}
+Figures = dict[str, "float | str | Figures"]
+Measurement = Callable[[Path], Figures]
+Row = dict[str, object]
+
+MEASUREMENTS: dict[str, Measurement] = {}
 
 
-def measurement(function: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
+def measurement(function: Measurement) -> Measurement:
     MEASUREMENTS[function.__name__] = function
     return function
 
 
-def time_command(*words: str, home: Path, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Wall seconds of a vvbatch process from start to end, after one that warms the file cache."""
+def time_command(*words: str, home: Path, rounds: int = ROUNDS) -> Figures:
+    """Wall seconds of a vvbatch process, after one run that warms the file cache."""
     environment = os.environ | {"VVBATCH_HOME": str(home), "PYTHONPATH": str(ROOT)}
     took = []
     for _ in range(rounds + 1):
@@ -52,17 +55,17 @@ def time_command(*words: str, home: Path, rounds: int = ROUNDS) -> dict[str, Any
 
 
 @measurement
-def help_text(folder: Path) -> dict[str, Any]:
+def help_text(folder: Path) -> Figures:
     return {"target_s": 0.4, **time_command("--help", home=folder)}
 
 
 @measurement
-def status_in_a_large_ledger(folder: Path) -> dict[str, Any]:
+def status_in_a_large_ledger(folder: Path) -> Figures:
     """A ledger with 100,000 rendered lines, their takes and eight checks each; status of batches of three sizes."""
     began = time.perf_counter()
     fill(folder / "ledger.sqlite3")
     filled_s = time.perf_counter() - began
-    figures: dict[str, Any] = {"target_s": 0.5, "lines": LINES, "filled_s": round(filled_s, 1)}
+    figures: Figures = {"target_s": 0.5, "lines": LINES, "filled_s": round(filled_s, 1)}
     figures["ledger_bytes"] = (folder / "ledger.sqlite3").stat().st_size
     for batch, size in SIZES.items():
         figures[f"batch_of_{size}"] = time_command("status", batch, "--json", home=folder)
@@ -72,8 +75,8 @@ def status_in_a_large_ledger(folder: Path) -> dict[str, Any]:
 
 
 @measurement
-def submit(folder: Path) -> dict[str, Any]:
-    """10 lines to a running queue, 9 times, each another script; 10,000 lines from a CSV, with its peak memory."""
+def submit(folder: Path) -> Figures:
+    """Submits 9 different scripts of 10 lines to a running queue, then 10,000 lines from a CSV with peak memory."""
     environment = working_environment(folder)
     queue = subprocess.Popen([sys.executable, "-m", "vvbatch", "redis"], env=environment)
     try:
@@ -96,8 +99,8 @@ def submit(folder: Path) -> dict[str, Any]:
 
 
 @measurement
-def a_line_beside_its_engine(folder: Path) -> dict[str, Any]:
-    """What queue, checks, file and ledger add to a line: 2,000 lines at 16 slots, the engine has its audio ready."""
+def line_without_engine(folder: Path) -> Figures:
+    """The time per line without the engine (queue, checks, file, ledger): 2,000 lines at 16 slots."""
     environment = working_environment(folder)
     script = write_csv(folder / "many.csv", 2_000)
     queue = subprocess.Popen([sys.executable, "-m", "vvbatch", "redis"], env=environment)
@@ -127,7 +130,7 @@ def a_line_beside_its_engine(folder: Path) -> dict[str, Any]:
 
 
 def working_environment(folder: Path) -> dict[str, str]:
-    """A home folder with a profile `ready`, for processes that work."""
+    """The environment of a home folder with a profile `ready`."""
     profile = (ROOT / "configs" / "draft.yaml").read_text().replace("slots: 4", "slots: 16")
     (folder / "configs").mkdir()
     (folder / "configs" / "ready.yaml").write_text(profile)
@@ -154,7 +157,7 @@ def run_process(words: list[str], environment: dict[str, str]) -> tuple[float, i
 
 
 def ended_takes(folder: Path) -> list[float] | None:
-    """When each take ended, in seconds of some clock, in order; None before there is a ledger."""
+    """The end of each take in seconds since the epoch, in order; None before there is a ledger."""
     file = folder / "ledger.sqlite3"
     if not file.exists():
         return None
@@ -181,7 +184,7 @@ def fill(file: Path) -> None:
     ledger.close()
 
 
-def batch_row(batch: str, number: int) -> dict[str, Any]:
+def batch_row(batch: str, number: int) -> Row:
     return {
         "id": batch,
         "title": batch,
@@ -199,18 +202,18 @@ def stamp(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(1_750_000_000 + second))
 
 
-def rows(batch: str, size: int) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]]:
-    text = "The lamp went out at midnight, and nobody on the island had touched it. " * 2
+def rows(batch: str, size: int) -> Iterator[tuple[Row, Row, list[Row]]]:
+    text = "The lamp went out at midnight, and no one on the island had touched it. " * 2
     voices = [{"name": "carter", "sha256": "a" * 64, "path": "/voices/carter.wav", "rate": 1.0, "pitch": 0.0}]
     params = {"cfg_scale": 1.3, "steps": 10, "temperature": 0.0, "max_duration_s": None, "golden": True}
     request = {"turns": [[0, text]], "speakers": ["narrator"], "voices": voices, "seed": 7, "params": params}
     checks = ("finite", "not_empty", "sample_rate", "dc_offset", "clipping", "level", "duration_min", "duration_max")
     for number in range(1, size + 1):
         line_id, take_id, path = f"{batch}-{number:05}", secrets.token_hex(8), f"/out/{batch}/{number:05}.wav"
-        ended = number % 100 > 0  # a line in a hundred still waits
-        common = {"batch_id": batch, "key": secrets.token_hex(32), "control_hash": "c" * 64, "text": text}
-        file = {"path": path, "sha256": secrets.token_hex(32)}
-        line = {
+        ended = number % 100 > 0  # one line in a hundred is still queued
+        common: Row = {"batch_id": batch, "key": secrets.token_hex(32), "control_hash": "c" * 64, "text": text}
+        file: Row = {"path": path, "sha256": secrets.token_hex(32)}
+        line: Row = {
             **common,
             **(file if ended else {"path": None, "sha256": None}),
             "id": line_id,
@@ -229,7 +232,7 @@ def rows(batch: str, size: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]
             "created_at": stamp(number),
             "updated_at": stamp(number + 5),
         }
-        take = {
+        take: Row = {
             **common,
             **file,
             "id": take_id,
@@ -257,7 +260,7 @@ def rows(batch: str, size: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]
             "created_at": stamp(number),
             "ended_at": stamp(number + 4),
         }
-        results = [
+        results: list[Row] = [
             {"take_id": take_id, "position": position, "name": name, "value": 0.0125, "limit": 0.5, "ok": True}
             for position, name in enumerate(checks)
         ]
@@ -267,9 +270,9 @@ def rows(batch: str, size: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]
 def main(names: list[str]) -> int:
     unknown = set(names) - set(MEASUREMENTS)
     if unknown:
-        print(f"unknown: {', '.join(unknown)}; there is {', '.join(MEASUREMENTS)}", file=sys.stderr)
+        print(f"unknown measurement: {', '.join(unknown)}; allowed: {', '.join(MEASUREMENTS)}", file=sys.stderr)
         return 2
-    figures: dict[str, Any] = {"python": platform.python_version(), "cpus": os.cpu_count()}
+    figures: Figures = {"python": platform.python_version(), "cpus": os.cpu_count() or 1}
     for name in names or MEASUREMENTS:
         print(name, file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""How well quality control tells spoilt takes from clean ones: `python -m bench.quality`, or `make calibrate`.
+"""Measures how well quality control detects defects: `python -m bench.quality`, or `make calibrate`.
 
-The draft voice reads sentences, every fault of `bench.faults` is made on some of them, and all are judged with the
-draft profile's limits. By default on the even lines of `quality_sentences.txt` and on `quality_paragraphs.txt`, which
-no limit was chosen on; `--odd` shows on the other sentences what each check measured, to choose limits by. Writes the
-table into docs/quality.md.
+The draft voice reads sentences, each defect of `bench.defects` is applied to some of them, and all takes are checked
+with the limits of the draft profile. By default it uses the even lines of `quality_sentences.txt` and all of
+`quality_paragraphs.txt`, which were not used to choose limits, and writes the table in docs/quality.md. `--odd` uses
+the other sentences and prints the measured values, for choosing limits.
 """
 
 from __future__ import annotations
@@ -22,38 +22,39 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.faults import RATE, SPOILT, Samples
+from bench.defects import DEFECTS, RATE, Samples
 from vvbatch import profiles, qc
 from vvbatch.engine.contract import Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
-from vvbatch.listening import Ears, Heard
+from vvbatch.listening.contract import Clip
+from vvbatch.listening.models import ListeningModels
 from vvbatch.qc import Check
 
 SENTENCES, PARAGRAPHS = (Path(__file__).with_name(f"quality_{each}.txt") for each in ("sentences", "paragraphs"))
 PAGE = Path(__file__).parent.parent / "docs" / "quality.md"
 BEGIN, END = "<!-- made by `make calibrate` -->\n", "<!-- end -->"
-RATES = (1.0, 1.1, 0.92)  # the clean takes' speaking rates, one round of the sentences after the other
+RATES = (1.0, 1.1, 0.92)  # speaking rates of the clean takes, one for each round of the sentences
 OTHER_VOICES = (4.0, -4.0, 6.0, -5.0)  # semitones
 BATCH = 8
 PLAIN = Manner()
 
 Speak = Callable[[list[tuple[str, Manner, int]]], Iterable[Samples]]
 Takes = list[tuple[str, Samples]]
-"""What each take should say, and what is heard."""
+"""The expected text and the samples of each take."""
 
 
 @dataclass
 class Judged:
-    """What became of the takes of one kind."""
+    """How many takes of one kind failed, and by which checks."""
 
     name: str
     takes: int = 0
-    by_signal: int = 0
+    by_signal: int = 0  # failed a check without models
     by_any: int = 0
     by_check: Counter[str] = field(default_factory=Counter)
 
-    def add(self, signal: Sequence[Check], heard: Sequence[Check]) -> None:
-        off = [check.name for check in (*signal, *heard) if not check.ok]
+    def add(self, signal: Sequence[Check], listened: Sequence[Check]) -> None:
+        off = [check.name for check in (*signal, *listened) if not check.ok]
         self.takes += 1
         self.by_signal += not all(check.ok for check in signal)
         self.by_any += bool(off)
@@ -62,44 +63,44 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Of a batch: the checks of each take without and with models, and the CPU seconds that they took."""
+    """For one batch: the checks of each take without and with models, and the CPU seconds that they took."""
 
     signal: list[list[Check]]
-    heard: list[list[Check]]
+    listened: list[list[Check]]
     signal_s: float
-    heard_s: float
+    listened_s: float
     audio_s: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clean", type=int, default=124, help="clean takes")
-    parser.add_argument("--each", type=int, default=30, help="takes of each fault")
-    parser.add_argument("--odd", action="store_true", help="measure the sentences that limits may be chosen on")
+    parser.add_argument("--each", type=int, default=30, help="takes of each defect")
+    parser.add_argument("--odd", action="store_true", help="print measured values, for choosing limits")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    wanted = parser.parse_args()
+    options = parser.parse_args()
     lines = lines_of(SENTENCES)
-    texts = lines[4::2] if wanted.odd else mixed(lines[5::2], lines_of(PARAGRAPHS))
+    texts = lines[4::2] if options.odd else mixed(lines[5::2], lines_of(PARAGRAPHS))
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(wanted.jobs, get_context("spawn"), open_process) as pool,
+        ProcessPoolExecutor(options.jobs, get_context("spawn"), open_process) as pool,
     ):
-        prompt = Path(folder, "prompt.wav")  # the voice to be heard, in sentences that are not judged
+        prompt = Path(folder, "prompt.wav")  # of the expected voice, in sentences that are not checked
         spoken = pool.map(read, [(text, PLAIN, 1) for text in lines[:4]])
         soundfile.write(prompt, np.concatenate(list(spoken)), RATE)
-        takes = takes_of(lambda asked: pool.map(read, asked), texts, wanted.clean, wanted.each)
+        takes = takes_of(lambda readings: pool.map(read, readings), texts, options.clean, options.each)
         judged, verdicts = judge_all(takes, prompt, pool)
     found = f"{table(judged)}\n{cost(verdicts)}\n"
     print(found)
-    if wanted.odd:
+    if options.odd:
         print(measured(judged, verdicts))
         return
     page = PAGE.read_text(encoding="utf-8")
     before, _, after = page.partition(BEGIN)
     PAGE.write_text(before + BEGIN + found + END + after.partition(END)[2], encoding="utf-8")
-    clean, faulty = judged[0], judged[1:]
-    caught = sum(kind.by_any for kind in faulty) / sum(kind.takes for kind in faulty)
-    sys.exit(not (caught >= 0.95 and clean.by_any <= 0.02 * clean.takes))
+    clean, defective = judged[0], judged[1:]
+    detected = sum(kind.by_any for kind in defective) / sum(kind.takes for kind in defective)
+    sys.exit(not (detected >= 0.95 and clean.by_any <= 0.02 * clean.takes))
 
 
 def lines_of(path: Path) -> list[str]:
@@ -107,7 +108,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def mixed(many: Sequence[str], few: Sequence[str]) -> list[str]:
-    """The few spread evenly among the many."""
+    """`many` with `few` evenly spread among them."""
     size = len(many) // len(few)
     parts = [many[at : at + size] for at in range(0, size * len(few), size)]
     return [*(text for part, one in zip(parts, few, strict=True) for text in (*part, one)), *many[size * len(few) :]]
@@ -129,7 +130,7 @@ class Reader:
 
 
 def takes_of(speak: Speak, texts: Sequence[str], clean: int, each: int) -> Iterator[tuple[str, Takes]]:
-    """Kinds of takes, the clean ones first, in batches."""
+    """Batches of takes by kind, the clean ones first."""
     rng = np.random.default_rng(1)
     wanted = [
         (texts[number % len(texts)], Manner(rate=RATES[number // len(texts) % 3]), number)
@@ -137,21 +138,21 @@ def takes_of(speak: Speak, texts: Sequence[str], clean: int, each: int) -> Itera
     ]
     others = [(text, Manner(pitch=OTHER_VOICES[number % 4]), number) for text, _, number in wanted[:each]]
     twice = [(said_twice(text, rng), manner, number) for text, manner, number in wanted[-each:]]
-    samples = iter(list(speak([*wanted, *others, *twice])))
+    spoken = iter(list(speak([*wanted, *others, *twice])))
     speech, other, again = (
-        [(text, next(samples)) for text, _, _ in takes] for takes in (wanted, others, wanted[-each:])
+        [(text, next(spoken)) for text, _, _ in takes] for takes in (wanted, others, wanted[-each:])
     )
     yield from in_batches("clean", speech[:clean])
-    for place, (name, spoil) in enumerate(SPOILT.items()):
-        chosen = [speech[(place * 7 + number) % len(speech)] for number in range(each)]
-        yield from in_batches(name, [(text, spoil(heard, text, rng)) for text, heard in chosen])
+    for index, (name, damage) in enumerate(DEFECTS.items()):
+        chosen = [speech[(index * 7 + number) % len(speech)] for number in range(each)]
+        yield from in_batches(name, [(text, damage(samples, text, rng)) for text, samples in chosen])
     yield from in_batches("other words", [(speech[number][0], speech[number - 1][1]) for number in range(each)])
     yield from in_batches("phrase said twice", again)
     yield from in_batches("wrong voice", other)
 
 
 def said_twice(text: str, rng: np.random.Generator) -> str:
-    """With three to six words said again."""
+    """The text with three to six words repeated."""
     words = text.split()
     count = int(rng.integers(3, 7))
     end = int(rng.integers(count, max(len(words) - 1, count + 1)))
@@ -166,73 +167,73 @@ def in_batches(name: str, takes: Takes) -> Iterator[tuple[str, Takes]]:
 def judge_all(
     kinds: Iterator[tuple[str, Takes]], prompt: Path, pool: ProcessPoolExecutor
 ) -> tuple[list[Judged], list[tuple[str, Verdicts]]]:
-    """The kinds' outcomes, and every batch's verdicts."""
+    """The result of each kind, and the verdicts of each batch."""
     judged: dict[str, Judged] = {}
-    asked: list[tuple[str, Future[Verdicts]]] = [(name, pool.submit(judge, takes, prompt)) for name, takes in kinds]
+    pending: list[tuple[str, Future[Verdicts]]] = [(name, pool.submit(judge, takes, prompt)) for name, takes in kinds]
     verdicts = []
-    for name, future in asked:
+    for name, future in pending:
         found = future.result()
         verdicts.append((name, found))
-        for signal, heard in zip(found.signal, found.heard, strict=True):
-            judged.setdefault(name, Judged(name)).add(signal, heard)
+        for signal, listened in zip(found.signal, found.listened, strict=True):
+            judged.setdefault(name, Judged(name)).add(signal, listened)
         kind = judged[name]
         print(f"{name}: {kind.by_any} of {kind.takes} failed", *kind.by_check.most_common(4), file=sys.stderr)
     return list(judged.values()), verdicts
 
 
-ears: Ears
+models: ListeningModels
 reader: Reader
 
 
 def open_process() -> None:
-    global ears, reader
-    ears, reader = Ears.open(threads=1), Reader()
+    global models, reader
+    models, reader = ListeningModels.open(threads=1), Reader()
 
 
-def read(asked: tuple[str, Manner, int]) -> Samples:
-    return reader.read(*asked)
+def read(reading: tuple[str, Manner, int]) -> Samples:
+    return reader.read(*reading)
 
 
 def judge(takes: Takes, prompt: Path) -> Verdicts:
     limits, begun = profiles.load("draft").qc, time.process_time()
     signal = [qc.judge(samples, RATE, text, limits) for text, samples in takes]
     between = time.process_time()
-    heard = ears.hear([Heard(samples, RATE, text, prompt, limits) for text, samples in takes])
+    listened = models.check([Clip(samples, RATE, text, prompt, limits) for text, samples in takes])
     audio_s = sum(len(samples) for _, samples in takes) / RATE
-    return Verdicts(signal, heard, between - begun, time.process_time() - between, audio_s)
+    return Verdicts(signal, listened, between - begun, time.process_time() - between, audio_s)
 
 
 def table(judged: Sequence[Judged]) -> str:
-    rows = ["| takes | number | failed | without models | mostly by |", "|---|---:|---:|---:|---|"]
+    rows = ["| takes | number | failed | without models | most frequent checks |", "|---|---:|---:|---:|---|"]
     for kind in judged:
         by = ", ".join(f"{name} {count}" for name, count in kind.by_check.most_common(3))
         any_share, signal_share = kind.by_any / kind.takes, kind.by_signal / kind.takes
         rows.append(f"| {kind.name} | {kind.takes} | {any_share:.1%} | {signal_share:.1%} | {by} |")
-    faulty = judged[1:]
-    total = sum(kind.takes for kind in faulty)
-    caught, signal = (sum(getattr(kind, each) for kind in faulty) / total for each in ("by_any", "by_signal"))
-    rows.append(f"| **all faults** | {total} | **{caught:.1%}** | {signal:.1%} | |")
+    defective = judged[1:]
+    total = sum(kind.takes for kind in defective)
+    detected, signal = (sum(getattr(kind, each) for kind in defective) / total for each in ("by_any", "by_signal"))
+    rows.append(f"| **all defects** | {total} | **{detected:.1%}** | {signal:.1%} | |")
     return "\n".join(rows) + "\n"
 
 
 def cost(verdicts: Sequence[tuple[str, Verdicts]]) -> str:
     takes = sum(len(batch.signal) for _, batch in verdicts)
-    signal_s, heard_s, audio_s = (
-        sum(getattr(batch, each) for _, batch in verdicts) for each in ("signal_s", "heard_s", "audio_s")
+    signal_s, listened_s, audio_s = (
+        sum(getattr(batch, each) for _, batch in verdicts) for each in ("signal_s", "listened_s", "audio_s")
     )
     return (
-        f"Cost for each second of audio, in takes of {audio_s / takes:.1f} s, {BATCH} at a time, one thread: without "
-        f"models {1000 * signal_s / audio_s:.1f} ms, all models {heard_s / audio_s:.2f} s of one core."
+        f"CPU time per second of audio (takes of {audio_s / takes:.1f} s, {BATCH} at a time, one thread): without "
+        f"models {1000 * signal_s / audio_s:.1f} ms, with all models {listened_s / audio_s:.2f} s."
     )
 
 
 def measured(judged: Sequence[Judged], verdicts: Sequence[tuple[str, Verdicts]]) -> str:
-    """Each check's quantiles by kind: 0, 5, 50, 95, 100 %."""
+    """The 0, 5, 50, 95 and 100 % quantiles of each check by kind."""
     rows = []
     for kind in judged:
         values: dict[str, list[float]] = {}
         for name, batch in verdicts:
-            for check in (check for checks in (*batch.signal, *batch.heard) for check in checks):
+            for check in (check for checks in (*batch.signal, *batch.listened) for check in checks):
                 if name == kind.name:
                     values.setdefault(check.name, []).append(check.value)
         for check_name, found in values.items():

@@ -1,4 +1,4 @@
-"""`python -m bench.ready_worker PROFILE`: a worker whose engine has its audio ready, so that all else can be timed."""
+"""`python -m bench.ready_worker PROFILE`: a worker whose engine returns prepared audio, to time everything else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.voicelike import syllables
 from vvbatch.engine.contract import Chunk, EngineFacts, Event, Finished, Request
 from vvbatch.profiles import Profile
 
-TEXT = "The lamp went out at midnight, and nobody on the island had touched it."
+TEXT = "The lamp went out at midnight, and no one on the island had touched it."
 SECONDS = 4.5
 
 

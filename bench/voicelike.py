@@ -1,4 +1,4 @@
-"""Sound that passes for speech: for benchmarks and tests of everything but an engine."""
+"""Synthetic sound that passes the checks of speech, for benchmarks and tests without an engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ EDGE_S = 0.12  # of silence before and after
 
 
 def syllables(seconds: float, seed: list[int]) -> NDArray[np.float32]:
-    """Syllables of a buzz, each with its own sound, between two short silences; the same for the same seed."""
+    """Buzzing syllables with different spectra between two short silences: float32 (frames,) at SAMPLE_RATE.
+
+    The same seed gives the same samples.
+    """
     generator = np.random.default_rng(seed)
     count, edge = int(seconds * SAMPLE_RATE), int(EDGE_S * SAMPLE_RATE)
     t = np.arange(count - 2 * edge) / SAMPLE_RATE

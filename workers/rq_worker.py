@@ -36,7 +36,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.queues import queue_is_paused, waiting_lines
 from vvbatch.ledger.recovery import is_suspect, no_longer_wanted
 from vvbatch.ledger.states import LineState, Trouble
-from vvbatch.listening.listener import Listener
+from vvbatch.listening.process import ListeningProcess
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
 from vvbatch.transport import queue as transport
@@ -68,7 +68,7 @@ class RenderWorker(BaseWorker):
         home: Home,
         pulse: Pulse,
         name: str,
-        listener: Listener | None = None,
+        listening: ListeningProcess | None = None,
     ) -> None:
         super().__init__(
             transport.queues_of(profile.name, connection, LineJob),
@@ -86,7 +86,7 @@ class RenderWorker(BaseWorker):
         self.pulse = pulse
         self.pending = Pending(home.pending)
         self.context = Context(ledger, name, profile.name, engine.facts, self.pending)
-        self.listener = listener  # None: the profile does not listen
+        self.listening = listening  # None: the profile does not listen
         self.flights: dict[str, Flight] = {}  # by line id
         self.lines = Scheduler(engine.slots)
         self.reconciler = Reconciler(ledger, connection, home)
@@ -197,7 +197,7 @@ class RenderWorker(BaseWorker):
 
     def take_verdicts(self) -> None:
         """Pass the verdicts that have come since the last call to their jobs."""
-        for verdict in self.listener.poll() if self.listener else ():
+        for verdict in self.listening.poll() if self.listening else ():
             flight = next((one for one in self.flights.values() if one.listening_to == verdict.take_id), None)
             if flight is None:  # it ended meanwhile
                 continue
@@ -235,8 +235,8 @@ class RenderWorker(BaseWorker):
         """End whatever a job waits for with an error."""
         if flight.request:
             self.engine.cancel(flight.request.id)
-        if flight.listening_to and self.listener:
-            self.listener.forget(flight.listening_to)
+        if flight.listening_to and self.listening:
+            self.listening.forget(flight.listening_to)
         self.fail(flight, error)
 
     def proceed(self, flight: Flight, answer: Answer | Exception | None) -> None:
@@ -257,10 +257,10 @@ class RenderWorker(BaseWorker):
                 self.lines.wait_for_slot(flight.line_id, take_allowed(wanted, self.profile.patience))
 
     def listen(self, flight: Flight, wanted: ListenRequest) -> None:
-        assert self.listener is not None
+        assert self.listening is not None
         flight.listening_to = wanted.take_id
         self.lines.wait_for_verdict(flight.line_id)
-        self.listener.submit(wanted.take_id, wanted.samples, wanted.text, wanted.voice, wanted.limits)
+        self.listening.submit(wanted.take_id, wanted.samples, wanted.text, wanted.voice, wanted.limits)
 
     def end(self, flight: Flight, ended: Ended) -> None:
         """The end of the line is in the ledger: close the job's record in Redis."""

@@ -52,8 +52,8 @@ def serve(
     from vvbatch.ledger import LedgerError
     from vvbatch.ledger.journal import ledger_of
     from vvbatch.ledger.recovery import worker_started, worker_stopped
-    from vvbatch.listening import EarsUnavailable
-    from vvbatch.listening.listener import Listener
+    from vvbatch.listening.contract import ListeningUnavailable
+    from vvbatch.listening.process import ListeningProcess
     from vvbatch.transport import server
     from workers.pulse import Pulse
     from workers.rq_worker import RenderWorker
@@ -66,21 +66,23 @@ def serve(
     except (HomeError, server.ServerUnreachable, LedgerError) as error:
         return unavailable(error)
     with Pulse(home.pulse / name) as pulse, closing(ledger), ExitStack() as opened:
-        listener = None
+        listening = None
         try:
             if profile.listen:
-                listener = opened.enter_context(closing(Listener.start(profile.listen, program=listener_program)))
+                listening = opened.enter_context(
+                    closing(ListeningProcess.start(profile.listen, program=listener_program))
+                )
             engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
-        except (EngineUnavailable, EarsUnavailable) as error:
+        except (EngineUnavailable, ListeningUnavailable) as error:
             return unavailable(error)
         clean_up(home, ledger, connection)
         facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
         facts |= {"versions": machine.versions(), "machine": machine.identity()}
-        if listener:
-            facts["listener"] = listener.versions
+        if listening:
+            facts["listener"] = listening.versions
         worker_started(ledger, name, profile.name, socket.gethostname(), os.getpid(), facts)
         try:
-            return RenderWorker(profile, engine, ledger, connection, home, pulse, name, listener).run()
+            return RenderWorker(profile, engine, ledger, connection, home, pulse, name, listening).run()
         finally:
             worker_stopped(ledger, name)
 

@@ -120,7 +120,7 @@ def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(hears:
     hears.is_whole(batch)
 
 
-@pytest.mark.parametrize(("word", "told"), [("deafening", "the listener was lost twice"), ("puzzling", "ValueError")])
+@pytest.mark.parametrize(("word", "told"), [("deafening", "failed twice"), ("puzzling", "ValueError")])
 def test_a_take_that_cannot_be_heard_is_neither_lost_nor_passed(hears: Night, word: str, told: str):
     hears.worker("hears")
     batch = hears.submit(f"This one is {word}.", "And a line beside it.", model="hears")

@@ -18,7 +18,7 @@ from vvbatch import profiles
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queues import waiting_lines
-from vvbatch.listening.listener import Verdict
+from vvbatch.listening.process import Verdict
 from vvbatch.profiles import QcLimits
 from vvbatch.transport import queue, server
 from workers import rq_worker

@@ -15,11 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-from vvbatch.listening.wire import Answer, Ask, read_ask, write
+from vvbatch.listening.wire import CheckRequest, Reply, read_request, write
 from vvbatch.qc.check import at_most
 
 
-def answer(ask: Ask) -> Answer:
+def answer(ask: CheckRequest) -> Reply:
     words = (ask.text or "").casefold()
     if file := os.environ.get("READY_EARS_LOG"):
         with Path(file).open("a") as log:
@@ -29,15 +29,15 @@ def answer(ask: Ask) -> Answer:
     while "awaited" in words and not Path(os.environ["READY_EARS_GO"]).exists():
         time.sleep(0.02)
     if "puzzling" in words:
-        return Answer(id=ask.id, error="ValueError: nothing can be made of it")
+        return Reply(id=ask.id, error="ValueError: nothing can be made of it")
     wrong = 0.8 if "mumbled" in words else 0.02
-    return Answer(id=ask.id, checks=[at_most("wer", wrong, 0.25, {"missing": ["word"]})])
+    return Reply(id=ask.id, checks=[at_most("wer", wrong, 0.25, {"missing": ["word"]})])
 
 
 def main() -> int:
     pipe = sys.stdout.buffer
-    write(pipe, Answer(ready={"ready ears": "1"}))
-    while (found := read_ask(sys.stdin.buffer)) is not None:
+    write(pipe, Reply(ready={"ready ears": "1"}))
+    while (found := read_request(sys.stdin.buffer)) is not None:
         write(pipe, answer(found[0]))
     return 0
 

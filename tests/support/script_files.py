@@ -1,11 +1,11 @@
-"""Writes scripts for the tests of the parser, and gives what it said about them."""
+"""Parses scripts for tests and returns their lines or their problems."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from vvbatch.script import Line, Script, ScriptError, parse
+from vvbatch.script import Script, ScriptError, ScriptLine, parse
 
 YAML_LINES = "version: 1\nspeakers: {mara: alice}\nlines:\n"
 
@@ -32,12 +32,12 @@ def refused(name: str, content: str | bytes) -> ScriptError:
 def problems(name: str, content: str | bytes) -> list[tuple[int, int, str]]:
     """Line, column and `found; allowed` of every problem."""
     return [
-        (problem.place.line, problem.place.column, f"{problem.found}; {problem.allowed}")
+        (problem.position.line, problem.position.column, f"{problem.found}; {problem.allowed}")
         for problem in refused(name, content).problems
     ]
 
 
-def all_lines(script: Script) -> list[Line]:
+def all_lines(script: Script) -> list[ScriptLine]:
     return [line for chapter in script.chapters for line in chapter.lines]
 
 

@@ -15,7 +15,7 @@ from vvbatch import profiles
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
-from vvbatch.script.model import Line, Place, Problem, Script, ScriptError
+from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when the processing of an engine's samples changes."""
@@ -132,12 +132,12 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
     return Plan(script.title, str(script.path), overrides.model or script.model, tuple(planned))
 
 
-def profile_of(line: Line, script: Script, override: str | None) -> Profile:
+def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profile:
     name = override or line.model or script.model or "draft"
-    return profile_at(line.places.get("model") or script.model_place or line.place, name)
+    return profile_at(line.positions.get("model") or script.model_position or line.position, name)
 
 
-def profile_at(place: Place, name: str) -> Profile:
+def profile_at(place: Position, name: str) -> Profile:
     """Raises LineProblems for a name that no profile has."""
     try:
         return profiles.load(name)
@@ -145,12 +145,12 @@ def profile_at(place: Place, name: str) -> Profile:
         raise LineProblems([Problem(place, str(error), "")]) from error
 
 
-def escalation_of(line: Line, profile: Profile, voices: Voices, overrides: Overrides) -> Escalation | None:
+def escalation_of(line: ScriptLine, profile: Profile, voices: Voices, overrides: Overrides) -> Escalation | None:
     """The line as the profile that it may be escalated to would render it. Raises LineProblems."""
     name = overrides.escalate or line.escalate or profile.escalate
     if name is None or name == NO_ESCALATION:
         return None
-    place = line.places.get("escalate", line.place)
+    place = line.positions.get("escalate", line.position)
     other = profile_at(place, name)
     if other.name == profile.name:
         found = f"escalate {name!r} of a line that model {name} renders anyway"
@@ -164,7 +164,7 @@ def escalation_of(line: Line, profile: Profile, voices: Voices, overrides: Overr
     return Escalation(other.name, key, control_hash(other, request.params), takes, request.seed, request.params)
 
 
-def request_of(line: Line, profile: Profile, voices: Voices, takes: int) -> LineRequest:
+def request_of(line: ScriptLine, profile: Profile, voices: Voices, takes: int) -> LineRequest:
     """The line's request for this profile. Raises LineProblems.
 
     A seed that the script does not give is made from everything else, so that an equal line has an equal key.
@@ -178,7 +178,7 @@ def request_of(line: Line, profile: Profile, voices: Voices, takes: int) -> Line
         try:
             voice = voices.resolve(turn.voice)
         except LookupError as error:
-            problems.append(Problem(turn.voice_place, *(*error.args, "")[:2]))
+            problems.append(Problem(turn.voice_position, *(*error.args, "")[:2]))
             continue
         speakers.append(turn.speaker)
         cast.append(voice)
@@ -186,14 +186,14 @@ def request_of(line: Line, profile: Profile, voices: Voices, takes: int) -> Line
     if characters > profile.text.max_chars:
         problems.append(
             Problem(
-                line.turns[0].place,
+                line.turns[0].position,
                 f"a text of {characters:,} characters",
                 f"at most {profile.text.max_chars:,} with model {profile.name}: split it into several lines",
             )
         )
     if len(speakers) > profile.text.max_speakers:
         problems.append(
-            Problem(line.place, f"{len(speakers)} speakers", f"at most {profile.text.max_speakers} in one dialogue")
+            Problem(line.position, f"{len(speakers)} speakers", f"at most {profile.text.max_speakers} in one dialogue")
         )
     values: dict[str, float] = {}
     golden = True
@@ -203,7 +203,7 @@ def request_of(line: Line, profile: Profile, voices: Voices, takes: int) -> Line
         value = values[name] = setting.golden if given is None else given
         golden &= value == setting.golden
         if not setting.min <= value <= setting.max:
-            place: Place = line.places.get(name, line.place)
+            place: Position = line.positions.get(name, line.position)
             allowed = f"{setting.min:g} to {setting.max:g} with model {profile.name} (golden: {setting.golden:g})"
             problems.append(Problem(place, f"{name} {value:g}", allowed))
     if problems:

@@ -12,7 +12,7 @@ from vvbatch.cli.common import FAILED, json_option, print_json
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
-    from vvbatch.listening import Ears
+    from vvbatch.listening.models import ListeningModels
 
 
 @click.command()
@@ -50,12 +50,12 @@ def qc(
               vvbatch qc 0001-hello.wav --text "Who's there?" --voice alice --json
     """
     from vvbatch import profiles
-    from vvbatch.qc.files import Expected, reports
+    from vvbatch.listening.files import Expected, reports
 
     limits = profiles.load(profile).qc if profile else profiles.QcLimits()
     expected = Expected(limits, text, voice_file(voice) if voice else None)
-    models, skipped = listening_models(listen)
-    found = list(reports(files, expected, models, skipped))
+    models, reasons = open_models(listen)
+    found = [report.as_json() for report in reports(files, expected, models, reasons)]
     if as_json:
         print_json(found)
     else:
@@ -72,15 +72,16 @@ def voice_file(voice: str) -> Path:
     return Path(voice) if Path(voice).is_file() else Library.of(Home.from_environment()).resolve(voice).path
 
 
-def listening_models(listen: bool | None) -> tuple[Ears | None, dict[str, str]]:
-    """The models, or why each check is skipped. Raises EarsUnavailable with --listen when one is missing."""
-    from vvbatch.listening import LISTEN, Ears, EarsUnavailable
+def open_models(listen: bool | None) -> tuple[ListeningModels | None, dict[str, str]]:
+    """The models, or the reason for each that is missing. Raises ListeningUnavailable if `listen` requires them."""
+    from vvbatch.listening.contract import LISTEN, ListeningUnavailable
+    from vvbatch.listening.models import ListeningModels
 
     if listen is False:
         return None, dict.fromkeys(LISTEN, "--no-listen")
     try:
-        return Ears.open(), {}
-    except EarsUnavailable as error:
+        return ListeningModels.open(), {}
+    except ListeningUnavailable as error:
         if listen:
             raise
         return None, dict.fromkeys(LISTEN, str(error))

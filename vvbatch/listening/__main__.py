@@ -1,4 +1,4 @@
-"""`python -m vvbatch.listening words voice …`: the listener's process. Takes on stdin, verdicts on stdout (`wire`)."""
+"""`python -m vvbatch.listening words voice …`: the listening process. Requests on stdin, replies on stdout (`wire`)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ import os
 import queue
 import sys
 import threading
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable, Sequence
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch import listening as heard_with
-from vvbatch.listening import Ears, EarsUnavailable, Heard
-from vvbatch.listening.wire import Answer, Ask, read_ask, write
+from vvbatch.listening.contract import ListeningUnavailable, Model
+from vvbatch.listening.models import ListeningModels
+from vvbatch.listening.wire import CheckRequest, Reply, read_request, write
+from vvbatch.profiles import Listen
 
 NICE = 15
-"""A thirtieth of a core's time while the engine wants all of it; everything that the engine leaves."""
-BATCH = 8
+"""At this niceness the process gets about a thirtieth of a core while the engine uses all cores."""
+BATCH = 8  # requests checked at once
+
+Received = tuple[CheckRequest, NDArray[np.float32]]
 
 
-def main() -> int:
-    # What a library prints must not land among the answers.
-    answers = os.fdopen(os.dup(1), "wb")
+def main(open_models: Callable[[Sequence[Listen], int], Model] = ListeningModels.open) -> int:
+    """Returns the exit code: 0 when the worker closes its end, 3 when a model is missing. Tests pass `open_models`."""
+    # Output that a library prints must not mix with the replies.
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with contextlib.suppress(OSError):
         os.nice(NICE)
@@ -32,49 +36,46 @@ def main() -> int:
     os.environ.update(OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
     try:
-        ears = heard_with.Ears.open(sys.argv[1:], threads)  # type: ignore[arg-type]
-    except EarsUnavailable as error:
-        write(answers, Answer(unavailable=str(error)))
+        models = open_models(cast("Sequence[Listen]", sys.argv[1:]), threads)
+    except ListeningUnavailable as error:
+        write(replies, Reply(unavailable=str(error)))
         return 3
-    write(answers, Answer(ready=ears.versions))
-    serve(ears, sys.stdin.buffer, answers)
+    write(replies, Reply(ready=models.versions))
+    serve(models, sys.stdin.buffer, replies)
     return 0
 
 
-def serve(ears: Ears, asks: IO[bytes], answers: IO[bytes]) -> None:
-    """Until the worker closes its end: whatever waits, at most BATCH takes at a time."""
-    waiting: queue.SimpleQueue[tuple[Ask, NDArray[np.float32]] | None] = queue.SimpleQueue()
-    threading.Thread(target=read, args=(asks, waiting), daemon=True).start()
+def serve(models: Model, requests: IO[bytes], replies: IO[bytes]) -> None:
+    """Answer requests until their stream ends. Requests that wait are checked together, at most BATCH at a time."""
+    waiting: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
+    threading.Thread(target=read_all, args=(requests, waiting), daemon=True).start()
     while (first := waiting.get()) is not None:
         batch = [first]
         while len(batch) < BATCH and not waiting.empty():
-            found = waiting.get()
-            if found is None:
+            received = waiting.get()
+            if received is None:
                 return
-            batch.append(found)
-        for answer in answer_all(ears, batch):
-            write(answers, answer)
+            batch.append(received)
+        for reply in replies_to(models, batch):
+            write(replies, reply)
 
 
-def answer_all(ears: Ears, batch: list[tuple[Ask, NDArray[np.float32]]]) -> list[Answer]:
-    """A take that cannot be heard must not take the others of its batch with it: then each is heard alone."""
+def replies_to(models: Model, batch: Sequence[Received]) -> list[Reply]:
+    """When a batch fails, each of its requests is checked alone, so that only the cause gets an error."""
     try:
-        heard = ears.hear([as_heard(ask, samples) for ask, samples in batch])
+        checked = models.check([request.clip(samples) for request, samples in batch])
     except Exception as error:
         if len(batch) == 1:
-            return [Answer(id=batch[0][0].id, error=f"{type(error).__name__}: {error}")]
-        return [answer for one in batch for answer in answer_all(ears, [one])]
-    return [Answer(id=ask.id, checks=checks) for (ask, _), checks in zip(batch, heard, strict=True)]
+            return [Reply(id=batch[0][0].id, error=f"{type(error).__name__}: {error}")]
+        return [reply for one in batch for reply in replies_to(models, [one])]
+    return [Reply(id=request.id, checks=checks) for (request, _), checks in zip(batch, checked, strict=True)]
 
 
-def as_heard(ask: Ask, samples: NDArray[np.float32]) -> Heard:
-    return Heard(samples, ask.sample_rate, ask.text, Path(ask.voice) if ask.voice else None, ask.limits)
-
-
-def read(asks: IO[bytes], waiting: queue.SimpleQueue[tuple[Ask, NDArray[np.float32]] | None]) -> None:
+def read_all(requests: IO[bytes], waiting: queue.SimpleQueue[Received | None]) -> None:
+    """Put every request into the queue, and None at the end."""
     try:
-        while (found := read_ask(asks)) is not None:
-            waiting.put(found)
+        while (received := read_request(requests)) is not None:
+            waiting.put(received)
     finally:
         waiting.put(None)
 

@@ -1,45 +1,58 @@
-"""Model files that lie inside other packages' wheels, each known by its sha256."""
+"""The listening models of a profile, loaded on request: only the modules of the requested models are imported."""
 
 from __future__ import annotations
 
-import hashlib
-from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
-from vvbatch.listening import REMEDY, EarsUnavailable
+from vvbatch.listening.contract import LISTEN, REMEDY, Clip, ListeningUnavailable, Model
+from vvbatch.profiles import Listen
+from vvbatch.qc.check import Check
 
 
-def model_file(package: str, path: str, sha256: str) -> Path:
-    """The file `path` of an installed package, which is not imported. Raises EarsUnavailable."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise EarsUnavailable(f"the package {package} is missing: {REMEDY}")
-    file = Path(spec.origin).parent / path
-    return known(file, sha256)
+class ListeningModels:
+    """The requested models, each loaded once."""
+
+    def __init__(self, models: Mapping[Listen, Model]) -> None:
+        self.models = models
+
+    @classmethod
+    def open(cls, listen: Sequence[Listen] = LISTEN, threads: int = 2) -> ListeningModels:
+        """Load the models for `listen`. Raises ListeningUnavailable."""
+        if unknown := [name for name in listen if name not in LISTEN]:
+            raise ListeningUnavailable(f"unknown listening model {unknown[0]!r}; allowed: {', '.join(LISTEN)}")
+        try:
+            return cls(dict(_open(tuple(dict.fromkeys(listen)), threads)))
+        except ImportError as error:
+            raise ListeningUnavailable(f"the package {error.name}, which checks takes, is missing: {REMEDY}") from error
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {name: version for model in self.models.values() for name, version in model.versions.items()}
+
+    def check(self, clips: Sequence[Clip]) -> list[list[Check]]:
+        by_model = [model.check(clips) for model in self.models.values()]
+        return [[check for checks in by_model for check in checks[index]] for index in range(len(clips))]
 
 
-def known(file: Path, sha256: str) -> Path:
-    """The file, if its bytes are the ones that were tried. Raises EarsUnavailable."""
-    try:
-        with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise EarsUnavailable(f"{file} cannot be read ({error.strerror}): {REMEDY}") from error
-    if found != sha256:
-        raise EarsUnavailable(f"{file} is not the model that is known: its sha256 is {found}, not {sha256}; {REMEDY}")
-    return file
+def _open(listen: Sequence[Listen], threads: int) -> Iterator[tuple[Listen, Model]]:
+    """Raises ListeningUnavailable and ImportError."""
+    dnsmos = None
+    if "naturalness" in listen or "music" in listen:
+        from vvbatch.listening.dnsmos import Dnsmos, Music, Naturalness
 
+        dnsmos = Dnsmos.open(threads)
+    for name in listen:
+        if name == "words":
+            from vvbatch.listening.words import Words
 
-def session(file: Path, threads: int) -> Any:
-    """An onnxruntime session on the CPU."""
-    import onnxruntime
+            yield name, Words.open(threads)
+        elif name == "voice":
+            from vvbatch.listening.voice import Voice
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return onnxruntime.InferenceSession(str(file), sess_options=options, providers=["CPUExecutionProvider"])
+            yield name, Voice.open(threads)
+        elif dnsmos and name == "naturalness":
+            yield name, Naturalness(dnsmos)
+        elif dnsmos and name == "music":
+            from vvbatch.listening.vad import Vad
 
-
-def versions_of(*packages: str) -> dict[str, str]:
-    return {package: metadata.version(package) for package in packages}
+            yield name, Music(dnsmos, Vad())

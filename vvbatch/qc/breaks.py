@@ -1,4 +1,4 @@
-"""Where a signal breaks: clicks, dropouts, and peaks between the samples. Mono samples (frames,), full scale 1."""
+"""Clicks, dropouts, and peaks between the samples. Samples are mono float32 (frames,), full scale 1."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from numpy.typing import NDArray
 
 from vvbatch.engine.contract import SAMPLE_RATE
 
-CHUNK = 3200  # samples of a frame of the engine: where chunks are joined, breaks are looked for more closely
-CLICK = 30.0  # how far a bend stands out of those around it, anywhere …
-CLICK_AT_JOIN = 15.0  # … and where two chunks meet
-AROUND = 192  # samples on each side that a bend is compared with
-BETWEEN = 6  # nearest samples that are left out of it: a click rings
-QUIETEST = 1e-4  # a bend that nobody hears
+CHUNK = 3200  # samples in one frame of the engine; clicks at the joins of chunks have a lower threshold
+CLICK = 30.0  # ratio of a curvature to its surroundings from which it is a click, anywhere …
+CLICK_AT_JOIN = 15.0  # … and at the join of two chunks
+AROUND = 192  # samples on each side that a curvature is compared with
+BETWEEN = 6  # nearest samples that the comparison leaves out, because a click rings
+INAUDIBLE = 1e-4  # curvature
 SLOT_S = 0.0025
-FALL_DB = 50.0  # how much quieter than its surroundings a dropout is
-BESIDE = 4  # slots on each side of a dropout that are loud
-LOUD_DB = -30.0  # against the loud parts of the speech
+FALL_DB = 25.0  # how much quieter than its surroundings a dropout is
+SURROUNDINGS = 4  # slots on each side of a dropout
+LOUD_DB = -30.0  # relative to the loud parts of the speech
 OVERSAMPLING = 4  # ITU-R BS.1770-4, annex 2
 
 
 def true_peak(samples: NDArray[np.float32]) -> float:
-    """The highest point of the wave between the samples too, by resampling to four times the rate."""
+    """The highest absolute value of the waveform, also between the samples (ITU-R BS.1770-4, annex 2)."""
     import soxr
 
     peak = float(np.abs(samples).max(initial=0.0))
-    # The wave rises above its samples by some decibels at most: only what comes near the peak is resampled.
+    # The waveform exceeds its samples by a few decibels at most, so only blocks near the peak are resampled.
     size = 1024
     padded = np.pad(np.abs(samples), (0, -len(samples) % size)).reshape(-1, size)
     near = np.flatnonzero(padded.max(axis=1) > 0.6 * peak)
@@ -36,63 +36,66 @@ def true_peak(samples: NDArray[np.float32]) -> float:
 
 
 def clicks(samples: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> list[float]:
-    """Seconds from the start of each click: a sample where the wave bends much more sharply than around it.
+    """The time of each click, in seconds from the start: a sample where the waveform curves far more than around it.
 
-    The bend is the second difference; it is compared with the root mean square of the bends AROUND it.
+    Curvature is the second difference; it is compared with the root mean square of the AROUND samples on each side.
     """
     if len(samples) < 4 * AROUND:
         return []
-    bend = np.diff(samples, 2)
-    blocks = bend[: len(bend) // AROUND * AROUND].reshape(-1, AROUND)
+    curvature = np.diff(samples, 2)
+    blocks = curvature[: len(curvature) // AROUND * AROUND].reshape(-1, AROUND)
     sharpest = np.abs(blocks).argmax(axis=1) + AROUND * np.arange(len(blocks))
-    loud = np.abs(bend[sharpest]) > CLICK * QUIETEST
-    joins = np.arange(CHUNK, len(bend), CHUNK)[:, None] + np.arange(-3, 2)
-    at_join = joins[np.arange(len(joins)), np.abs(bend[np.minimum(joins, len(bend) - 1)]).argmax(axis=1)]
-    at_join = at_join[at_join < len(bend)]
-    places = np.concatenate(
+    loud = np.abs(curvature[sharpest]) > CLICK * INAUDIBLE
+    joins = np.arange(CHUNK, len(curvature), CHUNK)[:, None] + np.arange(-3, 2)
+    at_join = joins[np.arange(len(joins)), np.abs(curvature[np.minimum(joins, len(curvature) - 1)]).argmax(axis=1)]
+    at_join = at_join[at_join < len(curvature)]
+    indices = np.concatenate(
         [
-            sharpest[loud][_stand_out(bend, sharpest[loud], CLICK)],
-            at_join[_stand_out(bend, at_join, CLICK_AT_JOIN)],
+            sharpest[loud][_is_outlier(curvature, sharpest[loud], CLICK)],
+            at_join[_is_outlier(curvature, at_join, CLICK_AT_JOIN)],
         ]
     )
-    places = np.unique(places)
-    apart = places[np.diff(places, prepend=-SAMPLE_RATE) > AROUND]
+    indices = np.unique(indices)
+    apart = indices[np.diff(indices, prepend=-SAMPLE_RATE) > AROUND]
     return [round(float(each) / sample_rate, 3) for each in apart]
 
 
-def _stand_out(bend: NDArray[np.float32], places: NDArray[np.intp], ratio: float) -> NDArray[np.bool_]:
-    energy = np.concatenate([[0.0], np.cumsum(np.square(bend), dtype=np.float64)])
-    total, count = np.zeros(len(places)), np.zeros(len(places))
+def _is_outlier(curvature: NDArray[np.float32], indices: NDArray[np.intp], ratio: float) -> NDArray[np.bool_]:
+    energy = np.concatenate([[0.0], np.cumsum(np.square(curvature), dtype=np.float64)])
+    total, count = np.zeros(len(indices)), np.zeros(len(indices))
     for first, end in ((-AROUND, -BETWEEN), (BETWEEN + 1, AROUND + 1)):
-        starts, ends = (np.clip(places + offset, 0, len(bend)) for offset in (first, end))
+        starts, ends = (np.clip(indices + offset, 0, len(curvature)) for offset in (first, end))
         total += energy[ends] - energy[starts]
         count += ends - starts
     around = np.sqrt(np.maximum(total, 0.0) / np.maximum(count, 1))
-    stand_out: NDArray[np.bool_] = np.abs(bend[places]) > ratio * (around + QUIETEST)
-    return stand_out
+    is_outlier: NDArray[np.bool_] = np.abs(curvature[indices]) > ratio * (around + INAUDIBLE)
+    return is_outlier
 
 
 def dropouts(samples: NDArray[np.float32], sample_rate: int, loud_dbfs: float) -> list[float]:
-    """Seconds from the start of each hole: at least two slots that fall out of loud surroundings at once."""
+    """The time of each dropout, in seconds from the start: two or more slots far below their loud neighbours.
+
+    `loud_dbfs` is the level of the loud parts of the speech (`Activity.loud_dbfs`).
+    """
     size = max(round(SLOT_S * sample_rate), 1)
     slots = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
     levels = 10 * np.log10(np.square(slots - slots.mean(axis=1, keepdims=True)).mean(axis=1) + 1e-12)
-    holes = np.flatnonzero(levels < loud_dbfs + LOUD_DB - FALL_DB / 2)
+    holes = np.flatnonzero(levels < loud_dbfs + LOUD_DB - FALL_DB)
     found = []
     for first, last in _runs(holes):
-        before, after = levels[max(first - BESIDE, 0) : first], levels[last + 1 : last + 1 + BESIDE]
-        if last == first or len(before) < BESIDE or len(after) < BESIDE:
+        before, after = levels[max(first - SURROUNDINGS, 0) : first], levels[last + 1 : last + 1 + SURROUNDINGS]
+        if last == first or len(before) < SURROUNDINGS or len(after) < SURROUNDINGS:
             continue
         edges = min(float(before[-2:].max()), float(after[:2].max()))
-        if edges > loud_dbfs + LOUD_DB and edges - levels[first : last + 1].max() > FALL_DB / 2:
+        if edges > loud_dbfs + LOUD_DB and edges - levels[first : last + 1].max() > FALL_DB:
             found.append(round(int(first) * SLOT_S, 3))
     return found
 
 
-def _runs(places: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """First and last of each run of neighbours."""
-    if not len(places):
+def _runs(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """The first and last index of each run of consecutive indices."""
+    if not len(indices):
         return []
-    ends = np.flatnonzero(np.diff(places) > 1)
-    firsts, lasts = places[np.concatenate([[0], ends + 1])], places[np.concatenate([ends, [len(places) - 1]])]
+    ends = np.flatnonzero(np.diff(indices) > 1)
+    firsts, lasts = indices[np.concatenate([[0], ends + 1])], indices[np.concatenate([ends, [len(indices) - 1]])]
     return [(int(first), int(last)) for first, last in zip(firsts, lasts, strict=True)]

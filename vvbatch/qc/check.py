@@ -1,4 +1,4 @@
-"""A check: a name, the measured value and the limit it was held against, and what the check counts for."""
+"""A check: a name, the measured value, its limit, and the weight of the check in the score of a take."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 YES_OR_NO = frozenset(
     {"channels", "finite", "not_empty", "sample_rate", "budget", "readable", "first_word", "last_word"}
 )
-"""Checks without more or less: they decide, and add nothing to a score."""
+"""Checks that only pass or fail; they do not add to a score."""
 
 WEIGHTS: Mapping[str, float] = {"wer": 4.0, "voice": 4.0, "naturalness": 3.0, "background": 2.0, "music": 2.0}
-"""What listeners complain of most counts most; every other check counts 1."""
+"""The defects that listeners complain about most have the highest weights; other checks have weight 1."""
+
+Detail = Mapping[str, Any]
+"""Findings of a check as plain JSON: which words, at which seconds."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One measurement: `value` must be at most `limit`, or at least, as the name says; both are finite.
-
-    `weight` is its part in a take's score; `detail` is plain JSON about what was found (which words, where).
-    """
+    """One measurement. `value` must be at most or at least `limit`, depending on the check; both are finite."""
 
     name: str
     value: float
     limit: float
     ok: bool
     weight: float = 1.0
-    detail: Mapping[str, Any] | None = None
+    detail: Detail | None = None
 
     @property
     def room(self) -> float:
-        """How far the value is on the good side of its limit, as a share of that limit, at most 1; 0 when failed."""
+        """The distance of a passing value to its limit as a share of that limit, 0 to 1; 0 when the check failed."""
         return min(abs(self.limit - self.value) / abs(self.limit), 1.0) if self.ok and self.limit else 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -39,20 +39,20 @@ class Check:
         return plain | ({"detail": dict(self.detail)} if self.detail else {})
 
 
-def at_most(name: str, value: float, limit: float, detail: Mapping[str, Any] | None = None) -> Check:
+def at_most(name: str, value: float, limit: float, detail: Detail | None = None) -> Check:
     value, limit = round(float(value), 6), round(float(limit), 6)
     return Check(name, value, limit, value <= limit, WEIGHTS.get(name, 1.0), detail)
 
 
-def at_least(name: str, value: float, limit: float, detail: Mapping[str, Any] | None = None) -> Check:
+def at_least(name: str, value: float, limit: float, detail: Detail | None = None) -> Check:
     value, limit = round(float(value), 6), round(float(limit), 6)
     return Check(name, value, limit, value >= limit, WEIGHTS.get(name, 1.0), detail)
 
 
 def score(checks: Iterable[Check]) -> float:
-    """How good a take is, 0 to 1: the weighted mean of its checks' room; 0 when one failed.
+    """The score of a take, 0 to 1: the weighted mean of its checks' room; 0 when a check failed.
 
-    sum(w_i * min(|limit_i - value_i| / |limit_i|, 1)) / sum(w_i) over the checks that have a more or less.
+    sum(w_i * min(|limit_i - value_i| / |limit_i|, 1)) / sum(w_i) over the checks that do not only pass or fail.
     """
     judged = list(checks)
     if not all(check.ok for check in judged):

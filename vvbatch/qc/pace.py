@@ -1,4 +1,4 @@
-"""Pace: how fast a take is spoken, against the other takes of its batch."""
+"""Pace: the speaking rate of a take compared with the other takes of its batch."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 from vvbatch.qc.check import Check, at_most
 from vvbatch.qc.text import syllables
 
-ENOUGH = 8  # takes, before one can stand out of them
-SHORTEST = 5  # syllables: a shorter text has no pace to speak of
-USUAL = 0.12  # standard deviation of log pace that is never taken for less: what counting syllables is off by
+ENOUGH = 8  # takes; with fewer there is nothing to compare with
+SHORTEST = 5  # syllables; a shorter text has no measurable pace
+USUAL = 0.12  # lower bound of the standard deviation of log pace: the error of counting syllables
 
 
 @dataclass
 class Pace:
-    """The good takes of one voice and model so far. Feed it those that were kept, ask it about each new one."""
+    """The pace of the accepted takes of one voice and model. `add` accepted takes, `check` new ones."""
 
     logs: list[float] = field(default_factory=list)
 
     def add(self, speech_s: float, text: str) -> None:
-        """A take whose speech lasts `speech_s` seconds from first to last sound."""
+        """Add a take whose speech lasts `speech_s` seconds from the first to the last sound."""
         if (log := _log_pace(speech_s, text)) is not None:
             self.logs.append(log)
 
     def check(self, speech_s: float, text: str, limit: float) -> Check | None:
-        """`pace`: robust standard deviations from the median of log seconds per syllable; None with too few takes.
+        """`pace`: robust standard deviations from the median log seconds per syllable (modified z-score, Iglewicz and
+        Hoaglin 1993). None with fewer than ENOUGH takes or SHORTEST syllables.
 
         |x - median| / max(1.4826 * median(|x_i - median|), USUAL)
         """

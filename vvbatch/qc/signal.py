@@ -1,4 +1,4 @@
-"""Measurements on mono samples (frames,) that the checks compare with their limits."""
+"""Levels, silences and clipping of mono float32 samples (frames,)."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from numpy.typing import NDArray
 
 FRAME_S = 0.01
 LOUD_PERCENTILE = 95
-CLIPPED_RUN = 3  # samples; a 60 Hz wave sampled at 24 kHz already bends more than FLAT over so many at its top
+CLIPPED_RUN = 3  # samples; at its crest even a 60 Hz wave at 24 kHz changes by more than FLAT over so many
 FLAT = 1e-4  # of the peak
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Where in a take somebody speaks; levels in dBFS, times in seconds."""
+    """Where a take has speech, by level. Levels in dBFS, times in seconds."""
 
-    loud_dbfs: float  # of the loud parts of the speech
+    loud_dbfs: float  # level of the loud parts of the speech
     leading_s: float
     trailing_s: float
     inner_s: float  # the longest silence between two sounds
     speech_s: float  # from the first sound to the last
-    share: float  # of the whole that is not silent
-    start_db: float  # the first 20 ms against the loud parts: near 0 if cut into
-    floor_dbfs: float  # of the quietest twentieth
-    end_db: float  # the last 20 ms against the loud parts: near 0 if cut off while speaking
+    share: float  # of the take that is not silent
+    start_db: float  # the first 20 ms relative to the loud parts; near 0 if the start is cut off
+    floor_dbfs: float  # level of the quietest 5 %
+    end_db: float  # the last 20 ms relative to the loud parts; near 0 if the end is cut off
 
 
 def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float) -> Activity:
-    """10 ms frames' levels, each without its DC, against the lower of `silence_dbfs` and 25 dB under the loud parts."""
+    """Measure 10 ms frames, each without its DC offset.
+
+    A frame is silent below the lower of `silence_dbfs` and 25 dB under the loud parts (the 95th percentile).
+    """
     size = round(FRAME_S * sample_rate)
     count = max(len(samples) // size, 1)
     frames = np.resize(samples, size) if len(samples) < size else samples[: count * size]
-    frames = frames.reshape(count, size).astype(np.float64)  # squares of samples that ran wild overflow float32
+    frames = frames.reshape(count, size).astype(np.float64)  # the squares of extreme samples overflow float32
     frames = frames - frames.mean(axis=1, keepdims=True)
     levels = 10 * np.log10(np.einsum("ij,ij->i", frames, frames) / size + 1e-12)
     loud = float(np.percentile(levels, LOUD_PERCENTILE))
@@ -55,7 +58,7 @@ def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float
 
 
 def clipped_share(samples: NDArray[np.float32]) -> float:
-    """The share of samples in flat runs of at least three at the highest or lowest level that occurs."""
+    """The share of samples, 0 to 1, in flat runs of at least CLIPPED_RUN at the highest or lowest level of the take."""
     return _flat_share(samples, float(samples.max())) + _flat_share(-samples, float(-samples.min()))
 
 

@@ -1,4 +1,4 @@
-"""What a take's spectrum shows: how far up it goes, and whether it says the same thing twice."""
+"""Checks on the spectrum of a take: its bandwidth, and passages that occur twice."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 WINDOW_S, STEP_S = 0.04, 0.02
 BAND_HZ = 200.0
-WITHIN = 1e-6  # 60 dB under the strongest band
-BANDS = 24  # of the mel scale, for likeness
+WITHIN = 1e-6  # power relative to the strongest band: -60 dB
+BANDS = 24  # mel bands, for the similarity of passages
 HIGHEST_HZ = 7_600.0
-SEGMENT = 40  # steps (0.8 s) that are compared with another place
-SOUNDING = 28  # steps of them in which both places sound: a pause in the midst of a passage counts for nothing
-FURTHEST = 1_500  # steps (30 s) between the two
+SEGMENT = 40  # steps (0.8 s) that are compared at a time
+SOUNDING = 28  # of them, steps in which both passages sound; pauses do not count
+FURTHEST = 1_500  # steps (30 s) between the two passages
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Repeat:
 
 
 def power(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Power spectra (steps, bins) of Hann windows, STEP_S apart."""
+    """Power spectra, float32 (steps, bins), of Hann windows of WINDOW_S, STEP_S apart; `samples` is mono (frames,)."""
     size, step = round(WINDOW_S * sample_rate), max(round(STEP_S * sample_rate), 1)
     padded = np.pad(samples, (0, max(size - len(samples), 0)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::step]
@@ -36,7 +36,10 @@ def power(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]
 
 
 def bandwidth_hz(spectra: NDArray[np.float32], sample_rate: int) -> float:
-    """The frequency up to which the louder half's mean spectrum, in bands of 200 Hz, lies within 60 dB of its top."""
+    """The upper edge in Hz of the highest 200 Hz band that is within 60 dB of the strongest.
+
+    Measured on the mean spectrum of the louder half of the steps; `spectra` as `power` returns them.
+    """
     totals = spectra.sum(axis=1)
     mean = spectra[totals >= np.median(totals)].mean(axis=0, dtype=np.float64)
     width = max(round(BAND_HZ * WINDOW_S), 1)
@@ -48,7 +51,11 @@ def bandwidth_hz(spectra: NDArray[np.float32], sample_rate: int) -> float:
 
 
 def repeat(spectra: NDArray[np.float32], sample_rate: int, likeness_limit: float) -> Repeat:
-    """The longest passage of at least 0.8 s that comes again, by the correlation of mel spectra along a diagonal."""
+    """The longest passage of at least 0.8 s that occurs twice.
+
+    Found in the self-similarity matrix of the mel spectra (Foote 1999): a repetition is a diagonal of high correlation.
+    `likeness_limit` is the least mean correlation, 0 to 1; `spectra` as `power` returns them.
+    """
     shape, sounds = _shape(spectra, sample_rate)
     longest = 0, 0, 0
     for lag in range(SEGMENT, min(len(shape) - SEGMENT, FURTHEST) + 1):
@@ -59,34 +66,37 @@ def repeat(spectra: NDArray[np.float32], sample_rate: int, likeness_limit: float
         either, both = _over_segments(one | other), _over_segments(one & other)
         alike = np.flatnonzero((likeness > likeness_limit * either) & (both >= SOUNDING))
         for run in np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1) if len(alike) else ():
-            # The same place may not count as its own repeat: a passage is at most as long as the lag.
+            # A passage must not overlap its own repetition, so it is at most as long as the lag.
             longest = max(longest, (min(len(run) - 1 + SEGMENT, lag), int(run[0]), int(run[0]) + lag))
     return Repeat(*(round(steps * STEP_S, 2) for steps in longest))
 
 
 def _over_segments(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """The sum of every SEGMENT values in a row."""
+    """The sums over every SEGMENT consecutive values (values - SEGMENT + 1,)."""
     totals = np.cumsum(values, dtype=np.float64)
     totals[SEGMENT:] -= totals[:-SEGMENT].copy()
     return totals[SEGMENT - 1 :]
 
 
 def _shape(spectra: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Log mel bands (steps, BANDS) less the take's mean, each of length 1; and which sound: the others are 0."""
+    """Log mel bands (steps - 1, BANDS), the mean of the take removed, each of norm 1; and which steps sound.
+
+    Silent steps are 0.
+    """
     bands = spectra @ _mel(spectra.shape[1], sample_rate)
-    bands = bands[1:] + bands[:-1]  # a passage that comes again lies between other steps
+    bands = bands[1:] + bands[:-1]  # a repetition is not aligned to the same steps
     totals = bands.sum(axis=1)
     logs = np.log(bands + max(float(bands.max(initial=0.0)) * 1e-5, 1e-30))
     sounds = totals > (np.percentile(totals, 95) * 1e-4 if len(totals) else 0.0)
     logs -= logs[sounds].mean(axis=0) if sounds.any() else 0.0
-    logs -= logs.mean(axis=1, keepdims=True)  # how loud it is says nothing about what is said
+    logs -= logs.mean(axis=1, keepdims=True)  # loudness must not count
     logs /= np.linalg.norm(logs, axis=1, keepdims=True) + 1e-9
     shape: NDArray[np.float32] = (logs * sounds[:, None]).astype(np.float32)
     return shape, sounds
 
 
 def _mel(bins: int, sample_rate: int) -> NDArray[np.float32]:
-    """Triangles (bins, BANDS), evenly spaced in mel = 2595 log10(1 + f / 700)."""
+    """Triangular filters (bins, BANDS), evenly spaced in mel = 2595 log10(1 + f / 700) (O'Shaughnessy 1987)."""
     top = 2595 * np.log10(1 + min(HIGHEST_HZ, sample_rate / 2) / 700)
     centres = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1)
     hertz = np.arange(bins)[:, None] / WINDOW_S

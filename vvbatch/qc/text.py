@@ -1,34 +1,35 @@
-"""How long a text is when it is spoken, in characters: what `min_s_per_char` and `max_s_per_char` are multiplied by."""
+"""Estimates the length of a text when it is spoken, in characters and in syllables, for the checks of duration."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Measured on 63 English sentences of the draft voice: 0.047 s a character, residual 12 %; a pause is worth six.
-PAUSE = 6.0
-DIGIT = 5.5  # "seven", "twenty": digits are written much shorter than they are said
+# Fitted to 63 English sentences of the draft voice: 0.047 s per character, residual 12 %.
+PAUSE = 6.0  # at a punctuation mark
+DIGIT = 5.5  # "seven", "twenty"
 LONG_NUMBER_DIGIT = 7.5  # with its "million" and "hundred"
-THOUSAND = 3.0  # the zeros of "100,000": one of many is "thousand", the others are silent
+THOUSAND = 3.0  # a group "000": one is spoken as "thousand", the others are silent
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-YEAR = 22.0  # four digits in a row are usually said as two numbers: "nineteen eighty-four"
+YEAR = 22.0  # four digits are usually spoken as two numbers: "nineteen eighty-four"
 SYMBOL = 7.0  # "percent", "dollars", "plus", "dot"
 PICTURE = 16.0  # "smiling face"
-SPELT_LETTER = 3.2  # in "BBC", "PDF"
+SPELLED_LETTER = 3.2  # in "BBC", "PDF"
 LONE_LETTER = 6.0  # in "a, b, c"
 ABBREVIATED_LETTER = 3.5  # in "Dr", "St", "Mrs"
-SYLLABLE = 4.0  # scripts that write one syllable a character
+SYLLABLE = 4.0  # a character in a script that writes one syllable per character
 
 WORDS = re.compile(r"\d+|[^\W\d_]+|[%&@#*/\\]|(?<=\d)\.(?=\d)|(?<=\w\w)\.(?=\w\w)")
 PAUSES = re.compile(r"[,;:.!?—–…،。、！？；：।]+(?=\s|[\"”’')\]]|[^\W\d_])")
 VOWELS = re.compile("[aeiouy]+")
-VOWEL = re.compile("[aeiouy]|^[hms]{1,3}$", re.IGNORECASE)  # "Hmm" and "Shh" are no abbreviations
+VOWEL = re.compile("[aeiouy]|^[hms]{1,3}$", re.IGNORECASE)  # "Hmm" and "Shh" are not abbreviations
 
 
 def spoken_length(text: str) -> float:
-    """Characters of `text` as somebody would read it out, numbers and abbreviations written in full, pauses included.
+    """The length of `text` in characters when numbers and abbreviations are written out, pauses included.
 
-    An estimate made for English and of use wherever words are spelt; 0 if there is nothing to speak.
+    An estimate for English, usable for other alphabetic scripts; 0 if there is nothing to speak. Multiply it by
+    `min_s_per_char` and `max_s_per_char` for the limits in seconds.
     """
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
     plain = "".join(char for char in plain if not unicodedata.combining(char)).strip()
@@ -38,20 +39,20 @@ def spoken_length(text: str) -> float:
 
 
 def syllables(text: str) -> int:
-    """About how many syllables a text has when it is spoken; an estimate for English, as `spoken_length` is."""
+    """The estimated number of syllables of an English text when it is spoken."""
     plain = unicodedata.normalize("NFKC", text)
     return sum(_syllables(word) for word in WORDS.findall(plain))
 
 
 def repeated_length(text: str) -> int:
-    """Characters, as in `spoken_length`, of the longest stretch that a text says more than once ("every bit").
+    """The length, in characters as in `spoken_length`, of the longest stretch that occurs twice in a text.
 
     Parts of words count: "responsibilities" and "capabilities" sound alike for half a second.
     """
-    heard = "".join(f"{_as_heard(word)} " for word in WORDS.findall(unicodedata.normalize("NFKC", text)))
+    sounds = "".join(f"{_sounds(word)} " for word in WORDS.findall(unicodedata.normalize("NFKC", text)))
     longest = start = 0
-    while start + 2 * longest < len(heard):
-        if heard.find(heard[start : start + longest + 1], start + longest + 1) >= 0:
+    while start + 2 * longest < len(sounds):
+        if sounds.find(sounds[start : start + longest + 1], start + longest + 1) >= 0:
             longest += 1
         else:
             start += 1
@@ -70,12 +71,12 @@ def _syllables(word: str) -> int:
     return max(round(_word_length(word) / SYLLABLE), 1)
 
 
-def _as_heard(word: str) -> str:
-    """Letters, about as many as the sounds last."""
+def _sounds(word: str) -> str:
+    """The word in letters whose number is roughly proportional to its duration."""
     if word.isdecimal():
-        return "".join(f"{DIGITS[int(digit)]}ty" for digit in word)  # "sixty": they last longer than their names
-    spelt = word.isupper() and len(word) > 1 and _word_length(word) > len(word) + 1
-    return "".join(letter * 3 for letter in word.lower()) if spelt else word.lower()
+        return "".join(f"{DIGITS[int(digit)]}ty" for digit in word)  # "sixty": digits take longer than their names
+    spelled = word.isupper() and len(word) > 1 and _word_length(word) > len(word) + 1
+    return "".join(letter * 3 for letter in word.lower()) if spelled else word.lower()
 
 
 def _word_length(word: str) -> float:
@@ -87,10 +88,10 @@ def _word_length(word: str) -> float:
     if not first.isalpha():
         return SYMBOL
     if not word.isascii():
-        # One syllable a character from the Hangul and kana blocks on; other scripts are spelt with letters.
+        # U+3040 to U+FFDC (kana, CJK, Hangul): one syllable per character. Other scripts are alphabetic.
         return sum(SYLLABLE if "\u3040" <= char <= "\uffdc" else 1.0 for char in word) + 1
     if word.isupper() and len(word) > 1 and (len(word) <= 3 or not VOWEL.search(word)):
-        return SPELT_LETTER * len(word)
+        return SPELLED_LETTER * len(word)
     if len(word) == 1 and word not in "aAI":
         return LONE_LETTER
     if len(word) > 1 and word[0].isupper() and not VOWEL.search(word):

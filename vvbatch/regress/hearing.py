@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vvbatch.listening.listener import Listener
+    from vvbatch.listening.process import ListeningProcess
     from vvbatch.profiles import Listen
     from vvbatch.qc.check import Check
 
@@ -57,15 +57,15 @@ def hear(
     cache: Path,
     seen: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Heard]:
-    """Listen to both takes of every pair; by line. Raises EarsUnavailable.
+    """Listen to both takes of every pair; by line. Raises ListeningUnavailable.
 
     A take on which the listener fails twice is left out: its other measures stand.
     """
-    from vvbatch.listening.listener import Listener
+    from vvbatch.listening.process import ListeningProcess
 
     if not pairs or not listen:
         return {}
-    listener = Listener.start(cast("Sequence[Listen]", listen))
+    listener = ListeningProcess.start(cast("Sequence[Listen]", listen))
     try:
         kept = Kept(cache / "heard", listen, listener.versions)
         known = {pair.line: checks for pair in pairs if (checks := kept.read(pair)) is not None}
@@ -87,7 +87,7 @@ def hear(
 
 
 def asked(
-    listener: Listener, asks: Sequence[tuple[str, Pair]], seen: Callable[[int, int], None]
+    listener: ListeningProcess, asks: Sequence[tuple[str, Pair]], seen: Callable[[int, int], None]
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """The checks of each take, by which of the two it is and its line."""
     waiting, answers = list(enumerate(asks)), {}

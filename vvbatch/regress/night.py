@@ -152,7 +152,7 @@ def record(suite: Suite, home: Home, ledger: Ledger, night_id: str, profile: str
 def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> list[Reason]:
     """Fill in what is measured; what cannot be is judged at once. Returns reasons of the night as a whole."""
     from vvbatch import audio
-    from vvbatch.listening import EarsUnavailable
+    from vvbatch.listening.contract import ListeningUnavailable
     from vvbatch.regress.compare import compare
     from vvbatch.regress.hearing import Pair, hear
 
@@ -184,7 +184,7 @@ def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> li
             pairs.append(Pair(result.line, result.text, baseline["sha256"], Path(baseline["path"]), before, after))
     try:
         heard = hear(pairs, suite.settings.listen, home.cache, count)
-    except EarsUnavailable as error:
+    except ListeningUnavailable as error:
         told = f"{len(pairs)} lines differ, and cannot be listened to: {error}"
         return [Reason("not heard", told, "worse")]
     for line in lines:

@@ -121,20 +121,20 @@ def load(word: str) -> Suite:
     source = read(path, problems)
     settings, script = Settings(), None
     with suppress(TooManyProblems):
-        root = tree.read(source, problems)
+        root = tree.read_nodes(source, problems)
         if isinstance(root, tree.Fields):
-            own = {key.raw: key.place for key, _ in root.pairs if key.raw in OWN_KEYS}
+            own = {key.raw: key.position for key, _ in root.pairs if key.raw in OWN_KEYS}
             for key, _ in root.pairs:
                 if key.raw not in (allowed := (*SCRIPT_KEYS, *OWN_KEYS)):
                     meant = did_you_mean(key.raw, allowed)
-                    problems.add(key.place, f"unknown key {key.raw[:60]!r} in the suite{meant}", ", ".join(allowed))
+                    problems.add(key.position, f"unknown key {key.raw[:60]!r} in the suite{meant}", ", ".join(allowed))
             root.pairs = [(key, value) for key, value in root.pairs if key.raw in SCRIPT_KEYS]
             if not problems:
                 settings = settings_of(path, source.text)
             if settings.script is not None:
                 for key, _ in root.pairs:
                     if key.raw in ("lines", "chapters", "speakers", "defaults"):
-                        problems.add(key.place, f"both script and {key.raw}", "one of them")
+                        problems.add(key.position, f"both script and {key.raw}", "one of them")
                 if not problems:
                     return Suite(path.stem, path, script_beside(path, settings.script, own["script"], source), settings)
         script = parsed_tree(source, root, problems)

@@ -1,4 +1,4 @@
-"""Scripts: a YAML, CSV or text file of lines to speak, parsed strictly, with all that is wrong told at once."""
+"""Scripts: YAML, CSV or text files of lines to speak. Parsing is strict and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vvbatch.script.fields import did_you_mean
 from vvbatch.script.ids import with_ids
 from vvbatch.script.model import (
     Chapter,
-    Line,
-    Place,
+    Position,
     Problem,
     Problems,
     Script,
     ScriptError,
+    ScriptLine,
+    ScriptTurn,
     TooManyProblems,
-    Turn,
 )
 from vvbatch.script.source import START, Source, read, title_from
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:  # each format's module is imported only for a script of that 
 
 __all__ = [
     "Chapter",
-    "Line",
-    "Place",
+    "Position",
     "Problem",
     "Problems",
     "Script",
     "ScriptError",
-    "Turn",
+    "ScriptLine",
+    "ScriptTurn",
     "did_you_mean",
     "parse",
     "parsed_tree",
@@ -41,9 +41,9 @@ __all__ = [
 
 
 def parse(path: Path) -> Script:
-    """Read and check the script at `path`: .yaml and .yml, .csv and .tsv, or .txt.
+    """Parse the script at `path`: .yaml, .yml, .csv, .tsv or .txt.
 
-    Every line has an id; names of voices and models are still to be looked up. Raises ScriptError with every problem.
+    Every line gets an id; names of voices and models are not resolved. Raises ScriptError with all problems.
     """
     problems = Problems()
     source = read(path, problems)
@@ -55,7 +55,7 @@ def parse(path: Path) -> Script:
 
 
 def parsed_tree(source: Source, root: Node, problems: Problems) -> Script:
-    """The script in a YAML file's tree, of which somebody else has read the other keys. Adds to `problems`."""
+    """The script in a parsed YAML document from which the caller has removed its own keys. Adds to `problems`."""
     from vvbatch.script import yaml_script
 
     return _complete(yaml_script.read_tree(source, root, problems), problems)
@@ -69,7 +69,6 @@ def _complete(script: Script, problems: Problems) -> Script:
 
 
 def _parsed(source: Source, problems: Problems) -> Script:
-    """Each format's module is imported only for a script of that format."""
     suffix = source.path.suffix.lower()
     if suffix in (".yaml", ".yml"):
         from vvbatch.script import yaml_script

@@ -1,4 +1,4 @@
-"""The rows of a CSV text, each cell with its place in the text, which Python's csv module does not tell."""
+"""The rows of a CSV text with the position of each cell, which Python's csv module does not give."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Cell(NamedTuple):
 
 @cache
 def _pattern(delimiter: str) -> re.Pattern[str]:
-    """One cell and what ends it: quoted (1, 2), where spaces around the quotes do not count, or bare (3, 4)."""
-    end = rf"({delimiter}|\n(?:[ \t]*+\n)*+|\Z)"  # takes blank rows with it
+    """One cell and its end: quoted (groups 1, 2; spaces around the quotes are ignored) or bare (groups 3, 4)."""
+    end = rf"({delimiter}|\n(?:[ \t]*+\n)*+|\Z)"  # includes the blank rows that follow
     return re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *{end}|([^{delimiter}\n]*){end}')
 
 
 def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iterator[list[Cell]]:
-    """Every row from `start` on that has anything in it. A quote that is not closed ends the rows with a problem."""
+    """The rows from index `start` that are not empty. An unclosed quote is a problem and ends the rows."""
     row: list[Cell] = []
     for cell in _pattern(delimiter).finditer(source.text, start):
         quoted, end, bare, bare_end = cell.groups()
@@ -43,7 +43,7 @@ def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iter
             row = []
         elif len(row) > MAX_CELLS:
             problems.add(
-                source.place(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 13 columns"
+                source.position(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 13 columns"
             )
             return
 
@@ -53,10 +53,10 @@ _CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 
 def _quote_problem(source: Source, opened: int, problems: Problems) -> None:
     closing = _CLOSING.match(source.text, opened)
-    allowed = 'a cell in quotes ends with the quote, and a " in it is written ""'
-    at = source.place(opened)
+    allowed = 'close the cell with a quote, and write a " inside it as ""'
+    at = source.position(opened)
     if closing:
         found = f"text after the closing quote of the cell at {at.line}:{at.column}"
-        problems.add(source.place(closing.end()), found, allowed)
+        problems.add(source.position(closing.end()), found, allowed)
     else:
         problems.add(at, "a quote that is never closed", allowed)

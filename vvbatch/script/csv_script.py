@@ -1,4 +1,4 @@
-"""Scripts in CSV: one line a row, as spreadsheets write them."""
+"""Scripts in CSV, as spreadsheets write them: one line per row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vvbatch.script.fields import (
     text,
     title,
 )
-from vvbatch.script.model import Chapter, Line, Place, Problems, Script, Turn
+from vvbatch.script.model import Chapter, Position, Problems, Script, ScriptLine, ScriptTurn
 from vvbatch.script.source import START, Source
 
 READ = {"text": text, "chapter": title, **READERS}
@@ -36,47 +36,47 @@ _ZERO_DECIMALS = re.compile(r"([0-9]+)[.,]0+")
 
 @dataclass
 class Row:
-    """One row's values, before speakers have their voices."""
+    """The values of one row, before voices are assigned to speakers."""
 
-    place: Place
-    text_place: Place
+    position: Position
+    text_position: Position
     text: str
     chapter: str
     given: Given
 
 
 def read(source: Source, problems: Problems) -> Script:
-    """The script as far as it can be read; lines without an id have an empty one."""
+    """Parse the script as far as possible and add to `problems`. Lines without an id have an empty one."""
     found = _read_rows(source, problems)
     _check_case("speaker", (row.given["speaker"] for row in found if "speaker" in row.given), problems)
-    _check_case("chapter", ((row.chapter, row.place) for row in found), problems)
+    _check_case("chapter", ((row.chapter, row.position) for row in found), problems)
     voices = _first_voices(found)
-    chapters: dict[str, list[Line]] = {}
+    chapters: dict[str, list[ScriptLine]] = {}
     for row in found:
         speaker, _ = row.given.get("speaker", (None, START))
         if "voice" in row.given and speaker:
             voices[speaker] = row.given["voice"]
-        voice, voice_place = row.given.get("voice") or voices.get(speaker, (DEFAULT_VOICE, row.text_place))
-        turn = Turn(speaker or NARRATOR, voice, row.text, row.text_place, voice_place)
-        chapters.setdefault(row.chapter, []).append(line([turn], row.place, row.given))
+        voice, voice_position = row.given.get("voice") or voices.get(speaker, (DEFAULT_VOICE, row.text_position))
+        turn = ScriptTurn(speaker or NARRATOR, voice, row.text, row.text_position, voice_position)
+        chapters.setdefault(row.chapter, []).append(line([turn], row.position, row.given))
     made = tuple(Chapter(chapter, tuple(lines)) for chapter, lines in chapters.items())
     return Script(source.path, source.text, "", None, None, made)
 
 
-def _check_case(kind: str, names: Iterable[tuple[str, Place]], problems: Problems) -> None:
-    """A name that differs from an earlier one in case only is a slip: it would lose its voice or open a chapter."""
+def _check_case(kind: str, names: Iterable[tuple[str, Position]], problems: Problems) -> None:
+    """Refuse a name that differs from an earlier one in case only: a typo would lose its voice or start a chapter."""
     first: dict[str, str] = {}
-    told: set[str] = set()
-    for name, place in names:
+    reported: set[str] = set()
+    for name, position in names:
         other = first.setdefault(name.casefold(), name)
-        if other != name and name not in told:
-            told.add(name)
-            problems.add(place, f"{kind} {name!r} beside {other!r}", "names differ in more than case")
+        if other != name and name not in reported:
+            reported.add(name)
+            problems.add(position, f"{kind} {name!r} next to {other!r}", "use one spelling of each name")
 
 
-def _first_voices(found: list[Row]) -> dict[str | None, tuple[str, Place]]:
-    """Each speaker's first voice in the file: rows before it that give none speak with it too."""
-    voices: dict[str | None, tuple[str, Place]] = {}
+def _first_voices(found: list[Row]) -> dict[str | None, tuple[str, Position]]:
+    """The first voice of each speaker in the file. It also applies to rows of the speaker before it."""
+    voices: dict[str | None, tuple[str, Position]] = {}
     for row in found:
         if "speaker" in row.given and "voice" in row.given:
             voices.setdefault(row.given["speaker"][0], row.given["voice"])
@@ -98,7 +98,7 @@ def _read_rows(source: Source, problems: Problems) -> list[Row]:
     found: list[Row] = []
     for count, cells in enumerate(table):
         if count == MAX_LINES:
-            problems.add(source.place(cells[0].start), f"more than {MAX_LINES} lines", "split the script")
+            problems.add(source.position(cells[0].start), f"more than {MAX_LINES} lines", "split the script")
             break
         row = reader.row(cells)
         if row:
@@ -107,7 +107,7 @@ def _read_rows(source: Source, problems: Problems) -> list[Row]:
 
 
 def _delimiter(source: Source) -> str:
-    """The one that splits the header row into the most known columns."""
+    """The delimiter that splits the header row into the most known columns."""
     header = source.text.lstrip().partition("\n")[0]
 
     def known(delimiter: str) -> int:
@@ -121,19 +121,19 @@ def _column(raw: str) -> str:
 
 
 def _columns(source: Source, header: list[Cell], problems: Problems) -> list[str]:
-    """The name of each column, empty for one without a known name. Unknown and repeated names are problems."""
+    """The name of each column; empty if it has none. Unknown and repeated names are problems."""
     columns: list[str] = []
     for cell in header:
         column = _column(cell.raw)
         if column in COLUMNS and column in columns:
-            problems.add(source.place(cell.start), f"the column {column!r} again", "each column once")
+            problems.add(source.position(cell.start), f"the column {column!r} again", "use each column once")
         if column and column not in COLUMNS:
             found = f"unknown column {quoted(cell.raw.strip())}{did_you_mean(column, COLUMNS)}"
-            problems.add(source.place(cell.start), found, choices(COLUMNS))
+            problems.add(source.position(cell.start), found, choices(COLUMNS))
         columns.append(column)
     if "text" not in columns and not problems:
-        place = source.place(header[0].start if header else 0)
-        problems.add(place, "no column named text", f"the first row names the columns, {choices(COLUMNS)}")
+        position = source.position(header[0].start if header else 0)
+        problems.add(position, "no column named text", f"the first row names the columns, {choices(COLUMNS)}")
     return columns
 
 
@@ -146,28 +146,28 @@ class _RowReader:
     chapter: str = ""
 
     def row(self, cells: list[Cell]) -> Row | None:
-        """The row's values; None when it cannot be spoken. An empty chapter cell means that of the row above."""
+        """The values of the row, or None without a text. An empty chapter cell means the chapter of the row above."""
         given: Given = {}
         for column, cell in zip(self.columns, cells, strict=False):
             raw = cell.raw.strip()
             if column == "" and raw:
-                self.problem(cell, f"{quoted(raw)} in a column without a name", "name the column or empty the cell")
+                self.problem(cell, f"{quoted(raw)} in a column without a name", "name the column or clear the cell")
             if column in READ and (raw or column == "text") and column not in given:
                 value = self.value(column, raw, cell)
                 if value is not None:
-                    given[column] = value, self.source.place(cell.start)
+                    given[column] = value, self.source.position(cell.start)
         beyond = next((cell for cell in cells[len(self.columns) :] if cell.raw.strip()), None)
         if beyond:
             found = f"{quoted(beyond.raw.strip())} beyond the last of {len(self.columns)} columns"
-            self.problem(beyond, found, "put a text with the separator in it in quotes")
+            self.problem(beyond, found, "put a text that contains the separator in quotes")
         if "chapter" in given:
             self.chapter, _ = given.pop("chapter")
         if len(cells) <= self.columns.index("text"):
-            self.problem(cells[-1], "a row without text", "a text has a letter or a digit")
+            self.problem(cells[-1], "a row without text", "a text needs a letter or a digit")
         if "text" not in given:
             return None
-        words, place = given.pop("text")
-        return Row(self.source.place(cells[0].start), place, words, self.chapter, given)
+        content, position = given.pop("text")
+        return Row(self.source.position(cells[0].start), position, content, self.chapter, given)
 
     def value(self, column: str, raw: str, cell: Cell) -> Any:
         if column in RANGES:
@@ -179,7 +179,7 @@ class _RowReader:
             return None
 
     def plain_number(self, column: str, raw: str) -> str:
-        """Spreadsheets write 1,5 where the separator is no comma, and 11.00 for a whole number."""
+        """Convert what spreadsheets write: 1,5 where the separator is not a comma, and 11.00 for a whole number."""
         if RANGES[column].whole and (zeros := _ZERO_DECIMALS.fullmatch(raw)):
             return zeros[1]
         if self.delimiter != "," and _DECIMAL_COMMA.fullmatch(raw):
@@ -187,4 +187,4 @@ class _RowReader:
         return raw
 
     def problem(self, cell: Cell, found: str, allowed: str) -> None:
-        self.problems.add(self.source.place(cell.start), found, allowed)
+        self.problems.add(self.source.position(cell.start), found, allowed)

@@ -1,14 +1,14 @@
-"""The source line of a place with a caret under it, as a terminal shows it."""
+"""Source lines with a caret under a column, for error messages in a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 
-BEFORE, AFTER = 60, 40  # characters shown on either side of the place; the rest of a long line is cut
+BEFORE, AFTER = 60, 40  # characters shown before and after the column; longer lines are cut
 
 
 def excerpt(line: str, column: int) -> list[str]:
-    """Two lines of text: the part of `line` around `column` (counted from 1), and a caret under that column."""
+    """Two lines of text: the part of `line` around `column` (from 1), and a caret under that column."""
     at = min(column - 1, len(line))
     start, end = 0, len(line)
     if len(line) > BEFORE + AFTER:
@@ -19,17 +19,17 @@ def excerpt(line: str, column: int) -> list[str]:
 
 
 def visible(text: str) -> str:
-    """`text` without anything that moves the cursor: a tab is four spaces, what cannot be printed is U+FFFD."""
+    """`text` without characters that move the cursor: tabs become four spaces, unprintable characters U+FFFD."""
     return "".join("    " if char == "\t" else char if shows(char) else "\ufffd" for char in text)
 
 
 def shows(char: str) -> bool:
-    """Printable, or a space of another width, or a joiner inside an emoji or a word."""
+    """Whether the character is printable, a space of any width, or a joiner inside an emoji or a word."""
     return char.isprintable() or unicodedata.category(char) == "Zs" or char in "\u200c\u200d"
 
 
 def width(text: str) -> int:
-    """Terminal cells: 2 for a wide character, 0 for one that joins the character before."""
+    """The width in terminal cells: 2 for a wide character, 0 for one that joins the character before it."""
     return sum(0 if joins(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 

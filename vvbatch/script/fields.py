@@ -1,4 +1,4 @@
-"""What each field of a script may hold: strict readers from the text an author wrote to a value."""
+"""Strict readers for the fields of a script: from the text that the author wrote to a value."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vvbatch.script.model import Line, Place, Turn
+from vvbatch.script.model import Position, ScriptLine, ScriptTurn
 from vvbatch.script.source import UNSPEAKABLE, unspeakable
 
 MAX_LINES = 100_000
-MAX_SPEAKERS = 4  # different ones in a dialogue
+MAX_SPEAKERS = 4  # in one dialogue
 NARRATOR = "narrator"
 DEFAULT_VOICE = "default"
 
@@ -23,7 +23,7 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGN
 
 
 class Refused(Exception):
-    """A field's value is not allowed: what was found, and what is allowed instead."""
+    """The value of a field is not allowed. `found` names it, `allowed` says what is allowed instead."""
 
     def __init__(self, found: str, allowed: str) -> None:
         super().__init__(found, allowed)
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Range:
-    """What a number may be: `low` to `high`, both allowed."""
+    """The allowed range of a number: `low` to `high`, both included unless `low_allowed` is false."""
 
     low: float
     high: float
@@ -58,7 +58,7 @@ RANGES: Mapping[str, Range] = {
 
 
 def number(key: str, raw: str) -> int | float:
-    """The number that `raw` writes in plain decimal form, within the range of `key`. Raises Refused."""
+    """Read a plain decimal number in the range of `key`. Raises Refused."""
     limit = RANGES[key]
     match = _NUMBER.fullmatch(raw)
     if not match:
@@ -67,7 +67,7 @@ def number(key: str, raw: str) -> int | float:
     if limit.whole and (match[1] or match[2]):
         rounded = " (a spreadsheet may have rounded it: format the cell as text)" if match[2] else ""
         raise Refused(f"{key} is {raw[:40]}", f"allowed: {limit}{rounded}")
-    # A number this long is out of range; int() refuses thousands of digits with an error of its own.
+    # int() raises another error for thousands of digits; any number of 40 characters is out of range as a float.
     value = int(raw) if limit.whole and len(raw) < 40 else float(raw)
     if value not in limit:
         raise Refused(f"{key} is {raw[:40]}", f"allowed: {limit}")
@@ -75,11 +75,12 @@ def number(key: str, raw: str) -> int | float:
 
 
 def text(raw: str) -> str:
-    """Words to speak: whitespace collapsed, Unicode form NFC. Raises Refused, also where there is nothing to speak."""
-    words = _clean(raw)
-    if not _SPEAKABLE.search(words):
-        raise Refused(f"{quoted(words)}, nothing to speak" if words else "empty text", "a text has a letter or a digit")
-    return words
+    """Read a text to speak: whitespace collapsed, Unicode form NFC. Raises Refused without a letter or digit."""
+    spoken = _clean(raw)
+    if not _SPEAKABLE.search(spoken):
+        found = f"{quoted(spoken)}, nothing to speak" if spoken else "empty text"
+        raise Refused(found, "a text needs a letter or a digit")
+    return spoken
 
 
 def title(raw: str) -> str:
@@ -87,7 +88,7 @@ def title(raw: str) -> str:
 
 
 def name(kind: str) -> Callable[[str], str]:
-    """A reader of names of this kind: speakers, voices, models."""
+    """A reader for names of speakers, voices or models."""
     return lambda raw: _short(raw, kind, 64)
 
 
@@ -112,34 +113,36 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "escalate": name("model"),
     **{key: _number(key) for key in RANGES},
 }
-"""The fields of a line besides its text, in YAML and in CSV."""
+"""The fields of a line other than its text, in YAML and in CSV."""
 
-Given = dict[str, tuple[Any, Place]]
-"""Fields given for a line or inherited by it: the value that READERS gave, and its place."""
+Given = dict[str, tuple[Any, Position]]
+"""Fields that a line has or inherits: the value from READERS, and its position."""
 
 
-def line(turns: Iterable[Turn], place: Place, given: Given) -> Line:
-    """A line of these turns; its id stays empty if none is given."""
+def line(turns: Iterable[ScriptTurn], position: Position, given: Given) -> ScriptLine:
+    """A line of these turns. Its id is empty if `given` has none."""
     own = {key: found for key, found in given.items() if key not in ("speaker", "voice")}
     values: dict[str, Any] = {"id": "", **{key: value for key, (value, _) in own.items()}}
-    return Line(turns=tuple(turns), place=place, places={key: at for key, (_, at) in given.items()}, **values)
+    return ScriptLine(
+        turns=tuple(turns), position=position, positions={key: at for key, (_, at) in given.items()}, **values
+    )
 
 
 def quoted(raw: str) -> str:
-    """A value as a message shows it: in quotes, escaped, not longer than 60 characters."""
+    """A value for a message: in quotes, escaped, at most 60 characters."""
     return repr(raw) if len(raw) <= 60 else repr(raw[:59] + "…")
 
 
 def choices(names: Iterable[str]) -> str:
-    """`allowed: a, b, c`, cut to what a reader takes in."""
+    """`allowed: a, b, c`, with at most 20 names."""
     known = list(names)
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
     return f"allowed: {', '.join(known[:20])}{more}"
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """`, did you mean 'alice'?` for the known name nearest to an unknown one, ignoring case; empty if none is near."""
-    from difflib import get_close_matches  # only for an error
+    """`, did you mean 'alice'?` with the known name closest to `unknown`, ignoring case; empty if none is close."""
+    from difflib import get_close_matches  # slow to import, and needed for errors only
 
     by_folded = {one.casefold(): one for one in known}
     near = get_close_matches(unknown[:64].casefold(), by_folded, n=1)

@@ -1,4 +1,4 @@
-"""Ids of lines: given ones are unique in any case, generated ones depend on nothing but the line's own content."""
+"""Ids of lines: given ids are unique regardless of case; generated ids depend only on the content of the line."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vvbatch.script.model import Chapter, Line, Place, Problems
+from vvbatch.script.model import Chapter, Position, Problems, ScriptLine
 
 
 def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, ...]:
-    """The same chapters with an id for every line. A given id that comes twice is a problem.
+    """The same chapters with an id for every line. A repeated id is a problem.
 
-    A generated id is made from the chapter's title, the turns' speakers and texts, and how many lines of that same
-    content without an id came before in the chapter: inserting or editing a line renames no other.
+    A generated id is made from the title of the chapter, the speakers and texts of the turns, and the number of earlier
+    lines in the chapter with the same content and no id. Inserting or editing a line renames no other.
     """
     chapters = tuple(chapters)
-    taken: dict[str, Place] = {}
+    taken: dict[str, Position] = {}
     for line in (line for chapter in chapters for line in chapter.lines if line.id):
-        place = line.places["id"]
-        first = taken.setdefault(line.id.casefold(), place)
-        if first is not place:
+        position = line.positions["id"]
+        first = taken.setdefault(line.id.casefold(), position)
+        if first is not position:
             found = f"id {line.id!r} is the same as the one at {first.line}:{first.column}"
-            problems.add(place, found, "each id comes once; A and a count as the same")
+            problems.add(position, found, "use each id once; A and a count as the same")
     seen: Counter[str] = Counter()
 
-    def named(title: str, line: Line) -> Line:
+    def named(title: str, line: ScriptLine) -> ScriptLine:
         if line.id:
             return line
         content = json.dumps([title, [[turn.speaker, turn.text] for turn in line.turns]])
@@ -36,7 +36,7 @@ def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, 
         salt = seen[content], 0
         while (new := _digest(content, salt)) in taken:
             salt = salt[0], salt[1] + 1
-        taken[new] = line.place
+        taken[new] = line.position
         return replace(line, id=new)
 
     return tuple(

@@ -1,4 +1,4 @@
-"""A script after strict parsing: chapters of lines, each part knowing the place it came from."""
+"""A parsed script: chapters of lines, each part with its position in the file; and the problems of a script."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vvbatch.script.excerpt import excerpt, visible
 
 MAX_PROBLEMS = 1000
 SHOWN = 50
-"""Problems that the text of a ScriptError shows; the rest is counted."""
+"""The number of problems that the text of a ScriptError shows; the others are counted."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in a script file something stands; both count from 1, columns in characters."""
+class Position:
+    """A position in a script file. Both numbers count from 1; columns count characters."""
 
     line: int
     column: int
@@ -24,34 +24,34 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a script: what was found at a place, and what is allowed there."""
+    """One problem of a script: what was found at a position, and what is allowed there."""
 
-    place: Place
+    position: Position
     found: str
     allowed: str
 
 
 class Problems(list[Problem]):
-    """What is wrong with a script so far; with MAX_PROBLEMS of them, reading on is no use."""
+    """The problems found so far, at most MAX_PROBLEMS."""
 
-    def add(self, place: Place, found: str, allowed: str) -> None:
-        """Raises TooManyProblems when it is full."""
-        self.append(Problem(place, found, allowed))
+    def add(self, position: Position, found: str, allowed: str) -> None:
+        """Raises TooManyProblems when the list is full."""
+        self.append(Problem(position, found, allowed))
         if len(self) >= MAX_PROBLEMS:
-            self.append(Problem(place, f"more than {MAX_PROBLEMS} problems", "mend these first"))
+            self.append(Problem(position, f"more than {MAX_PROBLEMS} problems", "fix these first"))
             raise TooManyProblems
 
 
 class TooManyProblems(Exception):
-    pass
+    """Parsing stops: there are MAX_PROBLEMS problems."""
 
 
 class ScriptError(InputError):
-    """All problems of one script at once; `str()` shows each as file:line:column with a caret under the place."""
+    """All problems of one script. `str()` shows each as file:line:column with a caret under the position."""
 
     def __init__(self, path: Path, problems: list[Problem], source: str = "") -> None:
         self.path = path
-        self.problems = sorted(problems, key=lambda problem: (problem.place.line, problem.place.column))
+        self.problems = sorted(problems, key=lambda problem: (problem.position.line, problem.position.column))
         self.source = source
         super().__init__(self.path, self.problems)
 
@@ -59,7 +59,7 @@ class ScriptError(InputError):
         lines = self.source.split("\n")
         shown: list[str] = []
         for problem in self.problems[:SHOWN]:
-            line, column = problem.place.line, problem.place.column
+            line, column = problem.position.line, problem.position.column
             shown.append(f"{visible(str(self.path))}:{line}:{column}: {problem.found}; {problem.allowed}")
             if self.source and line <= len(lines):
                 shown += excerpt(lines[line - 1], column)
@@ -69,23 +69,23 @@ class ScriptError(InputError):
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One speaker's words. `voice` is a name still to be looked up in the voice library."""
+class ScriptTurn:
+    """The text of one speaker. `voice` is a name that is not resolved yet."""
 
     speaker: str
     voice: str
     text: str
-    place: Place
-    voice_place: Place
+    position: Position
+    voice_position: Position
 
 
 @dataclass(frozen=True)
-class Line:
-    """One unit of speech: one turn, or a dialogue of several turns rendered in one take."""
+class ScriptLine:
+    """A unit of speech: one turn, or a dialogue of several turns that is rendered in one take."""
 
     id: str
-    turns: tuple[Turn, ...]
-    place: Place
+    turns: tuple[ScriptTurn, ...]
+    position: Position
     model: str | None = None
     seed: int | None = None
     cfg_scale: float | None = None
@@ -94,20 +94,20 @@ class Line:
     escalate: str | None = None  # a profile, or `none`
     max_duration_s: float | None = None
     pause_after_s: float = 0.0
-    places: Mapping[str, Place] = field(default_factory=dict)  # of each key given for this line or inherited
+    positions: Mapping[str, Position] = field(default_factory=dict)  # of each key that the line has or inherits
 
 
 @dataclass(frozen=True)
 class Chapter:
-    title: str  # empty for lines that stand in no chapter
-    lines: tuple[Line, ...]
+    title: str  # empty for lines outside chapters
+    lines: tuple[ScriptLine, ...]
 
 
 @dataclass(frozen=True)
 class Script:
     path: Path
-    source: str  # the decoded text with \n newlines, for showing the place of a later problem
+    source: str  # the decoded text with \n newlines, for excerpts in later errors
     title: str
     model: str | None
-    model_place: Place | None
+    model_position: Position | None
     chapters: tuple[Chapter, ...]

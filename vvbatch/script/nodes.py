@@ -1,7 +1,7 @@
-"""YAML as three kinds of node that know their places; scalars stay the text that the author wrote.
+"""A YAML document as scalars, lists and mappings with their positions. Scalars keep the text that the author wrote.
 
-Nothing is resolved: `no`, `010` and `2024-01-01` are text until a field reads them. Anchors, aliases, tags, duplicate
-keys, a second document and what is nested too deep are problems. Built from PyYAML's events, without recursion.
+Nothing is resolved: `no`, `010` and `2024-01-01` are text until a field reads them. Anchors, aliases, tags, a second
+document and deep nesting are problems. Built from PyYAML's events, without recursion.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from vvbatch.script.model import Place, Problems
+from vvbatch.script.model import Position, Problems
 from vvbatch.script.source import Source
 
-MAX_DEPTH = 12  # a word in a dialogue stands 7 deep
+MAX_DEPTH = 12  # the text of a dialogue is nested 7 deep
 MAX_NODES = 1_000_000  # bounds the memory that 16 MiB of `- a` would take
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with the C one a script is read about 4 times as fast
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is about 4 times as fast
 
 
 @dataclass(slots=True)
 class Scalar:
     raw: str
     plain: bool  # without quotes and not a block
-    place: Place
+    position: Position
 
     @property
     def nothing(self) -> bool:
@@ -31,41 +31,41 @@ class Scalar:
 
 @dataclass(slots=True)
 class Items:
-    place: Place
+    position: Position
     items: list[Node] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Fields:
-    place: Place
+    position: Position
     pairs: list[tuple[Scalar, Node]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Broken:
-    """Stands where a problem has already been told."""
+    """A placeholder for a node whose problem has been reported."""
 
-    place: Place
+    position: Position
 
 
 Node = Scalar | Items | Fields | Broken
 
 
-def read(source: Source, problems: Problems) -> Node:
-    """The document's root node; Broken when there is none."""
+def read_nodes(source: Source, problems: Problems) -> Node:
+    """The root node of the document; Broken if there is none."""
     tree = _Tree(source, problems)
     try:
         for event in yaml.parse(source.text, Loader=LOADER):
             if not tree.take(event):
-                return Broken(source.place(0))
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the two: \U99999999 in the loader without C
+                return Broken(source.position(0))
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: \U99999999 in the loader without C
         _add_syntax_problem(source, error, problems)
-        return Broken(source.place(0))
-    return tree.root or Broken(source.place(0))
+        return Broken(source.position(0))
+    return tree.root or Broken(source.position(0))
 
 
 class _Tree:
-    """The node under construction: `open` holds the containers that have begun, each with its key in waiting."""
+    """Builds the nodes. `open` has the unfinished containers, `keys` the pending key of each."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self.source, self.problems = source, problems
@@ -75,42 +75,44 @@ class _Tree:
         self.count = 0
 
     def take(self, event: yaml.Event) -> bool:
-        """False when nothing more of the document is worth reading."""
+        """Add an event. Returns False when parsing should stop."""
         if isinstance(event, yaml.ScalarEvent):
-            place = self.begin(event)
-            self.add(Scalar(event.value, not event.style, place))
+            position = self.begin(event)
+            self.add(Scalar(event.value, not event.style, position))
         elif isinstance(event, yaml.CollectionStartEvent):
-            place = self.begin(event)
-            node = Items(place) if isinstance(event, yaml.SequenceStartEvent) else Fields(place)
+            position = self.begin(event)
+            node = Items(position) if isinstance(event, yaml.SequenceStartEvent) else Fields(position)
             self.add(node)
             self.open.append(node)
             self.keys.append(None)
             if len(self.open) > MAX_DEPTH:
-                return self.problem(place, f"nesting of more than {MAX_DEPTH} levels", "a script is nested 7 deep")
+                return self.problem(position, f"nesting of more than {MAX_DEPTH} levels", "a script is nested 7 deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             self.open.pop()
             self.keys.pop()
         elif isinstance(event, yaml.AliasEvent):
-            place = self.at(event)
-            self.problem(place, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put text with * in quotes")
-            self.add(Broken(place))
+            position = self.at(event)
+            self.problem(
+                position, f"the YAML alias *{str(event.anchor)[:40]}", "write it out; put text with * in quotes"
+            )
+            self.add(Broken(position))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
-            return self.problem(self.at(event), "a second YAML document", "one in a file")
+            return self.problem(self.at(event), "a second YAML document", "a file has one document")
         if self.count > MAX_NODES:
-            return self.problem(place, f"more than {MAX_NODES} values", "split the script")
+            return self.problem(position, f"more than {MAX_NODES} values", "split the script")
         return True
 
-    def at(self, event: yaml.Event) -> Place:
-        return self.source.place(event.start_mark.index if event.start_mark else 0)
+    def at(self, event: yaml.Event) -> Position:
+        return self.source.position(event.start_mark.index if event.start_mark else 0)
 
-    def begin(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> Place:
+    def begin(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> Position:
         self.count += 1
-        place = self.at(event)
+        position = self.at(event)
         if event.anchor is not None:
-            self.problem(place, f"the YAML anchor &{event.anchor[:40]}", "write it out; put a text with & in quotes")
+            self.problem(position, f"the YAML anchor &{event.anchor[:40]}", "write it out; put a text with & in quotes")
         if event.tag is not None:
-            self.problem(place, f"the YAML tag {event.tag[:40]}", "no tags; put a text with ! in quotes")
-        return place
+            self.problem(position, f"the YAML tag {event.tag[:40]}", "remove it; put a text with ! in quotes")
+        return position
 
     def add(self, node: Node) -> None:
         if not self.open:
@@ -129,10 +131,12 @@ class _Tree:
         if isinstance(key, Scalar):
             parent.pairs.append((key, value))
         elif not isinstance(key, Broken):
-            self.problem(key.place, "a list or mapping as a key", "a key is a word; put a text with [ or { in quotes")
+            self.problem(
+                key.position, "a list or mapping as a key", "a key is a word; put a text with [ or { in quotes"
+            )
 
-    def problem(self, place: Place, found: str, allowed: str) -> bool:
-        self.problems.add(place, found, allowed)
+    def problem(self, position: Position, found: str, allowed: str) -> bool:
+        self.problems.add(position, found, allowed)
         return False
 
 
@@ -154,10 +158,10 @@ def _add_syntax_problem(source: Source, error: Exception, problems: Problems) ->
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     context = getattr(error, "context", None)
     index = mark.index if mark else getattr(error, "position", None) or 0
-    # An error at the end of the file says nothing: what was left open before is the place to look at.
+    # An error at the end of the file is reported where the unfinished structure begins.
     opened = getattr(error, "context_mark", None)
     if index >= len(source.text.rstrip()):
         index = opened.index if opened else len(source.text.rstrip())
-    found = f"no valid YAML: {context + ', ' if context else ''}{what[:200]}"
+    found = f"invalid YAML: {context + ', ' if context else ''}{what[:200]}"
     allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
-    problems.add(source.place(index), found, allowed)
+    problems.add(source.position(index), found, allowed)

@@ -1,4 +1,4 @@
-"""A script file's bytes as text, refused where they are no readable text, with the place of every character."""
+"""Reads a script file as text, and gives the line and column of every character. Refuses what is not text."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
 
-from vvbatch.script.model import Place, Problem, Problems, ScriptError
+from vvbatch.script.model import Position, Problem, Problems, ScriptError
 
 MAX_BYTES = 16 * 1024 * 1024
 SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
-START = Place(1, 1)
+START = Position(1, 1)
 
-# Control characters but tab and newline, surrogates, the bidirectional controls that make a text look like another one,
-# byte order marks inside the text, and two code points that are no characters.
+# Control characters except tab and newline, surrogates, bidirectional controls (they can disguise a text), byte order
+# marks inside the text, and two noncharacters.
 UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A script's text: newlines are `\\n`, a byte order mark is gone, unspeakable characters are spaces."""
+    """The text of a script with `\\n` newlines and no byte order mark; UNSPEAKABLE characters are spaces."""
 
     path: Path
     text: str
@@ -36,17 +36,17 @@ class Source:
     def _starts(self) -> array[int]:
         return array("I", chain([0], (newline.end() for newline in re.finditer("\n", self.text))))
 
-    def place(self, index: int) -> Place:
-        """The line and column of the character at `index`; behind the last one is the text's end."""
+    def position(self, index: int) -> Position:
+        """The line and column of the character at `index`, or of the end of the text."""
         index = min(index, len(self.text))
         line = bisect_right(self._starts, index)
-        return Place(line, index - self._starts[line - 1] + 1)
+        return Position(line, index - self._starts[line - 1] + 1)
 
 
 def read(path: Path, problems: Problems) -> Source:
-    """The text of a regular file of at most MAX_BYTES. The first 100 unspeakable characters in it are problems.
+    """Read a regular file of at most MAX_BYTES. Its first 100 UNSPEAKABLE characters are problems.
 
-    Raises ScriptError for a file that is no text at all.
+    Raises ScriptError for a file that is not text.
     """
     if path.suffix.lower() not in SUFFIXES:
         found = f"a script ending in {path.suffix!r}" if path.suffix else "a script without a file type"
@@ -54,29 +54,29 @@ def read(path: Path, problems: Problems) -> Source:
     text = _decode(path, _bytes(path))
     source = Source(path, UNSPEAKABLE.sub(" ", text))
     for match in islice(UNSPEAKABLE.finditer(text), 100):
-        problems.add(source.place(match.start()), unspeakable(match[0]), "remove it")
+        problems.add(source.position(match.start()), unspeakable(match[0]), "remove it")
     if not problems and not source.text.strip():
         _refuse(path, "an empty file", "a script has at least one line to speak")
     return source
 
 
 def title_from(path: Path) -> str:
-    """The title of a script that gives none: its file's name, as far as it can be shown."""
+    """The title of a script without one: the name of its file without unprintable characters."""
     return " ".join(UNSPEAKABLE.sub(" ", path.stem).split())[:200] or "script"
 
 
 def unspeakable(char: str) -> str:
-    """How a message names a character that UNSPEAKABLE matches."""
+    """The name of an UNSPEAKABLE character in messages."""
     code = ord(char)
     if code < 0x20 or 0x7F <= code < 0xA0:
         return f"the control character U+{code:04X}"
     if 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
         return f"the invisible character U+{code:04X}, which changes the direction of text"
-    return "a byte order mark inside the text" if code == 0xFEFF else f"U+{code:04X}, which is no character"
+    return "a byte order mark inside the text" if code == 0xFEFF else f"U+{code:04X}, which is not a character"
 
 
 def _bytes(path: Path) -> bytes:
-    """The file's content. Never waits for a pipe's writer and never reads more than MAX_BYTES."""
+    """The content of the file. Never blocks on a pipe, and never reads more than MAX_BYTES."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
@@ -91,7 +91,7 @@ def _bytes(path: Path) -> bytes:
     except FileNotFoundError:
         _refuse(path, "no such file", "give the path of a script")
     except PermissionError:
-        _refuse(path, "a file that may not be read", "check its permissions")
+        _refuse(path, "a file without read permission", "check its permissions")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         _refuse(path, f"a file that cannot be read ({error})", "give the path of a script")
     if size > MAX_BYTES:
@@ -116,14 +116,14 @@ def _decode(path: Path, data: bytes) -> str:
         return _with_newlines(data.decode(encoding))
     except UnicodeDecodeError as error:
         text = _with_newlines(data.decode(encoding, "replace"))
-        place = Source(path, text).place(len(_with_newlines(data[: error.start].decode(encoding))))
+        position = Source(path, text).position(len(_with_newlines(data[: error.start].decode(encoding))))
         found = f"the byte 0x{data[error.start]:02X}, which is not {encoding.upper()} text"
         allowed = "save the file as UTF-8 (in a spreadsheet: CSV UTF-8)"
-        raise ScriptError(path, [Problem(place, found, allowed)], text) from error
+        raise ScriptError(path, [Problem(position, found, allowed)], text) from error
 
 
 def _with_newlines(text: str) -> str:
-    """Newlines as `\\n`, and Unicode's line separators, which YAML takes for newlines and editors do not, as spaces."""
+    """Newlines as `\\n`; Unicode line separators, which are newlines in YAML but not in editors, as spaces."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.replace("\u2028", " ").replace("\u2029", " ")
 

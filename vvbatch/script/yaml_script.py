@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vvbatch.script import nodes
 from vvbatch.script.fields import (
     DEFAULT_VOICE,
     MAX_LINES,
@@ -24,8 +23,8 @@ from vvbatch.script.fields import (
     text,
     title,
 )
-from vvbatch.script.model import Chapter, Line, Place, Problems, Script, Turn
-from vvbatch.script.nodes import Broken, Fields, Items, Node, Scalar
+from vvbatch.script.model import Chapter, Position, Problems, Script, ScriptLine, ScriptTurn
+from vvbatch.script.nodes import Broken, Fields, Items, Node, Scalar, read_nodes
 from vvbatch.script.source import Source
 
 T = TypeVar("T")
@@ -36,12 +35,12 @@ LINE_KEYS = ("text", "dialogue", *READERS)
 
 
 def read(source: Source, problems: Problems) -> Script:
-    """The script as far as it can be read; lines without an id have an empty one."""
-    return read_tree(source, nodes.read(source, problems), problems)
+    """Parse the script as far as possible and add to `problems`. Lines without an id have an empty one."""
+    return read_tree(source, read_nodes(source, problems), problems)
 
 
 def read_tree(source: Source, root: Node, problems: Problems) -> Script:
-    """`read` of a document that is parsed already."""
+    """`read` for a document that is already parsed."""
     return _Reader(source, problems).script(root)
 
 
@@ -50,7 +49,7 @@ class _Reader:
     source: Source
     problems: Problems
     defaults: Given = field(default_factory=dict)
-    voices: dict[str, tuple[str, Place | None]] = field(default_factory=dict)  # each speaker's, and where it is named
+    voices: dict[str, tuple[str, Position | None]] = field(default_factory=dict)  # by speaker
     line_count: int = 0
 
     def script(self, root: Node) -> Script:
@@ -65,14 +64,14 @@ class _Reader:
         if "speakers" in pairs:
             self.speakers(pairs["speakers"])
         if "chapters" in pairs and "lines" in pairs:
-            self.problem(pairs["lines"].place, "both chapters and lines", "put the lines into the chapters")
+            self.problem(pairs["lines"].position, "both chapters and lines", "put the lines into the chapters")
         elif isinstance(root, Fields) and "chapters" not in pairs and "lines" not in pairs:
-            self.problem(root.place, "neither chapters nor lines", "a script has one of them")
+            self.problem(root.position, "neither chapters nor lines", "a script has one of them")
         chapters = [self.chapter(node) for node in self.items(pairs.get("chapters"), "chapters")]
         if "lines" in pairs:
             chapters.append(Chapter("", self.lines(pairs["lines"])))
-        model_place = pairs["model"].place if "model" in pairs else None
-        return Script(self.source.path, self.source.text, script_title or "", model, model_place, tuple(chapters))
+        model_position = pairs["model"].position if "model" in pairs else None
+        return Script(self.source.path, self.source.text, script_title or "", model, model_position, tuple(chapters))
 
     def speakers(self, node: Node) -> None:
         pairs = self.mapping(node, "speakers")
@@ -82,41 +81,42 @@ class _Reader:
             speaker = self.value(key, "speaker", name("speaker"))
             if isinstance(value, Fields):
                 value = self.pairs(value, "a speaker", ("voice",), required=("voice",)).get(
-                    "voice", Broken(value.place)
+                    "voice", Broken(value.position)
                 )
             voice = self.value(value, "voice", name("voice"))
             if speaker is None:
                 continue
             if speaker in LINE_KEYS:
-                self.problem(key.place, f"a speaker named {speaker!r}", "a speaker is not named like a key of a line")
+                self.problem(key.position, f"a speaker named {speaker!r}", "choose a name that is not a key of a line")
             other = first.setdefault(speaker.casefold(), speaker)
             if other != speaker or speaker in seen:
-                self.problem(key.place, f"speaker {speaker!r} beside {other!r}", "names differ in more than case")
+                found = f"speaker {speaker!r} again" if other == speaker else f"speaker {speaker!r} next to {other!r}"
+                self.problem(key.position, found, "use one spelling of each name, once")
             seen.add(speaker)
-            self.voices[speaker] = voice or DEFAULT_VOICE, value.place
+            self.voices[speaker] = voice or DEFAULT_VOICE, value.position
 
     def chapter(self, node: Node) -> Chapter:
         pairs = self.pairs(node, "a chapter", ("title", "lines"), required=("title", "lines"))
         chapter_title = self.value(pairs["title"], "title", title) if "title" in pairs else None
         return Chapter(chapter_title or "", self.lines(pairs["lines"]) if "lines" in pairs else ())
 
-    def lines(self, node: Node) -> tuple[Line, ...]:
+    def lines(self, node: Node) -> tuple[ScriptLine, ...]:
         lines = []
         for item in self.items(node, "lines"):
             self.line_count += 1
             if self.line_count > MAX_LINES:
                 if self.line_count == MAX_LINES + 1:
-                    self.problem(item.place, f"more than {MAX_LINES} lines", "split the script")
+                    self.problem(item.position, f"more than {MAX_LINES} lines", "split the script")
                 break
             one = self.line(item)
             if one:
                 lines.append(one)
         return tuple(lines)
 
-    def line(self, node: Node) -> Line | None:
+    def line(self, node: Node) -> ScriptLine | None:
         if not isinstance(node, Fields) or self.is_short(node):
             turn = self.turn(node, "a line")
-            return line([turn], node.place, self.defaults) if turn else None
+            return line([turn], node.position, self.defaults) if turn else None
         pairs = self.pairs(node, "a line", LINE_KEYS)
         own = self.given({key: value for key, value in pairs.items() if key in READERS})
         given = self.defaults | own
@@ -124,21 +124,21 @@ class _Reader:
             for key in ("text", "speaker", "voice"):
                 if key in pairs:
                     allowed = "each turn of a dialogue is `speaker: text`, in the speaker's voice"
-                    self.problem(pairs[key].place, f"{key} beside dialogue", allowed)
+                    self.problem(pairs[key].position, f"both dialogue and {key}", allowed)
             turns = self.dialogue(pairs["dialogue"])
-            return line(turns, node.place, given) if turns else None
+            return line(turns, node.position, given) if turns else None
         if "text" not in pairs:
-            if len(pairs) == len(node.pairs):  # else a wrong key has been told already
-                self.problem(node.place, "a line without text", "a line has text or dialogue")
+            if len(pairs) == len(node.pairs):  # otherwise an unknown key has been reported
+                self.problem(node.position, "a line without text", "a line has text or dialogue")
             return None
-        speaker, at = own.get("speaker", (NARRATOR, node.place))
+        speaker, at = own.get("speaker", (NARRATOR, node.position))
         if "speaker" in own and not self.known(speaker, at):
             return None
         turn = self.spoken(pairs["text"], speaker, own.get("voice"))
-        return line([turn], node.place, given) if turn else None
+        return line([turn], node.position, given) if turn else None
 
-    def dialogue(self, node: Node) -> list[Turn]:
-        turns: list[Turn] = []
+    def dialogue(self, node: Node) -> list[ScriptTurn]:
+        turns: list[ScriptTurn] = []
         speakers: set[str] = set()
         for item in self.items(node, "dialogue"):
             turn = self.turn(item, "a turn")
@@ -147,91 +147,91 @@ class _Reader:
             turns.append(turn)
             if turn.speaker not in speakers and len(speakers) == MAX_SPEAKERS:
                 found = f"{turn.speaker!r}, the fifth speaker of a dialogue"
-                self.problem(item.place, found, f"at most {MAX_SPEAKERS} different speakers")
+                self.problem(item.position, found, f"at most {MAX_SPEAKERS} different speakers")
             speakers.add(turn.speaker)
         return turns
 
     def is_short(self, node: Fields) -> bool:
-        """`speaker: text`, known or not."""
+        """Whether the mapping is `speaker: text`; the speaker may be unknown."""
         return len(node.pairs) == 1 and node.pairs[0][0].raw not in LINE_KEYS
 
-    def turn(self, node: Node, what: str) -> Turn | None:
-        """The narrator's text, or `speaker: text`."""
+    def turn(self, node: Node, what: str) -> ScriptTurn | None:
+        """A text of the narrator, or `speaker: text`."""
         if isinstance(node, Fields):
             if not self.is_short(node):
-                self.problem(node.place, f"a mapping as {what}", f"{what} is text or `speaker: text`")
+                self.problem(node.position, f"a mapping as {what}", f"{what} is text or `speaker: text`")
                 return None
-            key, words = node.pairs[0]
+            key, content = node.pairs[0]
             speaker = self.value(key, "speaker", name("speaker"))
-            return self.spoken(words, speaker) if speaker and self.known(speaker, key.place, a_key=True) else None
+            return self.spoken(content, speaker) if speaker and self.known(speaker, key.position, a_key=True) else None
         if isinstance(node, Items):
             self.problem(
-                node.place, f"a list as {what}", f"{what} is text or `speaker: text`; put a text with [ in quotes"
+                node.position, f"a list as {what}", f"{what} is text or `speaker: text`; put a text with [ in quotes"
             )
             return None
         return self.spoken(node, NARRATOR)
 
-    def spoken(self, node: Node, speaker: str, voice: tuple[str, Place] | None = None) -> Turn | None:
-        words = self.value(node, "text", text)
-        if words is None:
+    def spoken(self, node: Node, speaker: str, voice: tuple[str, Position] | None = None) -> ScriptTurn | None:
+        content = self.value(node, "text", text)
+        if content is None:
             return None
-        voice_name, voice_place = voice or self.voices[speaker]
-        return Turn(speaker, voice_name, words, node.place, voice_place or node.place)
+        voice_name, voice_position = voice or self.voices[speaker]
+        return ScriptTurn(speaker, voice_name, content, node.position, voice_position or node.position)
 
-    def known(self, speaker: str, place: Place, a_key: bool = False) -> bool:
+    def known(self, speaker: str, position: Position, a_key: bool = False) -> bool:
         if speaker in self.voices:
             return True
         sentence = "; put a sentence with a colon in quotes" if a_key else ""
         found = f"unknown speaker {quoted(speaker)}{did_you_mean(speaker, self.voices)}"
-        self.problem(place, found, choices(self.voices) + sentence)
+        self.problem(position, found, choices(self.voices) + sentence)
         return False
 
     def given(self, pairs: dict[str, Node]) -> Given:
-        """The fields that READERS reads, with their places; what is wrong is left out."""
+        """The values and positions of the fields in READERS; invalid ones are left out."""
         values = {key: self.value(node, key, READERS[key]) for key, node in pairs.items()}
-        return {key: (value, pairs[key].place) for key, value in values.items() if value is not None}
+        return {key: (value, pairs[key].position) for key, value in values.items() if value is not None}
 
     def value(self, node: Node, what: str, read: Callable[[str], T]) -> T | None:
         if isinstance(node, Broken):
             return None
         if not isinstance(node, Scalar):
-            self.problem(node.place, f"{_kind(node)} as {what}", f"{what} is a single value")
+            self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a single value")
         elif node.nothing:
-            self.problem(node.place, f"no {what}", "give one; the words null and ~ are written in quotes")
+            self.problem(node.position, f"no {what}", "give one; to speak the word null or ~, put it in quotes")
         elif not node.plain and what in (*RANGES, "version"):
-            self.problem(node.place, f"{what} in quotes", "a number is written without quotes")
+            self.problem(node.position, f"{what} in quotes", "write a number without quotes")
         else:
             try:
                 return read(node.raw)
             except Refused as refused:
-                self.problem(node.place, refused.found, refused.allowed)
+                self.problem(node.position, refused.found, refused.allowed)
         return None
 
     def items(self, node: Node | None, what: str) -> list[Node]:
         if isinstance(node, Items):
             if not node.items:
-                self.problem(node.place, f"empty {what}", f"{what} is a list with one item or more")
+                self.problem(node.position, f"empty {what}", f"{what} is a list with one item or more")
             return node.items
         if node and not isinstance(node, Broken):
-            self.problem(node.place, f"{_kind(node)} as {what}", f"{what} is a list, each item beginning with `- `")
+            self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a list; begin each item with `- `")
         return []
 
     def mapping(self, node: Node, what: str) -> list[tuple[Scalar, Node]]:
-        """Key and value; a key that comes twice is a problem, and its first value counts."""
+        """The keys and values. A repeated key is a problem; its first value counts."""
         if not isinstance(node, Fields):
             if not isinstance(node, Broken):
-                self.problem(node.place, f"{_kind(node)} as {what}", f"{what} is a mapping, `key: value`")
+                self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a mapping, `key: value`")
             return []
         pairs: dict[str, tuple[Scalar, Node]] = {}
         for key, value in node.pairs:
             first, _ = pairs.setdefault(key.raw, (key, value))
             if first is not key:
-                at = f"{first.place.line}:{first.place.column}"
-                self.problem(key.place, f"the key {quoted(key.raw)} again, first at {at}", "each key once")
+                at = f"{first.position.line}:{first.position.column}"
+                self.problem(key.position, f"the key {quoted(key.raw)} again, first at {at}", "use each key once")
         return list(pairs.values())
 
     def pairs(self, node: Node, what: str, keys: Iterable[str], required: Iterable[str] = ()) -> dict[str, Node]:
-        """The mapping's values by key. Unknown and missing keys are problems."""
+        """The values of the mapping by key. Unknown and missing keys are problems."""
         keys = tuple(keys)
         pairs: dict[str, Node] = {}
         for key, value in self.mapping(node, what):
@@ -240,15 +240,15 @@ class _Reader:
             else:
                 speaker = "; write speaker: … and text: …" if key.raw in self.voices and "text" in keys else ""
                 found = f"unknown key {quoted(key.raw)} in {what}{did_you_mean(key.raw, keys)}"
-                self.problem(key.place, found, choices(keys) + speaker)
+                self.problem(key.position, found, choices(keys) + speaker)
         if isinstance(node, Fields):
             for key_name in required:
                 if key_name not in pairs:
-                    self.problem(node.place, f"{what} without {key_name}", f"{what} has {' and '.join(required)}")
+                    self.problem(node.position, f"{what} without {key_name}", f"{what} has {' and '.join(required)}")
         return pairs
 
-    def problem(self, place: Place, found: str, allowed: str) -> None:
-        self.problems.add(place, found, allowed)
+    def problem(self, position: Position, found: str, allowed: str) -> None:
+        self.problems.add(position, found, allowed)
 
 
 def _kind(node: Scalar | Items | Fields) -> str:

@@ -1,4 +1,4 @@
-"""The draft profile's limits against real draft speech, clean and spoilt."""
+"""The limits of the draft profile on real draft speech, clean and defective."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ CAUGHT_ALWAYS: dict[str, Callable[[Samples], Samples]] = {
     "silent": lambda samples: samples * np.float32(0.001),
     "runaway": babble,
 }
-# Measured over 315 takes (63 sentences, five rates): 89 % and 88 %. The list above has more than its
-# share of hard ones. What escapes was cut in a pause, or is short and quickly spoken.
+# Measured over 315 takes (63 sentences, five rates): 89 % and 88 %. SENTENCES has a higher share of hard ones.
+# A missed take was cut in a pause, or is short and fast.
 CAUGHT_MOSTLY: dict[str, tuple[Callable[[Samples], Samples], float]] = {
     "cut at 60 %": (lambda samples: samples[: int(0.6 * len(samples))], 0.85),
     "spoken twice": (lambda samples: np.concatenate([samples, samples]), 0.7),
@@ -96,19 +96,19 @@ def test_clean_takes_pass(takes: list[tuple[str, Samples]]) -> None:
     assert [(text, failed(samples, text)) for text, samples in takes if failed(samples, text)] == []
 
 
-@pytest.mark.parametrize("fault", CAUGHT_ALWAYS)
-def test_plain_faults_are_always_caught(takes: list[tuple[str, Samples]], fault: str) -> None:
-    assert [text for text, samples in takes if not failed(CAUGHT_ALWAYS[fault](samples), text)] == []
+@pytest.mark.parametrize("defect", CAUGHT_ALWAYS)
+def test_plain_defects_are_always_caught(takes: list[tuple[str, Samples]], defect: str) -> None:
+    assert [text for text, samples in takes if not failed(CAUGHT_ALWAYS[defect](samples), text)] == []
 
 
-@pytest.mark.parametrize("fault", CAUGHT_MOSTLY)
-def test_cut_and_repeated_takes_are_mostly_caught(takes: list[tuple[str, Samples]], fault: str) -> None:
-    spoil, share = CAUGHT_MOSTLY[fault]
-    caught = sum(bool(failed(spoil(samples), text)) for text, samples in takes)
+@pytest.mark.parametrize("defect", CAUGHT_MOSTLY)
+def test_cut_and_repeated_takes_are_mostly_caught(takes: list[tuple[str, Samples]], defect: str) -> None:
+    make_defect, share = CAUGHT_MOSTLY[defect]
+    caught = sum(bool(failed(make_defect(samples), text)) for text, samples in takes)
     assert caught >= share * len(takes)
 
 
-def test_a_phrase_that_comes_again_between_steps_and_with_a_pause_in_it_is_caught(
+def test_a_repeated_phrase_with_a_pause_in_it_is_caught_between_steps(
     takes: list[tuple[str, Samples]],
 ) -> None:
     text, samples = next((text, samples) for text, samples in takes if text.startswith("The old lighthouse"))
@@ -122,7 +122,7 @@ def test_a_phrase_that_comes_again_between_steps_and_with_a_pause_in_it_is_caugh
     assert "repeated" not in failed(np.concatenate([samples[:start], phrase, samples[start + length :]]), text)
 
 
-@pytest.mark.skipif(not VOICES.is_dir(), reason="no human recordings beside the checkout")
+@pytest.mark.skipif(not VOICES.is_dir(), reason="no human recordings next to the checkout")
 @pytest.mark.parametrize("voice", ["en-Carter_man", "en-Frank_man", "en-Maya_woman"])
 def test_human_recordings_pass_the_general_limits(voice: str) -> None:
     samples, rate = audio.read(VOICES / f"{voice}.wav")

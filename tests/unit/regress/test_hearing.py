@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from vvbatch.listening import listener
-from vvbatch.listening.listener import Verdict
+from vvbatch.listening import process
+from vvbatch.listening.process import Verdict
 from vvbatch.qc.check import Check
 from vvbatch.regress.hearing import Pair, hear
 
@@ -36,7 +36,7 @@ class Knowing:
     def submit(self, take_id: str, samples: Any, text: str, voice: Path | None, *_: Any) -> None:
         Knowing.asked.append(f"{text} {'after' if voice else 'before'}")
         if text == "odd":
-            self.due.append(Verdict(take_id, (), "the listener was lost twice"))
+            self.due.append(Verdict(take_id, (), "the listening process failed twice on this take"))
             return
         loud = bool(samples[0])
         checks = [
@@ -66,7 +66,7 @@ class Knowing:
 @pytest.fixture(autouse=True)
 def knowing(monkeypatch: pytest.MonkeyPatch) -> None:
     Knowing.asked = []
-    monkeypatch.setattr(listener, "Listener", Knowing)
+    monkeypatch.setattr(process, "ListeningProcess", Knowing)
 
 
 def pair(line: str, after: Any = LOUD, sha256: str = "a") -> Pair:

@@ -11,7 +11,7 @@ from tests.support.nights import TEXTS, judged, rendered, suite, voice
 from vvbatch import store
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger.schema import baselines, lines, takes
-from vvbatch.listening import EarsUnavailable
+from vvbatch.listening.contract import ListeningUnavailable
 from vvbatch.regress import hearing, night, nights
 from vvbatch.regress.baseline import CannotBless, bless, folder
 from vvbatch.regress.retention import prune
@@ -192,7 +192,7 @@ def test_a_suite_runs_once_at_a_time(where):
 
 def test_lines_that_differ_and_cannot_be_listened_to_make_the_night_worse(ledger, where, monkeypatch):
     def deaf(*_args):
-        raise EarsUnavailable("pip install 'vvbatch[qc]'")
+        raise ListeningUnavailable("pip install 'vvbatch[qc]'")
 
     monkeypatch.setattr(hearing, "hear", deaf)
     judged(ledger, where, "n1")

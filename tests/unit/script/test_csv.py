@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.script_files import all_lines, parsed, problems, texts
-from vvbatch.script import Place, Problems
+from vvbatch.script import Position, Problems
 from vvbatch.script.csv_cells import rows
 from vvbatch.script.source import Source
 
@@ -33,15 +33,17 @@ def test_every_column_reaches_its_line() -> None:
     assert (line.model, line.escalate) == ("1.5b", "7b")
     assert (line.seed, line.cfg_scale, line.steps, line.takes) == (11, 1.5, 20, 3)
     assert (line.max_duration_s, line.pause_after_s) == (60, 0.5)
-    assert (line.place, turn.place, turn.voice_place) == (Place(2, 1), Place(2, 44), Place(2, 14))
-    assert line.places["seed"] == Place(2, 25)
+    assert (line.position, turn.position, turn.voice_position) == (Position(2, 1), Position(2, 44), Position(2, 14))
+    assert line.positions["seed"] == Position(2, 25)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("separator_line", [False, True])
-def test_spreadsheets_write_it_in_many_ways(delimiter: str, encoding: str, newline: str, separator_line: bool) -> None:
+def test_every_dialect_of_spreadsheets_is_read(
+    delimiter: str, encoding: str, newline: str, separator_line: bool
+) -> None:
     table = [
         ["ID ", " Text", "SPEAKER", ""],
         ["a", f'„Ja{delimiter} "gut"“ — 😀{newline}zwei', "Zoë", ""],
@@ -61,21 +63,21 @@ def test_line_numbers_are_those_of_an_editor() -> None:
     assert [(line, column) for line, column, _ in found] == [(4, 6), (7, 9)]
 
 
-def test_decimal_commas_are_read_where_the_separator_is_no_comma() -> None:
+def test_decimal_commas_are_read_where_the_separator_is_not_a_comma() -> None:
     [line] = all_lines(parsed("s.csv", "text;cfg_scale;takes\nhi;1,5;3,00\n"))
     assert (line.cfg_scale, line.takes) == (1.5, 3)
     [(line_number, column, _)] = problems("s.csv", 'text,cfg_scale\nhi,"1,5"\n')
     assert (line_number, column) == (2, 5)
 
 
-def test_a_speaker_keeps_the_voice_given_last() -> None:
+def test_a_speaker_keeps_the_voice_of_its_last_row_with_one() -> None:
     script = parsed("s.csv", "speaker,voice,text\nm,,a\nm,alice,b\nm,,c\nm,maya,d\nm,,e\nother,,f\n,frank,g\n,,h\n")
     assert [line.turns[0].voice for line in all_lines(script)] == [
         *("alice", "alice", "alice", "maya", "maya", "default", "frank", "default")
     ]
 
 
-def test_a_chapter_lasts_until_the_next_and_may_come_back() -> None:
+def test_a_chapter_lasts_until_the_next_and_may_continue_later() -> None:
     script = parsed("s.csv", "chapter,text\n,a\nOne,b\n,c\nTwo,d\nOne,e\n")
     assert [
         (chapter.title, texts_of)
@@ -89,7 +91,7 @@ def test_a_chapter_lasts_until_the_next_and_may_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "place", "part"),
+    ("content", "position", "part"),
     [
         ("id,words\na,b\n", (1, 4), "unknown column 'words'"),
         ("id,txt\na,b\n", (1, 4), "did you mean 'text'?"),
@@ -103,8 +105,8 @@ def test_a_chapter_lasts_until_the_next_and_may_come_back() -> None:
         ('text,id\n"a,b\nc,d\n', (2, 1), "a quote that is never closed"),
         ('id,text\na,"b" c\nd,e\n', (2, 6), "text after the closing quote of the cell at 2:3"),
         ("id,text\na,b\nA,c\n", (3, 1), "the same as the one at 2:1"),
-        ("speaker,text\nMara,a\nmara,b\nmara,c\n", (3, 1), "speaker 'mara' beside 'Mara'"),
-        ("chapter,text\nOne,a\none,b\n", (3, 1), "chapter 'one' beside 'One'"),
+        ("speaker,text\nMara,a\nmara,b\nmara,c\n", (3, 1), "speaker 'mara' next to 'Mara'"),
+        ("chapter,text\nOne,a\none,b\n", (3, 1), "chapter 'one' next to 'One'"),
         ("text,seed\na,1.2E+18\n", (2, 3), "format the cell as text"),
         ("text,seed\na,010\n", (2, 3), "leading zero"),
         ("sep=|\ntext\na\n", (1, 1), "allowed: comma, semicolon or tab"),
@@ -114,13 +116,15 @@ def test_a_chapter_lasts_until_the_next_and_may_come_back() -> None:
         (b"text\ncaf\xe9\n", (2, 4), "save the file as UTF-8"),
     ],
 )
-def test_a_wrong_table_is_told_with_place_and_remedy(content: str | bytes, place: tuple[int, int], part: str) -> None:
+def test_an_invalid_table_is_reported_with_position_and_remedy(
+    content: str | bytes, position: tuple[int, int], part: str
+) -> None:
     [(line, column, message)] = problems("s.csv", content)
-    assert (line, column) == place
+    assert (line, column) == position
     assert part in message
 
 
-def test_a_very_long_cell_is_no_trouble() -> None:
+def test_a_cell_of_100_000_words_is_read() -> None:
     words = "word " * 100_000
     assert texts(parsed("s.csv", f'text\n"{words}"\n')) == [words.strip()]
 
@@ -130,7 +134,7 @@ def test_a_very_long_cell_is_no_trouble() -> None:
     st.sampled_from(",;\t"),
 )
 @settings(deadline=None)
-def test_what_the_csv_module_writes_is_read_back(table: list[list[str]], delimiter: str) -> None:
+def test_tables_of_the_csv_module_are_read_back(table: list[list[str]], delimiter: str) -> None:
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
     found = list(rows(Source(Path("s.csv"), out.getvalue()), 0, delimiter, Problems()))
@@ -139,7 +143,7 @@ def test_what_the_csv_module_writes_is_read_back(table: list[list[str]], delimit
 
 @given(st.text(st.sampled_from('ab ,"\n'), max_size=40))
 @settings(deadline=None)
-def test_what_is_no_problem_is_read_as_the_csv_module_reads_it(text: str) -> None:
+def test_a_table_without_problems_is_read_as_the_csv_module_reads_it(text: str) -> None:
     problems = Problems()
     found = [[cell.raw for cell in row] for row in rows(Source(Path("s.csv"), text), 0, ",", problems)]
     if not problems:

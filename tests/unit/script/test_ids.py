@@ -1,10 +1,11 @@
-"""Ids, and what holds for every script and for every file."""
+"""Ids of lines, and properties that hold for every script and every file."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -20,10 +21,11 @@ WORDS = st.text(st.sampled_from("abcdé ,;:\"'#-[]{}&*!|>%@`\n日1"), max_size=2
 LINES = st.lists(st.tuples(st.sampled_from(["narrator", "mara", "no", "1"]), WORDS), min_size=1, max_size=6)
 
 
-def yaml_of(lines: list[tuple[str, str]], **options: object) -> str:
+def yaml_of(lines: list[tuple[str, str]], **options: Any) -> str:
     speakers = {speaker: {"voice": "alice"} for speaker in ("mara", "no", "1")}
     script = {"version": 1, "speakers": speakers, "lines": [{speaker: text} for speaker, text in lines]}
-    return yaml.safe_dump(script, allow_unicode=True, **options)
+    written: str = yaml.safe_dump(script, allow_unicode=True, **options)
+    return written
 
 
 def csv_of(lines: list[tuple[str, str]], delimiter: str = ",") -> str:
@@ -38,7 +40,7 @@ def ids_of(script: Script) -> list[str]:
 
 @given(LINES)
 @settings(deadline=None)
-def test_what_is_written_as_yaml_or_csv_is_read_back_with_the_same_ids(lines: list[tuple[str, str]]) -> None:
+def test_a_script_in_yaml_and_in_csv_has_the_same_lines_and_ids(lines: list[tuple[str, str]]) -> None:
     expected = [(speaker, " ".join(text.split())) for speaker, text in lines]
     scripts = [parsed("s.csv", csv_of(lines, delimiter)) for delimiter in ",;\t"]
     scripts += [parsed("s.yaml", yaml_of(lines)), parsed("s.yml", yaml_of(lines, default_flow_style=True, width=30))]
@@ -60,7 +62,7 @@ def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: s
 
 @given(LINES, st.data())
 @settings(deadline=None)
-def test_editing_a_line_renames_no_line_of_other_words(lines: list[tuple[str, str]], data: st.DataObject) -> None:
+def test_editing_a_line_renames_no_line_with_another_text(lines: list[tuple[str, str]], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(lines) - 1))
     edited = [*lines[:at], (lines[at][0], "Other words."), *lines[at + 1 :]]
     old, new = parsed("s.csv", csv_of(lines)), parsed("s.csv", csv_of(edited))
@@ -69,7 +71,7 @@ def test_editing_a_line_renames_no_line_of_other_words(lines: list[tuple[str, st
     assert all(a == b for a, b in kept)
 
 
-def test_the_same_words_have_another_id_in_another_chapter_and_the_second_time() -> None:
+def test_a_repeated_text_gets_another_id_in_its_chapter_and_in_another_one() -> None:
     found = ids_of(parsed("s.csv", "chapter,text\nOne,Hello.\nOne,Hello.\nTwo,Hello.\n"))
     assert len(set(found)) == 3
     assert found[0] == ids_of(parsed("t.csv", "chapter,text\nOne,Hello.\n"))[0]
@@ -81,19 +83,19 @@ def test_a_generated_id_is_short_and_a_valid_given_id() -> None:
     assert ids_of(parsed("s.csv", f"id,text\n{one},Other words.\n")) == [one]
 
 
-def test_a_generated_id_gives_way_to_a_given_one() -> None:
+def test_a_generated_id_avoids_a_given_one() -> None:
     [one] = ids_of(parsed("s.csv", "text\nHello.\n"))
     first, second = ids_of(parsed("s.csv", f"id,text\n,Hello.\n{one.upper()},Other words.\n"))
     assert second == one.upper()
     assert first != one
 
 
-def test_generated_ids_that_collide_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_ids_that_collide_are_made_unique(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ids, "_digest", lambda content, salt: f"same{salt[1]}")
     assert ids_of(parsed("s.txt", "a\n\nb\n\nc\n")) == ["same0", "same1", "same2"]
 
 
-def test_a_line_with_its_own_id_does_not_count_as_an_occurrence() -> None:
+def test_a_line_with_a_given_id_does_not_count_as_a_repetition() -> None:
     [one] = ids_of(parsed("s.csv", "text\nHello.\n"))
     assert ids_of(parsed("s.csv", "id,text\nmine,Hello.\n,Hello.\n")) == ["mine", one]
 
@@ -105,7 +107,7 @@ def test_a_line_with_its_own_id_does_not_count_as_an_occurrence() -> None:
         *("con", "NUL", "Com1", "lpt9.txt", "aux.tar.gz", "prn"),
     ],
 )
-def test_an_id_that_no_file_should_bear_is_refused(wrong: str) -> None:
+def test_an_id_that_is_unsafe_in_file_names_is_refused(wrong: str) -> None:
     [(line, column, message)] = problems(
         "s.yaml", f"version: 1\nlines:\n- id: {json.dumps(wrong, ensure_ascii=False)}\n  text: a\n"
     )
@@ -114,32 +116,32 @@ def test_an_id_that_no_file_should_bear_is_refused(wrong: str) -> None:
 
 
 @pytest.mark.parametrize("good", ["a", "0", "ch1-003", "A_b.c-d", "a" * 64, "console", "com10", "nulls"])
-def test_an_id_that_any_file_may_bear_is_kept(good: str) -> None:
+def test_an_id_that_is_safe_in_file_names_is_kept(good: str) -> None:
     assert ids_of(parsed("s.csv", f"id,text\n{good},a\n")) == [good]
 
 
-def test_a_title_is_free_text_but_for_length_and_control_characters() -> None:
+def test_a_title_may_contain_any_characters_but_control_characters() -> None:
     title = "../é 🎉/con?"
     script = parsed("s.yaml", f"version: 1\ntitle: {title}\nchapters: [{{title: {title}, lines: [a]}}]\n")
     assert (script.title, script.chapters[0].title) == (title, title)
 
 
-def test_did_you_mean_ignores_case_and_is_silent_about_strangers() -> None:
+def test_did_you_mean_ignores_case_and_suggests_nothing_distant() -> None:
     assert did_you_mean("Alcie", ["alice", "carter"]) == ", did you mean 'alice'?"
     assert did_you_mean("xyz", ["alice", "carter"]) == ""
     assert did_you_mean("a" * 100_000, ["alice"]) == ""
 
 
 def check_anything(name: str, content: bytes) -> None:
-    """A script or a ScriptError whose places lie in the file; nothing else."""
+    """The content is a script, or a ScriptError whose positions lie in the file."""
     try:
         script = parsed(name, content)
     except ScriptError as error:
         assert error.problems
         lines = error.source.split("\n")
         for problem in error.problems:
-            assert 1 <= problem.place.line <= len(lines)
-            assert 1 <= problem.place.column <= len(lines[problem.place.line - 1]) + 1
+            assert 1 <= problem.position.line <= len(lines)
+            assert 1 <= problem.position.column <= len(lines[problem.position.line - 1]) + 1
             assert problem.found
             assert problem.allowed
         assert str(error)
@@ -202,18 +204,18 @@ def test_any_bytes_are_a_script_or_a_script_error(name: str, content: bytes) -> 
 
 @given(NAMES, st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.sampled_from(["utf-8", "utf-16"]))
 @settings(max_examples=300, deadline=None)
-def test_anything_like_a_script_is_a_script_or_a_script_error(name: str, content: str, encoding: str) -> None:
+def test_any_pieces_of_a_script_are_a_script_or_a_script_error(name: str, content: str, encoding: str) -> None:
     check_anything(name, content.encode(encoding))
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 @settings(max_examples=300, deadline=None)
-def test_the_loader_without_c_raises_nothing_else_either(content: str) -> None:
+def test_the_loader_without_c_raises_nothing_but_script_errors(content: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vvbatch.script.nodes.LOADER", yaml.SafeLoader)
         check_anything("s.yaml", ("version: 1\nlines:\n- a\n- " + content).encode())
 
 
-def test_a_script_error_keeps_its_text_when_raised_again() -> None:
+def test_a_copy_of_a_script_error_has_the_same_text() -> None:
     error = refused("s.txt", "…\n")
     assert str(ScriptError(error.path, error.problems, error.source)) == str(error)

@@ -20,7 +20,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(ScriptError) as caught:
         parse(path)
     [problem] = caught.value.problems
-    assert (problem.place.line, problem.place.column) == (1, 1)
+    assert (problem.position.line, problem.position.column) == (1, 1)
     assert str(caught.value).startswith(f"{path}:1:1: ".replace("\0", "\ufffd"))
     return f"{problem.found}; {problem.allowed}"
 
@@ -40,7 +40,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "s.csv", "text\na\n")
     path.chmod(0)
-    assert "may not be read" in refusal(path)
+    assert "without read permission" in refusal(path)
 
 
 def test_a_file_that_may_not_be_read_is_refused_by_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_a_file_that_may_not_be_read_is_refused_by_permissions(tmp_path: Path, m
     assert "check its permissions" in refusal(write(tmp_path, "s.csv", "text\na\n"))
 
 
-def test_a_pipe_without_a_writer_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "s.txt")
     assert "a pipe, socket or device" in refusal(tmp_path / "s.txt")
 
@@ -64,13 +64,13 @@ def test_a_socket_and_a_device_are_refused(tmp_path: Path) -> None:
     assert "device" in refusal(tmp_path / "zero.txt")
 
 
-def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_an_impossible_path_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in refusal(tmp_path / "a\0.txt")
     assert "cannot be read" in refusal(tmp_path / ("a" * 300 + ".txt"))
 
 
 @pytest.mark.parametrize(("name", "part"), [("s.docx", "'.docx'"), ("s", "without a file type"), (".yaml", "without")])
-def test_other_file_types_are_refused_with_those_allowed(tmp_path: Path, name: str, part: str) -> None:
+def test_other_file_types_are_refused_with_the_allowed_ones(tmp_path: Path, name: str, part: str) -> None:
     message = refusal(write(tmp_path, name, "version: 1\nlines: [a]\n"))
     assert part in message
     assert ".yaml, .yml, .csv, .tsv, .txt" in message
@@ -82,14 +82,14 @@ def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: bytes) -> 
     assert "an empty file" in refusal(write(tmp_path, name, content))
 
 
-def test_100_megabytes_are_refused_unread(tmp_path: Path) -> None:
+def test_a_file_of_100_mib_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     with path.open("wb") as file:
         file.truncate(100 * 2**20)
     assert "100.0 MiB; a script has at most 16 MiB" in refusal(path)
 
 
-def test_the_largest_size_is_allowed_and_one_byte_more_is_not(tmp_path: Path) -> None:
+def test_the_largest_size_is_allowed_and_one_byte_more_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "s.txt", b"a" * MAX_BYTES)
     assert len(texts(parse(path))[0]) == MAX_BYTES
     with path.open("ab") as file:
@@ -102,7 +102,7 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "place"),
+    ("content", "position"),
     [
         (b"a\r\n\xefb\n", (2, 1)),
         (b"\xef\xbb\xbfab\xe9\n", (1, 3)),
@@ -110,9 +110,11 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
         ("é\n😀".encode() + b"\xe9", (2, 2)),
     ],
 )
-def test_the_first_byte_that_is_no_text_is_named_with_its_place(content: bytes, place: tuple[int, int]) -> None:
+def test_the_first_byte_that_is_not_text_is_reported_with_its_position(
+    content: bytes, position: tuple[int, int]
+) -> None:
     [(line, column, message)] = problems("s.txt", content)
-    assert (line, column) == place
+    assert (line, column) == position
     assert "save the file as UTF-8" in message
 
 
@@ -123,12 +125,12 @@ def test_every_format_is_read_in_utf_8_and_utf_16(name: str, content: str, encod
     assert texts(parsed(name, (mark + content).encode(encoding))) == ["é😀"]
 
 
-def test_every_unspeakable_character_is_told_with_its_place() -> None:
+def test_every_unspeakable_character_is_reported_with_its_position() -> None:
     found = problems("s.txt", "a\x07b\n\x1b[31m c \u202e\n\ufeffd \uffff\x85\n")
     assert [(line, column) for line, column, _ in found] == [(1, 2), (2, 1), (2, 9), (3, 1), (3, 4), (3, 5)]
 
 
-def test_a_text_is_spoken_in_one_unicode_form_and_with_single_spaces() -> None:
+def test_a_text_has_one_unicode_form_and_single_spaces() -> None:
     assert texts(parsed("s.txt", "  Cafe\u0301\u00a0 \t“noir” —\u2028yes…\n")) == ["Café “noir” — yes…"]
 
 
@@ -140,7 +142,7 @@ def test_a_problem_shows_its_source_line_and_a_caret() -> None:
     assert caret.index("^") - 4 == 20 + 1  # two wide characters are two cells more, the accent takes none
 
 
-def test_tabs_control_characters_and_long_lines_are_shown_in_bounds() -> None:
+def test_an_excerpt_has_no_tabs_or_control_characters_and_cuts_long_lines() -> None:
     error = refused("s.csv", "text\tseed\n" + "w" * 5000 + "\x1b" + "\tx" + "\tz" * 5000 + "\n")
     for line in str(error).split("\n"):
         assert len(line) < 700
@@ -156,7 +158,7 @@ def test_tabs_control_characters_and_long_lines_are_shown_in_bounds() -> None:
     assert shown.endswith("…")
 
 
-def test_at_most_fifty_problems_are_shown_and_the_rest_counted() -> None:
+def test_at_most_50_problems_are_shown_and_the_others_are_counted() -> None:
     error = refused("s.txt", "…\n\n" * 120)
     assert len(error.problems) == 120
     assert str(error).count("nothing to speak") == 50
@@ -164,21 +166,21 @@ def test_at_most_fifty_problems_are_shown_and_the_rest_counted() -> None:
 
 
 @pytest.mark.parametrize("line", ["{text: a, id: %s}", "&%s a", "*%s", "!%s a", "%s: a"])
-def test_a_value_of_any_length_is_shown_short(line: str) -> None:
+def test_a_long_value_is_shortened_in_messages(line: str) -> None:
     [(_, _, message)] = problems("s.yaml", "version: 1\nlines:\n- " + line % ("x" * 900) + "\n")
     assert len(message) < 250
 
 
 @given(st.text(st.sampled_from("ab\n\t é😀")), st.integers(0, 60))
 @settings(deadline=None)
-def test_a_place_is_the_line_and_column_of_its_character(text: str, index: int) -> None:
-    place = Source(Path("s.txt"), text).place(index)
+def test_a_position_is_the_line_and_column_of_its_character(text: str, index: int) -> None:
+    position = Source(Path("s.txt"), text).position(index)
     index = min(index, len(text))
-    assert place.line == text.count("\n", 0, index) + 1
-    assert place.column == index - (text.rfind("\n", 0, index) + 1) + 1
+    assert position.line == text.count("\n", 0, index) + 1
+    assert position.column == index - (text.rfind("\n", 0, index) + 1) + 1
 
 
-def test_importing_the_parser_imports_no_parser_library() -> None:
+def test_importing_the_parser_imports_no_large_library() -> None:
     code = "import sys, vvbatch.script; sys.exit(bool({'yaml', 'numpy', 'torch', 'msgspec'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
@@ -191,7 +193,7 @@ def test_importing_the_parser_imports_no_parser_library() -> None:
         ("s.csv", "x," * 5000 + "\na\n"),
     ],
 )
-def test_reading_ends_after_a_thousand_problems(name: str, content: str) -> None:
+def test_parsing_stops_after_a_thousand_problems(name: str, content: str) -> None:
     error = refused(name, content)
     assert len(error.problems) == 1001
     assert error.problems[-1].found == "more than 1000 problems"
@@ -206,7 +208,7 @@ def test_reading_ends_after_a_thousand_problems(name: str, content: str) -> None
         ("s.csv", "text\n" + "a\n" * 51),
     ],
 )
-def test_too_many_lines_are_refused_at_the_first_beyond(
+def test_too_many_lines_are_refused_at_the_first_one_beyond_the_limit(
     name: str, content: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (csv_script, text_script, yaml_script):
@@ -218,6 +220,6 @@ def test_too_many_lines_are_refused_at_the_first_beyond(
     assert "more than 50 lines; split the script" in message
 
 
-def test_a_row_of_endless_cells_is_refused() -> None:
+def test_a_row_with_too_many_cells_is_refused() -> None:
     [(_, _, message)] = problems("s.csv", "text\na" + "," * 100_000 + "\n")
     assert "more than 16384 cells" in message

@@ -4,20 +4,20 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.script_files import all_lines, parsed, problems, texts
-from vvbatch.script import Place, parse
+from vvbatch.script import Position, parse
 
 EXAMPLES = ROOT / "examples"
 DOCS = ROOT / "docs" / "scripts.md"
 TEXTS = ROOT.parent / "shared" / "texts"
 
 
-def test_labels_begin_turns_and_what_follows_belongs_to_them() -> None:
+def test_a_label_begins_a_turn_that_lasts_until_the_next_label() -> None:
     script = parsed("Talk.txt", "\nSpeaker 1: One:\n two\n\nthree.\nspeaker 2 :four\n  Speaker 5：\nfive\n")
     assert script.title == "Talk"
-    assert [(t.speaker, t.voice, t.text, t.place) for line in all_lines(script) for t in line.turns] == [
-        ("Speaker 1", "carter", "One: two three.", Place(2, 1)),
-        ("Speaker 2", "alice", "four", Place(6, 1)),
-        ("Speaker 5", "carter", "five", Place(7, 3)),
+    assert [(t.speaker, t.voice, t.text, t.position) for line in all_lines(script) for t in line.turns] == [
+        ("Speaker 1", "carter", "One: two three.", Position(2, 1)),
+        ("Speaker 2", "alice", "four", Position(6, 1)),
+        ("Speaker 5", "carter", "five", Position(7, 3)),
     ]
 
 
@@ -25,11 +25,11 @@ def test_without_labels_each_paragraph_is_a_line_of_the_narrator() -> None:
     script = parsed("s.txt", "One\ntwo.\n \t\n\nThree, said Speaker 1: no.\n")
     assert texts(script) == ["One two.", "Three, said Speaker 1: no."]
     assert {(t.speaker, t.voice) for line in all_lines(script) for t in line.turns} == {("narrator", "default")}
-    assert [line.place for line in all_lines(script)] == [Place(1, 1), Place(5, 1)]
+    assert [line.position for line in all_lines(script)] == [Position(1, 1), Position(5, 1)]
 
 
 @pytest.mark.parametrize(
-    ("content", "place", "part"),
+    ("content", "position", "part"),
     [
         ("Title\n\nSpeaker 1: a\n", (1, 1), "text before the first speaker label"),
         ("Speaker 0: a\n", (1, 9), "allowed: Speaker 1 to 999"),
@@ -39,9 +39,11 @@ def test_without_labels_each_paragraph_is_a_line_of_the_narrator() -> None:
         ("a\n\n---\n\nb\n", (3, 1), "nothing to speak"),
     ],
 )
-def test_a_wrong_text_is_told_with_place_and_remedy(content: str, place: tuple[int, int], part: str) -> None:
+def test_an_invalid_text_is_reported_with_position_and_remedy(
+    content: str, position: tuple[int, int], part: str
+) -> None:
     [(line, column, message)] = problems("s.txt", content)
-    assert (line, column) == place
+    assert (line, column) == position
     assert part in message
 
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from tests.support.script_files import YAML_LINES, all_lines, parsed, problems, texts
-from vvbatch.script import Place, nodes
+from vvbatch.script import Position, nodes
 
-DESIGN = """\
+COMPLETE = """\
 version: 1
 title: The Lighthouse
 model: 1.5b                       # a profile's name; `--model` overrides
@@ -30,55 +30,55 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(nodes, "LOADER", yaml.CSafeLoader if request.param == "C" else yaml.SafeLoader)
 
 
-def test_the_format_of_the_design_is_read_whole() -> None:
-    script = parsed("s.yaml", DESIGN)
-    assert (script.title, script.model, script.model_place) == ("The Lighthouse", "1.5b", Place(3, 8))
+def test_every_part_of_the_format_is_read() -> None:
+    script = parsed("s.yaml", COMPLETE)
+    assert (script.title, script.model, script.model_position) == ("The Lighthouse", "1.5b", Position(3, 8))
     [chapter] = script.chapters
     assert chapter.title == "The lamp"
     plain, short, full, dialogue = chapter.lines
     [turn] = plain.turns
     assert (turn.speaker, turn.voice, turn.text) == ("narrator", "carter", "The lamp went out at midnight.")
-    assert (plain.place, turn.place, turn.voice_place) == (Place(10, 9), Place(10, 9), Place(4, 19))
-    assert (plain.pause_after_s, plain.places) == (0.35, {"pause_after_s": Place(4, 42)})
+    assert (plain.position, turn.position, turn.voice_position) == (Position(10, 9), Position(10, 9), Position(4, 19))
+    assert (plain.pause_after_s, plain.positions) == (0.35, {"pause_after_s": Position(4, 42)})
     assert [(t.speaker, t.voice, t.text) for t in short.turns] == [("mara", "alice", "Who's there?")]
     assert (full.id, full.seed, full.cfg_scale, full.takes, full.steps) == ("ch1-003", 11, 1.5, 3, None)
-    assert full.places["seed"] == Place(12, 64)
+    assert full.positions["seed"] == Position(12, 64)
     assert [(t.speaker, t.voice, t.text) for t in dialogue.turns] == [
         ("mara", "alice", "You came back."),
         ("narrator", "carter", "I said I would."),
     ]
 
 
-def test_lines_may_stand_without_chapters_and_without_a_title() -> None:
+def test_chapters_and_the_title_are_optional() -> None:
     script = parsed("my story.yaml", "version: 1\nlines: [Hello.]\n")
     assert (script.title, script.chapters[0].title) == ("my story", "")
     [turn] = script.chapters[0].lines[0].turns
-    assert (turn.voice, turn.voice_place) == ("default", turn.place)
+    assert (turn.voice, turn.voice_position) == ("default", turn.position)
 
 
-def test_the_nearest_voice_wins() -> None:
+def test_the_voice_of_a_line_comes_before_that_of_its_speaker_and_of_the_defaults() -> None:
     head = "version: 1\ndefaults: {voice: carter}\nspeakers: {mara: {voice: alice}, narrator: maya}\nlines:\n"
     script = parsed(
         "s.yaml", head + "- a\n- mara: b\n- {text: c, voice: frank}\n- {speaker: mara, text: d, voice: frank}\n"
     )
     assert [line.turns[0].voice for line in all_lines(script)] == ["maya", "alice", "frank", "frank"]
-    assert all_lines(script)[3].turns[0].voice_place == Place(8, 35)
+    assert all_lines(script)[3].turns[0].voice_position == Position(8, 35)
 
 
 @pytest.mark.parametrize("word", ["no", "010", "2024-01-01", "1.10", "12:30", "true", "1_000", "0x1F", "1e3", "on"])
-def test_what_yaml_would_change_stays_text_where_text_is_meant(word: str) -> None:
+def test_a_text_that_yaml_would_convert_stays_as_written(word: str) -> None:
     script = parsed("s.yaml", f"version: 1\ntitle: {word}\nlines:\n- {word}\n- {{text: {word}}}\n- narrator: {word}\n")
     assert texts(script) == [word] * 3
     assert script.title == word
 
 
 @pytest.mark.parametrize("nothing", ["", "~", "null", "''", '"  "', "Null"])
-def test_nothing_is_no_text(nothing: str) -> None:
+def test_an_empty_value_is_not_a_text(nothing: str) -> None:
     for line in (f"- {nothing}", f"- text: {nothing}", f"- mara: {nothing}"):
         assert len(problems("s.yaml", f"{YAML_LINES}{line}\n- ok\n")) == 1
 
 
-def test_a_quoted_null_is_a_word() -> None:
+def test_a_quoted_null_is_a_text() -> None:
     assert texts(parsed("s.yaml", YAML_LINES + "- 'null'\n")) == ["null"]
 
 
@@ -97,7 +97,7 @@ def test_a_quoted_null_is_a_word() -> None:
         *[("pause_after_s", raw) for raw in ["-1", "60.01"]],
     ],
 )
-def test_a_wrong_number_is_refused_by_name_at_its_place(key: str, raw: str) -> None:
+def test_an_invalid_number_is_refused_by_name_at_its_position(key: str, raw: str) -> None:
     [(line, column, message)] = problems("s.yaml", f"{YAML_LINES}- text: hi\n  {key}: {raw}\n")
     assert (line, column) == (5, 5 + len(key))
     assert key in message
@@ -117,13 +117,13 @@ def test_a_wrong_number_is_refused_by_name_at_its_place(key: str, raw: str) -> N
         ("pause_after_s", "60", 60),
     ],
 )
-def test_the_limits_themselves_are_allowed(key: str, raw: str, value: float) -> None:
+def test_the_ends_of_a_range_are_allowed(key: str, raw: str, value: float) -> None:
     [line] = all_lines(parsed("s.yaml", f"{YAML_LINES}- {{text: hi, {key}: {raw}}}\n"))
     assert getattr(line, key) == value
 
 
 @pytest.mark.parametrize(
-    ("body", "place", "part"),
+    ("body", "position", "part"),
     [
         ("- He said: hello\n", (4, 3), "put a sentence with a colon in quotes"),
         ("- marra: hello\n", (4, 3), "did you mean 'mara'?"),
@@ -142,9 +142,9 @@ def test_the_limits_themselves_are_allowed(key: str, raw: str, value: float) -> 
         ("- dialogue: []\n", (4, 13), "empty dialogue"),
         ("- dialogue: hi\n", (4, 13), "'hi' as dialogue"),
         ("- dialogue: [{text: a}]\n", (4, 14), "a turn is text or `speaker: text`"),
-        ("- {dialogue: [a], text: b}\n", (4, 25), "text beside dialogue"),
-        ("- {dialogue: [a], voice: b}\n", (4, 26), "voice beside dialogue"),
-        ("- {dialogue: [a], speaker: mara}\n", (4, 28), "speaker beside dialogue"),
+        ("- {dialogue: [a], text: b}\n", (4, 25), "both dialogue and text"),
+        ("- {dialogue: [a], voice: b}\n", (4, 26), "both dialogue and voice"),
+        ("- {dialogue: [a], speaker: mara}\n", (4, 28), "both dialogue and speaker"),
         ("- '…!?'\n", (4, 3), "nothing to speak"),
         ("- '🎉'\n", (4, 3), "nothing to speak"),
         ('- "a\\0b"\n', (4, 3), "U+0000"),
@@ -154,14 +154,14 @@ def test_the_limits_themselves_are_allowed(key: str, raw: str, value: float) -> 
         ("- " + "[" * 20 + "]" * 20 + "\n", (4, 13), "nesting"),
     ],
 )
-def test_a_wrong_line_is_told_with_place_and_remedy(body: str, place: tuple[int, int], part: str) -> None:
+def test_an_invalid_line_is_reported_with_position_and_remedy(body: str, position: tuple[int, int], part: str) -> None:
     [(line, column, message)] = problems("s.yaml", YAML_LINES + body)
-    assert (line, column) == place
+    assert (line, column) == position
     assert part in message
 
 
 @pytest.mark.parametrize(
-    ("script", "place", "part"),
+    ("script", "position", "part"),
     [
         ("lines: [a]\n", (1, 1), "the script without version"),
         ("version: 2\nlines: [a]\n", (1, 10), "version '2'; allowed: 1"),
@@ -177,9 +177,13 @@ def test_a_wrong_line_is_told_with_place_and_remedy(body: str, place: tuple[int,
         ('version: 1\ntitle: "a\\x07"\nlines: [a]\n', (2, 8), "U+0007"),
         ("version: 1\nmodel:\nlines: [a]\n", (2, 7), "no model"),
         ("version: 1\ndefaults: {seed: 1}\nlines: [a]\n", (2, 12), "unknown key 'seed' in defaults"),
-        ("version: 1\nspeakers: {a: b, A: c}\nlines: [a]\n", (2, 18), "speaker 'A' beside 'a'"),
-        ("version: 1\nspeakers: {caf\u00e9: b, cafe\u0301: c}\nlines: [a]\n", (2, 21), "beside"),
-        ("version: 1\nspeakers: {Narrator: b}\nlines: [a]\n", (2, 12), "beside 'narrator'"),
+        ("version: 1\nspeakers: {a: b, A: c}\nlines: [a]\n", (2, 18), "speaker 'A' next to 'a'"),
+        (
+            "version: 1\nspeakers: {caf\u00e9: b, cafe\u0301: c}\nlines: [a]\n",
+            (2, 21),
+            "again; use one spelling of each name, once",
+        ),
+        ("version: 1\nspeakers: {Narrator: b}\nlines: [a]\n", (2, 12), "next to 'narrator'"),
         ("version: 1\nspeakers: {text: b}\nlines: [a]\n", (2, 12), "a speaker named 'text'"),
         ("version: 1\nspeakers: {a: {}}\nlines: [a]\n", (2, 15), "a speaker without voice"),
         (f"version: 1\nspeakers: {{{'a' * 65}: b}}\nlines: [a]\n", (2, 12), "a speaker has at most 64"),
@@ -188,9 +192,11 @@ def test_a_wrong_line_is_told_with_place_and_remedy(body: str, place: tuple[int,
         ("# nothing\n", (1, 1), "no lines"),
     ],
 )
-def test_a_wrong_script_is_told_with_place_and_remedy(script: str, place: tuple[int, int], part: str) -> None:
+def test_an_invalid_script_is_reported_with_position_and_remedy(
+    script: str, position: tuple[int, int], part: str
+) -> None:
     [(line, column, message)] = problems("s.yaml", script)
-    assert (line, column) == place
+    assert (line, column) == position
     assert part in message
 
 
@@ -207,14 +213,14 @@ def test_a_wrong_script_is_told_with_place_and_remedy(script: str, place: tuple[
         ('- "\\q"\n', "\\\\"),
     ],
 )
-def test_broken_yaml_is_one_problem_with_a_remedy(body: str, part: str) -> None:
+def test_invalid_yaml_is_one_problem_with_a_remedy(body: str, part: str) -> None:
     [(line, _, message)] = problems("s.yaml", YAML_LINES + body)
     assert line in (3, 4, 5)
-    assert "no valid YAML" in message
+    assert "invalid YAML" in message
     assert part in message
 
 
-def test_four_speakers_may_talk_and_a_fifth_may_not() -> None:
+def test_a_dialogue_has_at_most_four_speakers() -> None:
     head = "version: 1\nspeakers: {a: v, b: v, c: v, d: v}\nlines:\n"
     four = "- dialogue: [{a: x}, {b: x}, {c: x}, {d: x}, {a: y}]\n"
     [line] = all_lines(parsed("s.yaml", head + four))
@@ -224,7 +230,7 @@ def test_four_speakers_may_talk_and_a_fifth_may_not() -> None:
     assert "at most 4" in message
 
 
-def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_in_the_order_of_the_file() -> None:
     body = "- maro: a\n- {text: b, seed: x, takes: 0}\n- ''\n- {id: a, text: b}\n- {id: A, text: b}\n"
     found = problems("s.yaml", "version: 3\nspeakers: {mara: alice}\nlines:\n" + body)
     assert [line for line, _, _ in found] == [1, 4, 5, 5, 6, 8]
@@ -237,7 +243,7 @@ def test_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "more than 10 values" in message
 
 
-def test_places_count_characters_and_editor_lines() -> None:
+def test_positions_count_characters_and_the_lines_of_an_editor() -> None:
     body = "- é😀\u2028x\r\n- {text: é😀, seed: x}\r\n"
     [(line, column, _)] = problems("s.yaml", YAML_LINES + body)
     assert (line, column) == (5, 20)
@@ -248,7 +254,7 @@ def test_folded_and_literal_blocks_are_texts() -> None:
     assert texts(script) == ["One: two three.", "'Four' five", "six seven"]
 
 
-def test_a_line_says_itself_or_by_the_defaults_which_profile_renders_it_when_it_fails() -> None:
+def test_a_line_and_the_defaults_name_the_profile_to_escalate_to() -> None:
     text = "version: 1\ndefaults: {escalate: 7b, takes: 2}\nlines:\n- One.\n- {text: Two., escalate: none, takes: 1}\n"
     one, two = all_lines(parsed("s.yaml", text))
     assert (one.escalate, one.takes) == ("7b", 2)

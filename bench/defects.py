@@ -1,4 +1,5 @@
-"""What goes wrong with a take, made on purpose: each takes clean speech, mono float32 at 24 kHz, and spoils a copy."""
+"""Defects of audio, made on purpose. Each function takes clean speech, its text and a random generator, and returns a
+damaged copy. Samples are mono float32 (frames,) at 24 kHz."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ RATE = 24_000
 CHUNK = 3200
 
 Samples = NDArray[np.float32]
-Fault = Callable[[Samples, str, np.random.Generator], Samples]
+Defect = Callable[[Samples, str, np.random.Generator], Samples]
 
 
 def noise(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
@@ -20,38 +21,39 @@ def noise(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
 
 
 def clipping(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """Cut off at 0.3 to 0.5 of the peak."""
+    """Clipping at 0.3 to 0.5 of the peak."""
     top = np.abs(speech).max() * rng.uniform(0.3, 0.5)
     return np.clip(speech, -top, top) / np.float32(top)
 
 
 def dropouts(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """Three holes of 20 to 60 ms where somebody speaks."""
-    spoilt = speech.copy()
-    for start in rng.choice(loud_places(speech), 3):
-        spoilt[start : start + int(rng.uniform(0.02, 0.06) * RATE)] = 0
-    return spoilt
+    """Three dropouts of 20 to 60 ms within the speech."""
+    damaged = speech.copy()
+    for start in rng.choice(loud_indices(speech), 3):
+        damaged[start : start + int(rng.uniform(0.02, 0.06) * RATE)] = 0
+    return damaged
 
 
 def clicks(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """The wave jumps at three joins of chunks."""
-    spoilt = speech.copy()
+    """Steps in the waveform at three joins of chunks."""
+    damaged = speech.copy()
     joins = np.arange(CHUNK, len(speech) - CHUNK, CHUNK)
     for join in rng.choice(joins, min(3, len(joins)), replace=False):
-        spoilt[join:] += np.float32(rng.choice([-1, 1]) * rng.uniform(0.1, 0.2)) * fade_out(len(spoilt) - join)
-    return spoilt
+        damaged[join:] += np.float32(rng.choice([-1, 1]) * rng.uniform(0.1, 0.2)) * fade_out(len(damaged) - join)
+    return damaged
 
 
 def truncated(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """Ends at 50 to 80 % of the speech, wherever that is."""
+    """Cut at 50 to 80 % of the speech, at any point."""
     first, last = edges(speech)
     return speech[: first + int(rng.uniform(0.5, 0.8) * (last - first))]
 
 
 def last_word_cut(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """Without its last word, faded out and followed by silence as if it were the end.
+    """The last word is removed, with a fade-out and the original silence after it.
 
-    Cut where it is quietest: the last word of a sentence is up to twice as long as its letters say.
+    Cut at the quietest point in a window, because the last word of a sentence lasts up to twice as long as its share of
+    the letters.
     """
     first, last = edges(speech)
     share = (len(text.split()[-1]) + 0.5) / len(text) * (last - first)
@@ -63,7 +65,7 @@ def last_word_cut(speech: Samples, text: str, rng: np.random.Generator) -> Sampl
 
 
 def repeated(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """A phrase of 0.9 to 1.5 s comes twice."""
+    """A passage of 0.9 to 1.5 s occurs twice."""
     first, last = edges(speech)
     length = min(int(rng.uniform(0.9, 1.5) * RATE), (last - first) // 2)
     start = int(rng.uniform(first, last - length))
@@ -76,12 +78,12 @@ def music(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
 
 
 def jingle(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
-    """1.2 to 2 s of music before the speech, as loud as it."""
+    """1.2 to 2 s of music before the speech, equally loud."""
     tune = chords(int(rng.uniform(1.2, 2.0) * RATE), rng)
     return np.concatenate([mixed(np.zeros(len(tune), np.float32), tune, 0.0, rms_of(speech)), speech])
 
 
-SPOILT: dict[str, Fault] = {
+DEFECTS: dict[str, Defect] = {
     "noise": noise,
     "clipping": clipping,
     "dropouts": dropouts,
@@ -95,9 +97,10 @@ SPOILT: dict[str, Fault] = {
 
 
 def mixed(speech: Samples, other: NDArray[np.floating], level_db: float, rms: float | None = None) -> Samples:
-    """`other` at `level_db` against the speech's root mean square."""
-    wanted = (rms or rms_of(speech)) * 10 ** (level_db / 20)
-    return (speech + other * wanted / np.sqrt(np.mean(np.square(other)))).astype(np.float32)
+    """The speech with `other` at `level_db` relative to the root mean square of the speech, or to `rms`."""
+    target = (rms or rms_of(speech)) * 10 ** (level_db / 20)
+    mix: Samples = (speech + other * target / np.sqrt(np.mean(np.square(other)))).astype(np.float32)
+    return mix
 
 
 def rms_of(speech: Samples) -> float:
@@ -106,23 +109,25 @@ def rms_of(speech: Samples) -> float:
 
 
 def edges(speech: Samples) -> tuple[int, int]:
-    """Where the speech begins and ends: the samples above -30 dB of the peak."""
+    """The first and last sample above -30 dB of the peak."""
     (loud,) = np.nonzero(np.abs(speech) > 0.03 * np.abs(speech).max())
     return int(loud[0]), int(loud[-1])
 
 
-def loud_places(speech: Samples) -> NDArray[np.intp]:
+def loud_indices(speech: Samples) -> NDArray[np.intp]:
+    """The start of each loud 20 ms frame."""
     size = RATE // 50
     levels = np.square(speech[: len(speech) // size * size].reshape(-1, size)).mean(axis=1)
     return np.flatnonzero(levels > 0.1 * levels.max()) * size
 
 
 def fade_out(count: int) -> Samples:
-    """A step that decays in 20 ms."""
+    """A step (count,) that decays with a time constant of 20 ms."""
     return np.exp(-np.arange(count) / (0.02 * RATE)).astype(np.float32)
 
 
 def chords(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Plucked chords (count,) of random notes, one every 0.4 s."""
     time, tune = np.arange(count) / RATE, np.zeros(count)
     root = 220 * 2 ** (rng.integers(0, 12) / 12)
     for beat in np.arange(0, count / RATE, 0.4):
