@@ -28,7 +28,7 @@ from vvbatch.ledger.pauses import pause_queue
 from vvbatch.ledger.records import FirstTake
 from vvbatch.profiles import Profile, QcLimits
 from vvbatch.take import EngineFailed, Judged, audio_room, judge, no_audio
-from vvbatch.voices import VoiceError, still_there
+from vvbatch.voices import VoiceError, require_unchanged
 
 ANOTHER_WORKER = "the line was given to another worker"
 AGAIN = ("engine", "timeout", "listen")
@@ -134,7 +134,7 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         claim, wav, speech_s = begun, b"", None
         try:
             request = plan.request_of(claim.request, claim.take, claim.seed)
-            still_there(request.voices)
+            require_unchanged(request.voices)
             judged = judge((yield request), claim.text, profile.qc)
             speech_s = judged.speech_s
             if judged.ok:

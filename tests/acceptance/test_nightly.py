@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 from tests.conftest import wait_until
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.transport import queue, server
 from workers.nightly import QUEUE, RUN_SUITE, Clock
 
@@ -43,7 +43,7 @@ def written(tmp_path: Path, *texts: str) -> str:
 
 
 def newest(ledger: Ledger) -> Any:
-    return next(iter(nights.history(ledger, "small", None, 1)), {"state": None})
+    return next(iter(records.history(ledger, "small", None, 1)), {"state": None})
 
 
 def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(services, tmp_path):

@@ -49,7 +49,7 @@ def regress() -> None:
 def opened() -> Iterator[tuple[Home, Ledger]]:
     """Home and ledger; what is wrong with a suite or a night is bad input."""
     from vvbatch.cli.control import opened as opened_ledger
-    from vvbatch.regress.nights import UnknownNight
+    from vvbatch.regress.records import UnknownNight
     from vvbatch.regress.suite import SuiteError
 
     with opened_ledger() as (home, ledger):
@@ -76,7 +76,7 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
     """
     from vvbatch import profiles, report
     from vvbatch.processes.session import sigterm_as_interrupt
-    from vvbatch.regress import night
+    from vvbatch.regress import run_night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
 
@@ -86,13 +86,13 @@ def run(suite: str, model: str | None, as_json: bool) -> None:
             profiles.load(model)  # one error, not one for each line
         try:
             with report.counting("lines compared", quiet=as_json) as count:
-                night_id = night.run(
+                night_id = run_night.run(
                     loaded, home, ledger, model, lambda ids: report.progress(ledger, ids, quiet=as_json), count
                 )
         except KeyboardInterrupt:
             click.echo("interrupted: the night is not judged", err=True)
             sys.exit(INTERRUPTED)
-        except night.AlreadyRuns as error:
+        except run_night.AlreadyRuns as error:
             raise Failed(str(error)) from error
         found = summary(ledger, loaded.name, night_id)
     if as_json:
@@ -149,14 +149,14 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
     """
     import getpass
 
-    from vvbatch.regress import baseline, nights
+    from vvbatch.regress import baseline, records
     from vvbatch.regress import suite as suites
 
     if not why.strip():
         raise click.UsageError("--why says nothing")
     with opened() as (home, ledger):
         loaded = suites.load(suite)
-        found = nights.find_night(ledger, loaded.name, night)
+        found = records.find_night(ledger, loaded.name, night)
         if found["state"] != "ended":
             raise BadInput(f"night {found['id']} is {found['state']}: only one that has ended can be blessed")
         try:
@@ -192,7 +192,7 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
               vvbatch regress report draft --night draft-1a2b --junit night.xml --json
     """
     from vvbatch import store
-    from vvbatch.regress import nights
+    from vvbatch.regress import records
     from vvbatch.regress import report as reports
     from vvbatch.regress import suite as suites
     from vvbatch.regress.report.write import default_path, history, html, missed
@@ -200,7 +200,7 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
 
     with opened() as (home, ledger):
         loaded = suites.load(suite)
-        row = nights.find_night(ledger, loaded.name, night)
+        row = records.find_night(ledger, loaded.name, night)
         if row["state"] != "ended":
             raise BadInput(f"night {row['id']} is {row['state']}: only one that has ended has a report")
         found = summary(ledger, loaded.name, row["id"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vvbatch import store
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights
+from vvbatch.regress import records
 from vvbatch.regress.suite import Suite
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def bless(
     Returns the lines. Files are in place before the ledger knows of them. Raises CannotBless, and then nothing is
     blessed; OSError, StoreError.
     """
-    found = {result.line: result for result in nights.results(ledger, night["batch_id"])}
+    found = {result.line: result for result in records.results(ledger, night["batch_id"])}
     if unknown := [line for line in only if line not in found]:
         raise CannotBless(f"no line {', '.join(unknown)} in night {night['id']}: there is {', '.join(found)}")
     chosen = [found[line] for line in only] if only else list(found.values())
@@ -74,7 +74,7 @@ def bless(
                 "why": why,
             }
         )
-    nights.add_baselines(ledger, rows)
+    records.add_baselines(ledger, rows)
     return [result.line for result in chosen]
 
 

@@ -20,7 +20,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.schema import lines, qc_results, takes, workers
 from vvbatch.profiles import Profile
-from vvbatch.voices import Library, UnusableVoice, VoiceError, still_there
+from vvbatch.voices import InvalidVoice, Library, VoiceError, require_unchanged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def replay(
 
     `equal` is by the file's sha256 or its samples, of a take without a file by its checks; `difference` is measured
     where the old file is still there; `changed` lists what is not as it was, each with `what`, `then` and `now`.
-    Raises UnknownTake, ProfileError, UnusableVoice, RequestRefused, EngineUnavailable, NotRendered.
+    Raises UnknownTake, ProfileError, InvalidVoice, RequestRefused, EngineUnavailable, NotRendered.
     """
     from vvbatch.regress.compare import compare
 
@@ -169,16 +169,16 @@ def events_of(engine: Engine) -> Iterator[Any]:
 
 
 def with_file(voice: Voice, home: Home) -> Voice:
-    """The voice with a file that has its hash: its own, or any of the library's. Raises UnusableVoice."""
+    """The voice with a file that has its hash: its own, or any of the library's. Raises InvalidVoice."""
     with suppress(VoiceError):
-        still_there([voice])
+        require_unchanged([voice])
         return voice
     library = Library.of(home)
     for found in library.found.values():
         with suppress(OSError):
             if store.sha256_file(found.path) == voice.sha256:
                 return replace(voice, path=found.path.resolve())
-    raise UnusableVoice(
+    raise InvalidVoice(
         f"voice {voice.name!r}: {voice.path} is gone or changed, and no voice has its sha256 "
         f"{voice.sha256[:12]}…: put the file back, or import it again"
     )

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights
+from vvbatch.regress import records
 from vvbatch.regress.verdict import VERDICTS
 
 
 def summary(ledger: Ledger, suite: str, night_id: str) -> dict[str, Any]:
     """`night`, `verdict`, `counts`, `reasons` of the night, `changed` facts, `speed`, and each of `lines`."""
-    night = nights.find_night(ledger, suite, night_id)
-    rows = nights.verdicts_of(ledger, [night["id"]])[night["id"]]
-    results = {result.line: result for result in nights.results(ledger, night["batch_id"])}
-    then = nights.baselines_by_id(ledger, {row["baseline_id"] for row in rows if row["baseline_id"]})
+    night = records.find_night(ledger, suite, night_id)
+    rows = records.verdicts_of(ledger, [night["id"]])[night["id"]]
+    results = {result.line: result for result in records.results(ledger, night["batch_id"])}
+    then = records.baselines_by_id(ledger, {row["baseline_id"] for row in rows if row["baseline_id"]})
     lines = [line_of(row, results.get(row["line"]), then.get(row["baseline_id"])) for row in rows]
     return {
         "suite": suite,
@@ -63,7 +63,7 @@ def changed(results: Any, then: Mapping[str, Any], rows: Sequence[Mapping[str, A
     for row in rows:
         baseline = then.get(row["baseline_id"])
         if baseline and facts.get(row["line"]):
-            for each in nights.differences(baseline["facts"], facts[row["line"]]):
+            for each in records.differences(baseline["facts"], facts[row["line"]]):
                 # A voice or the parameters of one line belong to that line.
                 if each["what"] not in ("voices", "control_hash") and each not in found:
                     found.append(each)

@@ -16,7 +16,7 @@ import soundfile
 
 from tests.support.cli import Cli
 from tests.support.nights import judged, suite, voice
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.regress.baseline import bless
 from vvbatch.regress.report import junit
 from vvbatch.regress.report.media import Budget, flac
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 def three_nights(ledger, where):
     """A blessed night, one that is the same, one in which a line is louder, one cut and one failed."""
     judged(ledger, where, "n1")
-    bless(ledger, where, suite(), nights.find_night(ledger, "small", "n1"), "ada", 'it is "good" <script>')
+    bless(ledger, where, suite(), records.find_night(ledger, "small", "n1"), "ada", 'it is "good" <script>')
     judged(ledger, where, "n2")
     judged(ledger, where, "n3", {1: voice(1, gain_db=1.0), 2: None, 4: voice(4)[:20_000]}, machine={"cpu": "<new>"})
     return ledger

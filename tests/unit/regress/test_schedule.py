@@ -12,7 +12,7 @@ from tests.support.cli import Cli
 from tests.support.ledgers import Clock
 from tests.support.nights import judged
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.regress.schedule import BadSchedule, checked, crontab_line, launchd_line, overview
 from vvbatch.support.doctor.services import missed_nights
 
@@ -74,8 +74,8 @@ def test_nights_are_missed_from_the_day_on_that_they_were_scheduled(book, clock,
 def test_an_interrupted_night_is_no_night(book, clock):
     schedule.put(book, "small", None, DAILY)
     clock.advance(5 * 3600)
-    nights.begin(book, "n1", "small", "draft")
-    nights.interrupt(book, "n1")
+    records.begin(book, "n1", "small", "draft")
+    records.interrupt(book, "n1")
     clock.advance(3 * 3600)
     assert overview(book)[0]["missed"] == ["2026-03-02T02:30:00Z"]
 

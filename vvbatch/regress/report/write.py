@@ -10,7 +10,7 @@ from typing import Any
 from vvbatch import store
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.regress.baseline import folder
 from vvbatch.regress.report.page import page
 from vvbatch.regress.suite import Suite
@@ -22,7 +22,7 @@ log = logging.getLogger("vvbatch.regress")
 
 def history(ledger: Ledger, suite: str, profile: str) -> list[dict[str, Any]]:
     """The newest nights that have ended, oldest first."""
-    rows = nights.history(ledger, suite, profile, NIGHTS_SHOWN)
+    rows = records.history(ledger, suite, profile, NIGHTS_SHOWN)
     return [row for row in reversed(rows) if row["state"] == "ended"]
 
 
@@ -33,7 +33,7 @@ def missed(ledger: Ledger, suite: str) -> list[str]:
 def html(ledger: Ledger, suite: Suite, night: Mapping[str, Any]) -> str:
     """The page of a night's `summary`. Raises MissingExtra."""
     before = [row for row in history(ledger, suite.name, night["profile"]) if row["started_at"] <= night["started_at"]]
-    verdicts = nights.verdicts_of(ledger, [row["id"] for row in before])
+    verdicts = records.verdicts_of(ledger, [row["id"] for row in before])
     return page(suite.script.title or suite.name, night, before, verdicts, missed(ledger, suite.name))
 
 

@@ -11,7 +11,7 @@ import pytest
 from vvbatch.listening import listener
 from vvbatch.listening.listener import Verdict
 from vvbatch.qc.check import Check
-from vvbatch.regress.hearing import Pair, hear
+from vvbatch.regress.listening import Pair, hear
 
 QUIET, LOUD = np.zeros(2400, np.float32), np.ones(2400, np.float32)
 

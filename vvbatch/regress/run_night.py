@@ -16,9 +16,9 @@ from vvbatch.batch.submit import slug, submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.processes.session import wait_for, workers_for
-from vvbatch.regress import nights
+from vvbatch.regress import records
 from vvbatch.regress.baseline import Damaged, folder, samples_of
-from vvbatch.regress.nights import LineResult
+from vvbatch.regress.records import LineResult
 from vvbatch.regress.retention import prune
 from vvbatch.regress.suite import Suite, SuiteError
 from vvbatch.regress.verdict import Reason, judge, shared_by, shifts_of, slower, verdict_of, worst
@@ -65,12 +65,12 @@ def run(
         wishes = Wishes(model=model, escalate="none")  # another model's take would be no take of this one
         plan = rendered_anew(make_plan(suite.script, Library.of(home), wishes), night_id, suite)
         profile = plan.models[0]
-        nights.begin(ledger, night_id, suite.name, profile)
+        records.begin(ledger, night_id, suite.name, profile)
         try:
             batch_id = render(plan, suite, home, ledger, night_id, show)
             record(suite, home, ledger, night_id, profile, batch_id, count)
         except BaseException:
-            nights.interrupt(ledger, night_id)
+            records.interrupt(ledger, night_id)
             raise
         prune(ledger, home, suite)
         return night_id
@@ -108,7 +108,7 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
         connection = server.connect(home)
         out = folder(home, suite.name) / "nights"
         batch_id = submit(plan, ledger, connection, out, PRIORITY).batch_id
-        nights.has_batch(ledger, night_id, batch_id)
+        records.has_batch(ledger, night_id, batch_id)
         try:
             with show([batch_id]) as look, workers_for(own_server, connection) as own:
                 wait_for(ledger, [batch_id], own, look)
@@ -120,8 +120,8 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
 
 def record(suite: Suite, home: Home, ledger: Ledger, night_id: str, profile: str, batch_id: str, count: Count) -> None:
     """Measure, listen, judge; write the verdicts."""
-    blessed = nights.blessed(ledger, suite.name, profile)
-    lines = [Line(result, blessed.get(result.line)) for result in nights.results(ledger, batch_id)]
+    blessed = records.blessed(ledger, suite.name, profile)
+    lines = [Line(result, blessed.get(result.line)) for result in records.results(ledger, batch_id)]
     own_reasons = measure(lines, suite, home, count)
     for line in lines:
         if line.verdict:
@@ -144,7 +144,7 @@ def record(suite: Suite, home: Home, ledger: Ledger, night_id: str, profile: str
         "speed": speed,
         "facts": facts,
     }
-    nights.end(ledger, night_id, found, [row_of(line) for line in lines])
+    records.end(ledger, night_id, found, [row_of(line) for line in lines])
 
 
 def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> list[Reason]:
@@ -152,7 +152,7 @@ def measure(lines: Sequence[Line], suite: Suite, home: Home, count: Count) -> li
     from vvbatch import audio
     from vvbatch.listening import EarsUnavailable
     from vvbatch.regress.compare import compare
-    from vvbatch.regress.hearing import Pair, hear
+    from vvbatch.regress.listening import Pair, hear
 
     pairs = []
     for done, line in enumerate(lines):
@@ -199,7 +199,7 @@ def less_one(ratio: float | None) -> float | None:
 def reasons_of(line: Line, suite: Suite) -> list[Reason]:
     assert line.baseline is not None
     then, now = line.baseline["facts"], line.result.facts
-    exact = not nights.differences(then, now)
+    exact = not records.differences(then, now)
     seeds = then["seed"], now["seed"]
     found = judge(line.measures, suite.settings.limits, bits=line.bits, exact=exact, seeds=seeds)
     return [
@@ -223,7 +223,7 @@ def medians(lines: Sequence[Line]) -> dict[str, float]:
 def earlier_speeds(ledger: Ledger, suite: Suite, profile: str, facts: Mapping[str, Any]) -> list[Mapping[str, float]]:
     """Of the nights before, on the same machine and device."""
     here = place(facts)
-    rows = nights.history(ledger, suite.name, profile, limit=60)
+    rows = records.history(ledger, suite.name, profile, limit=60)
     return [row["speed"] for row in rows if row["state"] == "ended" and row["speed"] and place(row["facts"]) == here]
 
 

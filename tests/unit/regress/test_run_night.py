@@ -12,7 +12,7 @@ from vvbatch import store
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger.schema import baselines, lines, takes
 from vvbatch.listening import EarsUnavailable
-from vvbatch.regress import hearing, night, nights
+from vvbatch.regress import listening, records, run_night
 from vvbatch.regress.baseline import CannotBless, bless, folder
 from vvbatch.regress.retention import prune
 from vvbatch.regress.summary import summary
@@ -20,7 +20,7 @@ from vvbatch.transport import server
 
 
 def blessed(ledger, where, name="n1", only=(), why="good"):
-    return bless(ledger, where, suite(), nights.find_night(ledger, "small", name), "ada", why, only)
+    return bless(ledger, where, suite(), records.find_night(ledger, "small", name), "ada", why, only)
 
 
 def found(ledger, name):
@@ -38,11 +38,11 @@ def test_a_first_night_blesses_nothing_by_itself(ledger, where):
 def test_a_blessing_says_who_when_why_and_with_which_versions_and_keeps_a_file_of_its_own(ledger, where):
     judged(ledger, where, "n1")
     assert blessed(ledger, where, why="heard all") == ["l1", "l2", "l3", "l4"]
-    row = nights.blessed(ledger, "small", "draft")["l1"]
+    row = records.blessed(ledger, "small", "draft")["l1"]
     assert (row["blessed_by"], row["why"], row["night_id"]) == ("ada", "heard all", "n1") and row["blessed_at"]
     assert row["facts"]["versions"] == {"numpy": "2"} and row["facts"]["machine"]["cpu"] == "c"
     assert Path(row["path"]).name == f"{row['sha256']}.wav" and store.sha256_file(Path(row["path"])) == row["sha256"]
-    (result,) = [each for each in nights.results(ledger, "night-n1") if each.line == "l1"]
+    (result,) = [each for each in records.results(ledger, "night-n1") if each.line == "l1"]
     Path(result.path).write_bytes(b"overwritten")  # the night's file is not the baseline's
     assert store.sha256_file(Path(row["path"])) == row["sha256"]
 
@@ -87,7 +87,7 @@ def test_a_louder_night_is_worse_as_a_whole_and_on_every_line(ledger, where):
 def test_a_damaged_or_lost_baseline_is_never_compared_with(ledger, where):
     judged(ledger, where, "n1")
     blessed(ledger, where)
-    rows = nights.blessed(ledger, "small", "draft")
+    rows = records.blessed(ledger, "small", "draft")
     Path(rows["l1"]["path"]).write_bytes(Path(rows["l2"]["path"]).read_bytes())
     Path(rows["l3"]["path"]).unlink()
     judged(ledger, where, "n2")
@@ -117,11 +117,11 @@ def test_what_cannot_be_blessed_is_refused_as_a_whole(ledger, where):
         blessed(ledger, where)
     with pytest.raises(CannotBless, match="no line nope"):
         blessed(ledger, where, only=["nope"])
-    result = nights.results(ledger, "night-n1")[2]
+    result = records.results(ledger, "night-n1")[2]
     Path(result.path).write_bytes(b"changed")
     with pytest.raises(CannotBless, match="has changed since it was rendered"):
         blessed(ledger, where, only=["l1", "l3"])
-    assert nights.blessed(ledger, "small", "draft") == {}
+    assert records.blessed(ledger, "small", "draft") == {}
 
 
 def test_an_edited_line_needs_a_blessing_of_its_own(ledger, where, monkeypatch):
@@ -169,24 +169,24 @@ def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_
 def test_a_night_that_dies_is_told_from_one_that_runs(ledger, where):
     rendered(ledger, where, "n1")
     rendered(ledger, where, "n2")
-    assert nights.find_night(ledger, "small", "n1")["state"] == "interrupted"
-    nights.interrupt(ledger, "n2")
-    with pytest.raises(nights.UnknownNight, match="no night that has ended"):
-        nights.find_night(ledger, "small", "last")
-    with pytest.raises(nights.UnknownNight, match="begins several nights: n2, n1"):
-        nights.find_night(ledger, "small", "n")
-    with pytest.raises(nights.UnknownNight, match="unknown night 'x'"):
-        nights.find_night(ledger, "small", "x")
+    assert records.find_night(ledger, "small", "n1")["state"] == "interrupted"
+    records.interrupt(ledger, "n2")
+    with pytest.raises(records.UnknownNight, match="no night that has ended"):
+        records.find_night(ledger, "small", "last")
+    with pytest.raises(records.UnknownNight, match="begins several nights: n2, n1"):
+        records.find_night(ledger, "small", "n")
+    with pytest.raises(records.UnknownNight, match="unknown night 'x'"):
+        records.find_night(ledger, "small", "x")
 
 
 def test_a_suite_runs_once_at_a_time(where):
     with (
-        night.only_one(where, "small"),
-        pytest.raises(night.AlreadyRuns),
-        night.only_one(where, "small"),
+        run_night.only_one(where, "small"),
+        pytest.raises(run_night.AlreadyRuns),
+        run_night.only_one(where, "small"),
     ):
         pass
-    with night.only_one(where, "small"):
+    with run_night.only_one(where, "small"):
         assert server.try_lock(folder(where, "small") / "running.lock") is None
 
 
@@ -194,7 +194,7 @@ def test_lines_that_differ_and_cannot_be_listened_to_make_the_night_worse(ledger
     def deaf(*_args):
         raise EarsUnavailable("pip install 'vvbatch[qc]'")
 
-    monkeypatch.setattr(hearing, "hear", deaf)
+    monkeypatch.setattr(listening, "hear", deaf)
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", {1: voice(1, gain_db=0.05)}, {"listen": ("words",)})
