@@ -21,7 +21,7 @@ def run_suite(name: str, model: str | None) -> None:
         loaded = suite.load(name)
         night_id = run_night.run(loaded, home, ledger, model)
         found = summary(ledger, loaded.name, night_id)
-        log.warning("night %s of suite %s: %s", night_id, loaded.name, found["verdict"])
+        log.warning("night %s of suite %s: %s", night_id, loaded.name, found.verdict)
         try_to_write(ledger, home, loaded, found)
     finally:
         ledger.close()

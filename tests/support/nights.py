@@ -46,7 +46,7 @@ def rendered(
     out = home.folder("regress") / "small" / "nights"
     records.begin(ledger, name, "small", "draft")
     batch = add_batch(ledger, f"night-{name}", TEXTS, out)
-    records.has_batch(ledger, name, batch)
+    records.set_batch(ledger, name, batch)
     worker = f"w-{name}"
     facts = {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}}
     worker_started(ledger, worker, "draft", "h", 1, facts)

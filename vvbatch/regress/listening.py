@@ -1,6 +1,6 @@
-"""What models hear in a night's takes that are not their baselines' bits, and in those baselines.
+"""Compare takes with their baselines by listening models, where the samples differ.
 
-The models run in a process of their own, niced. What they heard of a baseline is kept in the cache folder: it stays.
+The models run in a niced process of their own. Their checks of a baseline are cached: its file does not change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -27,39 +27,66 @@ if TYPE_CHECKING:
     from vvbatch.profiles import Listen
     from vvbatch.qc.check import Check
 
-LOOK_S = 0.05
-IN_HAND = 16  # takes that the listener has at a time
+POLL_S = 0.05
+IN_FLIGHT = 16  # takes submitted to the listener at a time
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A baseline's audio and the night's, both mono float32 at SAMPLE_RATE, and what they should say."""
+    """The audio of a baseline and of the night's take, float32 (frames,) at SAMPLE_RATE, and their text."""
 
     line: str
     text: str
     sha256: str  # of the baseline's file
-    path: Path
+    path: Path  # of the baseline
     before: NDArray[np.float32] = field(repr=False)
     after: NDArray[np.float32] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Heard:
-    """`measures` are differences, more is worse; `told` says more of some."""
+class ListeningDifference:
+    """`measures` by the keys of `verdict.MEASURES`: positive is worse. `details` describe some of them, by reason."""
 
     measures: Mapping[str, float]
-    told: Mapping[str, str]
+    details: Mapping[str, str]
 
 
-def hear(
+class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The parts of a check's detail that a comparison needs."""
+
+    missing: list[object] = []
+    added: list[object] = []
+    wrong: list[tuple[object, object]] = []  # the word of the text, the recognised one
+    not_checked: str | None = None
+
+    def sentence(self) -> str:
+        """`missing: harbour; added: the the; wrong: hinges as hin`; empty if there is nothing."""
+        parts = [
+            f"{kind}: {' '.join(map(str, found))}" for kind in ("missing", "added") if (found := getattr(self, kind))
+        ]
+        if self.wrong:
+            parts.append("wrong: " + ", ".join(f"{expected} as {found}" for expected, found in self.wrong))
+        return "; ".join(parts)
+
+
+class ModelCheck(msgspec.Struct, frozen=True):
+    """A check by a listening model, as cached."""
+
+    name: str
+    value: float
+    detail: Detail
+
+
+def compare_by_listening(
     pairs: Sequence[Pair],
     listen: Sequence[str],
     cache: Path,
-    seen: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Heard]:
-    """Listen to both takes of every pair; by line. Raises EarsUnavailable.
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, ListeningDifference]:
+    """By line, what the models `listen` find in both takes of each pair. Raises EarsUnavailable.
 
-    A take on which the listener fails twice is left out: its other measures stand.
+    A take that fails twice in the listener is left out; its other measures remain valid. `progress` gets the takes done
+    and the takes in all.
     """
     from vvbatch.listening.listener import Listener
 
@@ -67,95 +94,83 @@ def hear(
         return {}
     listener = Listener.start(cast("Sequence[Listen]", listen))
     try:
-        kept = Kept(cache / "heard", listen, listener.versions)
-        known = {pair.line: checks for pair in pairs if (checks := kept.read(pair)) is not None}
-        asks = [("after", pair) for pair in pairs]
-        asks += [("before", pair) for pair in pairs if pair.line not in known]
-        answers = asked(listener, asks, seen)
+        cached = BaselineCache(cache / "heard", listen, listener.versions)
+        known = {pair.line: checks for pair in pairs if (checks := cached.read(pair)) is not None}
+        requests = [("after", pair) for pair in pairs]
+        requests += [("before", pair) for pair in pairs if pair.line not in known]
+        checked = check_all(listener, requests, progress)
     finally:
         listener.close()
     for pair in pairs:
-        checks = answers.get(("before", pair.line))
+        checks = checked.get(("before", pair.line))
         if checks is not None:
             known[pair.line] = checks
-            kept.write(pair, checks)
+            cached.write(pair, checks)
     return {
         pair.line: difference(known[pair.line], after)
         for pair in pairs
-        if pair.line in known and (after := answers.get(("after", pair.line))) is not None
+        if pair.line in known and (after := checked.get(("after", pair.line))) is not None
     }
 
 
-def asked(
-    listener: Listener, asks: Sequence[tuple[str, Pair]], seen: Callable[[int, int], None]
-) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """The checks of each take, by which of the two it is and its line."""
-    waiting, answers = list(enumerate(asks)), {}
+def check_all(
+    listener: Listener, requests: Sequence[tuple[str, Pair]], progress: Callable[[int, int], None]
+) -> dict[tuple[str, str], list[ModelCheck]]:
+    """The checks of each take, by `before` or `after` and its line."""
+    waiting = list(enumerate(requests))
+    found: dict[tuple[str, str], list[ModelCheck]] = {}
     while waiting or listener.waiting:
-        while waiting and listener.waiting < IN_HAND:
+        while waiting and listener.waiting < IN_FLIGHT:
             number, (which, pair) = waiting.pop(0)
-            # Whom a take should sound like is the baseline's speaker, whatever the voice prompt is.
+            # The new take is compared with the baseline's speaker, not with the voice prompt.
             voice = pair.path if which == "after" else None
             samples = pair.after if which == "after" else pair.before
             listener.submit(str(number), samples, pair.text, voice, QcLimits(), SAMPLE_RATE)
         for verdict in listener.poll():
-            which, pair = asks[int(verdict.take_id)]
+            which, pair = requests[int(verdict.take_id)]
             if verdict.error is None:
-                answers[which, pair.line] = [plain(check) for check in verdict.checks]
-            seen(len(asks) - len(waiting) - listener.waiting, len(asks))
-        time.sleep(LOOK_S)
-    return answers
+                found[which, pair.line] = [model_check(check) for check in verdict.checks]
+            progress(len(requests) - len(waiting) - listener.waiting, len(requests))
+        time.sleep(POLL_S)
+    return found
 
 
-def plain(check: Check) -> dict[str, Any]:
-    return {"name": check.name, "value": check.value, "detail": dict(check.detail or {})}
+def model_check(check: Check) -> ModelCheck:
+    return ModelCheck(check.name, check.value, msgspec.convert(dict(check.detail or {}), Detail))
 
 
-def difference(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Heard:
-    """What is worse in the night's take, by the checks of both."""
-    old, new = ({check["name"]: check for check in checks if made(check)} for checks in (before, after))
+def difference(before: Sequence[ModelCheck], after: Sequence[ModelCheck]) -> ListeningDifference:
+    """How much worse the new take is, by the checks that were made on both takes."""
+    old, new = ({each.name: each for each in checks if each.detail.not_checked is None} for checks in (before, after))
     measures: dict[str, float] = {}
-    told: dict[str, str] = {}
+    details: dict[str, str] = {}
     if "wer" in old and "wer" in new:
-        measures["words"] = new["wer"]["value"] - old["wer"]["value"]
-        told["words"] = wording(new["wer"]["detail"])
+        measures["words"] = new["wer"].value - old["wer"].value
+        details["words"] = new["wer"].detail.sentence()
     if "voice" in new:
-        measures["voice"] = 1.0 - new["voice"]["value"]
+        measures["voice"] = 1.0 - new["voice"].value
     for name, sign in (("naturalness", -1), ("background", -1), ("music", 1)):
         if name in old and name in new:
-            measures[name] = sign * (new[name]["value"] - old[name]["value"])
-    return Heard(measures, told)
+            measures[name] = sign * (new[name].value - old[name].value)
+    return ListeningDifference(measures, details)
 
 
-def made(check: Mapping[str, Any]) -> bool:
-    return "not_checked" not in check["detail"]
-
-
-def wording(detail: Mapping[str, Any]) -> str:
-    """`missing: harbour; added: the the; wrong: hinges as hin`, as far as there is any."""
-    parts = [f"{kind}: {' '.join(map(str, detail[kind]))}" for kind in ("missing", "added") if detail.get(kind)]
-    if detail.get("wrong"):
-        parts.append("wrong: " + ", ".join(f"{meant} as {heard}" for meant, heard in detail["wrong"]))
-    return "; ".join(parts)
-
-
-class Kept:
-    """What was heard of baselines, by their hash and all versions that it depends on."""
+class BaselineCache:
+    """Checks of baselines in the cache folder, keyed by file hash, text, models and their versions."""
 
     def __init__(self, folder: Path, listen: Sequence[str], versions: Mapping[str, str]) -> None:
         self.folder = folder
-        self.of = [sorted(listen), sorted(versions.items())]
+        self.key = [sorted(listen), sorted(versions.items())]
 
     def file(self, pair: Pair) -> Path:
-        name = hashlib.sha256(msgspec.json.encode([pair.sha256, pair.text, self.of])).hexdigest()
+        name = hashlib.sha256(msgspec.json.encode([pair.sha256, pair.text, self.key])).hexdigest()
         return self.folder / f"{name}.json"
 
-    def read(self, pair: Pair) -> list[dict[str, Any]] | None:
+    def read(self, pair: Pair) -> list[ModelCheck] | None:
         with suppress(OSError, msgspec.DecodeError):
-            checks: list[dict[str, Any]] = msgspec.json.decode(self.file(pair).read_bytes())
-            return checks
+            return msgspec.json.decode(self.file(pair).read_bytes(), type=list[ModelCheck])
         return None
 
-    def write(self, pair: Pair, checks: Sequence[Mapping[str, Any]]) -> None:
-        with suppress(OSError):  # it is heard again next time
+    def write(self, pair: Pair, checks: Sequence[ModelCheck]) -> None:
+        with suppress(OSError):  # the baseline is checked again next time
             store.write_atomically(self.file(pair), msgspec.json.encode(checks))

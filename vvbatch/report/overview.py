@@ -35,8 +35,8 @@ def print_overview(seen: Mapping[str, Any], file: TextIO | None = None) -> None:
         pace = f"{rate(rates['takes_per_min'])} takes/min, {rate(rates['speed'] or 0)} x real time"
         facts.append(("last 10 min", f"{rates['takes']:,} takes, {pace}"))
     for each in seen["nights"]:
-        if each["missed"]:
-            told = f"{len(each['missed'])} of suite {each['suite']}, the last due {each['missed'][-1]}"
+        if each.missed:
+            told = f"{len(each.missed)} of suite {each.suite}, the last due {each.missed[-1]}"
             facts.append(("missed nights", told))
     print_facts(facts, file)
     if seen["batches"]:
