@@ -6,7 +6,7 @@ import logging
 
 from vvbatch.home import Home
 from vvbatch.ledger.journal import ledger_of
-from vvbatch.regress import night, suite
+from vvbatch.regress import run_night, suite
 from vvbatch.regress.report.write import try_to_write
 from vvbatch.regress.summary import summary
 
@@ -14,14 +14,14 @@ log = logging.getLogger("vvbatch.regress")
 
 
 def run_suite(name: str, model: str | None) -> None:
-    """Run one night of a suite. Raises what `night.run` does."""
+    """Run one night of a suite. Raises what `run_night.run` does."""
     home = Home.from_environment()
     ledger = ledger_of(home)
     try:
         loaded = suite.load(name)
-        night_id = night.run(loaded, home, ledger, model)
+        night_id = run_night.run(loaded, home, ledger, model)
         found = summary(ledger, loaded.name, night_id)
-        log.warning("night %s of suite %s: %s", night_id, loaded.name, found["verdict"])
+        log.warning("night %s of suite %s: %s", night_id, loaded.name, found.verdict)
         try_to_write(ledger, home, loaded, found)
     finally:
         ledger.close()

@@ -27,7 +27,7 @@ from vvbatch.ledger.records import FirstTake
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 from vvbatch.profiles import Profile, QcLimits, Retries
 from vvbatch.qc import Check
-from vvbatch.voices import VoiceError, still_there
+from vvbatch.voices import VoiceError, require_unchanged
 
 ANOTHER_WORKER = "the line was given to another worker"
 
@@ -132,7 +132,7 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         claim = newest
         try:
             request = claim.request.for_take(claim.take, claim.seed)
-            still_there(request.voices)
+            require_unchanged(request.voices)
             judged = judge((yield from rendered(request)), claim.text, profile.qc)
             if judged.ok:
                 pace = context.paces.check(claim, judged.speech_s, profile.qc.pace_deviations)

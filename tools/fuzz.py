@@ -224,7 +224,7 @@ def one_input(data: bytes, folder: Path) -> str:
     from vvbatch import audio
     from vvbatch.script import parse
     from vvbatch.script.model import ScriptError
-    from vvbatch.voices import UnusableVoice
+    from vvbatch.voices import InvalidVoice
     from vvbatch.voices.decode import decode
     from vvbatch.voices.library import refuse_unfit
 
@@ -246,7 +246,7 @@ def one_input(data: bytes, folder: Path) -> str:
     for read in (refuse_unfit, decode):
         try:
             read(path)
-        except UnusableVoice as error:
+        except InvalidVoice as error:
             str(error)
     return said
 

@@ -56,8 +56,8 @@ class Clock(CronScheduler):
         self.ledger = ledger
 
     def follow(self) -> None:
-        """Add the jobs of new schedules, drop those of removed ones, keep the others with their next time."""
-        wanted = {(row["suite"], row["profile"], row["cron"]) for row in schedule.scheduled(self.ledger)}
+        """Keep the jobs of schedules that still hold, with their next time; drop and add the others."""
+        wanted = {(each.suite, each.profile, each.cron) for each in schedule.scheduled(self.ledger)}
         self._cron_jobs = [job for job in self._cron_jobs if (*job.args, job.cron) in wanted]
         known = {(*job.args, job.cron) for job in self._cron_jobs}
         for suite, profile, cron in sorted(wanted - known, key=str):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from rq.serializers import JSONSerializer
 from tests.conftest import wait_until
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.transport import queue, server
 from workers.nightly import QUEUE, RUN_SUITE, Clock
 
@@ -43,7 +44,7 @@ def written(tmp_path: Path, *texts: str) -> str:
 
 
 def newest(ledger: Ledger) -> Any:
-    return next(iter(nights.history(ledger, "small", None, 1)), {"state": None})
+    return next(iter(records.history(ledger, "small", None, 1)), SimpleNamespace(state=None))
 
 
 def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(services, tmp_path):
@@ -72,19 +73,19 @@ def test_the_nightly_process_runs_suites_and_nothing_else_and_ends_at_a_signal(s
     wrong = waiting.enqueue(RUN_SUITE, 5)
     waiting.enqueue(RUN_SUITE, written(tmp_path, "One line.", "Another."), None)
     nightly = shell.start("workers.nightly")
-    row = wait_until(lambda: (found := newest(ledger))["state"] == "ended" and found, timeout=60)
-    assert row["verdict"] == "unblessed"
+    row = wait_until(lambda: (found := newest(ledger)).state == "ended" and found, timeout=60)
+    assert row.verdict == "unblessed"
     assert wait_until((home / "regress" / "small" / "report.html").exists)
     assert not (tmp_path / "owned").exists()
     for job in (bad, wrong):
         assert Job.fetch(job.id, connection=connection, serializer=JSONSerializer).is_failed
 
     waiting.enqueue(RUN_SUITE, written(tmp_path, *(f"This one goes slowly, number {n}." for n in range(40))), None)
-    wait_until(lambda: newest(ledger)["state"] == "running" and newest(ledger)["batch_id"])
+    wait_until(lambda: newest(ledger).state == "running" and newest(ledger).batch_id)
     nightly.send_signal(signal.SIGTERM)
     assert nightly.wait(timeout=30) == 0
-    assert newest(ledger)["state"] == "interrupted"
-    assert shell.json("status", newest(ledger)["batch_id"])["state"] == "cancelled"
+    assert newest(ledger).state == "interrupted"
+    assert shell.json("status", newest(ledger).batch_id)["state"] == "cancelled"
 
 
 def test_up_runs_what_is_scheduled(shell, home, tmp_path):

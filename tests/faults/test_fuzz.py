@@ -13,7 +13,7 @@ from tools.fuzz import sound
 from vvbatch import audio
 from vvbatch.script import parse
 from vvbatch.script.model import ScriptError
-from vvbatch.voices import UnusableVoice
+from vvbatch.voices import InvalidVoice
 from vvbatch.voices.decode import decode
 from vvbatch.voices.library import refuse_unfit
 
@@ -113,7 +113,7 @@ def test_a_sound_file_with_changed_and_missing_bytes(
         assert rate > 0 and samples.size <= audio.MAX_SAMPLES
     try:
         refuse_unfit(path)
-    except UnusableVoice as error:
+    except InvalidVoice as error:
         assert path.name in str(error)
 
 
@@ -136,5 +136,5 @@ def test_an_input_changed_by_what_its_format_is_made_of(folder: Path, number: in
 def test_a_recording_whose_codec_nobody_knows_is_refused(folder: Path):
     path = folder / "unknown.mka"
     path.write_bytes(fuzz.packed("matroska", "aac").replace(b"A_AAC", b"A_XXX"))
-    with pytest.raises(UnusableVoice, match="sample rate"):
+    with pytest.raises(InvalidVoice, match="sample rate"):
         decode(path)

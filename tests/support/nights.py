@@ -15,7 +15,7 @@ from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
 from vvbatch.ledger.recovery import worker_started
-from vvbatch.regress import night, nights
+from vvbatch.regress import records, run_night
 from vvbatch.regress.suite import Settings, Suite
 from vvbatch.script import Script
 
@@ -44,9 +44,9 @@ def rendered(
 ) -> str:
     """Record a night's batch; `sounds` by line number in place of the usual ones, None for a line that failed."""
     out = home.folder("regress") / "small" / "nights"
-    nights.begin(ledger, name, "small", "draft")
+    records.begin(ledger, name, "small", "draft")
     batch = add_batch(ledger, f"night-{name}", TEXTS, out)
-    nights.has_batch(ledger, name, batch)
+    records.set_batch(ledger, name, batch)
     worker = f"w-{name}"
     facts = {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}}
     worker_started(ledger, worker, "draft", "h", 1, facts)
@@ -72,5 +72,5 @@ def rendered(
 def judged(ledger: Ledger, home: Home, name: str, sounds: Any = None, settings: Any = None, **how: Any) -> str:
     """A whole night: recorded and judged. Returns its id."""
     batch = rendered(ledger, home, name, sounds, **how)
-    night.record(suite(**(settings or {})), home, ledger, name, "draft", batch, lambda done, total: None)
+    run_night.record(suite(**(settings or {})), home, ledger, name, "draft", batch, lambda done, total: None)
     return name

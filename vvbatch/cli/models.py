@@ -299,7 +299,7 @@ def convert(name: str, out: Path) -> None:
     Example:  vvbatch models convert 1.5b --out ~/models/vibevoice-1.5b-hf
     """
     from vvbatch import report
-    from vvbatch.models.convert import convert as convert_model
+    from vvbatch.engine.vibevoice.convert import convert as convert_model
     from vvbatch.models.integrity import require_ready
 
     profile = with_model(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,9 @@ from vvbatch.cli.inputs import model_option
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
+    from vvbatch.regress.records import Change
+    from vvbatch.regress.schedule import ScheduleStatus
+    from vvbatch.regress.summary import Summary
 
 LINES_SHOWN = 20
 
@@ -58,7 +61,7 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
     """
     from vvbatch import profiles, report
     from vvbatch.processes.session import sigterm_as_interrupt
-    from vvbatch.regress import night
+    from vvbatch.regress import run_night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
 
@@ -67,7 +70,7 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
         if profile:
             profiles.load(profile)  # one error, not one for each line
         with report.counting("lines compared", quiet=as_json) as count:
-            night_id = night.run(
+            night_id = run_night.run(
                 loaded,
                 here.home,
                 here.ledger,
@@ -80,37 +83,37 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
         print_json(found)
     else:
         show(found, suite)
-    if found["verdict"] in ("worse", "unblessed"):
+    if found.verdict in ("worse", "unblessed"):
         sys.exit(FAILED)
 
 
-def show(found: dict[str, Any], suite: str) -> None:
+def show(found: Summary, suite: str) -> None:
     """Counts, findings about the whole night, and the lines that differ."""
     from vvbatch.report import print_table
     from vvbatch.report.tables import print_facts, shortened
 
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in found["counts"].items() if count)
-    facts: list[tuple[str, object]] = [("night", found["night"]), ("verdict", found["verdict"]), ("lines", counts)]
-    facts += [("" if number else "because", each["text"]) for number, each in enumerate(found["reasons"])]
-    facts += [("" if number else "not as then", change_text(each)) for number, each in enumerate(found["changed"])]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items() if count)
+    facts: list[tuple[str, object]] = [("night", found.night), ("verdict", found.verdict), ("lines", counts)]
+    facts += [("" if number else "because", each.text) for number, each in enumerate(found.reasons)]
+    facts += [("" if number else "changed since", change_text(each)) for number, each in enumerate(found.changed)]
     print_facts(facts)
-    off = [line for line in found["lines"] if line["verdict"] in ("worse", "changed")]
-    off.sort(key=lambda line: line["verdict"] != "worse")
+    off = [line for line in found.lines if line.verdict in ("worse", "changed")]
+    off.sort(key=lambda line: line.verdict != "worse")
     if off:
         rows = [
-            [line["verdict"], shortened(line["text"], 36), "; ".join(each["text"] for each in line["reasons"])]
+            [line.verdict, shortened(line.text, 36), "; ".join(each.text for each in line.reasons)]
             for line in off[:LINES_SHOWN]
         ]
         print_table(["verdict", "line", "because"], rows)
     if len(off) > LINES_SHOWN:
         click.echo(f"and {len(off) - LINES_SHOWN} more: vvbatch regress report {suite}")
-    if found["counts"]["unblessed"]:
+    if found.counts["unblessed"]:
         click.echo("listen to them, then make them the baselines:", err=True)
-        click.echo(f"  vvbatch regress bless {suite} --night {found['night']} --why '…'", err=True)
+        click.echo(f"  vvbatch regress bless {suite} --night {found.night} --why '…'", err=True)
 
 
-def change_text(change: dict[str, Any]) -> str:
-    return f"{change['what']} {change['then']} -> {change['now']}"
+def change_text(change: Change) -> str:
+    return f"{change.what} {change.then} -> {change.now}"
 
 
 @regress.command()
@@ -129,16 +132,16 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
     """
     import getpass
 
-    from vvbatch.regress import baseline, nights
+    from vvbatch.regress import baseline, records
     from vvbatch.regress import suite as suites
 
     if not why.strip():
         raise click.UsageError("--why is empty: give the reason")
     with session() as here:
         loaded = suites.load(suite)
-        found = nights.find_night(here.ledger, loaded.name, night)
-        if found["state"] != "ended":
-            raise BadInput(f"night {found['id']} is {found['state']}: only one that has ended can be blessed")
+        found = records.find_night(here.ledger, loaded.name, night)
+        if found.state != "ended":
+            raise BadInput(f"night {found.id} is {found.state}: only one that has ended can be blessed")
         try:
             name = who or getpass.getuser()
         except (OSError, KeyError) as error:  # a user without an entry, as in a container
@@ -148,9 +151,9 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
         except OSError as error:
             raise Failed(f"nothing was blessed: {error}") from error
     if as_json:
-        print_json({"suite": loaded.name, "night": found["id"], "who": name, "why": why.strip(), "lines": blessed})
+        print_json({"suite": loaded.name, "night": found.id, "who": name, "why": why.strip(), "lines": blessed})
     else:
-        click.echo(f"{len(blessed)} lines of night {found['id']} are baselines now, blessed by {name}")
+        click.echo(f"{len(blessed)} lines of night {found.id} are baselines now, blessed by {name}")
 
 
 @regress.command()
@@ -171,18 +174,19 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
               vvbatch regress report draft --junit night.xml --json
     """
     from vvbatch import store
-    from vvbatch.regress import nights
+    from vvbatch.regress import records
     from vvbatch.regress import report as reports
     from vvbatch.regress import suite as suites
     from vvbatch.regress.report.write import default_path, history, html, missed
+    from vvbatch.regress.summary import report as report_of
     from vvbatch.regress.summary import summary
 
     with session() as here:
         loaded = suites.load(suite)
-        row = nights.find_night(here.ledger, loaded.name, night)
-        if row["state"] != "ended":
-            raise BadInput(f"night {row['id']} is {row['state']}: only one that has ended has a report")
-        found = summary(here.ledger, loaded.name, row["id"])
+        row = records.find_night(here.ledger, loaded.name, night)
+        if row.state != "ended":
+            raise BadInput(f"night {row.id} is {row.state}: only one that has ended has a report")
+        found = summary(here.ledger, loaded.name, row.id)
         files = {}
         if out or not as_json:
             files[(out or default_path(here.home, loaded.name)).absolute()] = html(here.ledger, loaded, found).encode()
@@ -194,9 +198,8 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
             except OSError as error:
                 raise Failed(f"{path} could not be written: {error.strerror}; name another file") from error
         if as_json:
-            kept = ("id", "verdict", "started_at", "ended_at", "speed", "reasons")
-            before = [{name: each[name] for name in kept} for each in history(here.ledger, loaded.name, row["profile"])]
-            print_json({**found, "history": before, "missed": missed(here.ledger, loaded.name)})
+            before = history(here.ledger, loaded.name, row.profile)
+            print_json(report_of(found, before, missed(here.ledger, loaded.name)))
             return
     for path in files:
         click.echo(str(path))
@@ -243,7 +246,7 @@ def schedule(
             path = suites.find(suite)
             name = suite if path.parent in suites.folders() else str(path)
             if off:
-                if not plan.take_off(here.ledger, name):
+                if not plan.unschedule(here.ledger, name):
                     raise BadInput(f"suite {suite!r} is not scheduled")
             elif cron:
                 suites.load(suite)
@@ -253,14 +256,14 @@ def schedule(
                     line = plan.crontab_line if kind == "cron" else plan.launchd_line
                     click.echo(line(here.home, name, profile, wanted))
                     return
-                plan.put(here.ledger, name, profile, wanted)
+                plan.set_schedule(here.ledger, name, profile, wanted)
         rows = plan.overview(here.ledger)
         runs = nightly_runs(here.home)
     if as_json:
         print_json({"running": runs, "schedules": rows})
     else:
         show_schedules(rows, runs)
-    if suite is None and any(row["missed"] for row in rows):
+    if suite is None and any(row.missed for row in rows):
         sys.exit(FAILED)
 
 
@@ -277,19 +280,18 @@ def nightly_runs(home: Home) -> bool:
         return queue.has_worker(connection, "regress")
 
 
-def show_schedules(rows: list[dict[str, Any]], runs: bool) -> None:
+def show_schedules(rows: list[ScheduleStatus], runs: bool) -> None:
     from vvbatch.report import print_table
 
     if not rows:
         click.echo("nothing is scheduled: vvbatch regress schedule SUITE --cron '30 2 * * *'")
         return
     cells = [
-        [row["suite"], row["profile"] or "its own", row["cron"], row["next"], row["last"], len(row["missed"]) or None]
-        for row in rows
+        [row.suite, row.profile or "its own", row.cron, row.next, row.last, len(row.missed) or None] for row in rows
     ]
     print_table(["suite", "profile", "cron", "next (UTC)", "last (UTC)", ">missed"], cells)
     for row in rows:
-        if row["missed"]:
-            click.echo(f"missed, {row['suite']}: {', '.join(row['missed'][-5:])}")
+        if row.missed:
+            click.echo(f"missed, {row.suite}: {', '.join(row.missed[-5:])}")
     if not runs:
-        click.echo("no process runs them now: vvbatch up  (if it is running, restart it)", err=True)
+        click.echo("no process runs them: vvbatch up  (restart it if it is running)", err=True)

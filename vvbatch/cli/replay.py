@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vvbatch.cli.common import FAILED, Failed, Unavailable, json_option, print_json, session
+
+if TYPE_CHECKING:
+    from vvbatch.regress.replay import Replay
 
 
 @click.command()
@@ -31,7 +34,7 @@ def replay(take: str, out: Path | None, as_json: bool) -> None:
 
     with session() as here:
         try:
-            machine.pin_threads(profiles.load(recorded(here.ledger, take).take["profile"]))
+            machine.pin_threads(profiles.load(recorded(here.ledger, take).take.profile))
             if not as_json:
                 click.echo("loading the model and rendering …", err=True)
             found, wav = render_again(here.ledger, here.home, take)
@@ -42,32 +45,34 @@ def replay(take: str, out: Path | None, as_json: bool) -> None:
             store.write_atomically(out.absolute(), wav)
         except OSError as error:
             raise Failed(f"{out} could not be written: {error.strerror}; name another file with --out") from error
-    found["out"] = str(out.absolute()) if out else None
+    found.out = str(out.absolute()) if out else None
     if as_json:
         print_json(found)
     else:
         show(found)
-    if not found["equal"]:
+    if not found.equal:
         sys.exit(FAILED)
 
 
-def show(found: dict[str, Any]) -> None:
+def show(found: Replay) -> None:
+    from msgspec.structs import asdict
+
     from vvbatch.report import print_table
     from vvbatch.report.tables import print_facts
 
-    by = {"sha256": "bit for bit", "samples": "in every sample", "checks": "in every check"}[found["equal_by"]]
-    facts: list[tuple[str, object]] = [("take", found["take"])]
-    facts.append(("verdict", f"equal, {by}" if found["equal"] else "different"))
-    if found["note"]:
-        facts.append(("note", found["note"]))
-    if found["out"]:
-        facts.append(("file", found["out"]))
+    by = {"sha256": "bit for bit", "samples": "in every sample", "checks": "in every check"}[found.equal_by]
+    facts: list[tuple[str, object]] = [("take", found.take)]
+    facts.append(("verdict", f"equal, {by}" if found.equal else "different"))
+    if found.note:
+        facts.append(("note", found.note))
+    if found.out:
+        facts.append(("file", found.out))
     print_facts(facts)
-    if found["changed"]:
-        rows = [[each["what"], each["then"], each["now"]] for each in found["changed"]]
+    if found.changed:
+        rows = [[each.what, each.then, each.now] for each in found.changed]
         print_table(["changed since", "then", "now"], rows)
-    elif not found["equal"]:
+    elif not found.equal:
         click.echo("nothing that the ledger records has changed since: the engine is not repeatable here")
-    if found["difference"] and not found["equal"]:
-        measured = [[name, value] for name, value in found["difference"].items() if name != "bits"]
+    if found.difference and not found.equal:
+        measured = [[name, value] for name, value in asdict(found.difference).items() if name != "bits"]
         print_table(["measure", ">now against then"], measured)

@@ -114,7 +114,7 @@ def note_on(row: dict[str, Any]) -> str | None:
 def draw(library: Library, path: Path) -> None:
     from vvbatch.voices import picture
     from vvbatch.voices.decode import decode
-    from vvbatch.voices.errors import UnusableVoice
+    from vvbatch.voices.errors import InvalidVoice
     from vvbatch.voices.prepare import mono
     from vvbatch.voices.quality import at_24_khz
 
@@ -122,7 +122,7 @@ def draw(library: Library, path: Path) -> None:
     for found in library.found.values():
         try:
             recording = decode(found.path)
-        except UnusableVoice:
+        except InvalidVoice:
             continue  # the table says why
         note = f"{recording.duration_s:.1f} s"
         drawn.append((found.name, note, at_24_khz(mono(recording.samples), recording.rate)))
@@ -157,7 +157,7 @@ def import_(
               vvbatch voices import interview.mp3 --name mara --start 62 --length 15
     """
     from vvbatch.voices.decode import decode, excerpted
-    from vvbatch.voices.shelf import import_voice
+    from vvbatch.voices.editing import import_voice
 
     library = open_library()
     recording = excerpted(decode(file), start_s, length_s)
@@ -264,9 +264,9 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
               vvbatch voices variants carter
     """
     from vvbatch.report.voice_tables import print_comparison
+    from vvbatch.voices.editing import add_variant
     from vvbatch.voices.overview import row, variants_of
     from vvbatch.voices.quality import report as judged
-    from vvbatch.voices.shelf import add_variant
     from vvbatch.voices.vary import Change
 
     library, change = open_library(), Change(**changes)
@@ -293,7 +293,7 @@ def remove(name: str, yes: bool) -> None:
     Example:  vvbatch voices remove mara --yes
     """
     from vvbatch.profiles import bundled
-    from vvbatch.voices import shelf
+    from vvbatch.voices import editing
 
     found = open_library().find(name)
     folder = found.path.parent
@@ -303,4 +303,4 @@ def remove(name: str, yes: bool) -> None:
         raise BadInput(f"{found.path} is not in a manifest: remove the file itself")
     if not yes:
         click.confirm(f"Remove {found.name!r} ({found.path})?", abort=True)
-    click.echo(f"removed {shelf.remove(folder, found.name)}")
+    click.echo(f"removed {editing.remove(folder, found.name)}")

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 if TYPE_CHECKING:
     from vvbatch.processes.supervisor import SupervisorState
+    from vvbatch.regress.schedule import ScheduleStatus
 
 Json = object
 """A value as a JSON column has it."""
@@ -244,4 +245,4 @@ class StatusView(Overview):
 
     redis: ServerView
     supervisor: SupervisorState | None
-    nights: Sequence[Mapping[str, Any]]
+    nights: Sequence[ScheduleStatus]

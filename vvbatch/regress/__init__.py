@@ -1,4 +1,4 @@
-"""Nightly regression: a suite of lines is rendered anew and compared with blessed takes of the same lines.
+"""Nightly regression: render a suite of lines every night and compare the takes with blessed ones.
 
 suite → night (rendered through the queue) → measures → verdicts against baselines → report.
 Only `bless` makes baselines.

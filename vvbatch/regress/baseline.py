@@ -1,16 +1,17 @@
-"""Baselines: blessed takes, their audio kept in the home folder under its hash, which is checked at each use."""
+"""Baselines: blessed takes. Their audio is kept in the home folder under its hash, which is verified at each use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vvbatch import store
 from vvbatch.errors import InputError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights
+from vvbatch.regress import records
+from vvbatch.regress.records import Baseline, LineResult, Night
 from vvbatch.regress.suite import Suite
 
 if TYPE_CHECKING:
@@ -19,74 +20,75 @@ if TYPE_CHECKING:
 
 
 class CannotBless(InputError):
-    """What was to be blessed is not there; the message says which lines, and what to do."""
+    """A take cannot become a baseline; the message names the lines and the remedy."""
 
 
 class Damaged(Exception):
-    """A baseline's file is gone or is not what was blessed."""
+    """A baseline's file is missing, or is not the one that was blessed."""
 
 
 def folder(home: Home, suite: str) -> Path:
-    """Where a suite keeps its files: `baselines/` and `nights/`."""
+    """The folder of a suite's files: `baselines/` and `nights/`."""
     return home.folder("regress") / suite
 
 
 def bless(
-    ledger: Ledger, home: Home, suite: Suite, night: Mapping[str, Any], who: str, why: str, only: Sequence[str] = ()
+    ledger: Ledger, home: Home, suite: Suite, night: Night, who: str, why: str, only: Sequence[str] = ()
 ) -> list[str]:
-    """Make a night's takes the baselines of their lines: of all that were rendered, or of `only` these.
+    """Make the takes of a night the baselines of their lines: of all rendered lines, or of `only` these.
 
-    Returns the lines. Files are in place before the ledger knows of them. Raises CannotBless, and then nothing is
-    blessed; OSError, StoreError.
+    Returns the lines. The files are written before the ledger refers to them. Raises CannotBless, OSError or
+    StoreError; then nothing is blessed.
     """
-    found = {result.line: result for result in nights.results(ledger, night["batch_id"])}
+    results = records.results(ledger, night.batch_id) if night.batch_id else []
+    found = {result.line: result for result in results}
     if unknown := [line for line in only if line not in found]:
-        raise CannotBless(f"no line {', '.join(unknown)} in night {night['id']}: there is {', '.join(found)}")
+        raise CannotBless(f"no line {', '.join(unknown)} in night {night.id}: there is {', '.join(found)}")
     chosen = [found[line] for line in only] if only else list(found.values())
     if failed := [result.line for result in chosen if not result.path]:
-        if night["pruned_at"]:
-            raise CannotBless(f"the audio of night {night['id']} was removed: vvbatch regress run {suite.name}")
-        raise CannotBless(f"{', '.join(failed)} of night {night['id']} was not rendered: bless the others with --line")
+        if night.pruned_at:
+            raise CannotBless(f"the audio of night {night.id} was removed: vvbatch regress run {suite.name}")
+        raise CannotBless(f"{', '.join(failed)} of night {night.id} was not rendered: bless the others with --line")
     now = ledger.now()
-    rows = []
-    for result in chosen:
-        assert result.path is not None
-        sha256 = result.take["sha256"]
-        path = folder(home, suite.name) / "baselines" / f"{sha256}.wav"
-        # A copy, not a link: whatever happens to the night's file must not happen to the baseline.
-        data = Path(result.path).read_bytes()
-        with store.stage(path, data) as staged:
-            if staged.sha256 != sha256:
-                raise CannotBless(f"{result.path} has changed since it was rendered: vvbatch regress run {suite.name}")
-            staged.publish()
-        rows.append(
-            {
-                "suite": suite.name,
-                "profile": night["profile"],
-                "line": result.line,
-                "text": result.text,
-                "night_id": night["id"],
-                "take_id": result.take["id"],
-                "path": str(path),
-                "sha256": sha256,
-                "facts": dict(result.facts),
-                "blessed_at": now,
-                "blessed_by": who,
-                "why": why,
-            }
-        )
-    nights.add_baselines(ledger, rows)
+    records.add_baselines(ledger, [kept(home, suite, night, result, who, why, now) for result in chosen])
     return [result.line for result in chosen]
 
 
-def samples_of(baseline: Mapping[str, Any]) -> NDArray[np.float32]:
-    """A baseline's audio, its hash verified. Raises Damaged."""
+def kept(home: Home, suite: Suite, night: Night, result: LineResult, who: str, why: str, now: str) -> Baseline:
+    """The baseline of a rendered line, its audio copied. Raises CannotBless, OSError, StoreError."""
+    assert result.path is not None and result.take is not None and result.facts is not None
+    sha256 = result.take.sha256
+    path = folder(home, suite.name) / "baselines" / f"{sha256}.wav"
+    # A copy, not a link: a change to the night's file must not change the baseline.
+    with store.stage(path, Path(result.path).read_bytes()) as staged:
+        if staged.sha256 != sha256:
+            raise CannotBless(f"{result.path} has changed since it was rendered: vvbatch regress run {suite.name}")
+        staged.publish()
+    return Baseline(
+        id=records.new_baseline_id(),
+        suite=suite.name,
+        profile=night.profile,
+        line=result.line,
+        text=result.text,
+        night_id=night.id,
+        take_id=result.take.id,
+        path=str(path),
+        sha256=sha256,
+        facts=result.facts,
+        blessed_at=now,
+        blessed_by=who,
+        why=why,
+    )
+
+
+def samples_of(baseline: Baseline) -> NDArray[np.float32]:
+    """The audio of a baseline, float32 (frames,) at SAMPLE_RATE, its hash verified. Raises Damaged."""
     from vvbatch import audio
 
-    path = Path(baseline["path"])
+    path = Path(baseline.path)
     try:
-        if store.sha256_file(path) != baseline["sha256"]:
-            raise Damaged(f"{path} is not what was blessed (its sha256 differs)")
+        if store.sha256_file(path) != baseline.sha256:
+            raise Damaged(f"{path} is not what was blessed: its sha256 differs; bless the line again")
         return audio.read(path)[0]
     except (OSError, audio.AudioError) as error:
         raise Damaged(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

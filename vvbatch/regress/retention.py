@@ -1,4 +1,4 @@
-"""Old nights' audio goes, as the suite's `keep_nights` says; rows and baselines stay."""
+"""Retention: remove the audio of old nights, by `keep_nights` of the suite. Rows and baselines stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vvbatch.regress.suite import Suite
 def prune(ledger: Ledger, home: Home, suite: Suite) -> list[str]:
     """Remove the audio of all but the newest `keep_nights` nights of each profile; returns the nights' ids.
 
-    The ledger forgets the paths first: a file that nobody knows is only wasted room.
+    The paths are removed from the ledger first: a crash in between leaves files without rows, never rows without files.
     """
     root = folder(home, suite.name) / "nights"
     query = (
@@ -45,7 +45,7 @@ def prune(ledger: Ledger, home: Home, suite: Suite) -> list[str]:
 
 
 def remove(root: Path, batch_id: str) -> None:
-    """A batch's folder, if it is one directly under the nights' folder."""
+    """Remove the folder of a batch, if it is a real folder directly under `root`."""
     path = root / batch_id
     if path.parent == root and path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""When suites run by themselves: what is scheduled, what comes next, and which nights were missed."""
+"""Schedules of suites: when they run next, and which nights were missed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import itertools
 import shlex
 import sys
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from sqlalchemy import delete, select
 
 from vvbatch.errors import InputError
@@ -18,19 +18,35 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write
 from vvbatch.ledger.schema import nights, schedules
+from vvbatch.regress.records import plain
 
-GRACE = timedelta(hours=1)  # the queue may be busy with something else
-TOLD = 31  # missed nights of a suite, the newest
+GRACE = timedelta(hours=1)  # a night starts late while the queue is busy
+MISSED_SHOWN = 31  # the newest missed nights of a suite
 FEWEST_MINUTES = 10  # between two nights
-MOST_ENTRIES = 64  # launchd wants every time by itself
+MOST_ENTRIES = 64  # launchd needs one entry for every time
 
 
 class BadSchedule(InputError, ValueError):
-    """A cron expression that cannot be used; the message says what one looks like."""
+    """A cron expression that cannot be used; the message gives an example."""
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    suite: str  # a name, or the absolute path of a file
+    profile: str | None
+    cron: str
+    since: str  # UTC
+
+
+class ScheduleStatus(Schedule, frozen=True, kw_only=True):
+    """A schedule with its times in UTC."""
+
+    next: str
+    last: str | None  # when the last night began
+    missed: list[str]  # due times, oldest first
 
 
 def times(cron: str, after: datetime) -> Iterator[datetime]:
-    """The times of a cron expression from `after` on, in UTC; its fields are local time, as rq's scheduler reads them.
+    """The times of a cron expression after `after`, in UTC. Its fields are local time, as for rq's scheduler.
 
     Raises BadSchedule.
     """
@@ -47,83 +63,86 @@ def times(cron: str, after: datetime) -> Iterator[datetime]:
 
 
 def checked(cron: str, now: datetime) -> str:
-    """The expression with single spaces. Raises BadSchedule for one that is none, or comes never or all the time."""
+    """The expression with single spaces. Raises BadSchedule if it is malformed, never due, or due too often."""
     fields = cron.split()
     if len(fields) != 5:
         raise BadSchedule(
-            f"cron expression {cron!r} has {len(fields)} fields: minute, hour, day, month and weekday are wanted, "
+            f"cron expression {cron!r} has {len(fields)} fields: it needs minute, hour, day, month and weekday, "
             "such as '30 2 * * *', every day at 2:30"
         )
     try:
         coming = list(itertools.islice(times(" ".join(fields), now), 10))
     except BadSchedule:
         raise
-    except Exception as error:  # croniter has errors of its own for a date that never comes
-        raise BadSchedule(f"cron expression {cron!r} never comes: {error}") from error
+    except Exception as error:  # croniter has its own error types for a date that never comes
+        raise BadSchedule(f"cron expression {cron!r} is never due: {error}") from error
     if min(later - earlier for earlier, later in itertools.pairwise(coming)) < timedelta(minutes=FEWEST_MINUTES):
-        raise BadSchedule(f"cron expression {cron!r} comes more often than every {FEWEST_MINUTES} minutes")
+        raise BadSchedule(f"cron expression {cron!r} is due more often than every {FEWEST_MINUTES} minutes")
     return " ".join(fields)
 
 
-def put(ledger: Ledger, suite: str, profile: str | None, cron: str) -> None:
-    """Schedule a suite, in place of what it was scheduled for. `suite` is a name, or a file's whole path."""
+def set_schedule(ledger: Ledger, suite: str, profile: str | None, cron: str) -> None:
+    """Schedule a suite, replacing its schedule. `suite` is a name, or the absolute path of a file."""
     with write(ledger.engine) as connection:
         connection.execute(delete(schedules).where(schedules.c.suite == suite))
         row = {"suite": suite, "profile": profile, "cron": cron, "since": ledger.now()}
         connection.execute(schedules.insert().values(row))
 
 
-def take_off(ledger: Ledger, suite: str) -> bool:
+def unschedule(ledger: Ledger, suite: str) -> bool:
+    """Whether the suite had a schedule."""
     with write(ledger.engine) as connection:
         return bool(connection.execute(delete(schedules).where(schedules.c.suite == suite)).rowcount)
 
 
-def scheduled(ledger: Ledger) -> list[dict[str, Any]]:
+def scheduled(ledger: Ledger) -> list[Schedule]:
+    """Every schedule, sorted by suite."""
     with ledger.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(select(schedules).order_by(schedules.c.suite)).mappings()]
+        rows = connection.execute(select(schedules).order_by(schedules.c.suite)).mappings()
+        return [msgspec.convert(plain(row), Schedule) for row in rows]
 
 
-def overview(ledger: Ledger, only: str | None = None) -> list[dict[str, Any]]:
-    """Every scheduled suite: `suite`, `profile`, `cron`, `next`, `last` (a night's start), `missed`; times in UTC."""
+def overview(ledger: Ledger, only: str | None = None) -> list[ScheduleStatus]:
+    """The status of every schedule, or of the suite named `only`."""
     now = datetime.fromisoformat(ledger.now())
     found = []
-    for row in scheduled(ledger):
-        if only is not None and Path(row["suite"]).stem != only:
+    for schedule in scheduled(ledger):
+        if only is not None and Path(schedule.suite).stem != only:
             continue
-        began = begun(ledger, Path(row["suite"]).stem, row["since"])
+        starts = night_starts(ledger, Path(schedule.suite).stem, schedule.since)
         found.append(
-            {
-                **row,
-                "next": stamp(next(times(row["cron"], now))),
-                "last": stamp(began[-1]) if began else None,
-                "missed": [stamp(at) for at in missed(row, began, now)],
-            }
+            ScheduleStatus(
+                **msgspec.structs.asdict(schedule),
+                next=utc(next(times(schedule.cron, now))),
+                last=utc(starts[-1]) if starts else None,
+                missed=[utc(at) for at in missed(schedule, starts, now)],
+            )
         )
     return found
 
 
-def missed(row: Mapping[str, Any], began: Sequence[datetime], now: datetime) -> list[datetime]:
-    """Due times after which no night began before the next; the newest TOLD of them, oldest first."""
-    due = times(row["cron"], datetime.fromisoformat(row["since"]))
+def missed(schedule: Schedule, starts: Sequence[datetime], now: datetime) -> list[datetime]:
+    """Due times after which no night started before the next; the newest MISSED_SHOWN of them, oldest first."""
+    due = times(schedule.cron, datetime.fromisoformat(schedule.since))
     found: list[datetime] = []
     at = next(due)
     while at + GRACE <= now:
         following = next(due)
-        if not any(at <= begin < min(following, now) for begin in began):
-            found = [*found[-TOLD + 1 :], at]
+        if not any(at <= start < min(following, now) for start in starts):
+            found = [*found[-MISSED_SHOWN + 1 :], at]
         at = following
     return found
 
 
-def begun(ledger: Ledger, suite: str, since: str) -> list[datetime]:
-    """When the suite's nights began that were not interrupted, oldest first."""
+def night_starts(ledger: Ledger, suite: str, since: str) -> list[datetime]:
+    """When the nights of the suite started, without interrupted ones, oldest first."""
     counted = (nights.c.suite == suite, nights.c.state != "interrupted", nights.c.started_at >= since)
     with ledger.engine.connect() as connection:
         rows = connection.execute(select(nights.c.started_at).where(*counted).order_by(nights.c.started_at))
         return [datetime.fromisoformat(row.started_at) for row in rows]
 
 
-def stamp(at: datetime) -> str:
+def utc(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -132,16 +151,16 @@ def argv(suite: str, profile: str | None) -> list[str]:
 
 
 def crontab_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
-    """One line for `crontab -e`. A percent sign would end cron's command."""
+    """One line to add by `crontab -e`. Percent signs are escaped: cron ends the command at one."""
     log = home.logs / f"regress-{Path(suite).stem}.log"
-    words = (
+    command = (
         f"VVBATCH_HOME={shlex.quote(str(home.path))} {shlex.join(argv(suite, profile))} >> {shlex.quote(str(log))} 2>&1"
     )
-    return f"{cron} {words}".replace("%", r"\%")
+    return f"{cron} {command}".replace("%", r"\%")
 
 
 def launchd_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
-    """A property list for ~/Library/LaunchAgents, in one line. Raises BadSchedule when it needs too many entries."""
+    """A property list for ~/Library/LaunchAgents, in one line. Raises BadSchedule if it needs too many entries."""
     import plistlib
 
     from croniter import croniter
@@ -153,7 +172,7 @@ def launchd_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
     parts = [[{name: int(value)} for value in values] or [{}] for name, values in zip(names, fields, strict=True)]
     entries = [dict(ChainMap(*chosen)) for chosen in itertools.product(*parts)]
     if len(entries) > MOST_ENTRIES:
-        raise BadSchedule(f"cron expression {cron!r} makes {len(entries)} entries for launchd: at most {MOST_ENTRIES}")
+        raise BadSchedule(f"cron expression {cron!r} needs {len(entries)} entries for launchd: at most {MOST_ENTRIES}")
     log = str(home.logs / f"regress-{Path(suite).stem}.log")
     document = {
         "Label": f"vvbatch.regress.{Path(suite).stem}",

@@ -1,4 +1,4 @@
-"""Suites: one YAML file each in `configs/regress/`, a script's lines and how much they may change."""
+"""Suites: one YAML file each in `configs/regress/`, with the lines of a script and the limits of change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import yaml
@@ -17,8 +16,8 @@ from vvbatch.errors import InputError
 from vvbatch.profiles import Listen, Strict
 from vvbatch.script import Problem, Problems, Script, ScriptError, did_you_mean, parse, parsed_tree
 from vvbatch.script import nodes as tree
-from vvbatch.script.model import TooManyProblems
-from vvbatch.script.source import START, read
+from vvbatch.script.model import Position, TooManyProblems
+from vvbatch.script.source import START, Source, read
 from vvbatch.script.yaml_script import SCRIPT_KEYS
 
 OWN_KEYS = ("script", "limits", "shifts", "speed", "listen", "keep_nights")
@@ -30,17 +29,17 @@ class SuiteError(InputError):
 
 
 class Limit(Strict, frozen=True, kw_only=True):
-    """From where on a measure makes a line `changed`, and from where on `worse`; None: never."""
+    """A measure above `changed` makes a line changed, above `worse` worse. None: never."""
 
     changed: float | None = None
     worse: float | None = None
 
 
 class Limits(Strict, frozen=True, kw_only=True):
-    """Of one line against its baseline. Up or down alike, unless the name says which."""
+    """Limits of one line against its baseline. They apply in both directions unless the comment says which."""
 
     spectrum_db: Limit = Limit(changed=0.3, worse=3.0)  # a mel band's mean difference after time alignment
-    rate: Limit = Limit(changed=0.04, worse=0.1)  # share by which the speech is faster or slower
+    rate: Limit = Limit(changed=0.04, worse=0.1)  # share by which speech is faster or slower
     loudness_db: Limit = Limit(changed=0.5, worse=2.0)
     pitch_semitones: Limit = Limit(changed=0.7, worse=2.0)
     pitch_range_semitones: Limit = Limit(changed=6.0)
@@ -49,14 +48,14 @@ class Limits(Strict, frozen=True, kw_only=True):
     pause_s: Limit = Limit(changed=0.25, worse=1.0)  # longest inner silence, longer
     noise_db: Limit = Limit(changed=10.0, worse=20.0)  # level of the quietest tenth, higher
     voice: Limit = Limit(changed=0.15, worse=0.4)  # similarity to the baseline's speaker under 1
-    words: Limit = Limit(changed=0.05, worse=0.15)  # word error rate over the baseline's
-    naturalness: Limit = Limit(changed=0.3, worse=0.7)  # points under the baseline's, of 5
+    words: Limit = Limit(changed=0.05, worse=0.15)  # word error rate minus the baseline's
+    naturalness: Limit = Limit(changed=0.3, worse=0.7)  # points below the baseline's, of 5
     background: Limit = Limit(changed=0.3, worse=0.7)
-    music: Limit = Limit(changed=0.1, worse=0.25)  # share of the time, over the baseline's
+    music: Limit = Limit(changed=0.1, worse=0.25)  # share of the time, minus the baseline's
 
 
 class Shifts(Strict, frozen=True, kw_only=True):
-    """Of the whole night: the median over its lines, where it stands out of their spread; beyond is worse."""
+    """Limits of the median over all lines of a night. A larger and statistically significant shift is worse."""
 
     rate: float | None = 0.015
     loudness_db: float | None = 0.3
@@ -67,22 +66,22 @@ class Shifts(Strict, frozen=True, kw_only=True):
 
 
 class Speed(Strict, frozen=True, kw_only=True):
-    """The night's medians against those of earlier nights on the same machine."""
+    """Limits of the medians of a night against those of earlier nights on the same machine."""
 
-    nights: int = 5  # as many are needed before anything is said
-    spreads: float = 5.0  # allowed over the median, in spreads (1.4826 times the median deviation)
-    share: float = 0.25  # and at least so much of the median
+    nights: int = 5  # earlier nights needed for a comparison
+    spreads: float = 5.0  # allowed above the median, in robust standard deviations (1.4826 x MAD)
+    share: float = 0.25  # allowed above the median at least, as a share of it
 
 
 class Settings(Strict, frozen=True, kw_only=True):
-    """What a suite's file has besides a script's keys."""
+    """The keys of a suite that a script does not have."""
 
-    script: str | None = None  # a script file beside the suite, instead of lines
+    script: str | None = None  # path of a script relative to the suite, instead of lines
     limits: Limits = Limits()
     shifts: Shifts = Shifts()
     speed: Speed = Speed()
-    listen: tuple[Listen, ...] = ()  # of words, voice, naturalness, music: what models hear in both takes
-    keep_nights: int = 14  # whose audio is kept
+    listen: tuple[Listen, ...] = ()  # listening models: words, voice, naturalness, music
+    keep_nights: int = 14  # nights whose audio is kept
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Suite:
 
 
 def folders() -> list[Path]:
-    """Where suites are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones."""
+    """The folders of suites: $VVBATCH_CONFIGS, then the bundled one. The first match wins."""
     return [folder / "regress" for folder in profiles.folders()]
 
 
@@ -102,21 +101,21 @@ def names() -> list[str]:
     return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
 
 
-def find(word: str) -> Path:
+def find(suite: str) -> Path:
     """The file of a suite, by its name or its path. Raises SuiteError."""
-    if word.endswith((".yaml", ".yml")) or os.sep in word:
-        if NAME.fullmatch(Path(word).stem):
-            return Path(word).absolute()
-        raise SuiteError(f"suite {word!r}: its file's name must be letters, digits, '-', '_' and '.'")
+    if suite.endswith((".yaml", ".yml")) or os.sep in suite:
+        if NAME.fullmatch(Path(suite).stem):
+            return Path(suite).absolute()
+        raise SuiteError(f"suite {suite!r}: the file name must consist of letters, digits, '-', '_' and '.'")
     for folder in folders():
-        if NAME.fullmatch(word) and (file := folder / f"{word}.yaml").is_file():
+        if NAME.fullmatch(suite) and (file := folder / f"{suite}.yaml").is_file():
             return file
-    raise SuiteError(f"unknown suite {word!r}: there is {', '.join(names())}, or name a file (suite.yaml)")
+    raise SuiteError(f"unknown suite {suite!r}: there is {', '.join(names())}, or name a file (suite.yaml)")
 
 
-def load(word: str) -> Suite:
-    """Parse a suite strictly. Raises SuiteError, and ScriptError with every problem of its lines and their places."""
-    path = find(word)
+def load(suite: str) -> Suite:
+    """Parse a suite strictly, by name or path. Raises SuiteError, and ScriptError with all problems."""
+    path = find(suite)
     problems = Problems()
     source = read(path, problems)
     settings, script = Settings(), None
@@ -136,7 +135,7 @@ def load(word: str) -> Suite:
                     if key.raw in ("lines", "chapters", "speakers", "defaults"):
                         problems.add(key.position, f"both script and {key.raw}", "one of them")
                 if not problems:
-                    return Suite(path.stem, path, script_beside(path, settings.script, own["script"], source), settings)
+                    return Suite(path.stem, path, script_named(path, settings.script, own["script"], source), settings)
         script = parsed_tree(source, root, problems)
     if problems or script is None:
         raise ScriptError(path, problems, source.text)
@@ -146,12 +145,12 @@ def load(word: str) -> Suite:
 def settings_of(path: Path, text: str) -> Settings:
     """Raises SuiteError."""
     try:
-        data: dict[str, Any] = yaml.load(text, Loader=tree.LOADER)
+        data = yaml.load(text, Loader=tree.LOADER)
         settings = msgspec.convert({key: data[key] for key in OWN_KEYS if key in data}, Settings)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: msgspec's, or a date that does not exist
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: from msgspec, or a date that does not exist
         raise SuiteError(f"{path}: {error}") from error
     if settings.keep_nights < 1:
-        raise SuiteError(f"{path}: keep_nights {settings.keep_nights}: at least 1, last night's")
+        raise SuiteError(f"{path}: keep_nights {settings.keep_nights}: at least 1, the last night")
     for name, value in [
         *msgspec.structs.asdict(settings.shifts).items(),
         *msgspec.structs.asdict(settings.speed).items(),
@@ -167,8 +166,8 @@ def settings_of(path: Path, text: str) -> Settings:
     return settings
 
 
-def script_beside(path: Path, name: str, place: Any, source: Any) -> Script:
-    """The script that a suite names, by a path from the suite's own folder. Raises ScriptError."""
+def script_named(path: Path, name: str, place: Position | None, source: Source) -> Script:
+    """The script that a suite names, by a path relative to the suite's folder. Raises ScriptError."""
     file = (path.parent / name).resolve()
     if not file.is_file():
         raise ScriptError(path, [Problem(place or START, f"script {name!r}", f"no such file: {file}")], source.text)

@@ -1,70 +1,141 @@
-"""One night as plain data: what `regress run --json` prints, and what reports are made of."""
+"""The summary of one night: what `regress run --json` prints, and what reports are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights
-from vvbatch.regress.verdict import VERDICTS
+from vvbatch.regress import records
+from vvbatch.regress.records import Baseline, Change, Facts, LineResult, LineVerdict, Night
+from vvbatch.regress.verdict import VERDICTS, Reason
 
 
-def summary(ledger: Ledger, suite: str, night_id: str) -> dict[str, Any]:
-    """`night`, `verdict`, `counts`, `reasons` of the night, `changed` facts, `speed`, and each of `lines`."""
-    night = nights.find_night(ledger, suite, night_id)
-    rows = nights.verdicts_of(ledger, [night["id"]])[night["id"]]
-    results = {result.line: result for result in nights.results(ledger, night["batch_id"])}
-    then = nights.baselines_by_id(ledger, {row["baseline_id"] for row in rows if row["baseline_id"]})
-    lines = [line_of(row, results.get(row["line"]), then.get(row["baseline_id"])) for row in rows]
-    return {
-        "suite": suite,
-        "night": night["id"],
-        "profile": night["profile"],
-        "batch": night["batch_id"],
-        "state": night["state"],
-        "verdict": night["verdict"],
-        "started_at": night["started_at"],
-        "ended_at": night["ended_at"],
-        "counts": {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS},
-        "reasons": night["reasons"] or [],
-        "changed": changed(results.values(), then, rows),
-        "speed": night["speed"] or {},
-        "facts": night["facts"] or {},
-        "pruned": night["pruned_at"] is not None,
-        "lines": lines,
-    }
+class Empty(msgspec.Struct, frozen=True):
+    """`{}` in JSON: a night without a rendered line has no facts."""
 
 
-def line_of(row: Mapping[str, Any], result: Any, baseline: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
-        "line": row["line"],
-        "text": result.text if result else (baseline or {}).get("text", ""),
-        "verdict": row["verdict"],
-        "reasons": row["reasons"],
-        "measures": row["measures"],
-        "take": row["take_id"],
-        "path": result.path if result else None,
-        "sha256": result.take.get("sha256") if result else None,
-        "duration_s": result.take.get("duration_s") if result else None,
-        "baseline": None
-        if baseline is None
-        else {
-            name: baseline[name]
-            for name in ("id", "take_id", "path", "sha256", "blessed_at", "blessed_by", "why", "facts")
-        },
-    }
+class BaselineSummary(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    take_id: str
+    path: str
+    sha256: str
+    blessed_at: str
+    blessed_by: str
+    why: str
+    facts: Facts
 
 
-def changed(results: Any, then: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What of engine, versions and machine is not as with the baselines, each difference once."""
-    facts = {result.line: result.facts for result in results}
-    found: list[dict[str, Any]] = []
-    for row in rows:
-        baseline = then.get(row["baseline_id"])
-        if baseline and facts.get(row["line"]):
-            for each in nights.differences(baseline["facts"], facts[row["line"]]):
-                # A voice or the parameters of one line belong to that line.
-                if each["what"] not in ("voices", "control_hash") and each not in found:
-                    found.append(each)
+class LineSummary(msgspec.Struct, frozen=True, kw_only=True):
+    line: str
+    text: str
+    verdict: str
+    reasons: list[Reason]
+    measures: dict[str, float | None]
+    take: str | None
+    path: str | None
+    sha256: str | None
+    duration_s: float | None
+    baseline: BaselineSummary | None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    suite: str
+    night: str
+    profile: str
+    batch: str | None
+    state: str
+    verdict: str | None
+    started_at: str
+    ended_at: str | None
+    counts: dict[str, int]  # of lines, by verdict
+    reasons: list[Reason]  # of the night as a whole
+    changed: list[Change]
+    speed: dict[str, float | int]
+    facts: Facts | Empty
+    pruned: bool
+    lines: list[LineSummary]
+
+
+def summary(ledger: Ledger, suite: str, night_id: str) -> Summary:
+    """Raises UnknownNight."""
+    night = records.find_night(ledger, suite, night_id)
+    verdicts = records.verdicts_of(ledger, [night.id])[night.id]
+    found = records.results(ledger, night.batch_id) if night.batch_id else []
+    results = {result.line: result for result in found}
+    ids = {each.baseline_id for each in verdicts if each.baseline_id}
+    baselines = {each.line: each for each in records.baselines_by_id(ledger, ids).values()}
+    return Summary(
+        suite=suite,
+        night=night.id,
+        profile=night.profile,
+        batch=night.batch_id,
+        state=night.state,
+        verdict=night.verdict,
+        started_at=night.started_at,
+        ended_at=night.ended_at,
+        counts={verdict: sum(each.verdict == verdict for each in verdicts) for verdict in VERDICTS},
+        reasons=night.reasons or [],
+        changed=changes(verdicts, results, baselines),
+        speed=night.speed or {},
+        facts=night.facts or Empty(),
+        pruned=night.pruned_at is not None,
+        lines=[line_summary(each, results.get(each.line), baselines.get(each.line)) for each in verdicts],
+    )
+
+
+def line_summary(verdict: LineVerdict, result: LineResult | None, baseline: Baseline | None) -> LineSummary:
+    take = result.take if result else None
+    text = result.text if result else baseline.text if baseline else ""
+    return LineSummary(
+        line=verdict.line,
+        text=text,
+        verdict=verdict.verdict,
+        reasons=verdict.reasons,
+        measures=verdict.measures,
+        take=verdict.take_id,
+        path=result.path if result else None,
+        sha256=take.sha256 if take else None,
+        duration_s=take.duration_s if take else None,
+        baseline=msgspec.convert(baseline, BaselineSummary, from_attributes=True) if baseline else None,
+    )
+
+
+def changes(
+    verdicts: Iterable[LineVerdict], results: Mapping[str, LineResult], baselines: Mapping[str, Baseline]
+) -> list[Change]:
+    """The differences of engine, versions and machine between the night and its baselines, each once."""
+    found: list[Change] = []
+    for each in verdicts:
+        baseline, result = baselines.get(each.line), results.get(each.line)
+        if baseline and result and result.facts:
+            for change in records.differences(baseline.facts, result.facts):
+                # Voices and parameters are set for each line: they are not facts of the night.
+                if change.what not in ("voices", "control_hash") and change not in found:
+                    found.append(change)
     return found
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier night in `regress report --json`."""
+
+    id: str
+    verdict: str | None
+    started_at: str
+    ended_at: str | None
+    speed: dict[str, float | int] | None
+    reasons: list[Reason] | None
+
+
+class Report(Summary, frozen=True, kw_only=True):
+    """What `regress report --json` prints."""
+
+    history: list[HistoryEntry]
+    missed: list[str]  # due times in UTC
+
+
+def report(night: Summary, history: Sequence[Night], missed: list[str]) -> Report:
+    """`history`: ended nights, oldest first."""
+    entries = [msgspec.convert(each, HistoryEntry, from_attributes=True) for each in history]
+    return Report(**msgspec.structs.asdict(night), history=entries, missed=missed)

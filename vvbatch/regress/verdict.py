@@ -1,55 +1,53 @@
-"""From measures to verdicts: same, equivalent, changed, worse, each with its reasons.
+"""Verdicts from measures: same, equivalent, changed or worse, each with its reasons.
 
-Bits decide where machine and versions are the baseline's: what should be equal and is not has changed. Elsewhere the
-measured differences decide. A shift of a whole night, too small to be told on one line, stands out of their spread.
+On the baseline's machine and versions the samples must be equal bit for bit. Elsewhere the limits on the measured
+differences decide. A shift of the whole night that is too small to show on one line is found by the median over its
+lines.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from vvbatch.regress.suite import Limits, Shifts, Speed
+import msgspec
+
+from vvbatch.regress.suite import Limit, Limits, Shifts, Speed
 
 VERDICTS = ("same", "equivalent", "changed", "unblessed", "worse")
-"""From good to bad."""
+"""From best to worst."""
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEDIAN_ERROR = 1.2533  # the standard error of a median over that of a mean
-SURE = 3.0  # standard errors that a night's median must stand out by
+SURE = 3.0  # standard errors by which a night's median must differ from 0
 FEWEST_LINES = 3
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why a line or a night is not as its baseline; `verdict` is what the reason alone would make of it."""
+class Reason(msgspec.Struct, frozen=True):
+    """Why a line or a night differs from its baseline; `verdict` is the verdict for this reason alone."""
 
     name: str
     text: str
     verdict: str
-    value: float | str | None = None
+    value: float | int | str | None = None
     limit: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+
+def percent(more: str, less: str) -> Callable[[float], str]:
+    return lambda value: f"{abs(100 * value):.1f} % {more if value > 0 else less}"
 
 
-def percent(word_up: str, word_down: str) -> Callable[[float], str]:
-    return lambda value: f"{abs(100 * value):.1f} % {word_up if value > 0 else word_down}"
-
-
-def amount(unit: str, word_up: str, word_down: str) -> Callable[[float], str]:
-    return lambda value: f"{abs(value):.2g} {unit} {word_up if value > 0 else word_down}"
+def amount(unit: str, more: str, less: str) -> Callable[[float], str]:
+    return lambda value: f"{abs(value):.2g} {unit} {more if value > 0 else less}"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How a measured value is named, limited and told; `one_sided`: only more of it counts."""
+    """The name, limit and description of a measured value. `one_sided`: only an increase counts."""
 
     name: str
     limit: str  # the field of Limits
-    tell: Callable[[float], str]
+    describe: Callable[[float], str]
     one_sided: bool = False
 
 
@@ -75,10 +73,10 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "spectrum_db": Measure("spectrum", "spectrum_db", lambda value: f"{value:.1f} dB apart after alignment", True),
 }
-"""In the order in which reasons are given: what explains most first."""
+"""In the order in which reasons are listed: the most specific first."""
 
 CONSEQUENCES = {"spectrum", "intonation", "noise", "loudness", "pitch", "rate", "naturalness", "background"}
-"""What a cut changes as well, being measured over less: not told of a line that is cut."""
+"""Measures that a cut changes as a side effect: not reported for a line that is cut."""
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -88,14 +86,15 @@ def worst(verdicts: Iterable[str]) -> str:
 def judge(
     measures: Mapping[str, float | None], limits: Limits, *, bits: bool, exact: bool, seeds: tuple[int, int]
 ) -> list[Reason]:
-    """The reasons for which a line is not the same as its baseline; none if it is, bit for bit.
+    """The reasons why a line differs from its baseline; none if it is equal bit for bit.
 
-    `exact`: the baseline's machine and versions, so that bits should be equal. `seeds`: the baseline's, the take's.
+    `measures` by the keys of MEASURES, None where nothing could be measured. `bits`: the samples are equal. `exact`:
+    machine and versions are the baseline's, so the samples should be equal. `seeds`: the baseline's, the take's.
     """
     if bits:
         return []
     reasons = [
-        Reason(measure.name, measure.tell(value), verdict, round(value, 4), limit)
+        Reason(measure.name, measure.describe(value), verdict, round(value, 4), limit)
         for key, measure in MEASURES.items()
         if (value := measures.get(key)) is not None
         for verdict, limit in [beyond(value, getattr(limits, measure.limit), measure.one_sided)]
@@ -105,35 +104,35 @@ def judge(
         reasons = [reason for reason in reasons if reason.name not in CONSEQUENCES]
     reasons = named_as_voice(reasons)
     if seeds[0] != seeds[1]:
-        told = f"rendered with seed {seeds[1]}, the baseline has {seeds[0]}"
-        reasons.append(Reason("seed", told, "changed", str(seeds[1])))
-    # A whole other rendition is what nothing else explains.
+        text = f"rendered with seed {seeds[1]}, the baseline has {seeds[0]}"
+        reasons.append(Reason("seed", text, "changed", str(seeds[1])))
+    # A changed spectrum is a reason of its own only if nothing else explains it.
     plain = [reason for reason in reasons if reason.name == "spectrum" and reason.verdict == "changed"]
     for reason in plain:
         reasons.remove(reason)
         if not reasons:
-            told = f"another rendition, as with another seed: {reason.text}; words, voice, pace and level are the same"
-            reasons.append(Reason("rendition", told, "changed", reason.value, reason.limit))
+            text = f"another rendition, as with another seed: {reason.text}; words, voice, pace and level are the same"
+            reasons.append(Reason("rendition", text, "changed", reason.value, reason.limit))
     if exact and not reasons:
-        told = (
+        text = (
             "the samples differ, although machine, versions and seed are the baseline's: the engine is not repeatable"
         )
-        reasons.append(Reason("bits", told, "changed"))
+        reasons.append(Reason("bits", text, "changed"))
     return reasons
 
 
 def named_as_voice(reasons: list[Reason]) -> list[Reason]:
-    """A spectrum far apart together with a pitch far off is another voice, also where no model has listened."""
+    """A worse spectrum together with another pitch is reported as another voice, even without a speaker model."""
     by_name = {reason.name: reason for reason in reasons}
     spectrum, pitch = by_name.get("spectrum"), by_name.get("pitch")
     if spectrum is None or spectrum.verdict != "worse" or pitch is None or "voice" in by_name:
         return reasons
-    told = f"another voice: {pitch.text}, {spectrum.text}"
+    text = f"another voice: {pitch.text}, {spectrum.text}"
     rest = [reason for reason in reasons if reason.name not in ("spectrum", "pitch", "intonation")]
-    return [Reason("voice", told, "worse", spectrum.value, spectrum.limit), *rest]
+    return [Reason("voice", text, "worse", spectrum.value, spectrum.limit), *rest]
 
 
-def beyond(value: float, limit: Any, one_sided: bool) -> tuple[str | None, float | None]:
+def beyond(value: float, limit: Limit, one_sided: bool) -> tuple[str | None, float | None]:
     size = value if one_sided else abs(value)
     for verdict, allowed in (("worse", limit.worse), ("changed", limit.changed)):
         if allowed is not None and size > allowed:
@@ -148,7 +147,10 @@ def verdict_of(reasons: Sequence[Reason], *, bits: bool) -> str:
 
 
 def shifts_of(lines: Sequence[Mapping[str, float | None]], shifts: Shifts) -> list[Reason]:
-    """What all lines of a night share: a median over the limit that stands out of the lines' own spread."""
+    """Shifts that all lines of a night share: the median is over its limit, and over SURE standard errors.
+
+    The standard error of a median is MEDIAN_ERROR times that of a mean, for normally distributed values.
+    """
     found = []
     for key in Shifts.__struct_fields__:
         limit: float | None = getattr(shifts, key)
@@ -159,25 +161,27 @@ def shifts_of(lines: Sequence[Mapping[str, float | None]], shifts: Shifts) -> li
         measure = MEASURES[key]
         size = middle if measure.one_sided else abs(middle)
         if size > limit and size > SURE * MEDIAN_ERROR * deviation / len(values) ** 0.5:
-            told = f"the whole night: {measure.tell(middle)} (median of {len(values)} lines, spread {deviation:.2g})"
-            found.append(Reason(measure.name, told, "worse", round(middle, 4), limit))
+            text = (
+                f"the whole night: {measure.describe(middle)} (median of {len(values)} lines, spread {deviation:.2g})"
+            )
+            found.append(Reason(measure.name, text, "worse", round(middle, 4), limit))
     return found
 
 
 def shared_by(line: Mapping[str, float | None], shifts: Sequence[Reason]) -> list[Reason]:
-    """Of the night's shifts those that a line has its part in: at least half of it."""
+    """The shifts of the night that a line has at least half of."""
     parts = []
     for shift in shifts:
         key = next(key for key, measure in MEASURES.items() if measure.name == shift.name)
         value = line.get(key)
         if value is not None and isinstance(shift.value, float) and value / shift.value >= 0.5:
-            told = f"{MEASURES[key].tell(value)}, with the whole night"
-            parts.append(Reason(shift.name, told, shift.verdict, round(value, 4), shift.limit))
+            text = f"{MEASURES[key].describe(value)}, with the whole night"
+            parts.append(Reason(shift.name, text, shift.verdict, round(value, 4), shift.limit))
     return parts
 
 
 def median_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """The median, and the median absolute deviation from it as a standard deviation."""
+    """The median, and the median absolute deviation scaled to a standard deviation (MAD_TO_SIGMA)."""
     middle = statistics.median(values)
     return middle, MAD_TO_SIGMA * statistics.median(abs(value - middle) for value in values)
 
@@ -190,9 +194,12 @@ SPEEDS = {
 
 
 def slower(now: Mapping[str, float], before: Sequence[Mapping[str, float]], limits: Speed) -> list[Reason]:
-    """What this night's medians are over those of earlier nights: beyond their spread, and by a good share."""
+    """Where the medians of this night exceed those of earlier nights by more than `spreads` and by `share`.
+
+    `now` and each of `before` by the keys of SPEEDS: real-time factor, seconds, bytes.
+    """
     found = []
-    for key, (name, words, scale, unit) in SPEEDS.items():
+    for key, (name, label, scale, unit) in SPEEDS.items():
         values = [night[key] for night in before if night.get(key) is not None]
         if now.get(key) is None or len(values) < limits.nights:
             continue
@@ -200,6 +207,6 @@ def slower(now: Mapping[str, float], before: Sequence[Mapping[str, float]], limi
         allowed = usual + max(limits.spreads * deviation, limits.share * usual)
         if now[key] > allowed:
             shown = (f"{value * scale:.3g}{unit}" for value in (now[key], usual, allowed))
-            told = "{} {}, usually {} (limit {})".format(words, *shown)
-            found.append(Reason(name, told, "worse", round(now[key], 4), round(allowed, 4)))
+            text = "{} {}, usually {} (limit {})".format(label, *shown)
+            found.append(Reason(name, text, "worse", round(now[key], 4), round(allowed, 4)))
     return found

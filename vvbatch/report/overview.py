@@ -36,8 +36,8 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
         pace = f"{rate(rates.takes_per_min or 0)} takes/min, {rate(rates.speed or 0)} x real time"
         facts.append(("last 10 min", f"{rates.takes:,} takes, {pace}"))
     for night in seen.nights:
-        if night["missed"]:
-            text = f"{len(night['missed'])} of suite {night['suite']}, the last due {night['missed'][-1]}"
+        if night.missed:
+            text = f"{len(night.missed)} of suite {night.suite}, the last due {night.missed[-1]}"
             facts.append(("missed nights", text))
     print_facts(facts, file)
     rows: list[list[object]]

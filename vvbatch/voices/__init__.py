@@ -1,6 +1,6 @@
 """The voice library: what a script's voice names mean."""
 
-from vvbatch.voices.errors import UnknownVoice, UnusableVoice, VoiceError
-from vvbatch.voices.library import Library, still_there
+from vvbatch.voices.errors import InvalidVoice, UnknownVoice, VoiceError
+from vvbatch.voices.library import Library, require_unchanged
 
-__all__ = ["Library", "UnknownVoice", "UnusableVoice", "VoiceError", "still_there"]
+__all__ = ["InvalidVoice", "Library", "UnknownVoice", "VoiceError", "require_unchanged"]

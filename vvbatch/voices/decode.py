@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.voices.errors import MissingExtra, UnusableVoice
+from vvbatch.voices.errors import InvalidVoice, MissingExtra
 
 MAX_BYTES = 512 << 20
 MAX_DURATION_S = 1_800.0
@@ -33,40 +33,40 @@ class Recording:
 
 
 def decode(path: Path) -> Recording:
-    """Read a recording whole. Raises UnusableVoice with the reason, MissingExtra where a package is needed for it."""
+    """Read a recording whole. Raises InvalidVoice with the reason, MissingExtra where a package is needed for it."""
     from vvbatch import audio
 
     try:
         if not path.is_file():
-            raise UnusableVoice(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name an audio file")
+            raise InvalidVoice(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name an audio file")
         with path.open("rb") as file:
             start = file.read(12)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
-        raise UnusableVoice(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InvalidVoice(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     container = ffmpeg_format(start)
     if container:
         return Recording(*_decode_by_ffmpeg(path, container), sha256)
     if start and not start.startswith(audio.MAGIC):
-        raise UnusableVoice(f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read")
+        raise InvalidVoice(f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read")
     try:
         return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
     except audio.AudioError as error:
-        raise UnusableVoice(str(error)) from error
+        raise InvalidVoice(str(error)) from error
 
 
 def excerpted(recording: Recording, start_s: float, length_s: float | None) -> Recording:
-    """The part of a recording from `start_s` on, still known by the whole file's hash. Raises UnusableVoice."""
+    """The part of a recording from `start_s` on, still known by the whole file's hash. Raises InvalidVoice."""
     samples = excerpt(recording.samples, recording.rate, start_s, length_s)
     return replace(recording, samples=samples, start_s=recording.start_s + start_s)
 
 
 def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None) -> Samples:
-    """The part of (n,) or (n, channels) from `start_s` on. Raises UnusableVoice where there is nothing."""
+    """The part of (n,) or (n, channels) from `start_s` on. Raises InvalidVoice where there is nothing."""
     first = round(start_s * rate)
     if first >= len(samples):
-        raise UnusableVoice(f"an excerpt from {start_s:g} s on is empty: there are {len(samples) / rate:.2f} s")
+        raise InvalidVoice(f"an excerpt from {start_s:g} s on is empty: there are {len(samples) / rate:.2f} s")
     return samples[first:] if length_s is None else samples[first : first + round(length_s * rate)]
 
 
@@ -88,16 +88,16 @@ def _decode_by_ffmpeg(path: Path, container_format: str) -> tuple[NDArray[np.flo
     except ImportError as error:
         raise MissingExtra(f"{path} needs PyAV: install it with  pip install 'vvbatch[voices]'") from error
     if path.stat().st_size > MAX_BYTES:
-        raise UnusableVoice(f"{path} is larger than {MAX_BYTES:,} bytes")
+        raise InvalidVoice(f"{path} is larger than {MAX_BYTES:,} bytes")
     try:
         with av.open(str(path.absolute()), format=container_format, metadata_errors="replace") as container:
             if not container.streams.audio:
-                raise UnusableVoice(f"{path} holds no audio")
+                raise InvalidVoice(f"{path} holds no audio")
             declared_s = (container.duration or 0) / av.time_base
             return _frames(path, container, declared_s)
     except (av.error.FFmpegError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UnusableVoice(f"{path} cannot be decoded ({reason}): it is cut or damaged, copy it again") from error
+        raise InvalidVoice(f"{path} cannot be decoded ({reason}): it is cut or damaged, copy it again") from error
 
 
 def _frames(path: Path, container: Any, declared_s: float) -> tuple[NDArray[np.float32], int]:
@@ -106,7 +106,7 @@ def _frames(path: Path, container: Any, declared_s: float) -> tuple[NDArray[np.f
     stream = container.streams.audio[0]
     rate = int(getattr(stream, "rate", None) or 0)  # PyAV has none where FFmpeg knows no decoder
     if not rate:
-        raise UnusableVoice(f"{path} does not say its sample rate: it is damaged")
+        raise InvalidVoice(f"{path} does not say its sample rate: it is damaged")
     planar = av.AudioResampler(format="fltp", rate=rate)  # the same rate: only the sample format changes
     parts: list[NDArray[np.float32]] = []
     length = 0
@@ -115,12 +115,12 @@ def _frames(path: Path, container: Any, declared_s: float) -> tuple[NDArray[np.f
         parts += new
         length += sum(part.shape[1] for part in new)
         if length > MAX_DURATION_S * rate:
-            raise UnusableVoice(f"{path} is longer than {MAX_DURATION_S:.0f} s")
+            raise InvalidVoice(f"{path} is longer than {MAX_DURATION_S:.0f} s")
     if not parts:
-        raise UnusableVoice(f"{path} holds no audio")
+        raise InvalidVoice(f"{path} holds no audio")
     samples: NDArray[np.float32] = np.concatenate(parts, axis=1).T
     if len(samples) < COMPLETE * declared_s * rate:
-        raise UnusableVoice(
+        raise InvalidVoice(
             f"{path} is cut short: it declares {declared_s:.2f} s, {len(samples) / rate:.2f} s are there: copy it again"
         )
     return samples, rate

@@ -14,7 +14,7 @@ class UnknownVoice(VoiceError):
         return "; ".join(self.args)
 
 
-class UnusableVoice(VoiceError):
+class InvalidVoice(VoiceError):
     """A file is no fit voice: gone, changed, cut short, not audio, silent, too short."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from vvbatch.engine.contract import SAMPLE_RATE, Manner, Voice
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
-from vvbatch.voices.errors import UnknownVoice, UnusableVoice, VoiceError
+from vvbatch.voices.errors import InvalidVoice, UnknownVoice, VoiceError
 from vvbatch.voices.manifest import DEFAULT, MANIFEST, Entry, folded, name_problem, read
 
 PROJECT = Path("voices")  # in the working folder, for voices that travel with a project
@@ -77,7 +77,7 @@ class Library:
     def resolve(self, name: str) -> Voice:
         """The voice of that name; its file is there, in its folder, complete, and what the manifest says.
 
-        Raises UnknownVoice or UnusableVoice.
+        Raises UnknownVoice or InvalidVoice.
         """
         key = folded(name)
         if key not in self._resolved:
@@ -104,7 +104,7 @@ def voices_of(folder: Path) -> Iterator[Found]:
 
 
 def voice_of(found: Found) -> Voice:
-    """The voice with its file verified. Raises UnusableVoice."""
+    """The voice with its file verified. Raises InvalidVoice."""
     entry = found.entry
     sha256 = verified(found.path, entry.sha256 if entry else None)
     return Voice(name=found.name, path=found.path.resolve(), sha256=sha256, manner=manner_for(entry, sha256))
@@ -120,46 +120,46 @@ def manner_for(entry: Entry | None, sha256: str) -> Manner:
 def verified(path: Path, expected: str | None) -> str:
     """The sha256 of a voice's file.
 
-    Raises UnusableVoice when it is gone, links out of its folder, has another hash than expected, or is not a whole
+    Raises InvalidVoice when it is gone, links out of its folder, has another hash than expected, or is not a whole
     mono 24 kHz WAV.
     """
     if not path.resolve().is_relative_to(path.parent.resolve()):
-        raise UnusableVoice(f"{path} links out of its voice folder: copy the file itself into it")
+        raise InvalidVoice(f"{path} links out of its voice folder: copy the file itself into it")
     try:
         if not path.is_file():
-            raise UnusableVoice(f"{path} is not there: restore it, or take it out of {path.parent / MANIFEST}")
+            raise InvalidVoice(f"{path} is not there: restore it, or take it out of {path.parent / MANIFEST}")
         refuse_unfit(path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UnusableVoice(f"{path} cannot be read: {error.strerror}") from error
+        raise InvalidVoice(f"{path} cannot be read: {error.strerror}") from error
     if expected is not None and sha256 != expected:
-        raise UnusableVoice(
+        raise InvalidVoice(
             f"{path} has changed since it was put into {MANIFEST}: restore it, or import it again under another name"
         )
     return sha256
 
 
 def refuse_unfit(path: Path) -> None:
-    """Raise UnusableVoice unless the file is a mono 24 kHz PCM WAV with all the frames that its header declares.
+    """Raise InvalidVoice unless the file is a mono 24 kHz PCM WAV with all the frames that its header declares.
 
     A half-copied WAV reads without an error everywhere, only shorter.
     """
     size = path.stat().st_size
     if size > LARGEST:
-        raise UnusableVoice(f"{path} has {size:,} bytes, a voice at most {LARGEST:,}: import an excerpt of 3 to 30 s")
+        raise InvalidVoice(f"{path} has {size:,} bytes, a voice at most {LARGEST:,}: import an excerpt of 3 to 30 s")
     remedy = f"`vvbatch voices import {path} --name {path.stem}` makes a voice of an audio file"
     try:
         declared, actual, rate, channels = wav_frames(path)
     except wave.Error as error:
-        raise UnusableVoice(f"{path} is not a PCM WAV file ({error}): {remedy}") from error
+        raise InvalidVoice(f"{path} is not a PCM WAV file ({error}): {remedy}") from error
     if actual < declared or not actual:
-        raise UnusableVoice(
+        raise InvalidVoice(
             f"{path} is cut short: its header declares {declared:,} frames ({declared / rate:.2f} s), "
             f"{actual:,} are there: copy it again from its source"
         )
     if (rate, channels) != (SAMPLE_RATE, 1):
-        raise UnusableVoice(
+        raise InvalidVoice(
             f"{path} is {rate:,} Hz with {channels} channel(s), a voice is {SAMPLE_RATE:,} Hz mono: {remedy}"
         )
 
@@ -178,16 +178,16 @@ def wav_frames(path: Path) -> tuple[int, int, int, int]:
         raise wave.Error(str(error) or "it ends too early") from error
 
 
-def still_there(voices: Iterable[Voice]) -> None:
-    """Raises UnusableVoice when a voice's file is not the one any more that a script was planned with."""
+def require_unchanged(voices: Iterable[Voice]) -> None:
+    """Raises InvalidVoice when a voice's file is not the one any more that a script was planned with."""
     for voice in voices:
         try:
             found = voice.path.stat()
         except OSError as error:
-            raise UnusableVoice(f"voice {voice.name!r}: {voice.path} cannot be read: {error.strerror}") from error
+            raise InvalidVoice(f"voice {voice.name!r}: {voice.path} cannot be read: {error.strerror}") from error
         seen = (voice.path, found.st_ino, found.st_size, found.st_mtime_ns)
         if hash_of(*seen) != voice.sha256:
-            raise UnusableVoice(f"voice {voice.name!r}: {voice.path} has changed since the script was planned")
+            raise InvalidVoice(f"voice {voice.name!r}: {voice.path} has changed since the script was planned")
 
 
 @lru_cache(maxsize=256)
@@ -197,7 +197,7 @@ def hash_of(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UnusableVoice(f"{path} cannot be read: {error.strerror}") from error
+        raise InvalidVoice(f"{path} cannot be read: {error.strerror}") from error
 
 
 def manner_of(sha256: str, gender: str = "") -> Manner:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch.engine.contract import SAMPLE_RATE
-from vvbatch.voices.errors import UnusableVoice
+from vvbatch.voices.errors import InvalidVoice
 
 FRAME = 3_200  # samples that a VibeVoice model hears as one latent
 LEVEL_DBFS = -25.0  # RMS; what the models were trained to be prompted with
@@ -23,7 +23,7 @@ def prepare(samples: NDArray[np.floating], rate: int) -> Samples:
     """A voice prompt from `samples`, (n,) or (n, channels) at `rate` Hz.
 
     Returns float32 (k * FRAME,) at SAMPLE_RATE, RMS LEVEL_DBFS (less where the peak would pass PEAK_DBFS). Raises
-    UnusableVoice for samples that are not finite, silent, or hold less than SHORTEST_S of sound.
+    InvalidVoice for samples that are not finite, silent, or hold less than SHORTEST_S of sound.
     """
     heard = mono(samples)
     heard = heard - heard.mean()  # before resampling, which would ring at the step that an offset makes at both ends
@@ -35,21 +35,21 @@ def prepare(samples: NDArray[np.floating], rate: int) -> Samples:
 
 
 def mono(samples: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The mean of all channels, (n,). Raises UnusableVoice."""
+    """The mean of all channels, (n,). Raises InvalidVoice."""
     if samples.size == 0:
-        raise UnusableVoice("it holds no samples")
+        raise InvalidVoice("it holds no samples")
     heard: NDArray[np.float64] = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
     if not np.isfinite(heard).all():
-        raise UnusableVoice("it holds samples that are not numbers (NaN or infinite)")
+        raise InvalidVoice("it holds samples that are not numbers (NaN or infinite)")
     return heard
 
 
 def sounding(heard: NDArray[np.float64]) -> tuple[int, int]:
-    """First and last sample + 1 of what is louder than silence. Raises UnusableVoice."""
+    """First and last sample + 1 of what is louder than silence. Raises InvalidVoice."""
     levels = hop_levels(heard)
     loud = float(np.percentile(levels, 95))
     if loud < -70.0:
-        raise UnusableVoice("it is silent")
+        raise InvalidVoice("it is silent")
     (hops,) = np.nonzero(levels > loud - SILENT_BELOW_DB)
     return int(hops[0]) * HOP, min((int(hops[-1]) + 1) * HOP, len(heard))
 
@@ -65,9 +65,7 @@ def whole_frames(heard: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sounding part with its margins in whole frames: of the recording where there is more of it, else of zeros."""
     first, end = sounding(heard)
     if end - first < SHORTEST_S * SAMPLE_RATE:
-        raise UnusableVoice(
-            f"it holds {(end - first) / SAMPLE_RATE:.2f} s of sound; at least {SHORTEST_S} s are needed"
-        )
+        raise InvalidVoice(f"it holds {(end - first) / SAMPLE_RATE:.2f} s of sound; at least {SHORTEST_S} s are needed")
     first, end = max(first - MARGIN, 0), end + MARGIN
     end += -(end - first) % FRAME
     kept = heard[first:end]

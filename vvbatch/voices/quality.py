@@ -15,7 +15,7 @@ from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.qc import Check, at_least, at_most
 from vvbatch.voices import measure
 from vvbatch.voices.decode import decode
-from vvbatch.voices.errors import UnusableVoice
+from vvbatch.voices.errors import InvalidVoice
 from vvbatch.voices.library import LARGEST, wav_frames
 from vvbatch.voices.prepare import FRAME, LEVEL_DBFS, PEAK_DBFS, mono
 
@@ -80,7 +80,7 @@ def report(name: str | None, path: Path, gain_db: float = 0.0) -> dict[str, Any]
     error = None
     try:
         checks += _checks(path, name is not None, gain_db)
-    except UnusableVoice as reason:
+    except InvalidVoice as reason:
         checks.append(at_least("readable", 0, 1))
         error = str(reason)
     ok = all(check.ok for check in checks)

@@ -38,7 +38,7 @@ class Change:
 
 
 def vary(samples: Samples, change: Change) -> Samples:
-    """The changed voice, prepared anew, (k * FRAME,) at 24 kHz. Raises UnusableVoice, MissingExtra."""
+    """The changed voice, prepared anew, (k * FRAME,) at 24 kHz. Raises InvalidVoice, MissingExtra."""
     import soxr
 
     from vvbatch.audio import bring_to_peak

@@ -9,10 +9,10 @@ from tests.support import hub_cache, tiny_model
 from tests.support.vibevoice import profile as profile_of
 from vvbatch import profiles
 from vvbatch.engine.contract import EngineUnavailable
+from vvbatch.engine.vibevoice import convert as converting
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
-from vvbatch.models import convert as converting
+from vvbatch.engine.vibevoice.convert import convert
 from vvbatch.models import memory
-from vvbatch.models.convert import convert
 from vvbatch.models.integrity import profile_problems
 from vvbatch.profiles import Profile
 

@@ -21,6 +21,7 @@ from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import takes, workers
+from vvbatch.regress.records import Change
 from vvbatch.regress.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library
@@ -118,11 +119,11 @@ def test_what_has_changed_since_is_named_then_and_now(made):
 def test_without_the_old_file_only_the_hash_is_compared(made):
     ledger, home, take_id, path = made
     path.unlink()
-    assert replay(ledger, home, take_id)[0]["equal"]
+    assert replay(ledger, home, take_id)[0].equal
     with write(ledger.engine) as connection:
         connection.execute(update(takes).values(seed=8))
     found, _ = replay(ledger, home, take_id)
-    assert not found["equal"] and found["difference"] is None and "cannot be read" in found["note"]
+    assert not found.equal and found.difference is None and "cannot be read" in str(found.note)
 
 
 def test_a_take_that_kept_no_file_is_compared_by_its_checks(made):
@@ -130,14 +131,14 @@ def test_a_take_that_kept_no_file_is_compared_by_its_checks(made):
     with write(ledger.engine) as connection:
         connection.execute(update(takes).values(state="failed_qc", path=None, sha256=None))
     found, _ = replay(ledger, home, take_id)
-    assert found["equal"] and found["equal_by"] == "checks" and "kept no file" in found["note"]
+    assert found.equal and found.equal_by == "checks" and "kept no file" in str(found.note)
 
 
-def test_another_engine_is_told_of(made):
+def test_another_engine_is_listed_as_changed(made):
     ledger, home, take_id, _ = made
     found, _ = replay(ledger, home, take_id, lambda profile, cache: ReadyEngine(profile))
-    assert not found["equal"]
-    assert ("engine", "draft 1", "ready 1") in [tuple(each.values()) for each in found["changed"]]
+    assert not found.equal
+    assert Change("engine", "draft 1", "ready 1") in found.changed
 
 
 def test_an_unknown_take_is_bad_input_and_a_missing_model_exit_3(made, monkeypatch):

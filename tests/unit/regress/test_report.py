@@ -10,19 +10,22 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 
 from tests.support.cli import Cli
 from tests.support.nights import judged, suite, voice
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.regress.baseline import bless
+from vvbatch.regress.records import Night
 from vvbatch.regress.report import junit
 from vvbatch.regress.report.media import Budget, flac
 from vvbatch.regress.report.trends import charts
 from vvbatch.regress.report.write import html
 from vvbatch.regress.summary import summary
+from vvbatch.regress.verdict import Reason
 
 pytest.importorskip("jinja2")
 pytest.importorskip("PIL")
@@ -63,7 +66,7 @@ class Page(HTMLParser):
 def three_nights(ledger, where):
     """A blessed night, one that is the same, one in which a line is louder, one cut and one failed."""
     judged(ledger, where, "n1")
-    bless(ledger, where, suite(), nights.find_night(ledger, "small", "n1"), "ada", 'it is "good" <script>')
+    bless(ledger, where, suite(), records.find_night(ledger, "small", "n1"), "ada", 'it is "good" <script>')
     judged(ledger, where, "n2")
     judged(ledger, where, "n3", {1: voice(1, gain_db=1.0), 2: None, 4: voice(4)[:20_000]}, machine={"cpu": "<new>"})
     return ledger
@@ -88,8 +91,8 @@ def test_the_page_refers_to_nothing_outside_itself(three_nights):
 
 def test_the_page_shows_verdicts_reasons_versions_trends_pictures_and_both_recordings(three_nights):
     page = Page(written(three_nights))
-    for told in ("1 dB louder", "NaN latents at step 7", "of the speech are cut", "blessed", "ada", "<new>"):
-        assert told in page.words
+    for text in ("1 dB louder", "NaN latents at step 7", "of the speech are cut", "blessed", "ada", "<new>"):
+        assert text in page.words
     assert [attrs["class"] for attrs in page.all("details")] == ["line worse"] * 2 + ["line changed", "line same"]
     audio = [attrs["src"] for attrs in page.all("audio")]
     assert len(audio) == 6  # two lines with both, one with its baseline, one the same
@@ -114,8 +117,8 @@ def test_a_first_night_and_one_whose_audio_is_gone_have_a_page_too(ledger, where
     assert page.words.count("cannot be read") == 4 and not page.all("audio")
 
 
-def test_missed_nights_are_told_of(three_nights, monkeypatch):
-    schedule.put(three_nights, "small", None, "30 2 * * *")
+def test_missed_nights_are_listed(three_nights, monkeypatch):
+    schedule.set_schedule(three_nights, "small", None, "30 2 * * *")
     monkeypatch.setattr(three_nights, "now", lambda: "2027-01-01T00:00:00.000000Z")
     assert "nights missed" in Page(written(three_nights)).words
 
@@ -129,7 +132,10 @@ def test_the_media_stay_within_their_room():
 
 def test_charts_stand_where_nights_have_nothing_to_show():
     assert charts([], {}) == []
-    night = {"id": "n", "started_at": "2026-03-01T22:00:00Z", "verdict": "same", "speed": None}
+    night = Night(
+        id="n", suite="small", profile="draft", batch_id=None, state="ended", verdict="same", reasons=[], speed=None,
+        facts=None, started_at="2026-03-01T22:00:00Z", ended_at=None, pruned_at=None,
+    )  # fmt: skip
     (only,) = charts([night], {"n": []})
     assert only.bars == []
 
@@ -148,7 +154,7 @@ def test_junit_has_a_case_a_line_and_fails_what_is_worse(three_nights):
 
 def test_junit_is_well_formed_whatever_an_error_holds(three_nights):
     found = summary(three_nights, "small", "n3")
-    found["reasons"] = [{"name": "odd", "text": "\x00\x1b[31m ]]> \ud800", "verdict": "worse"}]
+    found = msgspec.structs.replace(found, reasons=[Reason("odd", "\x00\x1b[31m ]]> \ud800", "worse")])
     assert ET.fromstring(junit(found))[0].get("failures") == "3"
 
 

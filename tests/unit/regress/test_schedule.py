@@ -12,7 +12,7 @@ from tests.support.cli import Cli
 from tests.support.ledgers import Clock
 from tests.support.nights import judged
 from vvbatch.ledger import Ledger
-from vvbatch.regress import nights, schedule
+from vvbatch.regress import records, schedule
 from vvbatch.regress.schedule import BadSchedule, checked, crontab_line, launchd_line, overview
 from vvbatch.support.doctor.services import missed_nights
 
@@ -44,15 +44,15 @@ def book(where, clock):
 
 
 @pytest.mark.parametrize(
-    ("cron", "told"),
+    ("cron", "message"),
     [
         ("", "0 fields"), ("30 2 * *", "4 fields"), ("@daily", "1 fields"), ("61 2 * * *", "61"),
         ("x 2 * * *", "such as"), ("0 0 31 2 *", "31 2"), ("* * * * *", "more often"), ("*/5 * * * *", "more often"),
         ("30 2 * * * *", "6 fields"),
     ],
 )  # fmt: skip
-def test_a_schedule_that_cannot_be_meant_is_refused(cron, told):
-    with pytest.raises(BadSchedule, match=told.replace("*", r"\*")):
+def test_a_schedule_that_cannot_be_meant_is_refused(cron, message):
+    with pytest.raises(BadSchedule, match=message.replace("*", r"\*")):
         checked(cron, NOW)
 
 
@@ -61,31 +61,31 @@ def test_a_good_schedule_is_kept_with_single_spaces():
 
 
 def test_nights_are_missed_from_the_day_on_that_they_were_scheduled(book, clock, where):
-    schedule.put(book, "small", None, DAILY)
-    assert overview(book)[0]["next"] == "2026-03-02T02:30:00Z" and overview(book)[0]["missed"] == []
+    schedule.set_schedule(book, "small", None, DAILY)
+    assert overview(book)[0].next == "2026-03-02T02:30:00Z" and overview(book)[0].missed == []
     clock.advance(5 * 3600)  # 3:00: half an hour late is not missed yet
-    assert overview(book)[0]["missed"] == []
+    assert overview(book)[0].missed == []
     judged(book, where, "n1")
     clock.advance(3 * 86_400)
     row = overview(book)[0]
-    assert row["missed"] == ["2026-03-03T02:30:00Z", "2026-03-04T02:30:00Z"] and row["last"] == "2026-03-02T03:00:00Z"
+    assert row.missed == ["2026-03-03T02:30:00Z", "2026-03-04T02:30:00Z"] and row.last == "2026-03-02T03:00:00Z"
 
 
 def test_an_interrupted_night_is_no_night(book, clock):
-    schedule.put(book, "small", None, DAILY)
+    schedule.set_schedule(book, "small", None, DAILY)
     clock.advance(5 * 3600)
-    nights.begin(book, "n1", "small", "draft")
-    nights.interrupt(book, "n1")
+    records.begin(book, "n1", "small", "draft")
+    records.interrupt(book, "n1")
     clock.advance(3 * 3600)
-    assert overview(book)[0]["missed"] == ["2026-03-02T02:30:00Z"]
+    assert overview(book)[0].missed == ["2026-03-02T02:30:00Z"]
 
 
 def test_a_suite_has_one_schedule_and_can_be_taken_off(book):
-    schedule.put(book, "small", None, DAILY)
-    schedule.put(book, "small", "draft", "0 4 * * *")
+    schedule.set_schedule(book, "small", None, DAILY)
+    schedule.set_schedule(book, "small", "draft", "0 4 * * *")
     (row,) = schedule.scheduled(book)
-    assert (row["profile"], row["cron"]) == ("draft", "0 4 * * *")
-    assert schedule.take_off(book, "small") and not schedule.take_off(book, "small")
+    assert (row.profile, row.cron) == ("draft", "0 4 * * *")
+    assert schedule.unschedule(book, "small") and not schedule.unschedule(book, "small")
 
 
 def test_the_line_for_cron_runs_the_suite_in_this_home(where):
@@ -117,7 +117,7 @@ def test_the_command_schedules_shows_prints_and_takes_off(where):
     vvbatch = Cli()
     assert "nothing is scheduled" in vvbatch("regress", "schedule").stdout
     done = vvbatch("regress", "schedule", "draft", "--cron", DAILY)
-    assert DAILY in done.stdout and "no process runs them now" in done.stderr
+    assert DAILY in done.stdout and "no process runs them" in done.stderr
     shown = vvbatch.json("regress", "schedule")
     assert shown["running"] is False and shown["schedules"][0]["suite"] == "draft"
     printed = vvbatch("regress", "schedule", "1.5b", "--cron", DAILY, "--print", "cron").stdout
@@ -131,7 +131,7 @@ def test_the_command_schedules_shows_prints_and_takes_off(where):
 
 def test_missed_nights_are_seen_by_schedule_status_and_doctor(where, ledger, monkeypatch):
     monkeypatch.setattr(ledger, "now", lambda: "2026-01-01T00:00:00.000000Z")
-    schedule.put(ledger, "draft", None, DAILY)
+    schedule.set_schedule(ledger, "draft", None, DAILY)
     shown = Cli()("regress", "schedule", code=1).stdout
     assert "missed, draft:" in shown
     assert "missed nights" in Cli()("status", code=None).stdout

@@ -18,7 +18,7 @@ from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.engine.contract import Manner
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
-from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
+from vvbatch.voices import InvalidVoice, Library, UnknownVoice, VoiceError
 from vvbatch.voices.library import manner_of
 from vvbatch.voices.manifest import folded, name_problem
 from vvbatch.voices.prepare import FRAME
@@ -124,25 +124,25 @@ def test_upstreams_demo_names_work_for_files_that_just_lie_there(own):
 
 def test_a_file_at_another_rate_is_refused_with_the_command_that_converts_it(own):
     write_wav(own / "en-Alice_woman.wav", speechlike(1.0, rate=16_000), 16_000)
-    with pytest.raises(UnusableVoice, match=r"16,000 Hz.*vvbatch voices import .* --name en-Alice_woman"):
+    with pytest.raises(InvalidVoice, match=r"16,000 Hz.*vvbatch voices import .* --name en-Alice_woman"):
         Library([own]).resolve("en-Alice_woman")
 
 
 def test_a_stereo_file_is_refused(own):
     write_wav(own / "two.wav", np.stack([speechlike(1.0)] * 2, axis=1))
-    with pytest.raises(UnusableVoice, match=r"2 channel\(s\)"):
+    with pytest.raises(InvalidVoice, match=r"2 channel\(s\)"):
         Library([own]).resolve("two")
 
 
 def test_a_changed_file_is_refused(library, own):
     write_wav(own / "mara.wav", speechlike(1.0, 130.0))
-    with pytest.raises(UnusableVoice, match=r"mara\.wav has changed"):
+    with pytest.raises(InvalidVoice, match=r"mara\.wav has changed"):
         library.resolve("mara")
 
 
 def test_a_missing_file_is_refused_with_the_remedy(library, own):
     (own / "mara.wav").unlink()
-    with pytest.raises(UnusableVoice, match=r"mara\.wav is not there: restore it"):
+    with pytest.raises(InvalidVoice, match=r"mara\.wav is not there: restore it"):
         library.resolve("mara")
 
 
@@ -150,7 +150,7 @@ def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own):
     whole = write_wav(own / "half.wav", speechlike(1.0)).read_bytes()
     (own / "half.wav").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
-        UnusableVoice, match=r"cut short: its header declares 24,000 frames \(1\.00 s\), 11,989 are there"
+        InvalidVoice, match=r"cut short: its header declares 24,000 frames \(1\.00 s\), 11,989 are there"
     ):
         Library([own]).resolve("half")
 
@@ -167,14 +167,14 @@ def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own):
 )
 def test_what_is_no_wav_is_refused_with_the_reason(own, data, reason):
     (own / "odd.wav").write_bytes(data)
-    with pytest.raises(UnusableVoice, match=reason):
+    with pytest.raises(InvalidVoice, match=reason):
         Library([own]).resolve("odd")
 
 
 def test_a_header_without_audio_is_refused(own):
     whole = write_wav(own / "empty.wav", speechlike(1.0)).read_bytes()
     (own / "empty.wav").write_bytes(whole[:44])
-    with pytest.raises(UnusableVoice, match="0 are there"):
+    with pytest.raises(InvalidVoice, match="0 are there"):
         Library([own]).resolve("empty")
 
 
@@ -182,14 +182,14 @@ def test_a_header_without_audio_is_refused(own):
 def test_any_bytes_after_a_wav_start_are_judged_without_a_crash(tmp_path_factory, tail):
     folder = tmp_path_factory.mktemp("odd")
     (folder / "odd.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + tail)
-    with pytest.raises(UnusableVoice):
+    with pytest.raises(InvalidVoice):
         Library([folder]).resolve("odd")
 
 
 def test_a_link_out_of_the_folder_is_refused(own, tmp_path):
     write_wav(tmp_path / "secret.wav", speechlike(1.0))
     (own / "link.wav").symlink_to(tmp_path / "secret.wav")
-    with pytest.raises(UnusableVoice, match="links out of its voice folder"):
+    with pytest.raises(InvalidVoice, match="links out of its voice folder"):
         Library([own]).resolve("link")
 
 
@@ -273,7 +273,7 @@ def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz():
     library = Library([SAMPLES])
     for name in ("en-Carter_man", "en-Frank_man", "en-Maya_woman"):
         assert library.resolve(name).name == name
-    with pytest.raises(UnusableVoice, match="16,000 Hz"):
+    with pytest.raises(InvalidVoice, match="16,000 Hz"):
         library.resolve("en-Alice_woman")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.sounds import RATE, pitch_of, speechlike
 from vvbatch.profiles import bundled
-from vvbatch.voices import UnusableVoice
+from vvbatch.voices import InvalidVoice
 from vvbatch.voices.prepare import FRAME, MARGIN, prepare
 
 
@@ -73,12 +73,12 @@ def test_a_spike_lowers_the_level_rather_than_clipping():
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.35])
 def test_less_than_four_tenths_of_a_second_of_sound_is_refused(seconds):
     tone = np.sin(2 * np.pi * 200 * np.arange(round(seconds * RATE)) / RATE)
-    with pytest.raises(UnusableVoice, match=r"at least 0\.4 s|no samples"):
+    with pytest.raises(InvalidVoice, match=r"at least 0\.4 s|no samples"):
         prepare(np.concatenate([np.zeros(RATE if seconds else 0), tone]), RATE)
 
 
 def test_silence_is_refused():
-    with pytest.raises(UnusableVoice, match="silent"):
+    with pytest.raises(InvalidVoice, match="silent"):
         prepare(np.zeros(RATE), RATE)
 
 
@@ -86,7 +86,7 @@ def test_silence_is_refused():
 def test_samples_that_are_no_numbers_are_refused(bad):
     sound = speechlike(1.0)
     sound[100] = bad
-    with pytest.raises(UnusableVoice, match="NaN or infinite"):
+    with pytest.raises(InvalidVoice, match="NaN or infinite"):
         prepare(sound, RATE)
 
 

@@ -1,10 +1,8 @@
-"""Two takes of the same words: how far apart they are, measure by measure."""
+"""Measure how two takes of the same text differ."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,23 +14,22 @@ from vvbatch.regress.compare.alignment import align
 from vvbatch.regress.compare.spectrum import log_mel
 from vvbatch.voices.measure import pitch
 
-SHORT = 2400  # samples: what is shorter than 0.1 s is not compared beyond its length
-QUIETEST_DBFS = -90.0  # a background under this is as good as none
+SHORT = 2400  # samples: of takes shorter than 0.1 s only length and level are compared
+QUIETEST_DBFS = -90.0  # a quieter background counts as silence
 
 Samples = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What the second take has over the first; None where one of them has nothing to measure (no sound, no voice)."""
+class Difference(msgspec.Struct, frozen=True):
+    """The second take against the first; None where one of them has nothing to measure (no sound, no voice)."""
 
-    bits: bool  # the samples are the same, one by one
+    bits: bool  # all samples are equal
     duration_s: float
     duration_ratio: float | None
-    missing_s: float | None  # of the first take's speech: cut from the second's end
-    added_s: float | None  # after the first take's end
+    missing_s: float | None  # speech of the first take that is cut from the end of the second
+    added_s: float | None  # sound of the second take after the end of the first
     rate: float | None  # speaking rate, second over first, in the part that both have: 1.03 is 3 % faster
-    pause_s: float | None  # longest inner silence, second less first
+    pause_s: float | None  # longest inner silence, second minus first
     loudness_db: float | None
     peak_db: float | None
     floor_db: float | None  # level of the quietest tenth
@@ -40,12 +37,16 @@ class Difference:
     pitch_range_semitones: float | None
     mel_db: float | None  # mean difference of a mel band after alignment
 
-    def as_json(self) -> dict[str, Any]:
-        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+    def rounded(self) -> Difference:
+        """The same with four decimals."""
+        values = msgspec.structs.asdict(self).items()
+        return msgspec.structs.replace(
+            self, **{name: round(value, 4) for name, value in values if isinstance(value, float)}
+        )
 
 
 def compare(first: Samples, second: Samples) -> Difference:
-    """Compare two takes: mono float32 (frames,) at SAMPLE_RATE, finite."""
+    """Compare two takes: mono float32 (frames,) at SAMPLE_RATE, finite. Lengths may differ."""
     lengths = len(first) / SAMPLE_RATE, len(second) / SAMPLE_RATE
     bits = bool(np.array_equal(first, second))
     measured = both(first, second) if min(len(first), len(second)) >= SHORT else {}
@@ -53,17 +54,21 @@ def compare(first: Samples, second: Samples) -> Difference:
         bits=bits,
         duration_s=lengths[1] - lengths[0],
         duration_ratio=lengths[1] / lengths[0] if lengths[0] else None,
-        loudness_db=less(*(audio.loudness_lufs(each, SAMPLE_RATE) for each in (first, second))),
-        peak_db=less(*(audio.peak_dbfs(each) for each in (first, second))),
-        **{name: measured.get(name) for name in MEASURED},
+        loudness_db=minus(*(audio.loudness_lufs(each, SAMPLE_RATE) for each in (first, second))),
+        peak_db=minus(*(audio.peak_dbfs(each) for each in (first, second))),
+        missing_s=measured.get("missing_s"),
+        added_s=measured.get("added_s"),
+        rate=measured.get("rate"),
+        pause_s=measured.get("pause_s"),
+        floor_db=measured.get("floor_db"),
+        pitch_semitones=measured.get("pitch_semitones"),
+        pitch_range_semitones=measured.get("pitch_range_semitones"),
+        mel_db=measured.get("mel_db"),
     )
 
 
-MEASURED = ("missing_s", "added_s", "rate", "pause_s", "floor_db", "pitch_semitones", "pitch_range_semitones", "mel_db")
-
-
 def both(first: Samples, second: Samples) -> dict[str, float | None]:
-    """What needs some length and some sound in both takes."""
+    """The measures that need sound in both takes, by their names in Difference; empty if one of them is silent."""
     silence = QcLimits().silence_dbfs
     spoken = [activity(each, SAMPLE_RATE, silence) for each in (first, second)]
     if not all(each.speech_s for each in spoken):
@@ -71,9 +76,9 @@ def both(first: Samples, second: Samples) -> dict[str, float | None]:
     begins = [each.leading_s for each in spoken]
     ends = [each.leading_s + each.speech_s for each in spoken]
     takes = zip((first, second), begins, ends, strict=True)
-    heard = [samples[place(begin) : place(end)] for samples, begin, end in takes]
-    alignment = align(*(log_mel(each) for each in heard))
-    voices = [pitch(each.astype(np.float64)) for each in heard]
+    sounding = [samples[sample_index(begin) : sample_index(end)] for samples, begin, end in takes]
+    alignment = align(*(log_mel(each) for each in sounding))
+    voices = [pitch(each.astype(np.float64)) for each in sounding]
     voiced = all(voice.median_hz for voice in voices)
     return {
         "missing_s": alignment.before_left_s,
@@ -87,17 +92,17 @@ def both(first: Samples, second: Samples) -> dict[str, float | None]:
     }
 
 
-def place(seconds: float) -> int:
+def sample_index(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE)
 
 
 def floor_dbfs(samples: Samples) -> float:
-    """The level that a tenth of the 10 ms frames stay under, at least QUIETEST_DBFS."""
+    """The 10th percentile of the levels of 10 ms frames, in dBFS, at least QUIETEST_DBFS."""
     size = SAMPLE_RATE // 100
     frames = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
     levels = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
     return max(float(np.percentile(levels, 10)), QUIETEST_DBFS)
 
 
-def less(first: float | None, second: float | None) -> float | None:
+def minus(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else second - first

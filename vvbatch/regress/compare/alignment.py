@@ -1,4 +1,4 @@
-"""Which moment of one take is which of another: dynamic time warping over log-mel frames, with open ends.
+"""Align two takes in time: dynamic time warping over log-mel frames, with open ends.
 
 Sakoe and Chiba's symmetric form (IEEE Trans. ASSP 26, 1978): a step in both takes counts twice, so that a path's cost
 over the sum of the two lengths is a mean distance.
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.regress.compare.spectrum import HOP
 
-LONGEST = 3000  # frames of a side; longer takes are compared in longer frames
-BETTER = 0.9  # an end is open only where that brings the mean distance under this share of the closed one's
+LONGEST = 3000  # frames of one take; longer takes are compared in longer frames
+BETTER = 0.9  # an end is left open only if that brings the mean distance under this share of the closed one's
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """`distance_db` is the mean difference of a band over the part that both takes have.
+    """The common part of two takes. `…_s` is its length in each take in seconds, `…_left_s` the rest after it.
 
-    That part is as long as the `…_s` in each take; `…_left_s` is what comes after it, 0 in one of them.
+    One of the two rests is 0. `distance_db` is the mean absolute difference of the bands over the common part.
     """
 
     distance_db: float
@@ -35,7 +35,7 @@ class Alignment:
 
 
 def align(before: Floats, after: Floats) -> Alignment:
-    """Align two takes, (frames, bands) each, from their beginnings to where the one that ends earlier ends."""
+    """Align two log-mel spectra, (frames, bands) in dB each, from their beginnings to the earlier of the two ends."""
     joined = -(-max(len(before), len(after)) // LONGEST)
     rows, columns = shortened(before, joined), shortened(after, joined)
     frame_s = joined * HOP / SAMPLE_RATE
@@ -47,18 +47,18 @@ def align(before: Floats, after: Floats) -> Alignment:
     closed = float(costs[-1, -1]) / (count + other)
     row, column, mean = count - 1, other - 1, closed
     for candidate, means in ((True, last_column), (False, last_row)):
-        # Less than half of a take is no take: an opening that happens to be alike must not pass for the whole.
+        # At least half of a take must match: similar openings alone must not pass for a whole take.
         half = len(means) // 2
-        place = half + int(means[half:].argmin())
-        if means[place] < BETTER * closed and means[place] < mean:
-            mean = float(means[place])
-            row, column = (place, other - 1) if candidate else (count - 1, place)
+        best = half + int(means[half:].argmin())
+        if means[best] < BETTER * closed and means[best] < mean:
+            mean = float(means[best])
+            row, column = (best, other - 1) if candidate else (count - 1, best)
     left = (count - 1 - row) * frame_s, (other - 1 - column) * frame_s
     return Alignment(mean, (row + 1) * frame_s, (column + 1) * frame_s, *left)
 
 
 def shortened(frames: Floats, joined: int) -> Floats:
-    """Each `joined` frames as their mean; the rest at the end is left out unless it is all there is."""
+    """The means of each `joined` frames. An incomplete last group is dropped, unless it is the only one."""
     if joined == 1 or len(frames) < joined:
         return frames
     count = len(frames) // joined
@@ -67,7 +67,7 @@ def shortened(frames: Floats, joined: int) -> Floats:
 
 
 def distances(rows: Floats, columns: Floats) -> NDArray[np.float32]:
-    """(rows, columns): the mean absolute difference of the bands, a few rows at a time for the memory's sake."""
+    """The mean absolute difference of the bands, (rows, columns), a few rows at a time to bound memory."""
     found = np.empty((len(rows), len(columns)), np.float32)
     first, second = rows.astype(np.float32), columns.astype(np.float32)
     for start in range(0, len(rows), 16):
@@ -76,7 +76,7 @@ def distances(rows: Floats, columns: Floats) -> NDArray[np.float32]:
 
 
 def accumulated(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cost of the cheapest path to each cell; a diagonal of cells at a time, as they do not need each other."""
+    """The cost of the cheapest path to each cell, one antidiagonal at a time: its cells are independent."""
     rows, columns = distance.shape
     cost = np.full((rows + 1, columns + 1), np.inf, np.float32)
     cost[0, 0] = 0.0

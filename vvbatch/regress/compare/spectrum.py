@@ -1,4 +1,4 @@
-"""Log-mel spectra: what two takes of a line are compared by."""
+"""Log-mel spectra, by which two takes of a line are aligned and compared."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ WINDOW = 600  # 25 ms
 FFT = 1024
 BANDS = 40
 LOWEST_HZ, HIGHEST_HZ = 60.0, 11_000.0
-FLOOR_DB = -60.0  # under the loudest band of all: what is quieter counts as silence
+FLOOR_DB = -60.0  # relative to the loudest bands: quieter counts as silence
 
 Floats = NDArray[np.float64]
 
 
 def log_mel(samples: NDArray[np.float32]) -> Floats:
-    """(frames, BANDS) in dB, HOP samples apart, from FLOOR_DB to 0 against the loud speech of these samples.
+    """The log-mel spectrum (frames, BANDS) of float32 (n,) samples at SAMPLE_RATE, HOP samples apart.
 
-    A gain over the whole changes nothing, nor does what lies under the floor: both have measures of their own.
+    In dB relative to the 99.5th percentile of all bands, clipped to FLOOR_DB..0. A gain or noise below the floor has
+    no effect: loudness and noise have measures of their own.
     """
     padded = np.pad(samples.astype(np.float64), (0, max(WINDOW - len(samples), 0)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
@@ -37,11 +38,14 @@ def log_mel(samples: NDArray[np.float32]) -> Floats:
 
 @functools.cache
 def filters() -> Floats:
-    """(BANDS, FFT // 2 + 1): triangles of equal width on O'Shaughnessy's mel scale, 2595 log10(1 + f / 700)."""
+    """Triangular filters (BANDS, FFT // 2 + 1), equally wide on the mel scale 2595 log10(1 + f / 700).
+
+    Source of the scale: D. O'Shaughnessy, Speech Communication: Human and Machine, 1987.
+    """
     lowest, highest = (2595 * float(np.log10(1 + edge / 700)) for edge in (LOWEST_HZ, HIGHEST_HZ))
     mels = np.linspace(lowest, highest, BANDS + 2)
     edges = 700 * (10 ** (mels / 2595) - 1)
     bins = np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT
-    low, middle, high = (edges[place : place + BANDS, None] for place in range(3))
+    low, middle, high = (edges[first : first + BANDS, None] for first in range(3))
     made: Floats = np.maximum(0.0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
     return made

@@ -1,22 +1,24 @@
-"""The page: a night against its baselines, the nights before it, and what was missed."""
+"""The HTML page: a night against its baselines, earlier nights, and missed nights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vvbatch.regress.report.media import Budget, media_of
+from vvbatch.regress.records import LineVerdict, Night
+from vvbatch.regress.report.media import Budget, Media, media_of
 from vvbatch.regress.report.trends import HEIGHT, LEFT, RIGHT, WIDTH, charts
+from vvbatch.regress.summary import LineSummary, Summary
 from vvbatch.voices.errors import MissingExtra
 
 SECTIONS = ("worse", "changed", "unblessed", "equivalent", "same")
 OPEN = ("worse", "changed", "unblessed")
 MEANINGS = {
     "worse": "beyond a limit",
-    "changed": "different, within the limits of worse",
+    "changed": "different, but not worse",
     "unblessed": "nothing to compare with",
-    "equivalent": "other bits, within every limit",
+    "equivalent": "other samples, within every limit",
     "same": "bit for bit",
 }
 UNITS = {
@@ -25,14 +27,33 @@ UNITS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Card:
+    """A line on the page."""
+
+    line: LineSummary
+    media: Mapping[str, Media]
+    figures: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The lines with one verdict."""
+
+    verdict: str
+    meaning: str
+    open: bool
+    cards: Sequence[Card]
+
+
 def page(
     title: str,
-    night: Mapping[str, Any],
-    history: Sequence[Mapping[str, Any]],
-    verdicts: Mapping[str, Sequence[Mapping[str, Any]]],
+    night: Summary,
+    history: Sequence[Night],
+    verdicts: Mapping[str, Sequence[LineVerdict]],
     missed: Sequence[str],
 ) -> str:
-    """HTML for a night's `summary`. `history`: nights that have ended, oldest first. Raises MissingExtra."""
+    """The HTML page of a night. `history`: ended nights, oldest first; `verdicts` by night id. Raises MissingExtra."""
     try:
         import jinja2
     except ImportError as error:
@@ -42,27 +63,26 @@ def page(
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     budget = Budget()
-    # Worst first, so that it is the good ones that have no player when there are too many.
-    cards = [
-        {**line, "media": media_of(line, budget), "figures": figures(line["measures"])}
+    # The worst first: if the media exceed the budget, the good lines have no player.
+    sections = [
+        Section(
+            verdict,
+            MEANINGS[verdict],
+            verdict in OPEN,
+            [
+                Card(line, media_of(line, budget), figures(line.measures))
+                for line in night.lines
+                if line.verdict == verdict
+            ],
+        )
         for verdict in SECTIONS
-        for line in night["lines"]
-        if line["verdict"] == verdict
     ]
     return environment.get_template("page.html").render(
         title=title,
         night=night,
         style=(here / "style.css").read_text(encoding="utf-8"),
-        sections=[
-            {
-                "verdict": verdict,
-                "meaning": MEANINGS[verdict],
-                "open": verdict in OPEN,
-                "lines": [card for card in cards if card["verdict"] == verdict],
-            }
-            for verdict in SECTIONS
-        ],
-        total=len(night["lines"]),
+        sections=sections,
+        total=len(night.lines),
         charts=charts(history, verdicts),
         chart={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         nights=len(history),
@@ -71,8 +91,8 @@ def page(
     )
 
 
-def figures(measures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Measured differences as a person reads them."""
+def figures(measures: Mapping[str, float | None]) -> list[tuple[str, str]]:
+    """The measured differences as (name, value with unit)."""
     return [
         (name.removesuffix("_s").removesuffix("_db").removesuffix("_semitones").replace("_", " "), figure(name, value))
         for name, value in measures.items()
@@ -83,7 +103,7 @@ def figures(measures: Mapping[str, Any]) -> list[tuple[str, str]]:
 def figure(name: str, value: float) -> str:
     if name == "rate":
         return f"{100 * value:+.1f} %"
-    if name in ("duration_ratio",):
+    if name == "duration_ratio":
         return f"{value:.3f}"
     unit = UNITS.get(name, "")
     return f"{value:+.2f} {unit}".strip()

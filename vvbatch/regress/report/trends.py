@@ -1,11 +1,12 @@
-"""Charts over nights, as SVG that is part of the page; every point tells its value."""
+"""Charts over nights, drawn as SVG in the page; every bar and point has its value as a label."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from vvbatch.regress.records import LineVerdict, Night
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 150, 46, 10, 10, 22
 ORDER = ("same", "equivalent", "changed", "unblessed", "worse")
@@ -18,14 +19,14 @@ class Bar:
     width: float
     height: float
     verdict: str
-    told: str
+    label: str
 
 
 @dataclass(frozen=True)
 class Point:
     x: float
     y: float
-    told: str
+    label: str
     verdict: str
 
 
@@ -34,7 +35,7 @@ class Chart:
     """A chart's shapes in pixels of a WIDTH x HEIGHT picture; `ticks` are heights with their labels."""
 
     title: str
-    about: str  # what a person who cannot see it is told
+    about: str  # the text alternative
     bars: Sequence[Bar] = ()
     points: Sequence[Point] = ()
     ticks: Sequence[tuple[float, str]] = ()
@@ -45,11 +46,11 @@ class Chart:
         return " ".join(f"{point.x:.1f},{point.y:.1f}" for point in self.points)
 
 
-def charts(nights: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
-    """Of nights that have ended, oldest first: verdicts, then every figure that some night has."""
+def charts(nights: Sequence[Night], verdicts: Mapping[str, Sequence[LineVerdict]]) -> list[Chart]:
+    """The charts of ended nights, oldest first: verdicts, then each measure that any night has."""
     if not nights:
         return []
-    of_lines: list[tuple[str, Callable[[Mapping[str, Any]], float | None], Callable[[float], str]]] = [
+    of_lines: list[tuple[str, Callable[[Night], float | None], Callable[[float], str]]] = [
         ("Loudness against baseline, dB", median_of(verdicts, "loudness_db"), "{:+.2f}".format),
         ("Speaking rate against baseline, %", median_of(verdicts, "rate", 100), "{:+.1f}".format),
         ("Spectral distance to baseline, dB", median_of(verdicts, "spectrum_db"), "{:.2f}".format),
@@ -61,76 +62,76 @@ def charts(nights: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[
     return [chart for chart in made if chart is not None]
 
 
-def speed(name: str, scale: float = 1.0) -> Callable[[Mapping[str, Any]], float | None]:
-    def value(night: Mapping[str, Any]) -> float | None:
-        found = (night["speed"] or {}).get(name)
+def speed(name: str, scale: float = 1.0) -> Callable[[Night], float | None]:
+    def value(night: Night) -> float | None:
+        found = (night.speed or {}).get(name)
         return None if found is None else found * scale
 
     return value
 
 
 def median_of(
-    verdicts: Mapping[str, Sequence[Mapping[str, Any]]], name: str, scale: float = 1.0
-) -> Callable[[Mapping[str, Any]], float | None]:
-    def value(night: Mapping[str, Any]) -> float | None:
-        found = [row["measures"][name] for row in verdicts[night["id"]] if row["measures"].get(name) is not None]
+    verdicts: Mapping[str, Sequence[LineVerdict]], name: str, scale: float = 1.0
+) -> Callable[[Night], float | None]:
+    def value(night: Night) -> float | None:
+        found = [value for row in verdicts[night.id] if (value := row.measures.get(name)) is not None]
         return statistics.median(found) * scale if found else None
 
     return value
 
 
-def place(number: int, count: int) -> float:
-    """The middle of a night's column."""
+def column_centre(number: int, count: int) -> float:
+    """The x of the centre of a night's column, in pixels."""
     return LEFT + (number + 0.5) * (WIDTH - LEFT - RIGHT) / count
 
 
-def days(nights: Sequence[Mapping[str, Any]]) -> list[tuple[float, str]]:
-    """The first and the last night's date; their times when it is the same."""
-    first, last = (str(nights[number]["started_at"]) for number in (0, -1))
+def days(nights: Sequence[Night]) -> list[tuple[float, str]]:
+    """Labels of the first and the last night: their dates, or their times if the date is the same."""
+    first, last = (nights[number].started_at for number in (0, -1))
     part = slice(11, 16) if first[:10] == last[:10] else slice(5, 10)
     ends = {0: first, len(nights) - 1: last}
-    return [(place(number, len(nights)), at[part]) for number, at in ends.items()]
+    return [(column_centre(number, len(nights)), at[part]) for number, at in ends.items()]
 
 
-def counts(nights: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Chart:
-    """Stacked, the bad ones at the bottom, where they are seen."""
-    most = max((len(verdicts[night["id"]]) for night in nights), default=1) or 1
+def counts(nights: Sequence[Night], verdicts: Mapping[str, Sequence[LineVerdict]]) -> Chart:
+    """Lines by verdict as stacked bars, the worst at the bottom, where their heights compare best."""
+    most = max((len(verdicts[night.id]) for night in nights), default=1) or 1
     room, width = HEIGHT - TOP - BOTTOM, min(0.8 * (WIDTH - LEFT - RIGHT) / len(nights), 40.0)
     bars = []
     for number, night in enumerate(nights):
         bottom = float(HEIGHT - BOTTOM)
         for verdict in reversed(ORDER):
-            count = sum(row["verdict"] == verdict for row in verdicts[night["id"]])
+            count = sum(row.verdict == verdict for row in verdicts[night.id])
             if count:
                 height = room * count / most
                 bottom -= height
-                told = f"{night['id']}, {night['started_at'][:16]}: {count} {verdict}"
-                bars.append(Bar(place(number, len(nights)) - width / 2, bottom, width, height, verdict, told))
+                label = f"{night.id}, {night.started_at[:16]}: {count} {verdict}"
+                bars.append(Bar(column_centre(number, len(nights)) - width / 2, bottom, width, height, verdict, label))
     last = nights[-1]
-    about = f"Lines by verdict over {len(nights)} nights; the last one was {last['verdict']}."
+    about = f"Lines by verdict over {len(nights)} nights; the last night was {last.verdict}."
     ticks = [(float(TOP), str(most)), (float(HEIGHT - BOTTOM), "0")]
     return Chart("Lines by verdict", about, bars=bars, ticks=ticks, days=days(nights))
 
 
 def line(
-    nights: Sequence[Mapping[str, Any]],
+    nights: Sequence[Night],
     title: str,
-    value: Callable[[Mapping[str, Any]], float | None],
+    value: Callable[[Night], float | None],
     shown: Callable[[float], str],
 ) -> Chart | None:
     values = [(number, found) for number, night in enumerate(nights) if (found := value(night)) is not None]
     if not values:
         return None
     low, high = min(found for _, found in values), max(found for _, found in values)
-    margin = (high - low) * 0.1 or abs(high) * 0.1 or 1.0  # a line that stands still stands in the middle
+    margin = (high - low) * 0.1 or abs(high) * 0.1 or 1.0  # a constant value is drawn in the middle
     low, high = low - margin, high + margin
     room = HEIGHT - TOP - BOTTOM
     points = [
         Point(
-            place(number, len(nights)),
+            column_centre(number, len(nights)),
             TOP + room * (high - found) / (high - low),
-            f"{nights[number]['id']}, {nights[number]['started_at'][:16]}: {shown(found)}",
-            nights[number]["verdict"] or "",
+            f"{nights[number].id}, {nights[number].started_at[:16]}: {shown(found)}",
+            nights[number].verdict or "",
         )
         for number, found in values
     ]

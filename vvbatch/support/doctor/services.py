@@ -187,8 +187,8 @@ def missed_nights(home: Home) -> Iterator[Finding]:
     with closing(book):
         rows = schedule.overview(book)
     for row in rows:
-        count, name = len(row["missed"]), f"nights: {Path(row['suite']).stem}"
+        count, name = len(row.missed), f"nights: {Path(row.suite).stem}"
         if count:
-            yield Finding(name, False, f"{count} missed, the last due {row['missed'][-1]}", "vvbatch up")
+            yield Finding(name, False, f"{count} missed, the last due {row.missed[-1]}", "vvbatch up")
         else:
-            yield Finding(name, True, f"none missed, the next is due {row['next']}")
+            yield Finding(name, True, f"none missed, the next is due {row.next}")

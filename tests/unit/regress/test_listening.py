@@ -1,4 +1,4 @@
-"""What models hear in two takes, as differences; with a listener that knows its answers beforehand."""
+"""Differences between two takes by listening models, with a fake listener."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from vvbatch.listening import process
 from vvbatch.listening.process import Verdict
 from vvbatch.qc.check import Check
-from vvbatch.regress.hearing import Pair, hear
+from vvbatch.regress.listening import Pair, compare_by_listening
 
 QUIET, LOUD = np.zeros(2400, np.float32), np.ones(2400, np.float32)
 
@@ -73,27 +73,27 @@ def pair(line: str, after: Any = LOUD, sha256: str = "a") -> Pair:
     return Pair(line, line, sha256, Path("baseline.wav"), QUIET, after)
 
 
-def test_both_takes_are_heard_and_the_difference_told(tmp_path):
-    found = hear([pair("one"), pair("two", QUIET, "b")], ["words"], tmp_path)
+def test_the_difference_of_both_takes_is_measured(tmp_path):
+    found = compare_by_listening([pair("one"), pair("two", QUIET, "b")], ["words"], tmp_path)
     assert found["one"].measures == {"words": 0.25, "voice": 0.5, "naturalness": 1.0}
-    assert found["one"].told == {"words": "missing: snow; wrong: fell as fall"}
+    assert found["one"].details == {"words": "missing: snow; wrong: fell as fall"}
     assert found["two"].measures == {"words": 0.0, "voice": 0.0, "naturalness": 0.0}
 
 
-def test_a_baseline_is_heard_once_and_again_when_its_file_or_the_models_are_others(tmp_path, monkeypatch):
-    hear([pair("one")], ["words"], tmp_path)
-    hear([pair("one")], ["words"], tmp_path)
+def test_a_baseline_is_checked_again_only_after_its_file_or_the_models_changed(tmp_path, monkeypatch):
+    compare_by_listening([pair("one")], ["words"], tmp_path)
+    compare_by_listening([pair("one")], ["words"], tmp_path)
     assert Knowing.asked.count("one before") == 1 and Knowing.asked.count("one after") == 2
-    hear([pair("one", sha256="b")], ["words"], tmp_path)
+    compare_by_listening([pair("one", sha256="b")], ["words"], tmp_path)
     monkeypatch.setattr(Knowing, "versions", {"whisper": "small.en"})
-    hear([pair("one")], ["words"], tmp_path)
+    compare_by_listening([pair("one")], ["words"], tmp_path)
     assert Knowing.asked.count("one before") == 3
 
 
-def test_a_take_that_ends_the_listener_is_left_out(tmp_path):
-    assert set(hear([pair("odd"), pair("one")], ["words"], tmp_path)) == {"one"}
+def test_a_take_that_crashes_the_listener_is_left_out(tmp_path):
+    assert set(compare_by_listening([pair("odd"), pair("one")], ["words"], tmp_path)) == {"one"}
 
 
 def test_nothing_to_listen_to_starts_no_listener(tmp_path, monkeypatch):
     monkeypatch.setattr(Knowing, "start", None)
-    assert hear([], ["words"], tmp_path) == {} == hear([pair("one")], [], tmp_path)
+    assert compare_by_listening([], ["words"], tmp_path) == {} == compare_by_listening([pair("one")], [], tmp_path)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tests.conftest import ROOT
 from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
 from vvbatch.profiles import bundled
-from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
+from vvbatch.voices import InvalidVoice, Library, UnknownVoice, VoiceError
 from vvbatch.voices.decode import COMPLETE, decode, excerpted
+from vvbatch.voices.editing import NameTaken, add_variant, import_voice, put, remove
 from vvbatch.voices.manifest import folded, name_problem
 from vvbatch.voices.overview import listing, variants_of
 from vvbatch.voices.prepare import FRAME
-from vvbatch.voices.shelf import NameTaken, add_variant, import_voice, put, remove
 from vvbatch.voices.vary import Change, at_tempo
 
 WHEN = datetime(2026, 5, 2, 12, tzinfo=UTC)
@@ -102,16 +102,16 @@ def test_a_truncated_ogg_is_refused(tmp_path, subtype, share):
     soundfile.write(source, speechlike(5.0, rate=48_000), 48_000, format="OGG", subtype=subtype)
     assert decode(source).duration_s == pytest.approx(5.0, abs=0.01)
     source.write_bytes(source.read_bytes()[: int(source.stat().st_size * share)])
-    with pytest.raises(UnusableVoice, match=r"cut, copy it again|cannot be read as audio"):
+    with pytest.raises(InvalidVoice, match=r"cut, copy it again|cannot be read as audio"):
         decode(source)
 
 
 def test_an_empty_file_and_a_picture_are_told_apart(tmp_path):
     (tmp_path / "empty.wav").touch()
-    with pytest.raises(UnusableVoice, match="it is empty"):
+    with pytest.raises(InvalidVoice, match="it is empty"):
         decode(tmp_path / "empty.wav")
     (tmp_path / "picture.wav").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(UnusableVoice, match="is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM"):
+    with pytest.raises(InvalidVoice, match="is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM"):
         decode(tmp_path / "picture.wav")
 
 
@@ -122,7 +122,7 @@ def test_a_truncated_m4a_is_refused(tmp_path):
         options = {"movflags": "faststart"} if place == "start" else {}
         source = write_by_ffmpeg(tmp_path / f"{place}.m4a", talk, "aac", **options)
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-        with pytest.raises(UnusableVoice, match=rf"{place}\.m4a (is cut short|cannot be decoded)"):
+        with pytest.raises(InvalidVoice, match=rf"{place}\.m4a (is cut short|cannot be decoded)"):
             decode(source)
     assert COMPLETE < 1.0
 
@@ -140,7 +140,7 @@ def test_a_truncated_m4a_is_refused(tmp_path):
 def test_what_is_no_audio_is_refused_with_the_file_and_the_reason(data, reason, tmp_path):
     source = tmp_path / "odd.bin"
     source.write_bytes(data)
-    with pytest.raises(UnusableVoice, match=reason) as caught:
+    with pytest.raises(InvalidVoice, match=reason) as caught:
         decode(source)
     assert "odd.bin" in str(caught.value)
 
@@ -150,14 +150,14 @@ def test_truncated_wav_and_flac_are_refused(tmp_path):
         source = tmp_path / f"half.{ending}"
         soundfile.write(source, speechlike(3.0), RATE)
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-        with pytest.raises(UnusableVoice, match="half"):
+        with pytest.raises(InvalidVoice, match="half"):
             decode(source)
 
 
 def test_a_header_without_audio_a_folder_and_nothing_are_refused(tmp_path, source):
     (tmp_path / "header.wav").write_bytes(source.read_bytes()[:44])
     for name in ("header.wav", ".", "not there.wav", "nul\0.wav"):
-        with pytest.raises(UnusableVoice):
+        with pytest.raises(InvalidVoice):
             prepared = decode(tmp_path / name)
             import_voice(tmp_path / "home", tmp_path / name, prepared, {"name": "x"}, WHEN, library(tmp_path / "home"))
 
@@ -171,13 +171,13 @@ def test_any_bytes_are_decoded_or_refused(tmp_path, start, tail):
     (tmp_path / "odd").write_bytes(start + tail)
     try:
         assert len(decode(tmp_path / "odd").samples) > 0
-    except UnusableVoice as error:
+    except InvalidVoice as error:
         assert "odd" in str(error)
 
 
 def test_a_recording_that_is_too_quiet_or_short_is_refused_with_its_name(tmp_path, home):
     source = write_wav(tmp_path / "silent.wav", np.zeros(RATE))
-    with pytest.raises(UnusableVoice, match=r"silent\.wav: it is silent"):
+    with pytest.raises(InvalidVoice, match=r"silent\.wav: it is silent"):
         imported(home, source)
     assert not list(home.glob("*.wav"))
 
@@ -218,7 +218,7 @@ def test_an_excerpt_is_taken_from_where_it_is_asked(tmp_path):
     assert (part.start_s, part.duration_s) == (3.0, 2.0)
     assert part.sha256 == whole.sha256
     assert pitch_of(part.samples) == pytest.approx(200.0, rel=0.03)
-    with pytest.raises(UnusableVoice, match=r"from 9 s on is empty: there are 6\.00 s"):
+    with pytest.raises(InvalidVoice, match=r"from 9 s on is empty: there are 6\.00 s"):
         excerpted(whole, 9.0, None)
 
 

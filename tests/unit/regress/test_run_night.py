@@ -12,15 +12,16 @@ from vvbatch import store
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger.schema import baselines, lines, takes
 from vvbatch.listening.contract import ListeningUnavailable
-from vvbatch.regress import hearing, night, nights
+from vvbatch.regress import listening, records, run_night
 from vvbatch.regress.baseline import CannotBless, bless, folder
+from vvbatch.regress.records import Change
 from vvbatch.regress.retention import prune
 from vvbatch.regress.summary import summary
 from vvbatch.transport import server
 
 
 def blessed(ledger, where, name="n1", only=(), why="good"):
-    return bless(ledger, where, suite(), nights.find_night(ledger, "small", name), "ada", why, only)
+    return bless(ledger, where, suite(), records.find_night(ledger, "small", name), "ada", why, only)
 
 
 def found(ledger, name):
@@ -30,29 +31,29 @@ def found(ledger, name):
 def test_a_first_night_blesses_nothing_by_itself(ledger, where):
     judged(ledger, where, "n1")
     judged(ledger, where, "n2")
-    assert found(ledger, "n2")["verdict"] == "unblessed" and found(ledger, "n2")["counts"]["unblessed"] == 4
+    assert found(ledger, "n2").verdict == "unblessed" and found(ledger, "n2").counts["unblessed"] == 4
     with ledger.engine.connect() as connection:
         assert connection.execute(select(baselines)).all() == []
 
 
 def test_a_blessing_says_who_when_why_and_with_which_versions_and_keeps_a_file_of_its_own(ledger, where):
     judged(ledger, where, "n1")
-    assert blessed(ledger, where, why="heard all") == ["l1", "l2", "l3", "l4"]
-    row = nights.blessed(ledger, "small", "draft")["l1"]
-    assert (row["blessed_by"], row["why"], row["night_id"]) == ("ada", "heard all", "n1") and row["blessed_at"]
-    assert row["facts"]["versions"] == {"numpy": "2"} and row["facts"]["machine"]["cpu"] == "c"
-    assert Path(row["path"]).name == f"{row['sha256']}.wav" and store.sha256_file(Path(row["path"])) == row["sha256"]
-    (result,) = [each for each in nights.results(ledger, "night-n1") if each.line == "l1"]
+    assert blessed(ledger, where, why="listened to all") == ["l1", "l2", "l3", "l4"]
+    row = records.blessed(ledger, "small", "draft")["l1"]
+    assert (row.blessed_by, row.why, row.night_id) == ("ada", "listened to all", "n1") and row.blessed_at
+    assert row.facts.versions == {"numpy": "2"} and row.facts.machine["cpu"] == "c"
+    assert Path(row.path).name == f"{row.sha256}.wav" and store.sha256_file(Path(row.path)) == row.sha256
+    (result,) = [each for each in records.results(ledger, "night-n1") if each.line == "l1"]
     Path(result.path).write_bytes(b"overwritten")  # the night's file is not the baseline's
-    assert store.sha256_file(Path(row["path"])) == row["sha256"]
+    assert store.sha256_file(Path(row.path)) == row.sha256
 
 
 def test_equal_bits_are_the_same_on_any_machine(ledger, where):
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", machine={"cpu": "another"})
-    assert found(ledger, "n2")["verdict"] == "same"
-    assert found(ledger, "n2")["changed"] == [{"what": "cpu", "then": "c", "now": "another"}]
+    assert found(ledger, "n2").verdict == "same"
+    assert found(ledger, "n2").changed == [Change("cpu", "c", "another")]
 
 
 def test_other_bits_within_the_limits_are_equivalent_elsewhere_and_changed_on_the_same_machine(ledger, where):
@@ -61,18 +62,18 @@ def test_other_bits_within_the_limits_are_equivalent_elsewhere_and_changed_on_th
     hardly = {1: voice(1, gain_db=0.05)}
     judged(ledger, where, "n2", hardly)
     judged(ledger, where, "n3", hardly, machine={"cpu": "another"})
-    here, elsewhere = (found(ledger, name)["lines"][0] for name in ("n2", "n3"))
-    assert here["verdict"] == "changed" and [each["name"] for each in here["reasons"]] == ["bits"]
-    assert elsewhere["verdict"] == "equivalent" and elsewhere["reasons"] == []
+    here, elsewhere = (found(ledger, name).lines[0] for name in ("n2", "n3"))
+    assert here.verdict == "changed" and [each.name for each in here.reasons] == ["bits"]
+    assert elsewhere.verdict == "equivalent" and elsewhere.reasons == []
 
 
 def test_a_line_that_was_not_rendered_is_worse_and_says_why(ledger, where):
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", {2: None})
-    line = found(ledger, "n2")["lines"][1]
-    assert line["verdict"] == "worse" and "NaN latents at step 7" in line["reasons"][0]["text"]
-    assert found(ledger, "n2")["counts"] == {"same": 3, "equivalent": 0, "changed": 0, "unblessed": 0, "worse": 1}
+    line = found(ledger, "n2").lines[1]
+    assert line.verdict == "worse" and "NaN latents at step 7" in line.reasons[0].text
+    assert found(ledger, "n2").counts == {"same": 3, "equivalent": 0, "changed": 0, "unblessed": 0, "worse": 1}
 
 
 def test_a_louder_night_is_worse_as_a_whole_and_on_every_line(ledger, where):
@@ -80,23 +81,23 @@ def test_a_louder_night_is_worse_as_a_whole_and_on_every_line(ledger, where):
     blessed(ledger, where)
     judged(ledger, where, "n2", {number: voice(number, gain_db=0.4) for number in range(1, 5)})
     seen = found(ledger, "n2")
-    assert seen["verdict"] == "worse" and [each["name"] for each in seen["reasons"]] == ["loudness"]
-    assert [[each["name"] for each in line["reasons"]] for line in seen["lines"]] == [["loudness"]] * 4
+    assert seen.verdict == "worse" and [each.name for each in seen.reasons] == ["loudness"]
+    assert [[each.name for each in line.reasons] for line in seen.lines] == [["loudness"]] * 4
 
 
 def test_a_damaged_or_lost_baseline_is_never_compared_with(ledger, where):
     judged(ledger, where, "n1")
     blessed(ledger, where)
-    rows = nights.blessed(ledger, "small", "draft")
-    Path(rows["l1"]["path"]).write_bytes(Path(rows["l2"]["path"]).read_bytes())
-    Path(rows["l3"]["path"]).unlink()
+    rows = records.blessed(ledger, "small", "draft")
+    Path(rows["l1"].path).write_bytes(Path(rows["l2"].path).read_bytes())
+    Path(rows["l3"].path).unlink()
     judged(ledger, where, "n2")
-    texts = [[each["text"] for each in line["reasons"]] for line in found(ledger, "n2")["lines"]]
+    texts = [[each.text for each in line.reasons] for line in found(ledger, "n2").lines]
     assert "is not what was blessed" in texts[0][0] and "cannot be read" in texts[2][0]
-    assert texts[1] == texts[3] == [] and found(ledger, "n2")["verdict"] == "worse"
+    assert texts[1] == texts[3] == [] and found(ledger, "n2").verdict == "worse"
     blessed(ledger, where, "n2", ["l1"])  # blessing again mends it
     judged(ledger, where, "n3")
-    assert found(ledger, "n3")["lines"][0]["verdict"] == "same"
+    assert found(ledger, "n3").lines[0].verdict == "same"
 
 
 def test_one_line_can_be_blessed_alone_and_the_old_baseline_stays_in_the_ledger(ledger, where):
@@ -105,7 +106,7 @@ def test_one_line_can_be_blessed_alone_and_the_old_baseline_stays_in_the_ledger(
     judged(ledger, where, "n2", {1: voice(1, gain_db=1.0), 2: voice(2, gain_db=1.0)})
     assert blessed(ledger, where, "n2", ["l1"], "it is meant to be louder") == ["l1"]
     judged(ledger, where, "n3", {1: voice(1, gain_db=1.0)})
-    assert [line["verdict"] for line in found(ledger, "n3")["lines"]] == ["same"] * 4
+    assert [line.verdict for line in found(ledger, "n3").lines] == ["same"] * 4
     with ledger.engine.connect() as connection:
         rows = connection.execute(select(baselines).where(baselines.c.line == "l1")).mappings().all()
     assert sorted(row["retired_at"] is None for row in rows) == [False, True]
@@ -117,11 +118,11 @@ def test_what_cannot_be_blessed_is_refused_as_a_whole(ledger, where):
         blessed(ledger, where)
     with pytest.raises(CannotBless, match="no line nope"):
         blessed(ledger, where, only=["nope"])
-    result = nights.results(ledger, "night-n1")[2]
+    result = records.results(ledger, "night-n1")[2]
     Path(result.path).write_bytes(b"changed")
     with pytest.raises(CannotBless, match="has changed since it was rendered"):
         blessed(ledger, where, only=["l1", "l3"])
-    assert nights.blessed(ledger, "small", "draft") == {}
+    assert records.blessed(ledger, "small", "draft") == {}
 
 
 def test_an_edited_line_needs_a_blessing_of_its_own(ledger, where, monkeypatch):
@@ -129,8 +130,8 @@ def test_an_edited_line_needs_a_blessing_of_its_own(ledger, where, monkeypatch):
     blessed(ledger, where)
     monkeypatch.setattr("tests.support.nights.TEXTS", ("Another first line.", *TEXTS[1:]))
     judged(ledger, where, "n2")
-    line = found(ledger, "n2")["lines"][0]
-    assert line["verdict"] == "unblessed" and "not the one that was blessed" in line["reasons"][0]["text"]
+    line = found(ledger, "n2").lines[0]
+    assert line.verdict == "unblessed" and "not the one that was blessed" in line.reasons[0].text
 
 
 def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger, where):
@@ -138,13 +139,13 @@ def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger, wh
     blessed(ledger, where)
     for number in range(2, 7):
         judged(ledger, where, f"n{number}")
-        assert found(ledger, f"n{number}")["verdict"] == "same"
+        assert found(ledger, f"n{number}").verdict == "same"
     judged(ledger, where, "other", machine={"cpu": "another"}, wall_s=3.0)
-    assert found(ledger, "other")["reasons"] == []
+    assert found(ledger, "other").reasons == []
     judged(ledger, where, "slow", wall_s=3.0)
     seen = found(ledger, "slow")
-    assert seen["verdict"] == "worse" and [each["name"] for each in seen["reasons"]] == ["speed"]
-    assert seen["counts"]["same"] == 4
+    assert seen.verdict == "worse" and [each.name for each in seen.reasons] == ["speed"]
+    assert seen.counts["same"] == 4
 
 
 def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_are(ledger, where):
@@ -163,41 +164,41 @@ def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_
     with pytest.raises(CannotBless, match="the audio of night n2 was removed"):
         blessed(ledger, where, "n2")
     judged(ledger, where, "n5")
-    assert found(ledger, "n5")["verdict"] == "same" and found(ledger, "n2")["pruned"]
+    assert found(ledger, "n5").verdict == "same" and found(ledger, "n2").pruned
 
 
 def test_a_night_that_dies_is_told_from_one_that_runs(ledger, where):
     rendered(ledger, where, "n1")
     rendered(ledger, where, "n2")
-    assert nights.find_night(ledger, "small", "n1")["state"] == "interrupted"
-    nights.interrupt(ledger, "n2")
-    with pytest.raises(nights.UnknownNight, match="no night that has ended"):
-        nights.find_night(ledger, "small", "last")
-    with pytest.raises(nights.UnknownNight, match="begins several nights: n2, n1"):
-        nights.find_night(ledger, "small", "n")
-    with pytest.raises(nights.UnknownNight, match="unknown night 'x'"):
-        nights.find_night(ledger, "small", "x")
+    assert records.find_night(ledger, "small", "n1").state == "interrupted"
+    records.interrupt(ledger, "n2")
+    with pytest.raises(records.UnknownNight, match="no night that has ended"):
+        records.find_night(ledger, "small", "last")
+    with pytest.raises(records.UnknownNight, match="matches several nights: n2, n1"):
+        records.find_night(ledger, "small", "n")
+    with pytest.raises(records.UnknownNight, match="unknown night 'x'"):
+        records.find_night(ledger, "small", "x")
 
 
 def test_a_suite_runs_once_at_a_time(where):
     with (
-        night.only_one(where, "small"),
-        pytest.raises(night.AlreadyRuns),
-        night.only_one(where, "small"),
+        run_night.only_one(where, "small"),
+        pytest.raises(run_night.AlreadyRuns),
+        run_night.only_one(where, "small"),
     ):
         pass
-    with night.only_one(where, "small"):
+    with run_night.only_one(where, "small"):
         assert server.try_lock(folder(where, "small") / "running.lock") is None
 
 
 def test_lines_that_differ_and_cannot_be_listened_to_make_the_night_worse(ledger, where, monkeypatch):
-    def deaf(*_args):
+    def unavailable(*_args):
         raise ListeningUnavailable("pip install 'vvbatch[qc]'")
 
-    monkeypatch.setattr(hearing, "hear", deaf)
+    monkeypatch.setattr(listening, "compare_by_listening", unavailable)
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", {1: voice(1, gain_db=0.05)}, {"listen": ("words",)})
     seen = found(ledger, "n2")
-    assert seen["verdict"] == "worse" and seen["reasons"][0]["name"] == "not heard"
-    assert "pip install 'vvbatch[qc]'" in seen["reasons"][0]["text"]
+    assert seen.verdict == "worse" and seen.reasons[0].name == "not heard"
+    assert "pip install 'vvbatch[qc]'" in seen.reasons[0].text

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vvbatch import __version__
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.decode import Recording, decode
-from vvbatch.voices.errors import UnusableVoice, VoiceError
+from vvbatch.voices.errors import InvalidVoice, VoiceError
 from vvbatch.voices.library import Found, Library, voice_of
 from vvbatch.voices.manifest import MANIFEST, Entry, Manifest, folded, name_problem, read
 from vvbatch.voices.prepare import mono, prepare
@@ -35,14 +35,14 @@ def import_voice(
 ) -> Entry:
     """Make a voice of a recording and put it into `folder`.
 
-    `entry_fields` has `name` and any of `language`, `gender`, `license`, `consent`. Raises NameTaken, UnusableVoice,
+    `entry_fields` has `name` and any of `language`, `gender`, `license`, `consent`. Raises NameTaken, InvalidVoice,
     VoiceError.
     """
     refuse_name(entry_fields["name"], library)
     try:
         samples = prepare(recording.samples, recording.rate)
-    except UnusableVoice as error:
-        raise UnusableVoice(f"{source}: {error}") from error
+    except InvalidVoice as error:
+        raise InvalidVoice(f"{source}: {error}") from error
     provenance = {
         "kind": "recording",
         "source": os.fsencode(source.name).decode("utf-8", "replace"),
