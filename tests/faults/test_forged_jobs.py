@@ -59,12 +59,12 @@ def worker_goes_on(night: Night) -> None:
 
 
 @pytest.mark.parametrize("function", ["intruder.call", "os.system", "jobs.render.keep_best", "builtins.eval"])
-def test_no_other_function_is_called(night: Night, function: str):
+def test_no_other_function_is_called(night: Night, function: str) -> None:
     queue_of(night).enqueue(function, f"touch {night.folder / OWNED}")
     worker_goes_on(night)
 
 
-def test_no_argument_but_a_lines_id_is_taken(night: Night):
+def test_no_argument_but_a_lines_id_is_taken(night: Night) -> None:
     queue = queue_of(night)
     for words, names in ([("a", "b"), {}], [(), {}], [({"path": "/etc"},), {}], [("nobody-1",), {"out": "/tmp"}]):
         queue.enqueue(RENDER_LINE, args=words, kwargs=names)
@@ -72,7 +72,7 @@ def test_no_argument_but_a_lines_id_is_taken(night: Night):
     worker_goes_on(night)
 
 
-def test_callbacks_that_a_job_names_are_not_even_imported(night: Night):
+def test_callbacks_that_a_job_names_are_not_even_imported(night: Night) -> None:
     queue = queue_of(night)
     callback = Callback("intruder.call")
     called = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
@@ -90,7 +90,7 @@ def test_callbacks_that_a_job_names_are_not_even_imported(night: Night):
     assert not (night.folder / OWNED).exists()
 
 
-def test_no_webhook_is_called(night: Night):
+def test_no_webhook_is_called(night: Night) -> None:
     class Catcher(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             (night.folder / OWNED).touch()
@@ -106,7 +106,7 @@ def test_no_webhook_is_called(night: Night):
         catcher.shutdown()
 
 
-def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch):
+def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(night.folder))
     import intruder
 
@@ -130,12 +130,12 @@ def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch):
         {"ttl": "9" * 400},
     ],
 )
-def test_a_record_that_makes_no_sense_is_passed_over(night: Night, record: dict[str, str | bytes]):
+def test_a_record_that_makes_no_sense_is_passed_over(night: Night, record: dict[str, str | bytes]) -> None:
     push(queue_of(night), **record)
     worker_goes_on(night)
 
 
-def test_a_worker_renders_no_line_of_another_model(night: Night):
+def test_a_worker_renders_no_line_of_another_model(night: Night) -> None:
     batch = night.submit("This is for another engine.", model="ready2", title="Other")
     ((line_id,),) = night.rows("SELECT id FROM lines")
     queue_of(night).enqueue(RENDER_LINE, line_id)
@@ -151,7 +151,7 @@ def test_a_worker_renders_no_line_of_another_model(night: Night):
     night.is_whole(batch, honest)
 
 
-def test_a_forged_line_id_cannot_lead_a_file_out_of_the_output_folder(night: Night):
+def test_a_forged_line_id_cannot_lead_a_file_out_of_the_output_folder(night: Night) -> None:
     queue_of(night).enqueue(RENDER_LINE, f"{night.folder}/elsewhere")
     worker_goes_on(night)
     assert {file for file in Path(night.folder).rglob("*.wav") if not file.is_relative_to(night.out)} == set()

@@ -114,7 +114,7 @@ def heard_as(wer: float) -> list[Check]:
     return [at_most("wer", wer, 0.25)]
 
 
-def test_a_claim_begins_the_first_take_in_its_own_transaction(night):
+def test_a_claim_begins_the_first_take_in_its_own_transaction(night: Night) -> None:
     night.submit()
     assert night.render(good).how == "done"
     assert night.rows("SELECT attempt, state, chosen IS NOT NULL FROM takes") == [(1, "done", 1)]
@@ -129,7 +129,7 @@ def test_a_claim_begins_the_first_take_in_its_own_transaction(night):
         (Lost(), "lost", ["superseded"] * 3),
     ],
 )
-def test_good_takes_are_ended_with_their_line(night, error, how, states):
+def test_good_takes_are_ended_with_their_line(night: Night, error: Exception, how: str, states: list[str]) -> None:
     """Two are good, the third is being rendered."""
     night.submit(takes=3)
     assert night.render(good, good, error).how == how
@@ -137,7 +137,7 @@ def test_good_takes_are_ended_with_their_line(night, error, how, states):
 
 
 @pytest.mark.parametrize("error", [TimedOut("late"), EngineFailed("NaN", 0.1), NotHeard("deaf")])
-def test_trouble_with_a_later_take_does_not_cost_the_good_one(night, error):
+def test_trouble_with_a_later_take_does_not_cost_the_good_one(night: Night, error: Exception) -> None:
     night.submit(takes=2)
     answers = [good, error] if not isinstance(error, EngineFailed) else [good, error, error, error]
     assert night.render(*answers).how == "done"
@@ -145,14 +145,14 @@ def test_trouble_with_a_later_take_does_not_cost_the_good_one(night, error):
     assert night.rows("SELECT chosen FROM takes WHERE state = 'done'")[0][0].startswith("the only one of ")
 
 
-def test_a_take_is_heard_after_the_cheap_checks_only_and_scored_by_both(night):
+def test_a_take_is_heard_after_the_cheap_checks_only_and_scored_by_both(night: Night) -> None:
     night.submit("hears", takes=2)
     assert night.render(silent, good, heard_as(0.2), good, heard_as(0.0)).how == "done"
     assert night.states() == ["failed_qc", "superseded", "done"]
     assert night.rows("SELECT count(*), sum(weight) FROM qc_results WHERE name = 'wer'") == [(2, 8.0)]
 
 
-def test_what_is_heard_has_its_text_its_samples_and_the_voice_of_a_single_speaker(night):
+def test_what_is_heard_has_its_text_its_samples_and_the_voice_of_a_single_speaker(night: Night) -> None:
     night.submit("hears")
 
     def look(wish: Request | Hearing) -> Answer:
@@ -164,14 +164,14 @@ def test_what_is_heard_has_its_text_its_samples_and_the_voice_of_a_single_speake
     assert night.render(good, look).how == "done"
 
 
-def test_a_take_that_nobody_could_hear_is_tried_again_with_the_same_seed(night):
+def test_a_take_that_nobody_could_hear_is_tried_again_with_the_same_seed(night: Night) -> None:
     night.submit("hears")
     assert night.render(good, NotHeard("not heard: lost twice")) == Ended("queued", "listen")
     assert night.render(good, HEARD).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 1
 
 
-def test_takes_that_sound_bad_use_up_their_seeds_and_a_retry_goes_on_after_them(night):
+def test_takes_that_sound_bad_use_up_their_seeds_and_a_retry_goes_on_after_them(night: Night) -> None:
     night.submit("hears")
     assert night.render(good, MISHEARD, silent, good, MISHEARD) == Ended("failed", "qc")
     assert night.rows("SELECT rolls FROM lines") == [(3,)]
@@ -180,7 +180,7 @@ def test_takes_that_sound_bad_use_up_their_seeds_and_a_retry_goes_on_after_them(
     assert len(set(night.rows("SELECT seed FROM takes"))) == 4
 
 
-def test_an_engine_that_gave_nothing_is_asked_again_with_another_seed(night):
+def test_an_engine_that_gave_nothing_is_asked_again_with_another_seed(night: Night) -> None:
     night.submit()
     assert night.render(nothing) == Ended("queued", "engine")
     assert night.render(EngineFailed("NaN", 0.1)) == Ended("failed", "engine")
@@ -189,7 +189,7 @@ def test_an_engine_that_gave_nothing_is_asked_again_with_another_seed(night):
     assert tried == 2
 
 
-def test_an_escalated_line_is_the_other_profiles_from_then_on(night):
+def test_an_escalated_line_is_the_other_profiles_from_then_on(night: Night) -> None:
     night.submit(escalate="hears", takes=1)
     before = night.rows("SELECT key, control_hash FROM lines")
     assert night.render(silent, silent, silent) == Ended("queued", "qc")
@@ -201,7 +201,7 @@ def test_an_escalated_line_is_the_other_profiles_from_then_on(night):
     assert night.rows("SELECT profile, attempt FROM takes ORDER BY attempt")[-1] == ("hears", 4)
 
 
-def test_kept_audio_goes_again_when_the_line_was_lost_meanwhile(night):
+def test_kept_audio_goes_again_when_the_line_was_lost_meanwhile(night: Night) -> None:
     night.submit(takes=2, keep_takes=True)
 
     def cancelled_meanwhile(request: Request) -> Audio:
@@ -214,7 +214,7 @@ def test_kept_audio_goes_again_when_the_line_was_lost_meanwhile(night):
     assert night.rows("SELECT count(*) FROM takes WHERE path IS NOT NULL") == [(0,)]
 
 
-def test_an_output_folder_that_takes_nothing_leaves_no_take_and_no_attempt(night):
+def test_an_output_folder_that_takes_nothing_leaves_no_take_and_no_attempt(night: Night) -> None:
     night.submit()
     (night.folder / "out").write_text("a file")
     assert night.render() == Ended("queued", "resource")
@@ -222,7 +222,7 @@ def test_an_output_folder_that_takes_nothing_leaves_no_take_and_no_attempt(night
     assert night.rows("SELECT attempt FROM lines") == [(0,)]
 
 
-def test_a_take_that_is_spoken_much_slower_than_the_others_of_its_batch_is_rolled_again(night):
+def test_a_take_that_is_spoken_much_slower_than_the_others_of_its_batch_is_rolled_again(night: Night) -> None:
     night.submit()
     with night.ledger.engine.connect() as connection:
         voices = connection.execute(select(lines.c.request)).scalar_one()["voices"]
@@ -238,7 +238,7 @@ def slow(request: Request) -> Audio:
     return Audio([speechlike(replace(request, turns=request.turns * 2))], 0.1, 0.1)
 
 
-def test_paces_are_kept_of_so_many_batches_and_takes_only(night):
+def test_paces_are_kept_of_so_many_batches_and_takes_only(night: Night) -> None:
     night.submit()
     claim = night.ledger.claim("b-00001", "w", model="ready")
     for number in range(paces.VOICES_KNOWN + 10):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ SAMPLES = np.linspace(-1, 1, 24_000, dtype=np.float32)
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[Listener]:
     started = Listener.start(["words"], program=PROGRAM)
     yield started
     started.close()

@@ -73,14 +73,16 @@ def pair(line: str, after: Any = LOUD, sha256: str = "a") -> Pair:
     return Pair(line, line, sha256, Path("baseline.wav"), QUIET, after)
 
 
-def test_both_takes_are_heard_and_the_difference_told(tmp_path):
+def test_both_takes_are_heard_and_the_difference_told(tmp_path: Path) -> None:
     found = hear([pair("one"), pair("two", QUIET, "b")], ["words"], tmp_path)
     assert found["one"].measures == {"words": 0.25, "voice": 0.5, "naturalness": 1.0}
     assert found["one"].told == {"words": "missing: snow; wrong: fell as fall"}
     assert found["two"].measures == {"words": 0.0, "voice": 0.0, "naturalness": 0.0}
 
 
-def test_a_baseline_is_heard_once_and_again_when_its_file_or_the_models_are_others(tmp_path, monkeypatch):
+def test_a_baseline_is_heard_once_and_again_when_its_file_or_the_models_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hear([pair("one")], ["words"], tmp_path)
     hear([pair("one")], ["words"], tmp_path)
     assert Knowing.asked.count("one before") == 1 and Knowing.asked.count("one after") == 2
@@ -90,10 +92,10 @@ def test_a_baseline_is_heard_once_and_again_when_its_file_or_the_models_are_othe
     assert Knowing.asked.count("one before") == 3
 
 
-def test_a_take_that_ends_the_listener_is_left_out(tmp_path):
+def test_a_take_that_ends_the_listener_is_left_out(tmp_path: Path) -> None:
     assert set(hear([pair("odd"), pair("one")], ["words"], tmp_path)) == {"one"}
 
 
-def test_nothing_to_listen_to_starts_no_listener(tmp_path, monkeypatch):
+def test_nothing_to_listen_to_starts_no_listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Knowing, "start", None)
     assert hear([], ["words"], tmp_path) == {} == hear([pair("one")], [], tmp_path)
