@@ -97,7 +97,8 @@ SPOILT: dict[str, Fault] = {
 def mixed(speech: Samples, other: NDArray[np.floating], level_db: float, rms: float | None = None) -> Samples:
     """`other` at `level_db` against the speech's root mean square."""
     wanted = (rms or rms_of(speech)) * 10 ** (level_db / 20)
-    return (speech + other * wanted / np.sqrt(np.mean(np.square(other)))).astype(np.float32)
+    scaled: Samples = (speech + other * wanted / np.sqrt(np.mean(np.square(other)))).astype(np.float32)
+    return scaled
 
 
 def rms_of(speech: Samples) -> float:

@@ -123,7 +123,7 @@ def script(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 30.0, pause: float = 0.1) -> Any:
+def wait_until(condition: Callable[..., Any], timeout: float = 30.0, pause: float = 0.1) -> Any:
     """The condition's first true value. Fails the test after `timeout` seconds."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

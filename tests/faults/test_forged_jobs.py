@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import json
 import pickle
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rq import Queue
-from rq.job import Callback, Job
+from rq.callbacks import Callback
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from tests.conftest import wait_until
@@ -42,7 +45,8 @@ def push(queue: Queue, **record: str | bytes) -> None:
     job = Job.create(RENDER_LINE, args=("nobody-00001",), connection=queue.connection, serializer=JSONSerializer)
     job.origin = queue.name
     job.save()
-    queue.connection.hset(job.key, mapping=record)
+    for name, value in record.items():
+        queue.connection.hset(job.key, name, value)
     queue.push_job_id(job.id)
 
 
@@ -75,14 +79,14 @@ def test_no_argument_but_a_lines_id_is_taken(night: Night) -> None:
 def test_callbacks_that_a_job_names_are_not_even_imported(night: Night) -> None:
     queue = queue_of(night)
     callback = Callback("intruder.call")
-    called = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
+    called: dict[str, Any] = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
     queue.enqueue(RENDER_LINE, "nobody-00001", **called)  # ends well: nobody wants that line
     queue.enqueue("os.system", "true", **called)  # is refused
     abandoned = Job.create(
         RENDER_LINE, args=("nobody-00002",), connection=queue.connection, serializer=JSONSerializer, **called
     )
     abandoned.origin = queue.name
-    abandoned.set_status("started")
+    abandoned.set_status(JobStatus.STARTED)
     abandoned.save()
     queue.connection.zadd(queue.started_job_registry.key, {f"{abandoned.id}:1": 1})  # as its worker had died
     worker_goes_on(night)
@@ -108,8 +112,7 @@ def test_no_webhook_is_called(night: Night) -> None:
 
 def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(night.folder))
-    import intruder
-
+    intruder = importlib.import_module("intruder")
     gift = pickle.dumps(intruder.Gift())
     (night.folder / OWNED).unlink()
     push(queue_of(night), data=zlib.compress(gift), meta=gift, result=gift)

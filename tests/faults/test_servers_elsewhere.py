@@ -61,7 +61,7 @@ def tls(tmp_path: Path, plain: Elsewhere) -> Iterator[Elsewhere]:
         pytest.skip("certificates are made with openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", *words, *names], check=True, capture_output=True)
     port = free_port()
     speaks = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--requirepass", PASSWORD]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,14 +69,19 @@ def nan_in_fresh_memory() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("nan_in_fresh_memory")
-def test_the_contexts_are_really_that_long(tiny: Path) -> None:
+def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a position not written, a line would fail, and the measurement with it."""
     from vvbatch.engine.bench import contexts, speed
 
     engine, _ = speed.build(speed.Setup(str(tiny), "float32", "cpu", 2, 1, None), 2)
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, ...]] = []
     step = engine.model.language.step
-    engine.model.language.step = lambda x, rows: seen.append(tuple(cache.length for _, cache in rows)) or step(x, rows)
+
+    def seeing(x: Any, rows: Any) -> Any:
+        seen.append(tuple(cache.length for _, cache in rows))
+        return step(x, rows)
+
+    monkeypatch.setattr(engine.model.language, "step", seeing)
     contexts.at(engine, 700, 2)
     assert [lengths for lengths in seen if min(lengths) >= 700][:2] == [(700, 700, 701, 701), (701, 701, 702, 702)]
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,11 +116,12 @@ def test_audio_comes_as_one_frame_a_step(engine: VibeVoiceEngine, cast: list[Voi
 def test_a_take_tells_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
     end = render(engine, [request("a", cast[:1])])["a"].end
     assert isinstance(end, Finished)
-    assert end.metrics["frames"] > 0
-    assert end.metrics["tokens"] >= end.metrics["frames"]
-    assert end.metrics["first_chunk_s"] > 0
-    assert end.metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
-    assert end.metrics["peak_bytes"] > 1 << 20
+    metrics: Mapping[str, Any] = end.metrics
+    assert metrics["frames"] > 0
+    assert metrics["tokens"] >= metrics["frames"]
+    assert metrics["first_chunk_s"] > 0
+    assert metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
+    assert metrics["peak_bytes"] > 1 << 20
 
 
 def test_a_line_that_is_cut_at_its_duration_is_a_runaway(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
@@ -139,12 +142,12 @@ def test_a_line_without_end_stops_at_twice_its_prompt(
 ) -> None:
     monkeypatch.setattr(engine, "_choose", lambda slot, line: engine.tokens.start)
     line = engine.start(request("a", cast[:1], max_duration_s=None))
-    events = []
-    while not events:
-        events = engine.step()
-    assert [type(event) for event in events] == [Finished]
-    assert events[0].runaway
-    assert events[0].metrics["reach_max_step"]
+    while not (events := engine.step()):
+        pass
+    (end,) = events
+    assert isinstance(end, Finished)
+    assert end.runaway
+    assert end.metrics["reach_max_step"]
     assert len(line.tokens) == 2 * (len(line.prompt.prefix) + len(line.prompt.text))
 
 

@@ -48,7 +48,8 @@ def test_takes_go_over_whole_and_verdicts_come_back_by_their_ids(listener: Liste
     assert set(found) == {"one", "two — ünicode\n", "three"}
     for text, verdict in found.items():
         (check,) = verdict.checks
-        assert (check.name, check.value, check.limit) == ("wer", pytest.approx(float(np.abs(SAMPLES).sum())), 0.125)
+        assert (check.name, check.limit) == ("wer", 0.125)
+        assert check.value == pytest.approx(float(np.abs(SAMPLES).sum()))
         assert check.detail == {"text": text, "voice": "voice.wav", "frames": 24_000}
     assert listener.waiting == 0
     assert listener.versions == {"odd": "1"}
@@ -96,7 +97,7 @@ def test_a_listener_that_computes_and_never_answers_is_started_again(
 
 def test_a_take_that_was_killed_once_is_heard_the_second_time(listener: Listener) -> None:
     ask(listener, "slow")
-    os.kill(listener._child.process.pid, 9)  # type: ignore[union-attr]
+    os.kill(listener._child.process.pid, 9)
     assert verdicts_of(listener, 1)["slow"].checks
 
 
@@ -108,7 +109,7 @@ def test_what_is_forgotten_gets_no_verdict(listener: Listener) -> None:
 
 
 def test_closing_ends_the_process(listener: Listener) -> None:
-    process = listener._child.process  # type: ignore[union-attr]
+    process = listener._child.process
     ask(listener, "slow")
     listener.close()
     assert process.poll() is not None

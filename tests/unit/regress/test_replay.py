@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from sqlalchemy import update
@@ -59,7 +60,7 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
 
 def rendered(engine: DraftEngine, request: Request) -> take.Audio:
     engine.admit(request)
-    chunks = []
+    chunks: list[np.ndarray] = []
     while True:
         for event in engine.step():
             if not isinstance(event, Chunk):

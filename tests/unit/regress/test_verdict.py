@@ -19,7 +19,9 @@ NOTHING = {
 SEEDS = (7, 7)
 
 
-def judged(exact: bool = False, bits: bool = False, seeds: tuple[int, int] = SEEDS, **measures: float) -> tuple:
+def judged(
+    exact: bool = False, bits: bool = False, seeds: tuple[int, int] = SEEDS, **measures: float
+) -> tuple[str, list[str]]:
     reasons = judge({**NOTHING, **measures}, Limits(), bits=bits, exact=exact, seeds=seeds)
     return verdict_of(reasons, bits=bits), [reason.name for reason in reasons]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -20,10 +21,10 @@ WORDS = st.text(st.sampled_from("abcdé ,;:\"'#-[]{}&*!|>%@`\n日1"), max_size=2
 LINES = st.lists(st.tuples(st.sampled_from(["narrator", "mara", "no", "1"]), WORDS), min_size=1, max_size=6)
 
 
-def yaml_of(lines: list[tuple[str, str]], **options: object) -> str:
+def yaml_of(lines: list[tuple[str, str]], **options: Any) -> str:
     speakers = {speaker: {"voice": "alice"} for speaker in ("mara", "no", "1")}
     script = {"version": 1, "speakers": speakers, "lines": [{speaker: text} for speaker, text in lines]}
-    return yaml.safe_dump(script, allow_unicode=True, **options)
+    return str(yaml.safe_dump(script, allow_unicode=True, **options))
 
 
 def csv_of(lines: list[tuple[str, str]], delimiter: str = ",") -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def voices(*words: object, code: int = 0, **more: object) -> Result:
+def voices(*words: object, code: int = 0, **more: Any) -> Result:
     done = CliRunner().invoke(main, ["voices", *map(str, words)], **more)
     assert done.exit_code == code, done.output
     return done

@@ -73,11 +73,13 @@ def test_what_libsndfile_reads_is_imported(ending: str, tmp_path: Path, home: Pa
     assert pitch_of(samples) == pytest.approx(180.0, rel=0.03)
 
 
-def write_by_ffmpeg(path: Path, samples: np.ndarray, codec: str, rate: int = 48_000, **options: str) -> Path:
+def write_by_ffmpeg(path: Path, samples: np.ndarray, codec: str, options: dict[str, str] | None = None) -> Path:
     import av
 
+    rate = 48_000
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
         frame.sample_rate = rate
         for packet in [*stream.encode(frame), *stream.encode(None)]:
@@ -120,7 +122,7 @@ def test_a_truncated_m4a_is_refused(tmp_path: Path) -> None:
     talk = speechlike(5.0, rate=48_000)
     for place in ("start", "end"):
         options = {"movflags": "faststart"} if place == "start" else {}
-        source = write_by_ffmpeg(tmp_path / f"{place}.m4a", talk, "aac", **options)
+        source = write_by_ffmpeg(tmp_path / f"{place}.m4a", talk, "aac", options)
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
         with pytest.raises(UnusableVoice, match=rf"{place}\.m4a (is cut short|cannot be decoded)"):
             decode(source)
@@ -223,7 +225,7 @@ def test_an_excerpt_is_taken_from_where_it_is_asked(tmp_path: Path) -> None:
 
 
 def test_voices_put_at_the_same_time_are_all_there(home: Path) -> None:
-    samples = np.float32(speechlike(1.0))[: 7 * FRAME]
+    samples = speechlike(1.0).astype(np.float32)[: 7 * FRAME]
     names = [f"voice-{number}" for number in range(8)]
     threads = [threading.Thread(target=put, args=(home, samples, {"name": name}, library(home))) for name in names]
     for thread in threads:
