@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """`ok` is False for what is broken. A finding that is ok and has a remedy is a note: something optional is missing."""
+    """`ok` is False for what is broken. One that is ok and has a remedy is a note: something optional is missing."""
 
     name: str
     ok: bool
