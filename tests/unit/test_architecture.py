@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Set
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -79,8 +80,13 @@ def imports(source: str, modules: Set[str] = frozenset(MODULES)) -> set[str]:
     return found
 
 
+@cache
+def imports_of(file: Path) -> set[str]:
+    return imports(file.read_text(encoding="utf-8"))
+
+
 def top_level_imports(file: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imports(file.read_text(encoding="utf-8"))}
+    return {name.partition(".")[0] for name in imports_of(file)}
 
 
 def circle(graph: Mapping[str, Set[str]]) -> list[str]:
@@ -124,7 +130,7 @@ def later():
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {name: imports(file.read_text(encoding="utf-8")) & set(MODULES) - {name} for name, file in MODULES.items()}
+    graph = {name: imports_of(file) & set(MODULES) - {name} for name, file in MODULES.items()}
     assert circle(graph) == []
 
 
@@ -141,8 +147,11 @@ def test_imports_point_from_workers_to_jobs_to_vvbatch(package: str) -> None:
 
 
 def test_the_engine_contract_imports_nothing_of_ours_but_errors() -> None:
-    source = (ROOT / "vvbatch/engine/contract.py").read_text(encoding="utf-8")
-    ours = {name for name in imports(source) if name.partition(".")[0] in {*MAY_IMPORT, *NOT_SHIPPED}}
+    ours = {
+        name
+        for name in imports_of(ROOT / "vvbatch/engine/contract.py")
+        if name.partition(".")[0] in {*MAY_IMPORT, *NOT_SHIPPED}
+    }
     assert ours <= CONTRACT_MAY_IMPORT
 
 
@@ -152,6 +161,7 @@ def test_only_engines_and_listening_models_import_a_model_library() -> None:
     assert found <= WHEN_CALLED
 
 
+@pytest.mark.slow
 def test_importing_anything_but_an_engine_loads_no_model_library() -> None:
     """Commands, workers and jobs can be imported without one: a machine that only submits needs none installed."""
     names = [
@@ -168,6 +178,7 @@ def test_importing_anything_but_an_engine_loads_no_model_library() -> None:
     assert ran.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_help_loads_neither_the_database_nor_the_queue() -> None:
     """`vvbatch --help` must answer at once."""
     code = (

@@ -127,6 +127,7 @@ def test_what_is_staged_has_no_final_name_until_it_is_published(tmp_path: Path) 
     assert names(tmp_path) == ["a.wav"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in COPYING])
 @pytest.mark.parametrize("before", [None, OLD])
 def test_kill_9_at_any_point_leaves_the_old_file_or_the_new_one(
@@ -145,6 +146,7 @@ def test_kill_9_at_any_point_leaves_the_old_file_or_the_new_one(
     assert names(tmp_path) == (["a.wav"] if found else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_kill_9_at_any_point_of_a_link_leaves_nothing_half_done(tmp_path: Path, point: str) -> None:
     source, path = tmp_path / "source.wav", tmp_path / "to/a.wav"
@@ -163,6 +165,7 @@ def test_kill_9_at_any_point_of_a_link_leaves_nothing_half_done(tmp_path: Path, 
     assert source.read_bytes() == NEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in COPYING])
 def test_a_failing_system_call_at_any_point_leaves_no_temporary_file(tmp_path: Path, point: str) -> None:
     path = tmp_path / "a.wav"
@@ -173,6 +176,7 @@ def test_a_failing_system_call_at_any_point_leaves_no_temporary_file(tmp_path: P
     assert path.read_bytes() == (NEW if point in PUBLISHED else OLD)
 
 
+@pytest.mark.slow
 def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) -> None:
     write = f"[store.write_atomically(Path({str(tmp_path)!r}) / str(n), b'x') for n in range(5)]"
     assert child(write, "store.renamed@3=kill").returncode == -signal.SIGKILL
@@ -180,6 +184,7 @@ def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) ->
     assert "allowed are kill, stop and errno names" in child(write, "store.begin=explode").stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_older_files_whole(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -26,6 +26,7 @@ def cli() -> Iterator[Cli]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_engine_reports_speed_parts_and_memory(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "1,2", "--frames", "2", "--rounds", "1")
     report = cli.json(*words, "--threads", "1")
@@ -47,6 +48,7 @@ def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Pa
     assert report["results"][0]["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_engine_tells_what_long_contexts_cost(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--threads", "1")
     report = cli.json(*words, "--context", "300,5000")
@@ -68,6 +70,7 @@ def nan_in_fresh_memory() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nan_in_fresh_memory")
 def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a position not written, a line would fail, and the measurement with it."""
@@ -115,6 +118,7 @@ def test_a_folder_without_a_model_or_without_expected_outputs_is_named(cli: Cli,
     assert "expected.npz lacks one_tokens" in cli("bench", "parity", str(tmp_path), code=3).output
 
 
+@pytest.mark.slow
 def test_parity_holds_an_engine_against_recorded_outputs(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

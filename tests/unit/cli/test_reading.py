@@ -76,6 +76,7 @@ def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger: Ledger) ->
         assert "unknown batch 'zzz'" in vvbatch(*words, code=2).stderr
 
 
+@pytest.mark.slow
 def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer(ledger: Ledger) -> None:
     worker_started(ledger, "w1", "draft", "host", 1, {"device": "cpu"})
     seen = in_json("status")
@@ -239,6 +240,7 @@ def complete(words: str) -> list[str]:
     return done.stdout.splitlines()[1::3]
 
 
+@pytest.mark.slow
 def test_batch_ids_and_profile_names_are_completed(ledger: Ledger) -> None:
     assert complete("status b") == ["book-1"]
     assert complete("verify ") == ["poem-1", "book-1"]
@@ -246,6 +248,7 @@ def test_batch_ids_and_profile_names_are_completed(ledger: Ledger) -> None:
     assert "draft" in complete("ledger takes --model d")
 
 
+@pytest.mark.slow
 def test_completing_without_a_ledger_gives_nothing_and_makes_none(home: Path) -> None:
     assert complete("status b") == []
     assert not (home / "ledger.sqlite3").exists()
@@ -261,6 +264,7 @@ def test_every_ledger_command_has_an_example_in_its_help(name: str) -> None:
     assert f"Example:  vvbatch ledger {name}" in vvbatch("ledger", name, "--help").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["torch", "rq", "rich"])
 def test_the_status_of_a_batch_loads_nothing_that_it_does_not_need(ledger: Ledger, module: str) -> None:
     call = "main(['status', 'book-1', '--json'], standalone_mode=False)"

@@ -84,6 +84,7 @@ def test_each_step_speaks_one_sentence_of_every_occupied_slot(engine: DraftEngin
     ]
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_bits_alone_and_among_others_in_any_order(engine: DraftEngine) -> None:
     alone, _ = render(engine, request())["a"]
     others = [request(f"Number {n} speaks of something else, at length.", id=str(n), seed=n) for n in range(3)]
@@ -94,6 +95,7 @@ def test_the_same_request_gives_the_same_bits_alone_and_among_others_in_any_orde
         assert samples.tobytes() == alone.tobytes()
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_take_of_nearly_the_same_length_and_pitch(engine: DraftEngine) -> None:
     takes = [render(engine, request(seed=seed))["a"][0] for seed in range(4)]
     assert len({samples.tobytes() for samples in takes}) == 4
@@ -110,6 +112,7 @@ def test_a_seed_nudges_the_manner_within_its_bounds(seed: int) -> None:
     assert nudge_of(seed) == nudge != nudge_of(seed + 1)
 
 
+@pytest.mark.slow
 def test_rate_and_pitch_are_independent(engine: DraftEngine) -> None:
     plain = render(engine, request())["a"][0]
     for rate, pitch in ((1.25, 0.0), (0.8, 0.0), (1.0, 5.0), (1.0, -4.0), (1.2, -4.0), (0.9, 6.0)):
@@ -118,6 +121,7 @@ def test_rate_and_pitch_are_independent(engine: DraftEngine) -> None:
         assert pitch_of(changed) / pitch_of(plain) == pytest.approx(2 ** (pitch / 12), rel=0.06)
 
 
+@pytest.mark.slow
 def test_the_bundled_voices_are_tellable_apart(engine: DraftEngine) -> None:
     from vvbatch.voices import Library
 
@@ -128,6 +132,7 @@ def test_the_bundled_voices_are_tellable_apart(engine: DraftEngine) -> None:
     assert all(higher / lower > 1.12 for lower, higher in pairwise(ordered)), pitches
 
 
+@pytest.mark.slow
 def test_a_dialogues_turns_are_spoken_in_order_each_in_its_voice(engine: DraftEngine) -> None:
     low, high = voice(pitch=-5.0), voice(pitch=5.0)
     turns = tuple(Turn(speaker, "Nobody on the shore knew why the lamp went out.") for speaker in (0, 1, 0))
@@ -181,6 +186,7 @@ def test_square_brackets_are_not_read_as_phonemes(engine: DraftEngine) -> None:
     assert sentences("[[hello]]")[0] == sentences("hello")[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=40))
 def test_any_text_ends_as_finished_or_failed(engine: DraftEngine, text: str) -> None:
@@ -206,6 +212,7 @@ def test_a_sentence_is_cut_between_its_words() -> None:
     assert all(piece[-1] == " " for piece in list(bounded(sentence))[:-1])
 
 
+@pytest.mark.slow
 def test_a_text_of_one_endless_sentence_is_spoken_in_pieces(engine: DraftEngine) -> None:
     engine.admit(request("and then " * 120))
     chunks = []
@@ -254,6 +261,7 @@ def test_real_scripts_turn_into_pieces_of_bounded_length(engine: DraftEngine) ->
         assert pieces and all(0 < len(phonemes) <= LONGEST_PIECE for phonemes, _, _ in pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TEXTS.is_dir(), reason="the sample texts are not here")
 def test_a_real_script_with_curly_quotes_is_spoken(engine: DraftEngine) -> None:
     samples, end = render(engine, request((TEXTS / "1p_vibevoice.txt").read_text(encoding="utf-8")))["a"]

@@ -23,6 +23,7 @@ def test_every_original_name_is_found_under_its_transformers_name() -> None:
         assert transformers_name(tiny_model.original_name(name)) == name
 
 
+@pytest.mark.slow
 def test_both_layouts_sharded_or_not_render_the_same_bits(tmp_path: Path) -> None:
     alice = voice(tmp_path)
     audio = []

@@ -249,6 +249,7 @@ def run_writers(url: str) -> None:
         assert writer.returncode == 0, said
 
 
+@pytest.mark.slow
 def test_four_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     url = url_of(tmp_path / "ledger.sqlite3")
     run_writers(url)

@@ -13,6 +13,8 @@ from vvbatch import audio, profiles
 from vvbatch.listening import Ears, EarsUnavailable, Heard
 from vvbatch.qc import Check
 
+pytestmark = pytest.mark.slow
+
 VOICES = ROOT / "voices"
 RATE = 24_000
 ENTRIES = {voice["name"]: voice for voice in yaml.safe_load((VOICES / "manifest.yaml").read_text())["voices"]}

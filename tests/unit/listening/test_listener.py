@@ -17,6 +17,8 @@ from vvbatch.listening import listener as module
 from vvbatch.listening.listener import Listener, Verdict
 from vvbatch.profiles import QcLimits
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = (sys.executable, "-m", "tests.unit.listening.odd_ears")
 SAMPLES = np.linspace(-1, 1, 24_000, dtype=np.float32)
 

@@ -22,6 +22,7 @@ def profile(tmp_path: Path, cache: Path) -> Profile:
     return profiles.read(hub_cache.write_profile(tmp_path / "configs"))
 
 
+@pytest.mark.slow
 def test_a_converted_model_is_one_of_transformers_own(profile: Profile, cache: Path, tmp_path: Path) -> None:
     from transformers import VibeVoiceForConditionalGeneration
 

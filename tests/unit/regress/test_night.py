@@ -74,6 +74,7 @@ def test_other_bits_within_the_limits_are_equivalent_elsewhere_and_changed_on_th
     assert elsewhere["verdict"] == "equivalent" and elsewhere["reasons"] == []
 
 
+@pytest.mark.slow
 def test_a_line_that_was_not_rendered_is_worse_and_says_why(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
@@ -143,6 +144,7 @@ def test_an_edited_line_needs_a_blessing_of_its_own(
     assert line["verdict"] == "unblessed" and "not the one that was blessed" in line["reasons"][0]["text"]
 
 
+@pytest.mark.slow
 def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
@@ -157,6 +159,7 @@ def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger: Le
     assert seen["counts"]["same"] == 4
 
 
+@pytest.mark.slow
 def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_are(
     ledger: Ledger, where: Home
 ) -> None:

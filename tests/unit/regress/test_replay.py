@@ -26,6 +26,8 @@ from vvbatch.regress.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("piper")
 
 

@@ -115,6 +115,7 @@ def test_the_line_for_launchd_is_a_property_list_with_every_time(where: Home) ->
         launchd_line(where, "small", None, "0 2 1 * 1")
 
 
+@pytest.mark.slow
 def test_the_command_schedules_shows_prints_and_takes_off(where: Home) -> None:
     vvbatch = Cli()
     assert "nothing is scheduled" in vvbatch("regress", "schedule").stdout
@@ -131,6 +132,7 @@ def test_the_command_schedules_shows_prints_and_takes_off(where: Home) -> None:
         vvbatch("regress", "schedule", *words, code=2)
 
 
+@pytest.mark.slow
 def test_missed_nights_are_seen_by_schedule_status_and_doctor(
     where: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

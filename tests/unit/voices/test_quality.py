@@ -68,6 +68,7 @@ def test_each_measure_says_how_it_relates_to_its_limit() -> None:
         assert related[MEASURES[check["name"]][0]](float(check["value"]), float(check["limit"])) == check["ok"]
 
 
+@pytest.mark.slow
 def test_upstreams_sample_voices_pass_as_recordings() -> None:
     for source in sorted(SAMPLES.glob("*.wav")):
         found = report(None, source)
@@ -117,6 +118,7 @@ def test_long_pauses_fail_by_the_speech_share(carter: np.ndarray) -> None:
     assert "speech_share" in failed(np.concatenate([carter, np.zeros(len(carter))]))
 
 
+@pytest.mark.slow
 def test_too_short_and_too_long_fail(carter: np.ndarray) -> None:
     assert "duration_min" in failed(carter[: 2 * RATE])
     assert "duration_max" in failed(np.tile(carter, 3))
@@ -156,6 +158,7 @@ def test_what_cannot_be_read_fails_with_the_reason(tmp_path: Path, data: bytes) 
     assert found["checks"][-1] == {"name": "readable", "value": 0.0, "limit": 1.0, "ok": False, "weight": 1.0}
 
 
+@pytest.mark.slow
 def test_a_voice_that_is_not_levelled_or_not_24_khz_fails_as_a_voice_and_passes_as_a_recording(
     tmp_path: Path, carter: np.ndarray
 ) -> None:

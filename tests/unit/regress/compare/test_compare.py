@@ -50,6 +50,7 @@ def test_a_take_does_not_differ_from_itself(say: Callable[..., np.ndarray]) -> N
     assert (found.loudness_db, found.pitch_semitones, found.floor_db) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_another_rounding_is_hardly_any_distance_and_another_seed_is_a_good_one(say: Callable[..., np.ndarray]) -> None:
     take = say()
     noise = np.random.default_rng(0).standard_normal(len(take)).astype(np.float32)
@@ -124,6 +125,7 @@ def test_the_diagonal_sweep_finds_what_the_plain_recursion_finds(rows: int, colu
     assert np.allclose(accumulated(distance), plain_dtw(distance), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_long_take_is_aligned_in_bounded_memory() -> None:
     noise = np.random.default_rng(0).standard_normal(100 * SAMPLE_RATE).astype(np.float32)
     frames = log_mel(noise)

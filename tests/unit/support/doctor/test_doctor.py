@@ -18,6 +18,8 @@ from tests.support.cli import Cli
 from vvbatch.ledger.workers import worker_started
 from vvbatch.support.doctor import machine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
