@@ -83,4 +83,4 @@ def test_this_cpus_bfloat16_and_int8_are_known_without_torch() -> None:
     from vvbatch.engine.vibevoice.ops import int8_products
 
     assert machine.bfloat16_on_cpu() == device.bfloat16_on_cpu()
-    assert ("avx512_vnni" in machine.cpu_flags()) == int8_products()
+    assert machine.int8_on_cpu() == int8_products()

@@ -29,7 +29,7 @@ def profiles(_home: Home) -> Iterator[Finding]:
         except ProfileError as error:
             yield Finding(f"profile {name}", False, str(error), "mend that file")
             continue
-        found = machine.place(profile)
+        found = machine.can_run(profile)
         if found is None:
             wanted = " or ".join([profile.device, *profile.fallback])
             yield Finding(
