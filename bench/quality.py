@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.faults import RATE, SPOILT, Samples
+from bench.faults import SPOILT, Samples
 from vvbatch import profiles, qc
-from vvbatch.engine.contract import Chunk, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.listening import Ears, Heard
 from vvbatch.qc import Check
@@ -86,7 +86,7 @@ def main() -> None:
     ):
         prompt = Path(folder, "prompt.wav")  # the voice to be heard, in sentences that are not judged
         spoken = pool.map(read, [(text, PLAIN, 1) for text in lines[:4]])
-        soundfile.write(prompt, np.concatenate(list(spoken)), RATE)
+        soundfile.write(prompt, np.concatenate(list(spoken)), SAMPLE_RATE)
         takes = takes_of(lambda asked: pool.map(read, asked), texts, wanted.clean, wanted.each)
         judged, verdicts = judge_all(takes, prompt, pool)
     found = f"{table(judged)}\n{cost(verdicts)}\n"
@@ -195,10 +195,10 @@ def read(asked: tuple[str, Manner, int]) -> Samples:
 
 def judge(takes: Takes, prompt: Path) -> Verdicts:
     limits, begun = profiles.load("draft").qc, time.process_time()
-    signal = [qc.judge(samples, RATE, text, limits) for text, samples in takes]
+    signal = [qc.judge(samples, SAMPLE_RATE, text, limits) for text, samples in takes]
     between = time.process_time()
-    heard = ears.hear([Heard(samples, RATE, text, prompt, limits) for text, samples in takes])
-    audio_s = sum(len(samples) for _, samples in takes) / RATE
+    heard = ears.hear([Heard(samples, SAMPLE_RATE, text, prompt, limits) for text, samples in takes])
+    audio_s = sum(len(samples) for _, samples in takes) / SAMPLE_RATE
     return Verdicts(signal, heard, between - begun, time.process_time() - between, audio_s)
 
 

@@ -89,7 +89,7 @@ class QcLimits(Strict, frozen=True, kw_only=True):
 
 
 Listen = Literal["words", "voice", "naturalness", "music"]
-"""What models listen for (`vvbatch.qc.ears`)."""
+"""What models listen for (`vvbatch.listening`)."""
 
 
 class Retries(Strict, frozen=True, kw_only=True):

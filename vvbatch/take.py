@@ -97,14 +97,13 @@ class Take:
         return {**own, **told}
 
 
-BYTES_PER_SECOND = 2 * SAMPLE_RATE
 LONGEST_S_PER_CHARACTER = 0.25  # of speech
 DEVICE_CHECKS = {"finite", "not_empty"}
 
 
 def audio_room(text: str) -> int:
     """Bytes that the file of a text may need at most."""
-    return int((5 + LONGEST_S_PER_CHARACTER * len(text)) * BYTES_PER_SECOND)
+    return int((5 + LONGEST_S_PER_CHARACTER * len(text)) * audio.BYTES_PER_SECOND)
 
 
 def no_audio(judged: Judged) -> bool:

@@ -98,7 +98,7 @@ lines = Table(
     Column("troubles", Json),  # how often since the last submit or retry: {"engine": 1}
     Column("rolls", Integer, nullable=False, server_default="0"),  # seeds that are used up: they gave no good take
     Column("escalate", Json),  # what is tried when no take passes: see vvbatch.batch.plan.Escalation; NULL once it is
-    Column("tried", Json),  # the takes that were not kept, in order: see vvbatch.take.Tried
+    Column("tried", Json),  # the takes that were not kept, in order: see `tried` in vvbatch.take.Take
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine.contract import SAMPLE_RATE
+from vvbatch.engine.contract import FRAME, SAMPLE_RATE
 
-CHUNK = 3200  # samples of a frame of the engine: where chunks are joined, breaks are looked for more closely
 CLICK = 30.0  # how far a bend stands out of those around it, anywhere …
 CLICK_AT_JOIN = 15.0  # … and where two chunks meet
 AROUND = 192  # samples on each side that a bend is compared with
@@ -46,7 +45,7 @@ def clicks(samples: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> list
     blocks = bend[: len(bend) // AROUND * AROUND].reshape(-1, AROUND)
     sharpest = np.abs(blocks).argmax(axis=1) + AROUND * np.arange(len(blocks))
     loud = np.abs(bend[sharpest]) > CLICK * QUIETEST
-    joins = np.arange(CHUNK, len(bend), CHUNK)[:, None] + np.arange(-3, 2)
+    joins = np.arange(FRAME, len(bend), FRAME)[:, None] + np.arange(-3, 2)
     at_join = joins[np.arange(len(joins)), np.abs(bend[np.minimum(joins, len(bend) - 1)]).argmax(axis=1)]
     at_join = at_join[at_join < len(bend)]
     places = np.concatenate(

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
-from vvbatch.engine.contract import Manner
+from vvbatch.engine.contract import FRAME, Manner
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
 from vvbatch.voices.library import manner_of
 from vvbatch.voices.manifest import folded, name_problem
-from vvbatch.voices.prepare import FRAME
 
 SAMPLES = ROOT.parent / "shared" / "voices"
 BUNDLED = ("carter", "alice", "frank", "maya")

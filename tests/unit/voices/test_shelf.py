@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
+from vvbatch.engine.contract import FRAME
 from vvbatch.profiles import bundled
 from vvbatch.voices import Library, UnknownVoice, UnusableVoice, VoiceError
 from vvbatch.voices.decode import COMPLETE, decode, excerpted
 from vvbatch.voices.manifest import Entry, folded, name_problem
 from vvbatch.voices.overview import listing, variants_of
-from vvbatch.voices.prepare import FRAME
 from vvbatch.voices.shelf import NameTaken, add_variant, import_voice, put, remove
 from vvbatch.voices.vary import Change, at_tempo
 
