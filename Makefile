@@ -12,9 +12,10 @@ PYTEST := $(BIN)/python -m pytest
 demo: $(VENV)/.draft
 	$(BIN)/vvbatch run examples/lighthouse.yaml --model draft --out out
 
-# Tests that start no worker, server or command, and take no more than about 2 s each.
+# Tests that start no worker, server or command and take at most about 2 s each. Properties are tried with 20 examples, and
+# each of the two processes computes with one thread: under a minute on 2 cores.
 unit: $(VENV)/.dev
-	$(PYTEST) -n 2 -m "not slow" tests/unit $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 -m "not slow" --hypothesis-profile quick tests/unit $(ARGS)
 
 # Three at a time also on 2 cores: most tests wait for processes of their own.
 test: $(VENV)/.dev

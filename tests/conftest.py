@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 FAULTS = ROOT / "tests" / "faults"
+
+settings.register_profile("quick", max_examples=20)  # of `make unit`; `make test` has Hypothesis' own 100
 
 READY_PROFILE = """
 title: Ready audio, for tests

