@@ -43,6 +43,13 @@ WHEN_CALLED = {("vvbatch/support/doctor/machine.py", "torch"), ("vvbatch/models/
 CONTRACT_MAY_IMPORT = {"vvbatch.errors"}
 LOOSE_MODULES = 10
 READING_LIST = 20
+UNTYPED_DICTS = 29
+JSON_EDGE = (
+    "vvbatch/cli/",  # prints the documents of --json
+    "vvbatch/ledger/export.py",  # rows of any table as JSON lines
+    "vvbatch/ledger/sql.py",  # rows of any SELECT
+    "vvbatch/listening/wire.py",  # the messages between a worker and its listening process
+)
 
 FILES = sorted(file for package in MAY_IMPORT for file in (ROOT / package).rglob("*.py"))
 
@@ -190,12 +197,22 @@ def test_help_loads_neither_the_database_nor_the_queue() -> None:
     assert ran.stdout.splitlines()[-1] == "set()" and "Commands" in ran.stdout
 
 
-# Rooms
+# Rooms and types
 
 
 def test_few_modules_stand_outside_of_a_room() -> None:
     loose = [file.name for file in (ROOT / "vvbatch").glob("*.py") if file.name != "__init__.py"]
     assert len(loose) <= LOOSE_MODULES, sorted(loose)
+
+
+def test_few_dicts_without_types_pass_between_functions() -> None:
+    """`dict[str, Any]` outside of JSON_EDGE, where documents are made or read; elsewhere data has fields with types."""
+    found = {
+        str(file.relative_to(ROOT)): file.read_text(encoding="utf-8").count("dict[str, Any]")
+        for file in FILES
+        if not str(file.relative_to(ROOT)).startswith(JSON_EDGE)
+    }
+    assert sum(found.values()) <= UNTYPED_DICTS, {name: count for name, count in found.items() if count}
 
 
 # Documents
