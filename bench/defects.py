@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 24_000
-CHUNK = 3200
+from vvbatch.engine.contract import FRAME, SAMPLE_RATE
 
 Samples = NDArray[np.float32]
 Defect = Callable[[Samples, str, np.random.Generator], Samples]
@@ -30,14 +29,14 @@ def dropouts(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
     """Three dropouts of 20 to 60 ms within the speech."""
     damaged = speech.copy()
     for start in rng.choice(loud_indices(speech), 3):
-        damaged[start : start + int(rng.uniform(0.02, 0.06) * RATE)] = 0
+        damaged[start : start + int(rng.uniform(0.02, 0.06) * SAMPLE_RATE)] = 0
     return damaged
 
 
 def clicks(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
     """Steps in the waveform at three joins of chunks."""
     damaged = speech.copy()
-    joins = np.arange(CHUNK, len(speech) - CHUNK, CHUNK)
+    joins = np.arange(FRAME, len(speech) - FRAME, FRAME)
     for join in rng.choice(joins, min(3, len(joins)), replace=False):
         damaged[join:] += np.float32(rng.choice([-1, 1]) * rng.uniform(0.1, 0.2)) * fade_out(len(damaged) - join)
     return damaged
@@ -58,7 +57,7 @@ def last_word_cut(speech: Samples, text: str, rng: np.random.Generator) -> Sampl
     first, last = edges(speech)
     share = (len(text.split()[-1]) + 0.5) / len(text) * (last - first)
     window = speech[last - int(2.0 * share) : last - int(0.9 * share)]
-    levels = np.convolve(np.square(window), np.ones(RATE // 50), "same")
+    levels = np.convolve(np.square(window), np.ones(SAMPLE_RATE // 50), "same")
     kept = speech[: last - int(2.0 * share) + int(np.argmin(levels))].copy()
     kept[-480:] *= np.linspace(1, 0, 480, dtype=np.float32)
     return np.concatenate([kept, speech[last:]])
@@ -67,7 +66,7 @@ def last_word_cut(speech: Samples, text: str, rng: np.random.Generator) -> Sampl
 def repeated(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
     """A passage of 0.9 to 1.5 s occurs twice."""
     first, last = edges(speech)
-    length = min(int(rng.uniform(0.9, 1.5) * RATE), (last - first) // 2)
+    length = min(int(rng.uniform(0.9, 1.5) * SAMPLE_RATE), (last - first) // 2)
     start = int(rng.uniform(first, last - length))
     return np.concatenate([speech[: start + length], speech[start:]])
 
@@ -79,7 +78,7 @@ def music(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
 
 def jingle(speech: Samples, text: str, rng: np.random.Generator) -> Samples:
     """1.2 to 2 s of music before the speech, equally loud."""
-    tune = chords(int(rng.uniform(1.2, 2.0) * RATE), rng)
+    tune = chords(int(rng.uniform(1.2, 2.0) * SAMPLE_RATE), rng)
     return np.concatenate([mixed(np.zeros(len(tune), np.float32), tune, 0.0, rms_of(speech)), speech])
 
 
@@ -116,21 +115,21 @@ def edges(speech: Samples) -> tuple[int, int]:
 
 def loud_indices(speech: Samples) -> NDArray[np.intp]:
     """The start of each loud 20 ms frame."""
-    size = RATE // 50
+    size = SAMPLE_RATE // 50
     levels = np.square(speech[: len(speech) // size * size].reshape(-1, size)).mean(axis=1)
     return np.flatnonzero(levels > 0.1 * levels.max()) * size
 
 
 def fade_out(count: int) -> Samples:
     """A step (count,) that decays with a time constant of 20 ms."""
-    return np.exp(-np.arange(count) / (0.02 * RATE)).astype(np.float32)
+    return np.exp(-np.arange(count) / (0.02 * SAMPLE_RATE)).astype(np.float32)
 
 
 def chords(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Plucked chords (count,) of random notes, one every 0.4 s."""
-    time, tune = np.arange(count) / RATE, np.zeros(count)
+    time, tune = np.arange(count) / SAMPLE_RATE, np.zeros(count)
     root = 220 * 2 ** (rng.integers(0, 12) / 12)
-    for beat in np.arange(0, count / RATE, 0.4):
+    for beat in np.arange(0, count / SAMPLE_RATE, 0.4):
         for interval in rng.permutation([0, 3, 4, 7, 12])[:3]:
             since = time - beat
             ringing = np.where(since >= 0, np.exp(-3 * np.maximum(since, 0)), 0.0)

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.defects import DEFECTS, RATE, Samples
+from bench.defects import DEFECTS, Samples
 from vvbatch import profiles, qc
-from vvbatch.engine.contract import Chunk, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.listening.contract import Clip
 from vvbatch.listening.models import ListeningModels
@@ -87,7 +87,7 @@ def main() -> None:
     ):
         prompt = Path(folder, "prompt.wav")  # of the expected voice, in sentences that are not checked
         spoken = pool.map(read, [(text, PLAIN, 1) for text in lines[:4]])
-        soundfile.write(prompt, np.concatenate(list(spoken)), RATE)
+        soundfile.write(prompt, np.concatenate(list(spoken)), SAMPLE_RATE)
         takes = takes_of(lambda readings: pool.map(read, readings), texts, options.clean, options.each)
         judged, verdicts = judge_all(takes, prompt, pool)
     found = f"{table(judged)}\n{cost(verdicts)}\n"
@@ -196,10 +196,10 @@ def read(reading: tuple[str, Manner, int]) -> Samples:
 
 def judge(takes: Takes, prompt: Path) -> Verdicts:
     limits, begun = profiles.load("draft").qc, time.process_time()
-    signal = [qc.judge(samples, RATE, text, limits) for text, samples in takes]
+    signal = [qc.judge(samples, SAMPLE_RATE, text, limits) for text, samples in takes]
     between = time.process_time()
-    listened = models.check([Clip(samples, RATE, text, prompt, limits) for text, samples in takes])
-    audio_s = sum(len(samples) for _, samples in takes) / RATE
+    listened = models.check([Clip(samples, SAMPLE_RATE, text, prompt, limits) for text, samples in takes])
+    audio_s = sum(len(samples) for _, samples in takes) / SAMPLE_RATE
     return Verdicts(signal, listened, between - begun, time.process_time() - between, audio_s)
 
 

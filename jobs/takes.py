@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch import audio, qc, store
+from vvbatch.audio import BYTES_PER_SECOND
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.ledger import Claim, Outcome
 from vvbatch.ledger.records import CheckRow, TriedTake
@@ -25,7 +26,6 @@ from vvbatch.profiles import QcLimits
 from vvbatch.qc import Check
 from vvbatch.qc.pace import Pace
 
-BYTES_PER_SECOND = 2 * SAMPLE_RATE
 LONGEST_S_PER_CHARACTER = 0.25  # of speech
 AUDIO_CHECKS = {"finite", "not_empty"}
 SEED_FAILED = (Trouble.QC, Trouble.ENGINE)

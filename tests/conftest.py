@@ -1,4 +1,4 @@
-"""A private home folder for each test, and real processes that are ended with it."""
+"""A private home folder for each test, and real processes that end with it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+FAULTS = ROOT / "tests" / "faults"
+
+settings.register_profile("quick", max_examples=20)  # of `make unit`; `make test` has Hypothesis' own 100
 
 READY_PROFILE = """
 title: Ready audio, for tests
@@ -32,12 +36,21 @@ text: {max_chars: 2000}
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of tests/faults has the marker `faults`; what runs commands as a user would is `slow`."""
+    for item in items:
+        if item.path.is_relative_to(FAULTS):
+            item.add_marker(pytest.mark.faults)
+        if "shell" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """VVBATCH_HOME for this test and the processes it starts; profiles `ready` and `ready2` are known there."""
+    """VVBATCH_HOME for this test and the processes it starts; the profiles are `ready` and `ready2`."""
     from vvbatch import profiles
 
-    profiles.load.cache_clear()  # the test before may have had other profiles of these names
+    profiles.load.cache_clear()  # an earlier test may have loaded other profiles of these names
     configs = tmp_path / "configs"
     configs.mkdir()
     for name in ("ready", "ready2"):
@@ -52,7 +65,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Shell:
-    """Runs vvbatch as a person would, and keeps what runs in the background until the test ends."""
+    """Runs vvbatch as a user would, and ends its background processes with the test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,7 +90,10 @@ class Shell:
     def start(
         self, *argv: str, before: Sequence[str] = (), output: int | IO[bytes] = subprocess.PIPE, **environment: str
     ) -> subprocess.Popen[str]:
-        """A pipe that nobody reads holds 64 KiB: what says more needs a file for its `output`, or stands still."""
+        """Start `python -m argv…` after the command prefix `before`, with `environment` added to this process's.
+
+        A pipe that is not read holds 64 KiB: a process that prints more needs a file for its `output`, or it blocks.
+        """
         process = subprocess.Popen(
             [*before, sys.executable, "-m", *argv],
             stdout=output,
@@ -123,8 +139,8 @@ def script(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 30.0, pause: float = 0.1) -> Any:
-    """The condition's first true value. Fails the test after `timeout` seconds."""
+def wait_until(condition: Callable[..., Any], timeout: float = 30.0, pause: float = 0.1) -> Any:
+    """The first true value of `condition()`, called every `pause` seconds; fails the test after `timeout` seconds."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if value := condition():

@@ -1,6 +1,6 @@
-"""Audio as samples: level, loudness, PCM16 and WAV bytes, and reading files that nobody has vouched for.
+"""Audio as samples: level, loudness, PCM16 and WAV bytes, and reading files of unknown origin.
 
-Samples are float32 with full scale at 1.0; PCM16 counts it as 32768, so that a file read and written again is the same.
+Samples are float32 with full scale at 1.0; PCM16 scales it to 32768, so that a file read and written again is the same.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vvbatch.engine.contract import SAMPLE_RATE
+
 FULL_SCALE = 32768
-LEVEL = 10 ** (-1 / 20)  # -1 dBFS: no take's peak is higher
+BYTES_PER_SECOND = 2 * SAMPLE_RATE  # of the files that vvbatch writes: mono PCM16
+LEVEL = 10 ** (-1 / 20)  # -1 dBFS: the highest peak of a take
 SILENCE_DBFS = -120.0  # reported for digital silence, whose level would be minus infinity
 MAX_BYTES = 512 << 20
 MAX_DURATION_S = 4 * 3600.0
 MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
-UNKNOWN_LENGTH = 0xFFFFFFFF  # what a writer that cannot seek back leaves in a WAV header
+UNKNOWN_LENGTH = 0xFFFFFFFF  # in a WAV header by a writer that cannot seek back
 SAMPLE_CHUNK = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
 LONGEST_OGG_PAGE = 65_307
 MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
@@ -35,14 +38,14 @@ class AudioError(Exception):
 def to_pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Round float samples to PCM16 of the same shape; beyond full scale they saturate, never wrap.
 
-    Raises AudioError for NaN or Inf, which a plain cast would turn into noise without a word.
+    Raises AudioError for NaN or Inf, which a plain cast would silently turn into noise.
     """
     _refuse_non_finite(samples)
     return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def bring_to_peak(samples: NDArray[np.float32], limit_dbfs: float = -1.0) -> tuple[NDArray[np.float32], float]:
-    """Scale down, only if needed, until no sample is above `limit_dbfs` once rounded to PCM16; quiet audio stays.
+    """Scale down until no sample is above `limit_dbfs` once rounded to PCM16; audio below it is unchanged.
 
     Returns the samples and the gain in dB (0 or less). Raises AudioError for NaN or Inf.
     """
@@ -56,7 +59,7 @@ def bring_to_peak(samples: NDArray[np.float32], limit_dbfs: float = -1.0) -> tup
 
 
 def wav_bytes(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
-    """A whole mono PCM16 RIFF file with the samples `pcm` (frames,)."""
+    """A complete mono PCM16 WAV file of the samples `pcm` (frames,)."""
     file = io.BytesIO()
     soundfile.write(file, pcm, sample_rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -93,7 +96,7 @@ def read(
 ) -> tuple[NDArray[np.float32], int]:
     """A WAV, AIFF, FLAC, Ogg or MP3 file as float32 samples, (frames,) if mono, else (frames, channels), and its rate.
 
-    Raises AudioError for whatever is no such file, is too large or too long, or ends before its header says.
+    Raises AudioError for anything else, and for a file that is too large, too long or shorter than its header says.
     """
     try:
         # O_NONBLOCK: opening a named pipe must not wait for its other end.
@@ -107,7 +110,7 @@ def read(
 def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
     file.seek(0)
     try:
-        # By descriptor: libsndfile then reads the file itself, and its name's ending means nothing.
+        # By descriptor: libsndfile then identifies the format by content and ignores the file's extension.
         with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
             declared, rate, channels = sound.frames, sound.samplerate, sound.channels
             if declared > max_duration_s * rate or declared * channels > MAX_SAMPLES:
@@ -125,9 +128,9 @@ def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray
 
 
 def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
-    """Raise for what is no audio file, is too large, or is a WAV or AIFF file shorter than its header says.
+    """Raise for a file that is not audio, is too large, or is a WAV or AIFF file shorter than its header says.
 
-    libsndfile would shorten such a file's length without a word.
+    libsndfile would read such a file as a shorter one without an error.
     """
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
@@ -157,7 +160,7 @@ def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
 
 
 def _refuse_cut_ogg(path: Path, file: io.FileIO, size: int) -> None:
-    """An Ogg file says nowhere how long it is, but its last page is marked as the end (RFC 3533, section 6)."""
+    """Raise unless the last page has the end flag (RFC 3533, section 6): no Ogg header gives the file's length."""
     file.seek(max(0, size - LONGEST_OGG_PAGE))
     tail = file.read()
     at = tail.rfind(b"OggS")
@@ -184,8 +187,8 @@ def _lufs(energy: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
 def _weighted_energies(samples: NDArray[np.float32], sample_rate: int, hop: int) -> NDArray[np.float64]:
     """Mean square of the K-weighted samples in each whole hop; the filters work on the spectrum, by overlap-save.
 
-    Two seconds at a time: a length that is quick to transform. The quarter second before is more than the filters
-    remember (their slowest pole decays by e^-59 in it).
+    Segments of two seconds: a length that transforms quickly. The quarter second before it covers the filters'
+    memory (their slowest pole decays by e^-59 in it).
     """
     segment, memory = 20 * hop, sample_rate // 4
     response = _k_weighting(sample_rate, segment + memory)

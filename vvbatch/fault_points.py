@@ -1,8 +1,8 @@
-"""Named places at which a test may let the process die or an operating system call fail.
+"""Named points in the code at which a test can kill the process or make a system call fail.
 
 `VVBATCH_FAULTS="store.temp_written=kill,store.renamed@3=ENOSPC"` kills the process with SIGKILL at the first visit of
-one point and raises OSError(ENOSPC) at the third visit of another; `stop` is SIGSTOP. Without the variable a point does
-nothing.
+one point and raises OSError(ENOSPC) at the third visit of another; `stop` sends SIGSTOP. Without the variable a point
+does nothing.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ import signal
 from collections import Counter
 
 POINTS = (
-    "queue.dequeued",  # a worker has the job, the ledger does not know yet
-    "render.claimed",  # the line is the worker's
-    "store.begin",  # the folder is there
+    "queue.dequeued",  # a worker has the job, the ledger has no claim yet
+    "render.claimed",  # the ledger has the claim
+    "store.begin",  # the folder exists
     "store.temp_opened",
     "store.temp_written",
     "store.temp_synced",
     "store.linked",  # a cached take's file has a second, temporary name
-    "pending.noted",  # the finished take is known to who comes after a crash
-    "pending.published",  # … and its file in place, by who came after a crash; without its row
+    "pending.noted",  # the finished take is noted, for recovery after a crash
+    "pending.published",  # recovery has put its file in place; its row is missing
     "store.renamed",
     "store.folder_synced",
-    "ledger.recorded",  # not committed
+    "ledger.recorded",  # in a transaction that is not committed
     "ledger.committed",
-    "batch.settled",  # ended, without its manifest
-    "manifest.written",  # and not recorded
-    "submit.recorded",  # and not queued
+    "batch.settled",  # the batch has ended; its manifest is missing
+    "manifest.written",  # its hash is not in the ledger
+    "submit.recorded",  # the lines are not queued
 )
 
 _visits: Counter[str] = Counter()
 
 
 def point(name: str) -> None:
-    """Do here what VVBATCH_FAULTS says for `name`. Raises OSError, or ValueError if the variable cannot be read."""
-    told = os.environ.get("VVBATCH_FAULTS")
-    if not told:
+    """Apply the fault that VVBATCH_FAULTS sets for `name`. Raises OSError, or ValueError for an unknown action."""
+    faults = os.environ.get("VVBATCH_FAULTS")
+    if not faults:
         return
     _visits[name] += 1
-    for fault in told.split(","):
-        place, _, action = fault.strip().partition("=")
-        where, _, visit = place.partition("@")
-        if where == name and _visits[name] == int(visit or 1):
+    for fault in faults.split(","):
+        target, _, action = fault.strip().partition("=")
+        point_name, _, visit = target.partition("@")
+        if point_name == name and _visits[name] == int(visit or 1):
             _strike(name, action)
 
 
@@ -54,4 +54,4 @@ def _strike(name: str, action: str) -> None:
     number = getattr(errno, action, None)
     if number is None:
         raise ValueError(f"VVBATCH_FAULTS: {name}={action}: allowed are kill, stop and errno names such as ENOSPC")
-    raise OSError(number, f"{os.strerror(number)} (asked for by VVBATCH_FAULTS at {name})")
+    raise OSError(number, f"{os.strerror(number)} (injected by VVBATCH_FAULTS at {name})")

@@ -1,4 +1,4 @@
-"""What this machine is, found without torch: devices, the CPU's instruction sets, memory."""
+"""This machine, examined without torch: devices, the CPU's instruction sets, memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ import psutil
 
 from vvbatch.profiles import Profile
 
-TOLD = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+REPORTED = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 """Instruction sets that matter to the engine's speed."""
 BFLOAT16_NEEDS = {"avx512bw", "avx512vl", "avx512dq"}
 """oneDNN multiplies bfloat16 on x86 CPUs with these (in hardware with avx512_bf16 or amx_bf16, else emulated)."""
@@ -27,7 +28,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def pin_threads(profile: Profile) -> str:
-    """Set how many threads the libraries of this process use; to be called before one of them is imported."""
+    """Set the number of threads of this process's libraries. Call it before one of them is imported."""
     threads = str(profile.threads or os.cpu_count() or 1)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
     return threads
@@ -35,7 +36,7 @@ def pin_threads(profile: Profile) -> str:
 
 @cache
 def identity() -> dict[str, str]:
-    """What the last bits of a render may depend on, besides versions: the processor and its instruction sets."""
+    """What the last bits of a render can depend on in addition to versions: the processor and its instruction sets."""
     return {
         "host": socket.gethostname(),
         "system": platform.system(),
@@ -46,10 +47,10 @@ def identity() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The processor's name as its maker writes it; empty where it cannot be asked."""
+    """The processor's name as its maker writes it; empty if the system does not give it."""
     if sys.platform == "darwin":
-        asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        query = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(query, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
     try:
         found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
     except OSError:
@@ -58,9 +59,9 @@ def cpu_name() -> str:
 
 
 def peak_memory() -> int:
-    """The most memory that this process has held, in bytes."""
+    """Peak memory of this process in bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux' ru_maxrss begins with what the parent process held
+    if status.is_file():  # on Linux ru_maxrss starts at the parent process's peak
         return next(int(line.split()[1]) << 10 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most << 10
@@ -68,7 +69,7 @@ def peak_memory() -> int:
 
 @cache
 def versions() -> dict[str, str]:
-    """What makes a file of an engine's samples, and is no engine's own package."""
+    """Versions of what turns any engine's samples into a file."""
     from vvbatch import __version__
 
     packages = {name: metadata.version(name) for name in ("numpy", "soundfile")}
@@ -77,11 +78,11 @@ def versions() -> dict[str, str]:
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """The CPU's instruction sets in Linux's words; empty where they cannot be asked."""
+    """The CPU's instruction sets by Linux's names; empty if the system does not give them."""
     if sys.platform == "darwin":
-        asked = ["/usr/sbin/sysctl", "-n", "hw.optional.arm.FEAT_BF16", "machdep.cpu.leaf7_features"]
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.lower().split()
-        return frozenset({*said} | ({"bf16"} if said[:1] == ["1"] else set()))
+        query = ["/usr/sbin/sysctl", "-n", "hw.optional.arm.FEAT_BF16", "machdep.cpu.leaf7_features"]
+        flags = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False).stdout.lower().split()
+        return frozenset({*flags} | ({"bf16"} if flags[:1] == ["1"] else set()))
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
@@ -91,11 +92,11 @@ def cpu_flags() -> frozenset[str]:
 
 
 def instruction_sets() -> list[str]:
-    return [each for each in TOLD if each in cpu_flags()]
+    return [each for each in REPORTED if each in cpu_flags()]
 
 
 def has(device: str) -> bool:
-    """Whether the hardware and its driver are here; whether torch can use it, only torch knows."""
+    """Whether the device and its driver are present. Whether this build of torch can use it, only torch can say."""
     kind = device.partition(":")[0]
     if kind == "cuda":
         return (
@@ -106,32 +107,46 @@ def has(device: str) -> bool:
     return device == "cpu"
 
 
-def place(profile: Profile) -> tuple[str, str] | None:
-    """The device and dtype that a profile would get here; None when it can have none of its devices, or not its
-    int8."""
+def bfloat16_on_cpu() -> bool:
+    """Whether this CPU multiplies bfloat16 faster than float32 with torch; torch's builds for macOS do not."""
+    return cpu_flags() >= BFLOAT16_NEEDS or (sys.platform == "linux" and "bf16" in cpu_flags())
+
+
+def placement(
+    profile: Profile, has: Callable[[str], bool] = has, bfloat16_on_cpu: Callable[[], bool] = bfloat16_on_cpu
+) -> tuple[str, str] | None:
+    """Device and dtype for a profile: the first of its devices that this machine has; None if it has none of them.
+
+    A CPU gets bfloat16 in place of any 16-bit dtype where it is fast, else float32. int8 stays int8 on any device: see
+    `can_run`. `has` and `bfloat16_on_cpu` are torch's answers where torch is loaded, else those of the system's files.
+    """
     device = next((each for each in [profile.device, *profile.fallback] if has(each)), None)
     if device is None:
         return None
-    if profile.dtype == "int8":
-        return (device, "int8") if device == "cpu" and "avx512_vnni" in cpu_flags() else None
-    if device == "cpu" and profile.dtype != "float32" and profile.engine == "vibevoice":
+    if device == "cpu" and profile.dtype in ("bfloat16", "float16") and profile.engine == "vibevoice":
         return device, "bfloat16" if bfloat16_on_cpu() else "float32"
     return device, profile.dtype
 
 
-def bfloat16_on_cpu() -> bool:
-    """Whether torch's CPU kernels take bfloat16 here; its builds for macOS do not."""
-    return cpu_flags() >= BFLOAT16_NEEDS or (sys.platform == "linux" and "bf16" in cpu_flags())
+def can_run(profile: Profile) -> tuple[str, str] | None:
+    """`placement` without torch; also None for int8 where the CPU lacks its instructions."""
+    found = placement(profile)
+    return None if found and found[1] == "int8" and not (found[0] == "cpu" and int8_on_cpu()) else found
+
+
+def int8_on_cpu() -> bool:
+    """Whether this CPU has the instructions for products of int8."""
+    return "avx512_vnni" in cpu_flags()
 
 
 def memory_total(device: str) -> int | None:
-    """Bytes of memory that a device has in all; None when it cannot be asked."""
+    """Total memory of a device in bytes; None if it cannot be determined."""
     if not device.startswith("cuda"):
         return int(psutil.virtual_memory().total)  # on Apple silicon also the GPU's
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
     index = device.partition(":")[2] or "0"
-    asked = [program, f"--id={index}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
-    return int(said) << 20 if said.isdigit() else None
+    query = [program, f"--id={index}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    mebibytes = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
+    return int(mebibytes) << 20 if mebibytes.isdigit() else None

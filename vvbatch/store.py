@@ -167,13 +167,6 @@ def write_atomically(path: Path, data: bytes) -> Written:
     return Written(staged.sha256, staged.size)
 
 
-def link_or_copy(source: Path, path: Path, sha256: str) -> Written:
-    """`path` gets the content of `source` as `stage_copy` does. Raises StoreError, OSError."""
-    with stage_copy(source, path, sha256) as staged:
-        staged.publish()
-    return Written(staged.sha256, staged.size)
-
-
 def write_manifest(path: Path, document: Mapping[str, Any]) -> Written:
     """Write `document` as JSON. Raises OSError, and ValueError for a NaN or an infinity in it."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

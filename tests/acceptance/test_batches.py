@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def takes_in_ledger(home: Path) -> list[tuple[str, str, int]]:
         return list(connection.execute("SELECT line_id, state, attempt FROM takes"))
 
 
-def test_a_batch_becomes_files_with_the_hashes_that_the_ledger_has(shell, script, home, tmp_path):
+def test_a_batch_becomes_files_with_the_hashes_that_the_ledger_has(
+    shell: Shell, script: Callable[..., Path], home: Path, tmp_path: Path
+) -> None:
     up(shell, "ready")
     path = script("The lamp went out at midnight.", "Nobody had touched it.", title="The Lighthouse")
     batch = shell.json("submit", str(path), "--out", str(tmp_path / "out"))["batch"]
@@ -75,7 +78,9 @@ def test_a_batch_becomes_files_with_the_hashes_that_the_ledger_has(shell, script
     shell("verify", batch)
 
 
-def test_a_second_submit_is_served_from_the_cache_and_an_edited_line_renders_only_itself(shell, script, home):
+def test_a_second_submit_is_served_from_the_cache_and_an_edited_line_renders_only_itself(
+    shell: Shell, script: Callable[..., Path], home: Path
+) -> None:
     up(shell, "ready")
     first = shell.json("submit", str(script("One line here.", "And another line.")))["batch"]
     wait_until(lambda: ended(shell, first))
@@ -88,7 +93,9 @@ def test_a_second_submit_is_served_from_the_cache_and_an_edited_line_renders_onl
     assert len(takes_in_ledger(home)) == 3
 
 
-def test_a_cached_file_that_was_changed_or_removed_is_rendered_again(shell, script, home):
+def test_a_cached_file_that_was_changed_or_removed_is_rendered_again(
+    shell: Shell, script: Callable[..., Path], home: Path
+) -> None:
     up(shell, "ready")
     path = script("First of two lines.", "Second of two lines.")
     batch = shell.json("submit", str(path))["batch"]
@@ -101,7 +108,9 @@ def test_a_cached_file_that_was_changed_or_removed_is_rendered_again(shell, scri
     assert wait_until(lambda: ended(shell, second_batch))["counts"]["done"] == 2
 
 
-def test_the_same_script_while_it_is_in_work_is_taken_up_and_not_queued_twice(shell, script, home):
+def test_the_same_script_while_it_is_in_work_is_taken_up_and_not_queued_twice(
+    shell: Shell, script: Callable[..., Path], home: Path
+) -> None:
     up(shell)
     path = script(*[SENTENCE.format(n) for n in range(20)])
     first, second = shell.json("submit", str(path)), shell.json("submit", str(path))
@@ -111,7 +120,9 @@ def test_the_same_script_while_it_is_in_work_is_taken_up_and_not_queued_twice(sh
     assert len(takes_in_ledger(home)) == 20
 
 
-def test_a_failed_check_is_tried_with_another_seed_and_then_the_line_fails_without_a_file(shell, home, tmp_path):
+def test_a_failed_check_is_tried_with_another_seed_and_then_the_line_fails_without_a_file(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     up(shell, "ready")
     path = tmp_path / "bad.yaml"
     lines = [{"text": "This one is once-bad only.", "seed": 7, "id": "second-try"}]
@@ -141,7 +152,9 @@ def test_a_failed_check_is_tried_with_another_seed_and_then_the_line_fails_witho
     assert len(set(seeds)) == 3
 
 
-def test_several_takes_are_rendered_with_their_own_seeds_and_one_is_kept(shell, home, tmp_path):
+def test_several_takes_are_rendered_with_their_own_seeds_and_one_is_kept(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     up(shell, "ready")
     path = tmp_path / "takes.yaml"
     path.write_text(
@@ -154,7 +167,9 @@ def test_several_takes_are_rendered_with_their_own_seeds_and_one_is_kept(shell, 
     assert len({take["seed"] for take in takes}) == 3
 
 
-def test_pause_holds_a_batch_resume_lets_it_go_on_and_cancel_ends_it(shell, script, home):
+def test_pause_holds_a_batch_resume_lets_it_go_on_and_cancel_ends_it(
+    shell: Shell, script: Callable[..., Path], home: Path
+) -> None:
     up(shell, "ready")
     batch = shell.json("submit", str(script(*[f"Line {n} goes slowly." for n in range(48)])))["batch"]
     wait_until(lambda: status(shell, batch)["counts"]["rendering"] == 16)
@@ -175,7 +190,9 @@ def test_pause_holds_a_batch_resume_lets_it_go_on_and_cancel_ends_it(shell, scri
     assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 48
 
 
-def test_a_paused_model_queue_starts_nothing_until_it_is_resumed(shell, script, home):
+def test_a_paused_model_queue_starts_nothing_until_it_is_resumed(
+    shell: Shell, script: Callable[..., Path], home: Path
+) -> None:
     up(shell, "ready")
     shell("pause", "--queue", "ready")
     batch = shell.json("submit", str(script("Nobody says this yet.")))["batch"]
@@ -185,7 +202,7 @@ def test_a_paused_model_queue_starts_nothing_until_it_is_resumed(shell, script, 
     assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 1
 
 
-def test_high_priority_goes_before_normal_and_low(shell, script, home):
+def test_high_priority_goes_before_normal_and_low(shell: Shell, script: Callable[..., Path], home: Path) -> None:
     up(shell)
     order = []
     for priority in ("low", "normal", "high"):

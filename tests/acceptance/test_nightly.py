@@ -17,7 +17,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from tests.conftest import wait_until
+from tests.conftest import Shell, wait_until
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.regress import records, schedule
@@ -47,7 +47,9 @@ def newest(ledger: Ledger) -> Any:
     return next(iter(records.history(ledger, "small", None, 1)), SimpleNamespace(state=None))
 
 
-def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(services, tmp_path):
+def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(
+    services: tuple[redis.Redis, Ledger], tmp_path: Path
+) -> None:
     connection, ledger = services
     schedule.put(ledger, written(tmp_path, "One."), None, "30 2 * * *")
     clock = Clock(ledger, connection, "clock")
@@ -66,7 +68,9 @@ def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(s
     assert clock.get_jobs() == []
 
 
-def test_the_nightly_process_runs_suites_and_nothing_else_and_ends_at_a_signal(services, shell, home, tmp_path):
+def test_the_nightly_process_runs_suites_and_nothing_else_and_ends_at_a_signal(
+    services: tuple[redis.Redis, Ledger], shell: Shell, home: Path, tmp_path: Path
+) -> None:
     connection, ledger = services
     waiting = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
     bad = waiting.enqueue("os.system", "touch owned")
@@ -88,7 +92,7 @@ def test_the_nightly_process_runs_suites_and_nothing_else_and_ends_at_a_signal(s
     assert shell.json("status", newest(ledger).batch_id)["state"] == "cancelled"
 
 
-def test_up_runs_what_is_scheduled(shell, home, tmp_path):
+def test_up_runs_what_is_scheduled(shell: Shell, home: Path, tmp_path: Path) -> None:
     shell("regress", "schedule", written(tmp_path, "One."), "--cron", "30 2 * * *")
     up = shell.start("vvbatch", "up", "--workers", "ready")
     wait_until(lambda: shell.json("regress", "schedule", code=None)["running"], timeout=60, pause=0.5)

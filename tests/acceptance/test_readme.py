@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Shell
 from vvbatch.cli import COMMANDS, main
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,7 +19,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_first_own_script_of_the_readme_is_checked_and_rendered_as_written(shell, tmp_path):
+def test_the_first_own_script_of_the_readme_is_checked_and_rendered_as_written(shell: Shell, tmp_path: Path) -> None:
     pytest.importorskip("piper")
     (tmp_path / "first.yaml").write_text(blocks("yaml")[0])
     typed = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines() if "first.yaml" in line]
@@ -28,7 +29,7 @@ def test_the_first_own_script_of_the_readme_is_checked_and_rendered_as_written(s
     assert len(list((tmp_path / "audio").rglob("*.wav"))) == 3
 
 
-def test_the_commands_of_the_readme_exist():
+def test_the_commands_of_the_readme_exist() -> None:
     named = set(re.findall(r"\| `vvbatch ([a-z]+)", README)) | {"resume", "cancel", "retry"}
     assert named <= set(COMMANDS)
 
@@ -46,7 +47,7 @@ def leaves(command: click.Command, words: tuple[str, ...]) -> list[tuple[str, ..
 
 
 @pytest.mark.parametrize("words", leaves(main, ()), ids=" ".join)
-def test_every_commands_help_has_an_example(words):
+def test_every_commands_help_has_an_example(words: tuple[str, ...]) -> None:
     command: click.Command = main
     for word in words:
         assert isinstance(command, click.Group)

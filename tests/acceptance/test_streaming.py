@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def frames_of(text: str) -> int:
     return len(speechlike(Request("x", (Turn(0, text),), (), 1, 1.3, 10)))
 
 
-def test_a_cached_line_streams_its_finished_take(shell, worker):
+def test_a_cached_line_streams_its_finished_take(shell: Shell, worker: None) -> None:
     view = shell.json("synth", "The lamp went out.", "--model", "ready")
     data, _ = streamed(shell, "The lamp went out.")
     samples, _ = soundfile.read(view["lines"][0]["path"], dtype="int16")
@@ -64,7 +65,7 @@ def test_a_cached_line_streams_its_finished_take(shell, worker):
     assert np.array_equal(np.frombuffer(data[HEADER_BYTES:], "<i2"), samples)
 
 
-def test_a_profile_with_three_takes_streams_one(shell, worker, tmp_path):
+def test_a_profile_with_three_takes_streams_one(shell: Shell, worker: None, tmp_path: Path) -> None:
     configs = Path(os.environ["VVBATCH_CONFIGS"])
     (configs / "ready.yaml").write_text((configs / "ready.yaml").read_text() + "takes: 3\n")
     data, _ = streamed(shell, "One take is enough.")
@@ -77,7 +78,9 @@ def test_a_profile_with_three_takes_streams_one(shell, worker, tmp_path):
     [("This take is silent all the way.", True), ("This device is broken today.", False)],
     ids=["fails a check", "engine fails"],
 )
-def test_a_streamed_take_that_fails_is_the_only_one_and_exits_with_1(shell, worker, text, plays):
+def test_a_streamed_take_that_fails_is_the_only_one_and_exits_with_1(
+    shell: Shell, worker: None, text: str, plays: bool
+) -> None:
     data, error = streamed(shell, text, code=1)
     assert (len(data) - HEADER_BYTES) // 2 == (frames_of(text) if plays else 0)
     assert "failed: " in error
@@ -86,7 +89,7 @@ def test_a_streamed_take_that_fails_is_the_only_one_and_exits_with_1(shell, work
 
 
 @pytest.mark.parametrize("option", [("--takes", "3"), ("--escalate", "ready2"), ("--json",)])
-def test_options_that_a_stream_cannot_have_are_refused(shell, option):
+def test_options_that_a_stream_cannot_have_are_refused(shell: Shell, option) -> None:
     _, error = streamed(shell, "The lamp went out.", *option, code=2)
     assert option[0] in error
 
@@ -118,7 +121,7 @@ SLOW = "slowly " * 60
 """120 s if it is rendered to the end."""
 
 
-def test_ctrl_c_in_synth_cancels_the_line(shell):
+def test_ctrl_c_in_synth_cancels_the_line(shell: Shell) -> None:
     running = start_with_own_worker(shell, "synth", SLOW, "--model", "ready")
     wait_until(lambda: home_has_ledger() and [line for line in rows(lines) if line["state"] == "rendering"])
     running.send_signal(signal.SIGINT)
@@ -131,7 +134,9 @@ def home_has_ledger() -> bool:
     return (Home.from_environment().path / "ledger.sqlite3").exists()
 
 
-def test_ctrl_c_in_submit_watch_exits_with_130_and_leaves_the_line_queued(shell, script):
+def test_ctrl_c_in_submit_watch_exits_with_130_and_leaves_the_line_queued(
+    shell: Shell, script: Callable[..., Path]
+) -> None:
     running = shell.start("vvbatch", "submit", str(script("One.")), "--watch")
     wait_until(lambda: home_has_ledger() and rows(lines))
     time.sleep(1)  # it watches now
@@ -141,7 +146,7 @@ def test_ctrl_c_in_submit_watch_exits_with_130_and_leaves_the_line_queued(shell,
     assert [line["state"] for line in rows(lines)] == ["queued"]
 
 
-def test_ctrl_c_in_regress_run_cancels_the_lines(shell, tmp_path):
+def test_ctrl_c_in_regress_run_cancels_the_lines(shell: Shell, tmp_path: Path) -> None:
     suite = tmp_path / "suite.yaml"
     suite.write_text(json.dumps({"version": 1, "title": "t", "model": "ready", "lines": [SLOW]}))
     running = start_with_own_worker(shell, "regress", "run", str(suite))

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from tests.acceptance.test_batches import ended, status, up
-from tests.conftest import READY_PROFILE, wait_until
+from tests.conftest import READY_PROFILE, Shell, wait_until
 
 
 def write(path: Path, *lines: dict[str, Any] | str, **top: object) -> str:
@@ -20,12 +20,12 @@ def write(path: Path, *lines: dict[str, Any] | str, **top: object) -> str:
     return str(path)
 
 
-def takes_of(shell, batch: str) -> list[dict[str, Any]]:
+def takes_of(shell: Shell, batch: str) -> list[dict[str, Any]]:
     """Oldest first."""
     return sorted(shell.json("ledger", "takes", "--batch", batch), key=lambda take: (take["line"], take["attempt"]))
 
 
-def test_of_several_takes_the_best_is_kept_and_the_ledger_says_why(shell, home, tmp_path):
+def test_of_several_takes_the_best_is_kept_and_the_ledger_says_why(shell: Shell, home: Path, tmp_path: Path) -> None:
     up(shell, "ready")
     batch = shell.json("submit", write(tmp_path / "s.yaml", "Say this in several ways."), "--takes", "4")["batch"]
     (line,) = wait_until(lambda: ended(shell, batch))["lines"]
@@ -47,7 +47,9 @@ def test_of_several_takes_the_best_is_kept_and_the_ledger_says_why(shell, home, 
     assert kept["chosen"] in shell("ledger", "takes", "--batch", batch).stdout
 
 
-def test_the_audio_of_other_takes_is_kept_on_request_and_known_to_verify(shell, home, tmp_path):
+def test_the_audio_of_other_takes_is_kept_on_request_and_known_to_verify(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     up(shell, "ready")
     out = tmp_path / "out"
     lines = [{"text": "Say this thrice.", "takes": 3, "id": "a"}, {"text": "This is once-bad.", "seed": 7, "id": "b"}]
@@ -72,7 +74,9 @@ def test_the_audio_of_other_takes_is_kept_on_request_and_known_to_verify(shell, 
     assert status(shell, batch)["counts"]["done"] == 2
 
 
-def test_bad_takes_are_rolled_again_up_to_the_limit_beyond_those_that_are_wanted(shell, home, tmp_path):
+def test_bad_takes_are_rolled_again_up_to_the_limit_beyond_those_that_are_wanted(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     up(shell, "ready")
     lines = [
         {"text": "This one is once-bad.", "seed": 7, "takes": 3, "id": "one-bad"},
@@ -96,7 +100,9 @@ def test_bad_takes_are_rolled_again_up_to_the_limit_beyond_those_that_are_wanted
     assert len(set(seeds)) == len(seeds) == 8, "what has failed once is not rendered again"
 
 
-def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nobody_serves_it(shell, home, tmp_path):
+def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nobody_serves_it(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     up(shell)
     worker = shell.start("tests.support.ready", "ready")
     lines = [{"text": "An easy line.", "id": "easy"}, {"text": "A demanding line.", "id": "hard"}]
@@ -126,7 +132,9 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     assert "lines wait for model ready2, of which no worker is running" in worker.communicate(timeout=20)[0]
 
 
-def test_a_line_that_fails_with_both_profiles_has_failed_with_all_that_was_tried(shell, home, tmp_path):
+def test_a_line_that_fails_with_both_profiles_has_failed_with_all_that_was_tried(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     up(shell, "ready", "ready2")
     script = write(tmp_path / "s.yaml", "This one is silent.")
     batch = shell.json("submit", script, "--escalate", "ready2")["batch"]
@@ -153,7 +161,9 @@ STEEP = READY_PROFILE.replace("max: 50", "max: 12")
         (["--escalate", "steep"], "1 to 12 with model steep"),
     ],
 )
-def test_an_escalation_that_cannot_be_is_refused_before_anything_is_queued(shell, home, tmp_path, words, told):
+def test_an_escalation_that_cannot_be_is_refused_before_anything_is_queued(
+    shell: Shell, home: Path, tmp_path: Path, words: list[str], told: str
+) -> None:
     for name, text in (("chain", CHAIN), ("short", SHORT), ("steep", STEEP)):
         (tmp_path / "configs" / f"{name}.yaml").write_text(text)
     script = write(tmp_path / "s.yaml", {"text": "A line of some length.", "steps": 20})
@@ -162,7 +172,9 @@ def test_an_escalation_that_cannot_be_is_refused_before_anything_is_queued(shell
     assert shell.json("ledger", "batches") == []
 
 
-def test_a_profile_may_name_takes_and_escalation_and_a_line_may_do_without(shell, home, tmp_path):
+def test_a_profile_may_name_takes_and_escalation_and_a_line_may_do_without(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "configs" / "chain.yaml").write_text(CHAIN + "takes: 2\n")
     script = write(tmp_path / "s.yaml", "One line.", {"text": "Another.", "escalate": "none"}, model="chain")
     assert shell.json("check", script)["may_escalate"] == {"ready2": 1}
@@ -170,7 +182,9 @@ def test_a_profile_may_name_takes_and_escalation_and_a_line_may_do_without(shell
     assert "1 lines go to ready2" in shell("check", script).stdout
 
 
-def test_run_starts_the_other_profiles_worker_only_when_a_line_needs_it(shell, home, tmp_path):
+def test_run_starts_the_other_profiles_worker_only_when_a_line_needs_it(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("piper")
     from vvbatch.profiles import bundled
 
@@ -189,7 +203,7 @@ def test_run_starts_the_other_profiles_worker_only_when_a_line_needs_it(shell, h
     assert (home / "logs" / "worker-draft.log").exists()
 
 
-def test_a_profile_that_does_not_listen_starts_no_listener(shell, home, tmp_path):
+def test_a_profile_that_does_not_listen_starts_no_listener(shell: Shell, home: Path, tmp_path: Path) -> None:
     (tmp_path / "configs" / "hears.yaml").write_text(READY_PROFILE + "listen: [words]\n")
     up(shell)
     plain, hears = shell.start("tests.support.ready", "ready"), shell.start("tests.support.ready", "hears")

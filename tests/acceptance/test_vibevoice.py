@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from tests.conftest import Shell
+
 pytest.importorskip("torch")
 
 from tests.support import tiny_model
@@ -51,7 +53,9 @@ def write_script(path: Path, count: int) -> Path:
 
 
 @pytest.mark.parametrize("model", ["tiny", "tiny-bf16"])
-def test_a_script_renders_through_a_worker_with_everything_in_the_ledger(shell, tiny, tmp_path, model):
+def test_a_script_renders_through_a_worker_with_everything_in_the_ledger(
+    shell: Shell, tiny: None, tmp_path: Path, model: str
+) -> None:
     path = write_script(tmp_path / "script.yaml", 6)
     view = shell.json("run", str(path), "--model", model, "--out", str(tmp_path / "out"), code=None)
     assert Counter(line["state"] for line in view["lines"])["done"] >= 5  # random weights may babble on to the budget
@@ -67,7 +71,7 @@ def test_a_script_renders_through_a_worker_with_everything_in_the_ledger(shell, 
             assert "budget" in line["error"] or "duration_max" in line["error"]
 
 
-def test_a_line_sounds_the_same_alone_as_in_a_crowd(shell, tiny, tmp_path):
+def test_a_line_sounds_the_same_alone_as_in_a_crowd(shell: Shell, tiny: None, tmp_path: Path) -> None:
     crowd = shell.json("run", str(write_script(tmp_path / "crowd.yaml", 6)), "--model", "tiny", code=None)
     alone = tmp_path / "alone.yaml"
     alone.write_text(json.dumps({"version": 1, "lines": ["The lamp went out, and this is line number 3."]}))
@@ -79,7 +83,9 @@ def test_a_line_sounds_the_same_alone_as_in_a_crowd(shell, tiny, tmp_path):
     assert again["lines"][0]["sha256"] == among["sha256"]
 
 
-def test_an_incomplete_snapshot_stops_the_worker_at_its_start_and_the_lines_stay_queued(shell, tiny, tmp_path):
+def test_an_incomplete_snapshot_stops_the_worker_at_its_start_and_the_lines_stay_queued(
+    shell: Shell, tiny: None, tmp_path: Path
+) -> None:
     (tmp_path / "model" / "model.safetensors").unlink()
     done = shell("run", str(write_script(tmp_path / "script.yaml", 2)), "--model", "tiny", code=3)
     assert "model.safetensors" in done.stderr or "safetensors" in done.stderr

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import json
 import pickle
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rq import Queue
-from rq.job import Callback, Job
+from rq.callbacks import Callback
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from tests.conftest import wait_until
@@ -42,7 +45,8 @@ def push(queue: Queue, **record: str | bytes) -> None:
     job = Job.create(RENDER_LINE, args=("nobody-00001",), connection=queue.connection, serializer=JSONSerializer)
     job.origin = queue.name
     job.save()
-    queue.connection.hset(job.key, mapping=record)
+    for name, value in record.items():
+        queue.connection.hset(job.key, name, value)
     queue.push_job_id(job.id)
 
 
@@ -59,12 +63,12 @@ def worker_goes_on(night: Night) -> None:
 
 
 @pytest.mark.parametrize("function", ["intruder.call", "os.system", "jobs.render.keep_best", "builtins.eval"])
-def test_no_other_function_is_called(night: Night, function: str):
+def test_no_other_function_is_called(night: Night, function: str) -> None:
     queue_of(night).enqueue(function, f"touch {night.folder / OWNED}")
     worker_goes_on(night)
 
 
-def test_no_argument_but_a_lines_id_is_taken(night: Night):
+def test_no_argument_but_a_lines_id_is_taken(night: Night) -> None:
     queue = queue_of(night)
     for words, names in ([("a", "b"), {}], [(), {}], [({"path": "/etc"},), {}], [("nobody-1",), {"out": "/tmp"}]):
         queue.enqueue(RENDER_LINE, args=words, kwargs=names)
@@ -72,17 +76,17 @@ def test_no_argument_but_a_lines_id_is_taken(night: Night):
     worker_goes_on(night)
 
 
-def test_callbacks_that_a_job_names_are_not_even_imported(night: Night):
+def test_callbacks_that_a_job_names_are_not_even_imported(night: Night) -> None:
     queue = queue_of(night)
     callback = Callback("intruder.call")
-    called = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
+    called: dict[str, Any] = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
     queue.enqueue(RENDER_LINE, "nobody-00001", **called)  # ends well: nobody wants that line
     queue.enqueue("os.system", "true", **called)  # is refused
     abandoned = Job.create(
         RENDER_LINE, args=("nobody-00002",), connection=queue.connection, serializer=JSONSerializer, **called
     )
     abandoned.origin = queue.name
-    abandoned.set_status("started")
+    abandoned.set_status(JobStatus.STARTED)
     abandoned.save()
     queue.connection.zadd(queue.started_job_registry.key, {f"{abandoned.id}:1": 1})  # as its worker had died
     worker_goes_on(night)
@@ -90,7 +94,7 @@ def test_callbacks_that_a_job_names_are_not_even_imported(night: Night):
     assert not (night.folder / OWNED).exists()
 
 
-def test_no_webhook_is_called(night: Night):
+def test_no_webhook_is_called(night: Night) -> None:
     class Catcher(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             (night.folder / OWNED).touch()
@@ -106,10 +110,9 @@ def test_no_webhook_is_called(night: Night):
         catcher.shutdown()
 
 
-def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch):
+def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(night.folder))
-    import intruder
-
+    intruder = importlib.import_module("intruder")
     gift = pickle.dumps(intruder.Gift())
     (night.folder / OWNED).unlink()
     push(queue_of(night), data=zlib.compress(gift), meta=gift, result=gift)
@@ -130,12 +133,12 @@ def test_a_pickle_is_not_loaded(night: Night, monkeypatch: pytest.MonkeyPatch):
         {"ttl": "9" * 400},
     ],
 )
-def test_a_record_that_makes_no_sense_is_passed_over(night: Night, record: dict[str, str | bytes]):
+def test_a_record_that_makes_no_sense_is_passed_over(night: Night, record: dict[str, str | bytes]) -> None:
     push(queue_of(night), **record)
     worker_goes_on(night)
 
 
-def test_a_worker_renders_no_line_of_another_model(night: Night):
+def test_a_worker_renders_no_line_of_another_model(night: Night) -> None:
     batch = night.submit("This is for another engine.", model="ready2", title="Other")
     ((line_id,),) = night.rows("SELECT id FROM lines")
     queue_of(night).enqueue(RENDER_LINE, line_id)
@@ -151,7 +154,7 @@ def test_a_worker_renders_no_line_of_another_model(night: Night):
     night.is_whole(batch, honest)
 
 
-def test_a_forged_line_id_cannot_lead_a_file_out_of_the_output_folder(night: Night):
+def test_a_forged_line_id_cannot_lead_a_file_out_of_the_output_folder(night: Night) -> None:
     queue_of(night).enqueue(RENDER_LINE, f"{night.folder}/elsewhere")
     worker_goes_on(night)
     assert {file for file in Path(night.folder).rglob("*.wav") if not file.is_relative_to(night.out)} == set()

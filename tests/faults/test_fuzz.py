@@ -57,7 +57,7 @@ PIECES = st.sampled_from(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
@@ -71,13 +71,13 @@ def read_script(path: Path, data: bytes) -> None:
 
 @FUZZ
 @given(data=st.binary(max_size=400), kind=st.sampled_from(["yaml", "csv", "txt"]))
-def test_any_bytes_as_a_script(folder: Path, data: bytes, kind: str):
+def test_any_bytes_as_a_script(folder: Path, data: bytes, kind: str) -> None:
     read_script(folder / f"fuzz.{kind}", data)
 
 
 @FUZZ
 @given(pieces=st.lists(PIECES, max_size=40), kind=st.sampled_from(["yaml", "csv", "txt"]))
-def test_any_order_of_a_scripts_pieces(folder: Path, pieces: list[str], kind: str):
+def test_any_order_of_a_scripts_pieces(folder: Path, pieces: list[str], kind: str) -> None:
     read_script(folder / f"pieces.{kind}", "".join(pieces).encode())
 
 
@@ -99,7 +99,7 @@ SOUNDS = [
 )
 def test_a_sound_file_with_changed_and_missing_bytes(
     folder: Path, data: bytes, cut: float, changes: list[tuple[int, int]]
-):
+) -> None:
     changed = bytearray(data)
     for place, value in changes:
         changed[place % len(changed)] = value
@@ -117,7 +117,7 @@ def test_a_sound_file_with_changed_and_missing_bytes(
         assert path.name in str(error)
 
 
-def test_the_fuzzers_seeds_get_through_their_readers(folder: Path):
+def test_the_fuzzers_seeds_get_through_their_readers(folder: Path) -> None:
     """Else it would only see the first checks."""
     answers = [fuzz.one_input(bytes([fuzz.KINDS.index(kind)]) + content, folder) for kind, content in fuzz.seeds()]
     assert answers.count("read") >= 20, answers
@@ -125,7 +125,7 @@ def test_the_fuzzers_seeds_get_through_their_readers(folder: Path):
 
 @FUZZ
 @given(number=st.integers(0, 2**32 - 1), place=st.integers(0, 100))
-def test_an_input_changed_by_what_its_format_is_made_of(folder: Path, number: int, place: int):
+def test_an_input_changed_by_what_its_format_is_made_of(folder: Path, number: int, place: int) -> None:
     kind, content = SEEDS[place % len(SEEDS)]
     data = bytes([fuzz.KINDS.index(kind)]) + content
     for step in range(3):
@@ -133,7 +133,7 @@ def test_an_input_changed_by_what_its_format_is_made_of(folder: Path, number: in
         fuzz.one_input(data, folder)
 
 
-def test_a_recording_whose_codec_nobody_knows_is_refused(folder: Path):
+def test_a_recording_whose_codec_nobody_knows_is_refused(folder: Path) -> None:
     path = folder / "unknown.mka"
     path.write_bytes(fuzz.packed("matroska", "aac").replace(b"A_AAC", b"A_XXX"))
     with pytest.raises(InvalidVoice, match="sample rate"):

@@ -40,7 +40,7 @@ def states(night: Night) -> Counter[tuple[int, str]]:
     return Counter(night.rows("SELECT attempt, state FROM takes"))
 
 
-def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_never_heard(hears: Night):
+def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_never_heard(hears: Night) -> None:
     hears.worker("hears")
     batch = hears.submit("This one is fine.", "This one is mumbled.", "This one is silent.", model="hears")
     view = hears.ended(batch)
@@ -52,7 +52,7 @@ def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_
     hears.is_whole(batch)
 
 
-def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(hears: Night):
+def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(hears: Night) -> None:
     hears.worker("hears1")
     batch = hears.submit(AWAITED, "This goes slowly.", "This goes slowly as well.", model="hears1")
     wait_until(lambda: heard(hears))
@@ -67,7 +67,7 @@ def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slo
 
 def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
     hears: Night, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The listener would not get on beside it, and a step for the few lines left costs as much as one for all."""
     steps = hears.folder / "steps.log"
     monkeypatch.setenv("READY_STEPS", str(steps))
@@ -93,7 +93,7 @@ def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
     hears.is_whole(batch)
 
 
-def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(hears: Night):
+def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(hears: Night) -> None:
     worker = hears.worker("hears")
     batch = hears.submit(AWAITED, model="hears")
     ((_, listener),) = wait_until(lambda: heard(hears))
@@ -107,7 +107,7 @@ def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(hears: 
     hears.is_whole(batch)
 
 
-def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(hears: Night):
+def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(hears: Night) -> None:
     worker = hears.worker("hears")
     batch = hears.submit(AWAITED, "And a line beside it.", model="hears")
     wait_until(lambda: heard(hears))
@@ -121,7 +121,7 @@ def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(hears:
 
 
 @pytest.mark.parametrize(("word", "told"), [("deafening", "failed twice"), ("puzzling", "ValueError")])
-def test_a_take_that_cannot_be_heard_is_neither_lost_nor_passed(hears: Night, word: str, told: str):
+def test_a_take_that_cannot_be_heard_is_neither_lost_nor_passed(hears: Night, word: str, told: str) -> None:
     hears.worker("hears")
     batch = hears.submit(f"This one is {word}.", "And a line beside it.", model="hears")
     view = hears.ended(batch)
@@ -134,7 +134,7 @@ def test_a_take_that_cannot_be_heard_is_neither_lost_nor_passed(hears: Night, wo
     hears.is_whole(batch)
 
 
-def test_a_line_cancelled_while_it_is_heard_stays_cancelled(hears: Night):
+def test_a_line_cancelled_while_it_is_heard_stays_cancelled(hears: Night) -> None:
     worker = hears.worker("hears")
     batch = hears.submit(AWAITED, model="hears")
     wait_until(lambda: heard(hears))
@@ -148,7 +148,7 @@ def test_a_line_cancelled_while_it_is_heard_stays_cancelled(hears: Night):
     hears.is_whole(batch, second)
 
 
-def test_sigterm_once_lets_what_is_heard_end_and_twice_puts_it_back(hears: Night):
+def test_sigterm_once_lets_what_is_heard_end_and_twice_puts_it_back(hears: Night) -> None:
     worker = hears.worker("hears")
     first = hears.submit(AWAITED, model="hears")
     wait_until(lambda: heard(hears))

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import wait_until
+from tests.conftest import Shell, wait_until
 from tests.faults.conftest import Night
 from vvbatch.profiles import bundled
 
 HOSTILE_NAMES = ["../../escape", "a/b", "..", ".", "x" * 300, "nul\x00", "line\nbreak", "-rf", "CON", "ü̈"]
 
 
-def test_the_same_script_from_two_shells_at_the_same_instant_is_rendered_once(night: Night):
+def test_the_same_script_from_two_shells_at_the_same_instant_is_rendered_once(night: Night) -> None:
     path = night.folder / "same.yaml"
     path.write_text(json.dumps({"version": 1, "model": "ready", "lines": [f"Line {n} of it." for n in range(50)]}))
     words = [sys.executable, "-m", "vvbatch", "submit", str(path), "--out", str(night.out), "--json"]
@@ -38,7 +38,7 @@ def test_the_same_script_from_two_shells_at_the_same_instant_is_rendered_once(ni
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("workers", [2, 4])
-def test_two_and_four_workers_render_each_of_2000_lines_once(night: Night, workers: int):
+def test_two_and_four_workers_render_each_of_2000_lines_once(night: Night, workers: int) -> None:
     for _ in range(workers):
         night.worker()
     batch = night.submit(*[f"Line {n}." for n in range(2000)])
@@ -49,7 +49,7 @@ def test_two_and_four_workers_render_each_of_2000_lines_once(night: Night, worke
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["a line", "a batch"])
-def test_what_is_cancelled_leaves_the_engine_within_two_steps_and_stays_cancelled(night: Night, whole: bool):
+def test_what_is_cancelled_leaves_the_engine_within_two_steps_and_stays_cancelled(night: Night, whole: bool) -> None:
     steps = night.folder / "steps"
     batch = night.submit("Alpha goes slowly, slowly.", "Beta goes slowly, slowly.")
     night.worker(READY_STEPS=str(steps))
@@ -80,7 +80,7 @@ def last_step(steps: Path) -> int:
     return int([each for each in steps.read_text().splitlines() if each.startswith("step")][-1].split()[1])
 
 
-def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_so(night: Night):
+def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_so(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(48)])
     night.worker()
     night.rendering(batch, 16)
@@ -99,7 +99,7 @@ def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_s
     night.is_whole(batch)
 
 
-def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next_worker(night: Night):
+def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next_worker(night: Night) -> None:
     batch = night.submit(*[f"Line {n} is spoken slowly." for n in range(40)])
     worker = night.worker()
     night.rendering(batch, 16)
@@ -114,7 +114,7 @@ def test_sigterm_finishes_what_is_in_flight_and_the_rest_is_rendered_by_the_next
     night.is_whole(batch)
 
 
-def test_a_second_sigterm_puts_the_lines_in_flight_back(night: Night):
+def test_a_second_sigterm_puts_the_lines_in_flight_back(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(10)])
     worker = night.worker()
     night.rendering(batch, 10)
@@ -129,7 +129,7 @@ def test_a_second_sigterm_puts_the_lines_in_flight_back(night: Night):
     night.is_whole(batch)
 
 
-def test_a_cancelled_line_is_not_brought_back_by_the_death_of_its_worker_or_of_the_server(night: Night):
+def test_a_cancelled_line_is_not_brought_back_by_the_death_of_its_worker_or_of_the_server(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly, slowly." for n in range(4)])
     worker = night.worker()
     night.rendering(batch, 4)
@@ -144,7 +144,7 @@ def test_a_cancelled_line_is_not_brought_back_by_the_death_of_its_worker_or_of_t
 
 
 @pytest.mark.parametrize("sound", ["nan", "inf", "clipped", "empty", "silent"])
-def test_an_engine_whose_audio_is_not_speech_leaves_no_file_and_a_reason(night: Night, sound: str):
+def test_an_engine_whose_audio_is_not_speech_leaves_no_file_and_a_reason(night: Night, sound: str) -> None:
     night.worker()
     batch = night.submit(f"This one is {sound} throughout.", "And this one is good.")
     view = night.ended(batch)
@@ -157,7 +157,7 @@ def test_an_engine_whose_audio_is_not_speech_leaves_no_file_and_a_reason(night: 
 
 
 @pytest.mark.parametrize("what", ["vanished", "truncated", "changed", "another folder's"])
-def test_a_voice_that_is_not_what_was_planned_fails_its_line_with_the_reason(night: Night, what: str):
+def test_a_voice_that_is_not_what_was_planned_fails_its_line_with_the_reason(night: Night, what: str) -> None:
     manifest = yaml.safe_load((bundled("voices") / "manifest.yaml").read_text())
     source = bundled("voices") / manifest["voices"][0]["file"]
     voice = night.home / "voices" / "mine.wav"
@@ -183,7 +183,9 @@ def test_a_voice_that_is_not_what_was_planned_fails_its_line_with_the_reason(nig
     assert len(night.rows("SELECT id FROM takes")) == 2  # it is not tried again
 
 
-def test_a_worker_without_its_model_ends_at_once_and_the_jobs_stay_queued(night: Night, monkeypatch, tmp_path):
+def test_a_worker_without_its_model_ends_at_once_and_the_jobs_stay_queued(
+    night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "no-models"))
     batch = night.submit("Nobody can say this yet.", model="1.5b")
     worker = night.shell.start("workers", "1.5b")
@@ -194,7 +196,7 @@ def test_a_worker_without_its_model_ends_at_once_and_the_jobs_stay_queued(night:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_hostile_id_or_title_is_refused_or_stays_inside_the_output_folder(night: Night, name: str):
+def test_a_hostile_id_or_title_is_refused_or_stays_inside_the_output_folder(night: Night, name: str) -> None:
     path = night.folder / "hostile.yaml"
     script = {"version": 1, "title": name, "model": "ready", "lines": [{"id": name, "text": "Some words here."}]}
     path.write_text(json.dumps(script))
@@ -211,7 +213,7 @@ def test_a_hostile_id_or_title_is_refused_or_stays_inside_the_output_folder(nigh
 
 
 @pytest.mark.parametrize("linked", ["chapter", "batch"])
-def test_a_link_that_leads_out_of_the_output_folder_is_not_followed(night: Night, linked: str):
+def test_a_link_that_leads_out_of_the_output_folder_is_not_followed(night: Night, linked: str) -> None:
     configs = night.folder / "configs" / "ready.yaml"
     configs.write_text(configs.read_text() + "retries: {resource: 1}\n")
     batch = night.submit("The lamp went out at midnight.")
@@ -253,7 +255,9 @@ CSVS = {
 
 
 @pytest.mark.parametrize("name", [*YAMLS, *CSVS])
-def test_a_hostile_script_is_one_clear_error_in_bounded_memory(shell, home, tmp_path, name: str):
+def test_a_hostile_script_is_one_clear_error_in_bounded_memory(
+    shell: Shell, home: Path, tmp_path: Path, name: str
+) -> None:
     path = tmp_path / ("hostile.yaml" if name in YAMLS else "hostile.csv")
     path.write_text((YAMLS | CSVS)[name], encoding="utf-8")
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({3 << 30}, {3 << 30}))"
@@ -269,7 +273,9 @@ def test_a_hostile_script_is_one_clear_error_in_bounded_memory(shell, home, tmp_
 
 
 @pytest.mark.parametrize("point", ["store.linked", "store.renamed", "store.folder_synced"])
-def test_a_submit_that_dies_while_it_links_cached_files_leaves_no_stray(night: Night, monkeypatch, point: str):
+def test_a_submit_that_dies_while_it_links_cached_files_leaves_no_stray(
+    night: Night, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
     night.worker()
     first = night.submit("One line of it.", "And another one.", title="First")
     night.ended(first)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def tls(tmp_path: Path, plain: Elsewhere) -> Iterator[Elsewhere]:
         pytest.skip("certificates are made with openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", *words, *names], check=True, capture_output=True)
     port = free_port()
     speaks = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--requirepass", PASSWORD]
@@ -126,32 +126,44 @@ def refused(shell: Shell, path: Path) -> str:
     return done.stderr
 
 
-def test_a_batch_is_rendered_by_a_server_with_a_password(shell, script, plain: Elsewhere, monkeypatch):
+def test_a_batch_is_rendered_by_a_server_with_a_password(
+    shell: Shell, script: Callable[..., Path], plain: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", plain.url())
     rendered(shell, script("Said over a network."))
 
 
-def test_a_batch_is_rendered_by_a_server_with_tls_and_a_password(shell, script, tls: Elsewhere, monkeypatch):
+def test_a_batch_is_rendered_by_a_server_with_tls_and_a_password(
+    shell: Shell, script: Callable[..., Path], tls: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", tls.url(options=f"?ssl_ca_certs={tls.ca}"))
     rendered(shell, script("Said over a network, and nobody listens."))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(shell, script, tls: Elsewhere, monkeypatch):
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    shell: Shell, script: Callable[..., Path], tls: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", tls.url())
     assert "certificate" in refused(shell, script("Not said."))
 
 
-def test_a_server_with_tls_is_not_spoken_to_in_the_open(shell, script, tls: Elsewhere, monkeypatch):
+def test_a_server_with_tls_is_not_spoken_to_in_the_open(
+    shell: Shell, script: Callable[..., Path], tls: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", tls.url().replace("rediss:", "redis:"))
     assert "does not answer" in refused(shell, script("Not said."))
 
 
-def test_a_wrong_password_is_refused(shell, script, plain: Elsewhere, monkeypatch):
+def test_a_wrong_password_is_refused(
+    shell: Shell, script: Callable[..., Path], plain: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", plain.url("sesame"))
     assert "refuses this user or password" in refused(shell, script("Not said."))
 
 
-def test_an_open_server_is_refused_also_by_a_worker_and_used_only_when_told_so(shell, script, tmp_path, monkeypatch):
+def test_an_open_server_is_refused_also_by_a_worker_and_used_only_when_told_so(
+    shell: Shell, script: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     server = start(find_binaries()[0], tmp_path, "--port", str(port))
     try:

@@ -11,19 +11,22 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.conftest import Shell, wait_until
 from tests.faults.conftest import Night, is_stopped
 from vvbatch.home import Home
 from vvbatch.transport import server
 from vvbatch.transport.server import signal_server
 
 
-def test_submit_without_a_server_exits_3_and_records_nothing(shell, script, home, tmp_path, monkeypatch):
+def test_submit_without_a_server_exits_3_and_records_nothing(
+    shell: Shell, script: Callable[..., Path], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", f"unix://{tmp_path}/nobody.sock")
     done = shell("submit", str(script("Nobody hears this.")), "--out", str(tmp_path / "out"), code=3, timeout=30)
     assert "does not answer" in done.stderr
@@ -32,7 +35,7 @@ def test_submit_without_a_server_exits_3_and_records_nothing(shell, script, home
     assert shell.json("ledger", "batches") == []
 
 
-def test_a_server_that_goes_while_a_batch_is_submitted_is_told_and_no_line_is_lost(night: Night):
+def test_a_server_that_goes_while_a_batch_is_submitted_is_told_and_no_line_is_lost(night: Night) -> None:
     path = night.folder / "going.yaml"
     path.write_text(json.dumps({"version": 1, "model": "ready", "lines": ["One line of it.", "And another one."]}))
     words = ["submit", str(path), "--out", str(night.out)]
@@ -50,7 +53,7 @@ def test_a_server_that_goes_while_a_batch_is_submitted_is_told_and_no_line_is_lo
     night.is_whole(batch)
 
 
-def test_a_command_that_meets_a_locked_ledger_says_so_and_changes_nothing(night: Night):
+def test_a_command_that_meets_a_locked_ledger_says_so_and_changes_nothing(night: Night) -> None:
     batch = night.submit("One line of it.")
     lock = threading.Thread(target=locked, args=(night.home, 30))
     lock.start()
@@ -66,7 +69,7 @@ def test_a_command_that_meets_a_locked_ledger_says_so_and_changes_nothing(night:
     night.is_whole(batch)
 
 
-def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Night):
+def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(24)])
     worker = night.worker()
     night.rendering(batch, 16)
@@ -80,7 +83,7 @@ def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(night: Ni
     night.is_whole(batch)
 
 
-def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(night: Night):
+def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(40)])
     night.worker()
     night.rendering(batch, 16)
@@ -89,7 +92,7 @@ def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(night:
     night.is_whole(batch)
 
 
-def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(night: Night):
+def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(night: Night) -> None:
     batch = night.submit(*[f"Line {n} of a lost queue." for n in range(30)])
     night.redis().flushall()
     assert night.shell.json("status")["redis"]["lost"] == {"ready": 30}
@@ -103,7 +106,7 @@ def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(night: Night):
     night.is_whole(batch)
 
 
-def test_a_server_wiped_while_a_worker_renders_loses_neither_lines_nor_the_worker(night: Night):
+def test_a_server_wiped_while_a_worker_renders_loses_neither_lines_nor_the_worker(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(24)])
     worker = night.worker()
     night.rendering(batch, 16)
@@ -115,7 +118,7 @@ def test_a_server_wiped_while_a_worker_renders_loses_neither_lines_nor_the_worke
     assert worker.poll() is None
 
 
-def test_a_ledger_that_is_locked_for_30_s_gets_its_results_afterwards(night: Night):
+def test_a_ledger_that_is_locked_for_30_s_gets_its_results_afterwards(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(20)])
     worker = night.worker()
     night.rendering(batch, 16)
@@ -135,7 +138,7 @@ def locked(home: Path, seconds: float) -> None:
         connection.execute("ROLLBACK")
 
 
-def test_what_a_worker_held_when_it_was_killed_is_recorded_by_verify_repair(night: Night):
+def test_what_a_worker_held_when_it_was_killed_is_recorded_by_verify_repair(night: Night) -> None:
     batch = night.submit("This one goes slowly.")
     worker = night.worker()
     night.rendering(batch, 1)
@@ -153,7 +156,7 @@ def test_what_a_worker_held_when_it_was_killed_is_recorded_by_verify_repair(nigh
 
 
 @pytest.fixture
-def small_disk(night: Night):
+def small_disk(night: Night) -> Iterator[Path]:
     """8 MB of tmpfs as the output folder."""
     night.out.mkdir()
     mounted = subprocess.run(
@@ -165,7 +168,7 @@ def small_disk(night: Night):
     subprocess.run(["umount", "--lazy", night.out], check=True)
 
 
-def test_a_full_disk_pauses_the_queue_with_a_reason_and_room_resumes_it(night: Night, small_disk: Path):
+def test_a_full_disk_pauses_the_queue_with_a_reason_and_room_resumes_it(night: Night, small_disk: Path) -> None:
     first = night.submit("The first line of all.", title="First")
     worker = night.worker()
     night.ended(first)
@@ -208,7 +211,7 @@ def paused(night: Night) -> str | None:
         ("store.folder_synced", "EIO"),
     ],
 )
-def test_a_disk_that_fails_a_write_costs_one_more_try_and_no_file(night: Night, point: str, error: str):
+def test_a_disk_that_fails_a_write_costs_one_more_try_and_no_file(night: Night, point: str, error: str) -> None:
     batch = night.submit("The lamp went out at midnight.")
     worker = night.worker(VVBATCH_FAULTS=f"{point}={error}")
     view = night.ended(batch)
@@ -224,7 +227,7 @@ BOUND_BY_MODES = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() 
 
 
 @pytest.mark.parametrize("where", ["before", "mid-render"])
-def test_an_output_folder_whose_mode_was_turned_read_only_is_waited_for(night: Night, where: str):
+def test_an_output_folder_whose_mode_was_turned_read_only_is_waited_for(night: Night, where: str) -> None:
     batch = night.submit("This one goes slowly, slowly, slowly.")
     folder = night.out / batch / "chapter-01"
     folder.mkdir(parents=True)
@@ -246,7 +249,7 @@ def test_an_output_folder_whose_mode_was_turned_read_only_is_waited_for(night: N
     night.is_whole(batch)
 
 
-def test_a_disk_that_was_turned_read_only_in_mid_render_is_waited_for(night: Night, small_disk: Path):
+def test_a_disk_that_was_turned_read_only_in_mid_render_is_waited_for(night: Night, small_disk: Path) -> None:
     first = night.submit("The first line of all.", title="First")
     worker = night.worker()
     night.ended(first)
@@ -266,7 +269,7 @@ def test_a_disk_that_was_turned_read_only_in_mid_render_is_waited_for(night: Nig
     night.is_whole(first, batch)
 
 
-def test_an_output_folder_that_cannot_be_made_fails_its_lines_with_the_reason_at_last(night: Night):
+def test_an_output_folder_that_cannot_be_made_fails_its_lines_with_the_reason_at_last(night: Night) -> None:
     configs = night.folder / "configs" / "ready.yaml"
     configs.write_text(configs.read_text() + "retries: {resource: 2}\n")
     batch = night.submit("The lamp went out at midnight.")

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.timeout(600)
-def test_after_a_storm_of_40_faults_every_promise_holds():
+def test_after_a_storm_of_40_faults_every_promise_holds() -> None:
     words = [sys.executable, "-m", "tools.storm", "--faults", "40", "--lines", "120", "--gap-s", "0.7"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=590, check=False)
     assert done.stdout, done.stderr[-3000:]

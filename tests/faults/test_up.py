@@ -53,7 +53,7 @@ def up(night: Night) -> subprocess.Popen[str]:
     return started
 
 
-def test_up_that_is_killed_leaves_nothing_running_and_the_next_goes_on_with_the_batch(night: Night):
+def test_up_that_is_killed_leaves_nothing_running_and_the_next_goes_on_with_the_batch(night: Night) -> None:
     first = up(night)
     batch = night.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(20)])
     night.rendering(batch, 16)
@@ -67,7 +67,7 @@ def test_up_that_is_killed_leaves_nothing_running_and_the_next_goes_on_with_the_
     night.is_whole(batch)
 
 
-def test_a_second_up_of_the_same_home_is_refused_and_the_first_is_not_disturbed(night: Night):
+def test_a_second_up_of_the_same_home_is_refused_and_the_first_is_not_disturbed(night: Night) -> None:
     up(night)
     worker = pid_of_worker()
     second = night.shell("up", "--workers", "ready", code=3)
@@ -77,7 +77,7 @@ def test_a_second_up_of_the_same_home_is_refused_and_the_first_is_not_disturbed(
     assert pid_of_worker() == worker
 
 
-def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(night: Night):
+def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(night: Night) -> None:
     running = up(night)
     batch = night.submit("One line, slowly, slowly, slowly.")
     night.rendering(batch, 1)
@@ -97,7 +97,7 @@ def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(night: Ni
     assert not night.shell.json("status")["redis"]["reachable"]
 
 
-def test_status_tells_which_class_of_trouble_each_line_is_in_and_how_many_are_in_each(night: Night):
+def test_status_tells_which_class_of_trouble_each_line_is_in_and_how_many_are_in_each(night: Night) -> None:
     configs = night.folder / "configs" / "ready.yaml"
     none = "retries: {qc: 0, engine: 0, crash: 0, timeout: 0, resource: 20, crashed_with_others: 0}\n"
     configs.write_text(configs.read_text() + none)

@@ -22,7 +22,7 @@ WRITE_PATH += ["store.begin@4", "store.renamed@2", "store.folder_synced@2", "sto
 RENDERED_ONCE = {"pending.noted", "store.renamed", "store.folder_synced", "ledger.recorded", "ledger.committed"}
 
 
-def test_every_point_of_the_code_is_known_by_name():
+def test_every_point_of_the_code_is_known_by_name() -> None:
     visited = set()
     for folder in ("vvbatch", "jobs", "workers"):
         for file in (ROOT / folder).rglob("*.py"):
@@ -31,7 +31,7 @@ def test_every_point_of_the_code_is_known_by_name():
 
 
 @pytest.mark.parametrize("point", WRITE_PATH)
-def test_a_power_cut_at_any_step_is_mended_by_the_next_start(night: Night, point: str):
+def test_a_power_cut_at_any_step_is_mended_by_the_next_start(night: Night, point: str) -> None:
     # One slot, and two lines that are the same: the second is served from the first one's file.
     batch = night.submit("The lamp went out at midnight.", "The lamp went out at midnight.", model="solo")
     worker = night.worker("solo", VVBATCH_FAULTS=f"{point}=kill")
@@ -44,7 +44,7 @@ def test_a_power_cut_at_any_step_is_mended_by_the_next_start(night: Night, point
         assert {state for (state,) in night.rows("SELECT state FROM takes")} == {"done"}
 
 
-def test_a_power_cut_while_a_power_cut_is_mended_is_mended_too(night: Night):
+def test_a_power_cut_while_a_power_cut_is_mended_is_mended_too(night: Night) -> None:
     batch = night.submit("The lamp went out at midnight.", model="solo")
     for point in ("store.renamed", MENDING, MENDING):
         assert night.worker("solo", VVBATCH_FAULTS=f"{point}=kill").wait(timeout=60) == -signal.SIGKILL, point
@@ -55,7 +55,7 @@ def test_a_power_cut_while_a_power_cut_is_mended_is_mended_too(night: Night):
 
 
 @pytest.mark.parametrize("point", ["store.temp_written", "pending.noted", "store.renamed", "ledger.recorded"])
-def test_a_power_cut_that_loses_all_that_was_not_synced_is_mended_too(night: Night, point: str):
+def test_a_power_cut_that_loses_all_that_was_not_synced_is_mended_too(night: Night, point: str) -> None:
     """Killing a process loses nothing that it wrote. Here what no fsync had promised is gone as well."""
     batch = night.submit("The lamp went out at midnight.", "The tide came in.", model="solo")
     assert night.worker("solo", VVBATCH_FAULTS=f"{point}=kill").wait(timeout=60) == -signal.SIGKILL
@@ -76,7 +76,9 @@ def test_a_power_cut_that_loses_all_that_was_not_synced_is_mended_too(night: Nig
     night.is_whole(batch)
 
 
-def test_a_power_cut_between_a_submits_row_and_its_jobs_loses_no_line(night: Night, monkeypatch):
+def test_a_power_cut_between_a_submits_row_and_its_jobs_loses_no_line(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VVBATCH_FAULTS", "submit.recorded=kill")
     with pytest.raises(AssertionError, match="exit -9"):
         night.submit("One line of it.", "And another one.")
@@ -87,7 +89,7 @@ def test_a_power_cut_between_a_submits_row_and_its_jobs_loses_no_line(night: Nig
     night.is_whole(batch)
 
 
-def test_a_line_that_kills_its_worker_is_quarantined_and_its_companions_are_not_blamed(night: Night):
+def test_a_line_that_kills_its_worker_is_quarantined_and_its_companions_are_not_blamed(night: Night) -> None:
     poison = "This line is a killer."
     batch = night.submit(*[f"Companion number {n} is here." for n in range(5)], poison, *["A last one, slowly."])
     for _ in range(12):
@@ -110,7 +112,7 @@ def open_lines(night: Night) -> list[object]:
 
 
 @pytest.mark.parametrize(("word", "code"), [("segfault", -signal.SIGSEGV), ("memory", 1)])
-def test_a_line_that_ends_its_worker_otherwise_is_quarantined_too(night: Night, word: str, code: int):
+def test_a_line_that_ends_its_worker_otherwise_is_quarantined_too(night: Night, word: str, code: int) -> None:
     batch = night.submit(f"This one is for {word}.")
     for _ in range(3):
         assert night.worker().wait(timeout=90) == code
@@ -119,7 +121,7 @@ def test_a_line_that_ends_its_worker_otherwise_is_quarantined_too(night: Night, 
     assert "its worker died 3 times" in view["lines"][0]["error"]
 
 
-def test_a_line_at_which_the_engine_raises_ends_the_worker_only_while_nobody_knows_whose_it_was(night: Night):
+def test_a_line_at_which_the_engine_raises_ends_the_worker_only_while_nobody_knows_whose_it_was(night: Night) -> None:
     batch = night.submit(*[f"Companion number {n} is here." for n in range(5)], "This one raises something.")
     for _ in range(2):  # in company
         assert night.worker().wait(timeout=60) == 1
@@ -132,7 +134,7 @@ def test_a_line_at_which_the_engine_raises_ends_the_worker_only_while_nobody_kno
     night.is_whole(batch)
 
 
-def test_a_device_on_which_every_step_raises_takes_its_worker_out_and_quarantines_no_line(night: Night):
+def test_a_device_on_which_every_step_raises_takes_its_worker_out_and_quarantines_no_line(night: Night) -> None:
     batch = night.submit(*[f"Line number {n} of the night." for n in range(10)])
     codes = [night.worker(READY_BROKEN="raises").wait(timeout=90) for _ in range(3)]
     assert codes == [1, 1, 4]
@@ -143,7 +145,7 @@ def test_a_device_on_which_every_step_raises_takes_its_worker_out_and_quarantine
     night.is_whole(batch)
 
 
-def test_a_worker_that_fails_everything_is_taken_out_and_its_lines_go_to_another(night: Night):
+def test_a_worker_that_fails_everything_is_taken_out_and_its_lines_go_to_another(night: Night) -> None:
     batch = night.submit(*[f"Line number {n} of the night." for n in range(40)])
     broken = night.worker(READY_BROKEN="fails")
     assert broken.wait(timeout=60) == 4
@@ -160,7 +162,7 @@ def test_a_worker_that_fails_everything_is_taken_out_and_its_lines_go_to_another
 @pytest.mark.parametrize(("how", "times"), [("hangs", 2), ("holds", 1), ("spins", 1)])
 def test_a_step_that_hangs_is_ended_from_outside_and_the_line_quarantined_as_timed_out(
     night: Night, how: str, times: int
-):
+) -> None:
     """In a C call, in one that holds the interpreter's lock, and in Python."""
     configs = night.folder / "configs" / "ready.yaml"
     configs.write_text(configs.read_text() + f"retries: {{timeout: {times - 1}}}\n")
@@ -174,7 +176,7 @@ def test_a_step_that_hangs_is_ended_from_outside_and_the_line_quarantined_as_tim
     assert not list((night.home / "pulse").glob("*.hung"))
 
 
-def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(night: Night):
+def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(night: Night) -> None:
     """Its terminal was closed, or its disk is full: the watchdog's last words must not keep it from its work."""
     batch = night.submit("This one hangs on.")
     worker = night.shell.start("tests.support.ready", "ready")
@@ -185,7 +187,7 @@ def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(
     assert list((night.home / "pulse").glob("*.hung"))
 
 
-def test_a_take_that_never_ends_is_given_up_when_the_time_for_its_text_is_over(night: Night):
+def test_a_take_that_never_ends_is_given_up_when_the_time_for_its_text_is_over(night: Night) -> None:
     configs = night.folder / "configs" / "ready.yaml"
     impatient = "patience: {step_s: 1, step_s_per_char: 0, take_s_per_char: 0.1}"
     configs.write_text(configs.read_text().replace("patience: {step_s: 4, step_s_per_char: 0}", impatient))
@@ -208,7 +210,7 @@ def test_a_take_that_never_ends_is_given_up_when_the_time_for_its_text_is_over(n
 )
 def test_a_worker_that_was_thought_dead_and_finishes_late_changes_nothing(
     night: Night, point: str, takes: list[tuple[int, str]]
-):
+) -> None:
     batch = night.submit("One line, said twice.")
     late = night.worker(VVBATCH_FAULTS=f"{point}=stop")
     night.rendering(batch, 1)
@@ -226,7 +228,7 @@ def test_a_worker_that_was_thought_dead_and_finishes_late_changes_nothing(
     night.is_whole(batch)
 
 
-def test_a_worker_whose_clock_is_ten_minutes_ahead_writes_nothing_twice(night: Night):
+def test_a_worker_whose_clock_is_ten_minutes_ahead_writes_nothing_twice(night: Night) -> None:
     night.worker(READY_AHEAD_S="600")
     night.worker()
     batch = night.submit(*[f"Line {n} is spoken slowly." for n in range(64)])
@@ -238,7 +240,7 @@ def test_a_worker_whose_clock_is_ten_minutes_ahead_writes_nothing_twice(night: N
     night.is_whole(batch)
 
 
-def test_a_killed_worker_of_slow_lines_is_replaced_and_each_is_done_at_its_second_attempt(night: Night):
+def test_a_killed_worker_of_slow_lines_is_replaced_and_each_is_done_at_its_second_attempt(night: Night) -> None:
     batch = night.submit(*[f"Line {n} goes slowly." for n in range(12)])
     worker = night.worker()
     night.rendering(batch, 12)

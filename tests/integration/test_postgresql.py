@@ -50,7 +50,7 @@ def url() -> Iterator[str]:
     admin.dispose()
 
 
-def test_the_migrations_make_exactly_the_schema_that_the_code_uses(url):
+def test_the_migrations_make_exactly_the_schema_that_the_code_uses(url: str) -> None:
     Ledger(url).close()
     migrated = shape(create_engine(url))
     again = create_engine(url)
@@ -61,7 +61,7 @@ def test_the_migrations_make_exactly_the_schema_that_the_code_uses(url):
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
-def test_an_earlier_version_is_brought_up_to_date_with_its_data(url, version):
+def test_an_earlier_version_is_brought_up_to_date_with_its_data(url: str, version: int) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         schema.schema_version.create(connection)
@@ -76,7 +76,7 @@ def test_an_earlier_version_is_brought_up_to_date_with_its_data(url, version):
     ledger.close()
 
 
-def test_all_that_is_read_from_sqlite_is_read_from_here(url):
+def test_all_that_is_read_from_sqlite_is_read_from_here(url: str) -> None:
     clock = Clock()
     ledger = Ledger(url, clock)
     add_batch(ledger, "book-1", ["One.", "Two.", "Three."])
@@ -101,7 +101,7 @@ def test_all_that_is_read_from_sqlite_is_read_from_here(url):
     ledger.close()
 
 
-def test_a_query_reads_and_nothing_else(url):
+def test_a_query_reads_and_nothing_else(url: str) -> None:
     ledger = Ledger(url)
     add_batch(ledger, "b", ["One.", "Two.", "Three."])
     answer = query(url, "SELECT line FROM lines ORDER BY number", 2, 5)
@@ -126,7 +126,7 @@ def test_a_query_reads_and_nothing_else(url):
     ledger.close()
 
 
-def test_a_server_that_does_not_answer_is_a_ledger_that_cannot_be_opened():
+def test_a_server_that_does_not_answer_is_a_ledger_that_cannot_be_opened() -> None:
     with pytest.raises(LedgerError, match="cannot be opened") as caught:
         Ledger("postgresql+psycopg://me:secret@127.0.0.1:1/none")
     assert "secret" not in str(caught.value)

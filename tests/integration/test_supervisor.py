@@ -175,7 +175,7 @@ def test_a_program_that_ignores_every_request_is_killed_with_what_it_started(
     with Supervisor(home, [python("a", code)]) as supervisor:
         wait_until(lambda: "up" in log_of(home, "a"))
         grandchild = int(log_of(home, "a").split()[0])
-        pid = supervisor.children[0].process.pid  # type: ignore[union-attr]
+        pid = supervisor.children[0].process.pid
         supervisor.stop(0.1)
     assert not is_running(pid)
     wait_until(lambda: not is_running(grandchild))  # killed, but not a child of ours to wait for

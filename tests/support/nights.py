@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,8 @@ def rendered(
         path.parent.mkdir(parents=True, exist_ok=True)
         written = store.write_atomically(path, audio.wav_bytes(audio.to_pcm16(samples), SAMPLE_RATE))
         duration_s = len(samples) / SAMPLE_RATE
-        kept = {"path": str(path), "sha256": written.sha256, "size_bytes": written.size}
-        measured = {"duration_s": duration_s, "wall_s": wall_s, "first_chunk_s": 0.1}
-        outcome = Outcome("done", **kept, **measured, metrics={"peak_bytes": 300_000_000})
+        outcome = Outcome("done", path=str(path), sha256=written.sha256, size_bytes=written.size, duration_s=duration_s)
+        outcome = replace(outcome, wall_s=wall_s, first_chunk_s=0.1, metrics={"peak_bytes": 300_000_000})
         ledger.keep_take(claim, take_id, outcome, lambda: None)
     ledger.settle(batch)
     return batch

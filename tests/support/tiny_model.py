@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -96,7 +97,7 @@ def config() -> VibeVoiceConfig:
     )
 
 
-def original_config() -> dict[str, object]:
+def original_config() -> dict[str, Any]:
     tokenizer = {
         "causal": True,
         "channels": 1,
@@ -116,7 +117,7 @@ def original_config() -> dict[str, object]:
         "pad_mode": "constant",
     }
     text = config().text_config.to_dict()
-    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    names = ["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"]
     names += ("vocab_size", "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "model_type")
     return {
         "model_type": "vibevoice",
@@ -215,4 +216,4 @@ def write_weights(folder: Path, weights: dict[str, Tensor], shards: int = 1) -> 
 
 
 if __name__ == "__main__":
-    print(make(Path(sys.argv[1]), *sys.argv[2:3]))
+    print(make(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "original"))

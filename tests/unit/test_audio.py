@@ -11,6 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from vvbatch import audio
 
@@ -42,8 +43,8 @@ def test_gain_says_what_was_taken_away() -> None:
 
 
 @given(arrays.arrays(np.int16, st.integers(0, 200)))
-def test_pcm_survives_float_and_back(pcm: np.ndarray) -> None:
-    assert np.array_equal(audio.to_pcm16(pcm.astype(np.float32) / 32768), pcm)
+def test_pcm_survives_float_and_back(pcm: NDArray[np.int16]) -> None:
+    assert np.array_equal(audio.to_pcm16(pcm.astype(np.float32) / np.float32(32768)), pcm)
 
 
 def test_pcm_saturates_and_never_wraps() -> None:
@@ -99,7 +100,7 @@ def test_common_formats_are_read(tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"a.{ending}"
     soundfile.write(file, tone(0.5, amplitude=0.5), RATE)
     samples, rate = audio.read(file)
-    assert (rate, samples.dtype, samples.ndim) == (RATE, np.float32, 1)
+    assert (rate, samples.dtype, samples.ndim) == (RATE, np.dtype(np.float32), 1)
     assert len(samples) == RATE // 2
 
 

@@ -56,7 +56,7 @@ def call_problems(call: ast.Call) -> list[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_file_starts_a_shell_or_makes_code_of_data(file: Path):
+def test_no_file_starts_a_shell_or_makes_code_of_data(file: Path) -> None:
     assert problems(file.read_text(), file.name) == []
 
 
@@ -86,5 +86,5 @@ def test_no_file_starts_a_shell_or_makes_code_of_data(file: Path):
         "AutoModel.from_pretrained(x)",
     ],
 )
-def test_what_is_looked_for_is_found(bad: str):
+def test_what_is_looked_for_is_found(bad: str) -> None:
     assert problems(bad)

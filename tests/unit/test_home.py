@@ -86,6 +86,7 @@ def test_a_home_that_is_not_writable_is_named_with_a_remedy(tmp_path: Path, monk
         _ = Home(tmp_path).cache
 
 
+@pytest.mark.slow
 def test_importing_it_loads_neither_the_database_nor_the_servers_client() -> None:
     heavy = "{'sqlalchemy', 'redis', 'platformdirs', 'msgspec', 'psutil'} & set(sys.modules)"
     ran = subprocess.run(

@@ -23,7 +23,7 @@ from vvbatch import store
 OLD, NEW = b"old" * 1000, b"new" * 1000
 
 POINTS = sorted(set(re.findall(r'fault_points\.point\("([^"]+)"\)', Path(store.__file__).read_text())))
-COPYING = {"store.linked"}  # only on the way of link_or_copy
+COPYING = {"store.linked"}  # only stage_copy visits it
 PUBLISHED = {"store.renamed", "store.folder_synced"}
 
 
@@ -40,6 +40,12 @@ def child(code: str, faults: str = "", **options: Any) -> subprocess.CompletedPr
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "VVBATCH_FAULTS": faults}
     program = "from pathlib import Path; from vvbatch import store; " + code
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, **options)
+
+
+def copied(source: Path, path: Path, digest: str) -> tuple[str, int]:
+    with store.stage_copy(source, path, digest) as staged:
+        staged.publish()
+    return staged.sha256, staged.size
 
 
 # ---- confine
@@ -127,6 +133,7 @@ def test_what_is_staged_has_no_final_name_until_it_is_published(tmp_path: Path) 
     assert names(tmp_path) == ["a.wav"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in COPYING])
 @pytest.mark.parametrize("before", [None, OLD])
 def test_kill_9_at_any_point_leaves_the_old_file_or_the_new_one(
@@ -145,6 +152,7 @@ def test_kill_9_at_any_point_leaves_the_old_file_or_the_new_one(
     assert names(tmp_path) == (["a.wav"] if found else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_kill_9_at_any_point_of_a_link_leaves_nothing_half_done(tmp_path: Path, point: str) -> None:
     source, path = tmp_path / "source.wav", tmp_path / "to/a.wav"
@@ -155,7 +163,7 @@ def test_kill_9_at_any_point_of_a_link_leaves_nothing_half_done(tmp_path: Path, 
         if point in PUBLISHED | COPYING | {"store.begin"}
         else "import os; os.link = lambda *_: os.rename('/', '/proc'); "
     )
-    code = f"{blocked}store.link_or_copy(Path({str(source)!r}), Path({str(path)!r}), {sha256(NEW)!r})"
+    code = f"{blocked}store.stage_copy(Path({str(source)!r}), Path({str(path)!r}), {sha256(NEW)!r}).publish()"
     killed = child("import errno; store.NO_HARD_LINK |= {errno.EBUSY}; " + code, f"{point}=kill")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert path.exists() == (point in PUBLISHED)
@@ -163,6 +171,7 @@ def test_kill_9_at_any_point_of_a_link_leaves_nothing_half_done(tmp_path: Path, 
     assert source.read_bytes() == NEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in COPYING])
 def test_a_failing_system_call_at_any_point_leaves_no_temporary_file(tmp_path: Path, point: str) -> None:
     path = tmp_path / "a.wav"
@@ -173,6 +182,7 @@ def test_a_failing_system_call_at_any_point_leaves_no_temporary_file(tmp_path: P
     assert path.read_bytes() == (NEW if point in PUBLISHED else OLD)
 
 
+@pytest.mark.slow
 def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) -> None:
     write = f"[store.write_atomically(Path({str(tmp_path)!r}) / str(n), b'x') for n in range(5)]"
     assert child(write, "store.renamed@3=kill").returncode == -signal.SIGKILL
@@ -180,6 +190,7 @@ def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) ->
     assert "allowed are kill, stop and errno names" in child(write, "store.begin=explode").stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_older_files_whole(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -209,9 +220,9 @@ def test_a_full_disk_leaves_older_files_whole(tmp_path: Path) -> None:
 def test_an_equal_file_is_linked_and_replacing_one_name_leaves_the_other(tmp_path: Path) -> None:
     source, path = tmp_path / "source.wav", tmp_path / "to/a.wav"
     store.write_atomically(source, OLD)
-    assert store.link_or_copy(source, path, sha256(OLD)) == (sha256(OLD), len(OLD))
+    assert copied(source, path, sha256(OLD)) == (sha256(OLD), len(OLD))
     assert path.stat().st_ino == source.stat().st_ino
-    store.link_or_copy(source, path, sha256(OLD))  # again: both names are one file already
+    copied(source, path, sha256(OLD))  # again: both names are one file already
     assert names(path.parent) == ["a.wav"]
     store.write_atomically(path, NEW)
     assert source.read_bytes() == OLD
@@ -227,11 +238,11 @@ def test_where_no_link_can_be_made_the_file_is_copied(
     monkeypatch.setattr(os, "link", no_link)
     source, path = tmp_path / "source.wav", tmp_path / "to/a.wav"
     source.write_bytes(OLD)
-    store.link_or_copy(source, path, sha256(OLD))
+    copied(source, path, sha256(OLD))
     assert path.read_bytes() == OLD
     assert path.stat().st_ino != source.stat().st_ino
     with pytest.raises(store.StoreError, match="changed since it was written"):
-        store.link_or_copy(source, tmp_path / "b.wav", sha256(NEW))
+        copied(source, tmp_path / "b.wav", sha256(NEW))
     assert names(tmp_path) == ["source.wav", "to"]
 
 
@@ -239,13 +250,13 @@ def test_a_changed_vanished_or_odd_source_is_refused(tmp_path: Path) -> None:
     source, path = tmp_path / "source.wav", tmp_path / "a.wav"
     source.write_bytes(NEW)
     with pytest.raises(store.StoreError, match="changed since it was written"):
-        store.link_or_copy(source, path, sha256(OLD))
+        copied(source, path, sha256(OLD))
     (tmp_path / "link.wav").symlink_to(source)
     for odd in (tmp_path / "link.wav", tmp_path):
         with pytest.raises(store.StoreError, match="not a regular file"):
-            store.link_or_copy(odd, path, sha256(NEW))
+            copied(odd, path, sha256(NEW))
     with pytest.raises(FileNotFoundError):
-        store.link_or_copy(tmp_path / "gone.wav", path, sha256(NEW))
+        copied(tmp_path / "gone.wav", path, sha256(NEW))
     assert names(tmp_path) == ["link.wav", "source.wav"]
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import redis
 
 from vvbatch import fault_points, store
+from vvbatch.audio import BYTES_PER_SECOND
+from vvbatch.batch.estimate import SECONDS_PER_CHARACTER
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
@@ -19,8 +21,6 @@ from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
 from vvbatch.transport import queue
 
-SECONDS_PER_CHARACTER = 0.07  # of speech, for asking how much room the files will take
-BYTES_PER_SECOND = 48_000
 SERVED_AT_ONCE = 100  # cached lines; their files get their names while the ledger is locked
 
 

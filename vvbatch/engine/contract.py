@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 24_000
 """Hz; every engine gives audio at this rate."""
 
+FRAME = 3_200
+"""Samples in one frame of a VibeVoice model: the length of its chunks, and what it reads of a voice at a time."""
+
 VERSIONS: Mapping[str, str] = {"draft": "1", "vibevoice": "1"}
 """Part of every request's key: raise an engine's number when the same request would sound different."""
 

@@ -17,7 +17,7 @@ from vvbatch.profiles import Profile
 
 def describe(profile: Profile, manifests: Path) -> dict[str, Any]:
     """One row of `models list`, as JSON: see docs/models.md."""
-    found = machine.place(profile)
+    found = machine.can_run(profile)
     row: dict[str, Any] = {
         "profile": profile.name,
         "engine": profile.engine,
@@ -69,7 +69,7 @@ def here(profile: Profile, source: Source) -> dict[str, Any]:
         return {}
     size = sum(file.stat().st_size for file in files_of(source, folder) if file.exists())
     row: dict[str, Any] = {"path": str(folder), "size_bytes": size}
-    found = machine.place(profile)
+    found = machine.can_run(profile)
     if found is None:
         return row
     try:

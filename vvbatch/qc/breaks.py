@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine.contract import SAMPLE_RATE
+from vvbatch.engine.contract import FRAME, SAMPLE_RATE
 
-CHUNK = 3200  # samples in one frame of the engine; clicks at the joins of chunks have a lower threshold
 CLICK = 30.0  # ratio of a curvature to its surroundings from which it is a click, anywhere …
-CLICK_AT_JOIN = 15.0  # … and at the join of two chunks
+CLICK_AT_JOIN = 15.0  # … and at the join of two frames of the engine
 AROUND = 192  # samples on each side that a curvature is compared with
 BETWEEN = 6  # nearest samples that the comparison leaves out, because a click rings
 INAUDIBLE = 1e-4  # curvature
@@ -46,7 +45,7 @@ def clicks(samples: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> list
     blocks = curvature[: len(curvature) // AROUND * AROUND].reshape(-1, AROUND)
     sharpest = np.abs(blocks).argmax(axis=1) + AROUND * np.arange(len(blocks))
     loud = np.abs(curvature[sharpest]) > CLICK * INAUDIBLE
-    joins = np.arange(CHUNK, len(curvature), CHUNK)[:, None] + np.arange(-3, 2)
+    joins = np.arange(FRAME, len(curvature), FRAME)[:, None] + np.arange(-3, 2)
     at_join = joins[np.arange(len(joins)), np.abs(curvature[np.minimum(joins, len(curvature) - 1)]).argmax(axis=1)]
     at_join = at_join[at_join < len(curvature)]
     indices = np.concatenate(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vvbatch.report.tables import aligned, console, printable
-from vvbatch.support.doctor import Finding
+from vvbatch.support.doctor.finding import Finding
 
 STYLES = {"ok": "green", "note": "yellow", "broken": "bold red"}
 ARROW = "→ "

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine.contract import SAMPLE_RATE
+from vvbatch.engine.contract import FRAME, SAMPLE_RATE
 from vvbatch.voices.errors import InvalidVoice
 
-FRAME = 3_200  # samples that a VibeVoice model hears as one latent
 LEVEL_DBFS = -25.0  # RMS; what the models were trained to be prompted with
 PEAK_DBFS = -1.0
 SHORTEST_S = 0.4

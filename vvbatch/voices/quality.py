@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch.engine.contract import SAMPLE_RATE
+from vvbatch.engine.contract import FRAME, SAMPLE_RATE
 from vvbatch.qc import Check, at_least, at_most
 from vvbatch.voices import measure
 from vvbatch.voices.decode import decode
 from vvbatch.voices.errors import InvalidVoice
 from vvbatch.voices.library import LARGEST, wav_frames
-from vvbatch.voices.prepare import FRAME, LEVEL_DBFS, PEAK_DBFS, mono
+from vvbatch.voices.prepare import LEVEL_DBFS, PEAK_DBFS, mono
 
 MEASURED_S = 60.0
 

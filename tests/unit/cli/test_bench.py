@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def cli() -> Iterator[Cli]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_engine_reports_speed_parts_and_memory(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "1,2", "--frames", "2", "--rounds", "1")
     report = cli.json(*words, "--threads", "1")
@@ -46,6 +48,7 @@ def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Pa
     assert report["results"][0]["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_engine_tells_what_long_contexts_cost(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--threads", "1")
     report = cli.json(*words, "--context", "300,5000")
@@ -67,15 +70,21 @@ def nan_in_fresh_memory() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nan_in_fresh_memory")
-def test_the_contexts_are_really_that_long(tiny: Path) -> None:
+def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a position not written, a line would fail, and the measurement with it."""
     from vvbatch.engine.bench import contexts, speed
 
     engine, _ = speed.build(speed.Setup(str(tiny), "float32", "cpu", 2, 1, None), 2)
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, ...]] = []
     step = engine.model.language.step
-    engine.model.language.step = lambda x, rows: seen.append(tuple(cache.length for _, cache in rows)) or step(x, rows)
+
+    def seeing(x: Any, rows: Any) -> Any:
+        seen.append(tuple(cache.length for _, cache in rows))
+        return step(x, rows)
+
+    monkeypatch.setattr(engine.model.language, "step", seeing)
     contexts.at(engine, 700, 2)
     assert [lengths for lengths in seen if min(lengths) >= 700][:2] == [(700, 700, 701, 701), (701, 701, 702, 702)]
 
@@ -109,6 +118,7 @@ def test_a_folder_without_a_model_or_without_expected_outputs_is_named(cli: Cli,
     assert "expected.npz lacks one_tokens" in cli("bench", "parity", str(tmp_path), code=3).output
 
 
+@pytest.mark.slow
 def test_parity_holds_an_engine_against_recorded_outputs(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -54,20 +55,20 @@ def in_json(*words: str, code: int = 0) -> Any:
     return json.loads(vvbatch(*words, "--json", code=code).stdout)
 
 
-def test_status_of_a_batch_is_one_json_document_and_reading_exits_with_0_though_lines_failed(ledger):
+def test_status_of_a_batch_is_one_json_document_and_reading_exits_with_0_though_lines_failed(ledger: Ledger) -> None:
     view = in_json("status", "book")
     assert (view["batch"], view["state"], view["counts"]["failed"]) == ("book-1", "failed", 1)
     assert [line["state"] for line in view["lines"]] == ["done", "failed"]
     assert in_json("status", "last")["batch"] == "poem-1"
 
 
-def test_status_of_a_batch_shows_its_summary_and_what_failed_first(ledger):
+def test_status_of_a_batch_shows_its_summary_and_what_failed_first(ledger: Ledger) -> None:
     shown = vvbatch("status", "book-1").stdout
     assert "2: 1 done, 1 failed" in shown
     assert shown.index("l2    failed") < shown.index("l1    done")
 
 
-def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger):
+def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger: Ledger) -> None:
     result = vvbatch("status", "boook-1", code=2)
     assert result.stdout == ""
     assert "did you mean book-1?" in result.stderr
@@ -75,7 +76,8 @@ def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger):
         assert "unknown batch 'zzz'" in vvbatch(*words, code=2).stderr
 
 
-def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer(ledger):
+@pytest.mark.slow
+def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer(ledger: Ledger) -> None:
     worker_started(ledger, "w1", "draft", "host", 1, {"device": "cpu"})
     seen = in_json("status")
     assert seen["redis"]["reachable"] is False
@@ -87,26 +89,26 @@ def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer
     assert ["poem-1", "queued", "1", "queued", "unknown"] in [line.split()[:5] for line in shown.splitlines()]
 
 
-def test_status_of_a_home_without_anything_says_what_to_do(home):
+def test_status_of_a_home_without_anything_says_what_to_do(home: Path) -> None:
     shown = vvbatch("status").stdout
     assert "none yet: vvbatch submit SCRIPT" in shown
 
 
-def test_watching_an_ended_batch_ends_at_once_and_the_json_stays_alone_on_stdout(ledger):
+def test_watching_an_ended_batch_ends_at_once_and_the_json_stays_alone_on_stdout(ledger: Ledger) -> None:
     result = vvbatch("status", "book-1", "--watch", "--json")
     assert json.loads(result.stdout)["state"] == "failed"
     assert "book-1: 2/2 lines" in result.stderr
 
 
 @pytest.mark.parametrize("table", ["batches", "lines", "takes", "metrics"])
-def test_every_list_is_a_table_for_people_and_a_json_list_for_programs(ledger, table):
+def test_every_list_is_a_table_for_people_and_a_json_list_for_programs(ledger: Ledger, table: str) -> None:
     assert "book-1" in vvbatch("ledger", table).stdout or table == "metrics"
     rows = in_json("ledger", table)
     assert isinstance(rows, list)
     assert rows
 
 
-def test_a_list_says_on_stderr_when_there_is_more_of_it(ledger):
+def test_a_list_says_on_stderr_when_there_is_more_of_it(ledger: Ledger) -> None:
     result = vvbatch("ledger", "takes", "--limit", "1", "--json")
     assert len(json.loads(result.stdout)) == 1
     assert "--limit 0 shows all" in result.stderr
@@ -123,18 +125,20 @@ def test_a_list_says_on_stderr_when_there_is_more_of_it(ledger):
         (["takes", "--limit", "-1"], "-1"),
     ],
 )
-def test_a_filter_that_does_not_exist_exits_with_2_and_says_what_does(ledger, words, said):
+def test_a_filter_that_does_not_exist_exits_with_2_and_says_what_does(
+    ledger: Ledger, words: list[str], said: str
+) -> None:
     assert said in vvbatch("ledger", *words, code=2).stderr
 
 
-def test_filters_reach_the_list(ledger):
+def test_filters_reach_the_list(ledger: Ledger) -> None:
     assert [take["line"] for take in in_json("ledger", "takes", "--state", "failed_qc", "--batch", "book")] == ["l2"]
     assert [line["line"] for line in in_json("ledger", "lines", "book-1", "--state", "done")] == ["l1"]
     assert in_json("ledger", "takes", "--voice", "nobody") == []
     assert len(in_json("ledger", "metrics", "--per-day")) == 1
 
 
-def test_a_query_prints_a_table_json_or_csv(ledger):
+def test_a_query_prints_a_table_json_or_csv(ledger: Ledger) -> None:
     sql = "SELECT line, state FROM lines ORDER BY line, batch_id"
     assert vvbatch("ledger", "query", sql).stdout.splitlines()[:2] == ["line  state", "l1    done"]
     assert in_json("ledger", "query", sql)[0] == {"line": "l1", "state": "done"}
@@ -145,20 +149,20 @@ def test_a_query_prints_a_table_json_or_csv(ledger):
     assert vvbatch("ledger", "query", "-", "--csv", stdin=sql).stdout.startswith("line,state\n")
 
 
-def test_a_query_that_would_write_exits_with_2_and_changes_nothing(ledger, home):
+def test_a_query_that_would_write_exits_with_2_and_changes_nothing(ledger: Ledger, home: Path) -> None:
     result = vvbatch("ledger", "query", "DELETE FROM lines", code=2)
     assert "only reads" in result.stderr
     with closing(sqlite3.connect(home / "ledger.sqlite3")) as connection:
         assert connection.execute("SELECT count(*) FROM lines").fetchone() == (3,)
 
 
-def test_a_query_with_more_rows_than_wanted_says_so(ledger):
+def test_a_query_with_more_rows_than_wanted_says_so(ledger: Ledger) -> None:
     result = vvbatch("ledger", "query", "SELECT line FROM lines", "--limit", "2", "--json")
     assert len(json.loads(result.stdout)) == 2
     assert "the first 2 rows only" in result.stderr
 
 
-def test_an_export_is_a_whole_file_or_none(ledger, tmp_path):
+def test_an_export_is_a_whole_file_or_none(ledger: Ledger, tmp_path: Path) -> None:
     target = tmp_path / "takes.csv"
     vvbatch("ledger", "export", "--out", str(target))
     assert len(list(csv.DictReader(target.open(newline="")))) == 2
@@ -168,9 +172,14 @@ def test_an_export_is_a_whole_file_or_none(ledger, tmp_path):
     assert vvbatch("ledger", "export", "--table", "batches", "--format", "jsonl").stdout.count("\n") == 2
 
 
-def test_verify_finds_all_files_as_the_ledger_has_them(ledger):
+def test_verify_finds_all_files_as_the_ledger_has_them(ledger: Ledger) -> None:
     assert in_json("verify") == {"checked": 1, "ok": 1, "problems": []}
     assert "1 of 1 files" in vvbatch("verify", "book-1").stdout
+
+
+def becomes_a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
 
 
 @pytest.mark.parametrize(
@@ -179,14 +188,16 @@ def test_verify_finds_all_files_as_the_ledger_has_them(ledger):
         (lambda file: file.unlink(), "missing"),
         (lambda file: file.write_bytes(b"RIFX"), "changed"),
         (lambda file: file.write_bytes(b"RIFF "), "changed"),
-        (lambda file: (file.unlink(), os.mkfifo(file)), "changed"),
+        (becomes_a_pipe, "changed"),
         (lambda file: (file.unlink(), file.symlink_to("/etc/hostname")), "changed"),
         (lambda file: (file.unlink(), file.mkdir()), "changed"),
         (lambda file: file.with_name("extra.wav").write_bytes(b"x"), "unknown"),
         (lambda file: file.with_name(".tmp-0123").write_bytes(b"x"), "unknown"),
     ],
 )
-def test_verify_says_what_is_off_with_a_file_and_exits_with_1(ledger, tmp_path, harm, problem):
+def test_verify_says_what_is_off_with_a_file_and_exits_with_1(
+    ledger: Ledger, tmp_path: Path, harm: Callable[[Path], object], problem: str
+) -> None:
     file = tmp_path / "audio" / "book-1" / "chapter-01" / "0001-l1.wav"
     harm(file)
     found = in_json("verify", "book-1", code=1)
@@ -194,7 +205,7 @@ def test_verify_says_what_is_off_with_a_file_and_exits_with_1(ledger, tmp_path, 
     assert problem in vvbatch("verify", code=1).stdout
 
 
-def test_verify_leaves_a_running_workers_unfinished_file_alone(ledger, tmp_path):
+def test_verify_leaves_a_running_workers_unfinished_file_alone(ledger: Ledger, tmp_path: Path) -> None:
     folder = tmp_path / "audio" / "poem-1" / "chapter-01"
     folder.mkdir(parents=True)
     (folder / ".tmp-0123").write_bytes(b"half")
@@ -204,7 +215,7 @@ def test_verify_leaves_a_running_workers_unfinished_file_alone(ledger, tmp_path)
     assert in_json("verify", code=1)["problems"][0]["path"].endswith(".tmp-0123")
 
 
-def test_a_ledger_that_cannot_be_used_exits_with_3(home):
+def test_a_ledger_that_cannot_be_used_exits_with_3(home: Path) -> None:
     home.mkdir()
     (home / "ledger.sqlite3").write_bytes(b"this is not a database at all, but it is long enough" * 20)
     for words in (["status"], ["ledger", "takes"], ["verify"]):
@@ -213,7 +224,7 @@ def test_a_ledger_that_cannot_be_used_exits_with_3(home):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_completion_script_of_a_shell_asks_vvbatch(shell):
+def test_the_completion_script_of_a_shell_asks_vvbatch(shell: str) -> None:
     assert "_VVBATCH_COMPLETE" in vvbatch("completion", shell).stdout
 
 
@@ -229,30 +240,33 @@ def complete(words: str) -> list[str]:
     return done.stdout.splitlines()[1::3]
 
 
-def test_batch_ids_and_profile_names_are_completed(ledger):
+@pytest.mark.slow
+def test_batch_ids_and_profile_names_are_completed(ledger: Ledger) -> None:
     assert complete("status b") == ["book-1"]
     assert complete("verify ") == ["poem-1", "book-1"]
     assert complete("ledger takes --batch po") == ["poem-1"]
     assert "draft" in complete("ledger takes --model d")
 
 
-def test_completing_without_a_ledger_gives_nothing_and_makes_none(home):
+@pytest.mark.slow
+def test_completing_without_a_ledger_gives_nothing_and_makes_none(home: Path) -> None:
     assert complete("status b") == []
     assert not (home / "ledger.sqlite3").exists()
 
 
 @pytest.mark.parametrize("name", ["status", "verify", "completion", "ledger"])
-def test_every_reading_command_has_an_example_in_its_help(name):
+def test_every_reading_command_has_an_example_in_its_help(name: str) -> None:
     assert f"Example:  vvbatch {name}" in vvbatch(name, "--help").stdout
 
 
 @pytest.mark.parametrize("name", ["batches", "lines", "takes", "metrics", "query", "export"])
-def test_every_ledger_command_has_an_example_in_its_help(name):
+def test_every_ledger_command_has_an_example_in_its_help(name: str) -> None:
     assert f"Example:  vvbatch ledger {name}" in vvbatch("ledger", name, "--help").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["torch", "rq", "rich"])
-def test_the_status_of_a_batch_loads_nothing_that_it_does_not_need(ledger, module):
+def test_the_status_of_a_batch_loads_nothing_that_it_does_not_need(ledger: Ledger, module: str) -> None:
     call = "main(['status', 'book-1', '--json'], standalone_mode=False)"
     start = f"import sys; from vvbatch.cli import main; {call}; sys.exit('{module}' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", start], cwd=ROOT, capture_output=True, text=True, check=False)

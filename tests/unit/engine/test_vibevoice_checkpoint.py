@@ -23,6 +23,7 @@ def test_every_original_name_is_found_under_its_transformers_name() -> None:
         assert transformers_name(tiny_model.original_name(name)) == name
 
 
+@pytest.mark.slow
 def test_both_layouts_sharded_or_not_render_the_same_bits(tmp_path: Path) -> None:
     alice = voice(tmp_path)
     audio = []
@@ -129,7 +130,11 @@ def test_the_published_configurations_are_the_shapes_that_benchmarks_build(tmp_p
     small = shape == "1.5b"
     size, width, heads, shared = (1536, 8960, 12, 2) if small else (3584, 18944, 28, 4)
     data = tiny_model.original_config()
-    tokenizer = {"encoder_ratios": [8, 5, 5, 4, 2, 2], "encoder_depths": "3-3-3-3-3-3-8", "encoder_n_filters": 32}
+    tokenizer: dict[str, object] = {
+        "encoder_ratios": [8, 5, 5, 4, 2, 2],
+        "encoder_depths": "3-3-3-3-3-3-8",
+        "encoder_n_filters": 32,
+    }
     tokenizer |= {"decoder_ratios": [8, 5, 5, 4, 2, 2], "decoder_n_filters": 32, "layer_scale_init_value": 1e-6}
     data["acoustic_tokenizer_config"] |= {**tokenizer, "vae_dim": 64}
     data["semantic_tokenizer_config"] |= {**tokenizer, "vae_dim": 128}

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +56,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(lines=LINES)
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_line_is_the_same_bits_alone_and_among_others_in_any_order_and_slot(
@@ -79,6 +82,7 @@ def test_a_line_is_the_same_bits_alone_and_among_others_in_any_order_and_slot(
         assert np.array_equal(backwards[one.id].audio, alone)
 
 
+@pytest.mark.slow
 def test_the_same_line_is_the_same_bits_in_every_slot(crowd: VibeVoiceEngine, cast: list[Voice]) -> None:
     results = render(crowd, [request(str(number), cast[:1], seed=9) for number in range(40)])
     audio = [result.audio for result in results.values()]
@@ -86,6 +90,7 @@ def test_the_same_line_is_the_same_bits_in_every_slot(crowd: VibeVoiceEngine, ca
     assert all(np.array_equal(other, audio[0]) for other in audio)
 
 
+@pytest.mark.slow
 def test_another_seed_another_text_and_another_voice_sound_different(
     engine: VibeVoiceEngine, cast: list[Voice]
 ) -> None:
@@ -114,11 +119,12 @@ def test_audio_comes_as_one_frame_a_step(engine: VibeVoiceEngine, cast: list[Voi
 def test_a_take_tells_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
     end = render(engine, [request("a", cast[:1])])["a"].end
     assert isinstance(end, Finished)
-    assert end.metrics["frames"] > 0
-    assert end.metrics["tokens"] >= end.metrics["frames"]
-    assert end.metrics["first_chunk_s"] > 0
-    assert end.metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
-    assert end.metrics["peak_bytes"] > 1 << 20
+    metrics: Mapping[str, Any] = end.metrics
+    assert metrics["frames"] > 0
+    assert metrics["tokens"] >= metrics["frames"]
+    assert metrics["first_chunk_s"] > 0
+    assert metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
+    assert metrics["peak_bytes"] > 1 << 20
 
 
 def test_a_line_that_is_cut_at_its_duration_is_a_runaway(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
@@ -134,20 +140,22 @@ def test_a_line_that_ends_by_itself_is_no_runaway(engine: VibeVoiceEngine, cast:
     assert [end.runaway for end in ends if isinstance(end, Finished)] == [False]
 
 
+@pytest.mark.slow
 def test_a_line_without_end_stops_at_twice_its_prompt(
     engine: VibeVoiceEngine, cast: list[Voice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_choose", lambda slot, line: engine.tokens.start)
     line = engine.start(request("a", cast[:1], max_duration_s=None))
-    events = []
-    while not events:
-        events = engine.step()
-    assert [type(event) for event in events] == [Finished]
-    assert events[0].runaway
-    assert events[0].metrics["reach_max_step"]
+    while not (events := engine.step()):
+        pass
+    (end,) = events
+    assert isinstance(end, Finished)
+    assert end.runaway
+    assert end.metrics["reach_max_step"]
     assert len(line.tokens) == 2 * (len(line.prompt.prefix) + len(line.prompt.text))
 
 
+@pytest.mark.slow
 def test_nan_ends_its_own_line_with_the_step_and_no_other(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
     good = request("good", cast[:1])
     expected = render(engine, [good])["good"].audio
@@ -177,6 +185,7 @@ def test_a_line_is_cancelled_while_its_prompt_is_read(engine: VibeVoiceEngine, c
     assert len(render(engine, [request("b", cast[:1])])["b"].audio) > 0
 
 
+@pytest.mark.slow
 def test_lines_with_the_same_voices_share_what_was_read(tiny: Path, tmp_path: Path, cast: list[Voice]) -> None:
     shared = VibeVoiceEngine.open(profile(tiny, voice_seed=0), tmp_path)
     asked = [request(str(number), cast[:1], seed=number) for number in range(3)]
@@ -244,6 +253,7 @@ def test_a_changed_voice_is_refused(engine: VibeVoiceEngine, tmp_path: Path) -> 
     assert engine.step() == []
 
 
+@pytest.mark.slow
 def test_a_voice_is_encoded_once_and_a_damaged_file_again(tiny: Path, tmp_path: Path, cast: list[Voice]) -> None:
     asked = [request("a", cast)]
     first = render(VibeVoiceEngine.open(profile(tiny), tmp_path), asked)["a"].audio
@@ -283,6 +293,7 @@ except EngineUnavailable as error:
 """
 
 
+@pytest.mark.slow
 def test_the_network_is_not_asked_from_import_to_audio(tiny: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     environment["PYTHONPATH"] = str(ROOT)

@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 from tests.support import tiny_model
 from vvbatch.engine.bench.shapes import RandomWeights
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 1.15
 ALLOWANCE = 40 << 20  # libraries that are first touched while loading
 

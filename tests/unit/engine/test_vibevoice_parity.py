@@ -20,6 +20,7 @@ from vvbatch.engine.vibevoice import VibeVoiceEngine
 REFERENCES = sorted((ROOT.parent / "shared" / "reference").glob("tiny-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REFERENCES, reason="the reference models are not here")
 @pytest.mark.parametrize("folder", REFERENCES, ids=lambda folder: folder.name)
 def test_the_engine_says_what_the_original_said(folder: Path) -> None:
@@ -36,6 +37,7 @@ def test_the_engine_says_what_the_original_said(folder: Path) -> None:
         assert case.audio_max_err < 5e-2, case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "calm", "tokens"), [(1, True, 10), (4, True, 14), (1, False, 3), (3, False, 3)])
 def test_the_engine_says_what_transformers_modules_say_one_line_at_a_time(
     seed: int, calm: bool, tokens: int, tmp_path: Path

@@ -83,7 +83,7 @@ def where(options: dict[str, Any]) -> object:
     return str(found).replace("::text", "").strip("()")
 
 
-def test_the_migrations_make_exactly_the_schema_that_the_code_uses(tmp_path):
+def test_the_migrations_make_exactly_the_schema_that_the_code_uses(tmp_path: Path) -> None:
     Ledger(url_of(tmp_path / "migrated")).close()
     declared = create_engine(url_of(tmp_path / "declared"))
     schema.metadata.create_all(declared)
@@ -91,7 +91,7 @@ def test_the_migrations_make_exactly_the_schema_that_the_code_uses(tmp_path):
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST + 1))
-def test_a_ledger_of_an_earlier_version_is_brought_up_to_date_with_its_data(tmp_path, version):
+def test_a_ledger_of_an_earlier_version_is_brought_up_to_date_with_its_data(tmp_path: Path, version: int) -> None:
     file = tmp_path / "ledger.sqlite3"
     old_ledger(file, version)
     ledger = Ledger(url_of(file))
@@ -107,7 +107,7 @@ def test_a_ledger_of_an_earlier_version_is_brought_up_to_date_with_its_data(tmp_
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST))
-def test_a_copy_of_the_old_version_is_kept_beside_the_migrated_file(tmp_path, version):
+def test_a_copy_of_the_old_version_is_kept_beside_the_migrated_file(tmp_path: Path, version: int) -> None:
     file = tmp_path / "ledger.sqlite3"
     old_ledger(file, version)
     Ledger(url_of(file)).close()
@@ -118,13 +118,15 @@ def test_a_copy_of_the_old_version_is_kept_beside_the_migrated_file(tmp_path, ve
     assert left <= {"ledger.sqlite3", f"ledger.sqlite3.v{version}", "ledger.sqlite3-wal", "ledger.sqlite3-shm"}
 
 
-def test_an_up_to_date_ledger_is_not_copied(tmp_path):
+def test_an_up_to_date_ledger_is_not_copied(tmp_path: Path) -> None:
     for _ in range(2):
         Ledger(url_of(tmp_path / "ledger.sqlite3")).close()
     assert not list(tmp_path.glob("*.v*"))
 
 
-def test_the_copy_is_of_the_old_version_even_when_another_process_migrates_first(tmp_path, monkeypatch):
+def test_the_copy_is_of_the_old_version_even_when_another_process_migrates_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "ledger.sqlite3"
     old_ledger(file, 1)
     looked = database.current_version
@@ -141,7 +143,7 @@ def test_the_copy_is_of_the_old_version_even_when_another_process_migrates_first
         assert copy.execute("SELECT version FROM schema_version").fetchone() == (1,)
 
 
-def test_a_migration_that_fails_leaves_the_ledger_as_it_was(tmp_path, monkeypatch):
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "ledger.sqlite3"
     old_ledger(file, 1)
 
@@ -157,7 +159,7 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(tmp_path, monkeypatc
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
 
 
-def test_a_ledger_of_a_newer_version_is_refused_and_not_touched(tmp_path):
+def test_a_ledger_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
     file = tmp_path / "ledger.sqlite3"
     Ledger(url_of(file)).close()
     with closing(sqlite3.connect(file)) as connection, connection:
@@ -178,7 +180,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_not_touched(tmp_path):
         (lambda folder: (folder / "file").mkdir(), "unable to open"),
     ],
 )
-def test_what_is_no_ledger_is_refused_with_its_place(tmp_path, make: Callable[[Path], object], said):
+def test_what_is_no_ledger_is_refused_with_its_place(tmp_path: Path, make: Callable[[Path], object], said: str) -> None:
     make(tmp_path)
     with pytest.raises(LedgerError, match=said) as caught:
         Ledger(url_of(tmp_path / "file"))
@@ -193,7 +195,7 @@ def test_what_is_no_ledger_is_refused_with_its_place(tmp_path, make: Callable[[P
         ("oracle+nosuchdriver://me:secret@host/x", "VVBATCH_LEDGER_URL"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_without_showing_its_password(url, said):
+def test_a_url_that_cannot_be_used_is_refused_without_showing_its_password(url: str, said: str) -> None:
     with pytest.raises(LedgerError, match=said) as caught:
         Ledger(url)
     assert "secret" not in str(caught.value)
@@ -205,7 +207,9 @@ class Mount(NamedTuple):
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "CIFS", "smbfs", "fuse.sshfs"])
-def test_a_network_file_system_is_refused_before_anything_is_made_there(tmp_path, monkeypatch, kind):
+def test_a_network_file_system_is_refused_before_anything_is_made_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     mounts = [Mount("/", "ext4"), Mount(str(tmp_path / "share"), kind)]
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
     with pytest.raises(LedgerError, match=r"network file system .* VVBATCH_HOME"):
@@ -213,7 +217,9 @@ def test_a_network_file_system_is_refused_before_anything_is_made_there(tmp_path
     assert not (tmp_path / "share").exists()
 
 
-def test_a_local_folder_below_a_network_mount_of_another_place_is_fine(tmp_path, monkeypatch):
+def test_a_local_folder_below_a_network_mount_of_another_place_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mounts = [Mount("/", "nfs"), Mount(str(tmp_path), "ext4"), Mount(str(tmp_path / "homework"), "nfs")]
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
     Ledger(url_of(tmp_path / "home" / "ledger.sqlite3")).close()
@@ -245,7 +251,8 @@ def run_writers(url: str) -> None:
         assert writer.returncode == 0, said
 
 
-def test_four_processes_that_write_at_once_lose_nothing(tmp_path):
+@pytest.mark.slow
+def test_four_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     url = url_of(tmp_path / "ledger.sqlite3")
     run_writers(url)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:
@@ -256,7 +263,7 @@ def test_four_processes_that_write_at_once_lose_nothing(tmp_path):
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_numbers_that_json_lacks_are_stored_as_nothing_and_numpys_as_plain_ones(tmp_path):
+def test_numbers_that_json_lacks_are_stored_as_nothing_and_numpys_as_plain_ones(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     add_batch(ledger, "b", ["One."])
     claim, take = begin(ledger, "b", 1)

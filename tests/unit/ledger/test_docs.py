@@ -39,11 +39,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("sql", QUERIES)
-def test_every_example_query_runs_and_finds_something(url, sql):
+def test_every_example_query_runs_and_finds_something(url: str, sql: str) -> None:
     assert query(url, sql, 100, 5).rows
 
 
-def test_there_are_examples():
+def test_there_are_examples() -> None:
     assert len(QUERIES) >= 5
 
 

@@ -162,6 +162,7 @@ def test_files_are_rotated_and_only_so_many_kept(tmp_path: Path) -> None:
     assert newest_first == list(range(39, 39 - len(newest_first), -1))
 
 
+@pytest.mark.slow
 def test_several_processes_lose_no_line_while_files_rotate(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from vvbatch.ledger.journal import Journal\n"

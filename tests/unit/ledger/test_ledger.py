@@ -14,7 +14,7 @@ def again(ledger: Ledger, batch: str, of: str) -> None:
     ledger.add_batch(new, [planned(1, "One.", of)])
 
 
-def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger):
+def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One.", "Two."])
     fail(ledger, "b", 1)
     ledger.set_batch_state("b", "paused", only_from=("open",))
@@ -23,7 +23,7 @@ def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger):
     assert ledger.claim(line_id("b", 1), "w1") is None
 
 
-def test_retrying_lines_of_an_ended_batch_opens_it_again(ledger):
+def test_retrying_lines_of_an_ended_batch_opens_it_again(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     fail(ledger, "b", 1)
     assert ledger.settle("b") == "failed"
@@ -33,7 +33,7 @@ def test_retrying_lines_of_an_ended_batch_opens_it_again(ledger):
     assert ledger.settle("b") == "done"
 
 
-def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger, clock):
+def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger: Ledger, clock: Clock) -> None:
     """The older one's file may be gone: that is why it was rendered again."""
     add_batch(ledger, "b", ["One."])
     render(ledger, "b", 1, clock, path="/out/old.wav")
@@ -48,7 +48,7 @@ def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger, clock)
     assert claim.cached.path == "/out/new.wav"
 
 
-def test_a_late_result_of_a_worker_that_was_given_up_changes_nothing(ledger):
+def test_a_late_result_of_a_worker_that_was_given_up_changes_nothing(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     late, take = begin(ledger, "b", 1, worker="slow")
     assert abandon(ledger, "slow", {"draft": Retries()}) == [(line_id("b", 1), "b")]
@@ -65,7 +65,7 @@ def test_a_late_result_of_a_worker_that_was_given_up_changes_nothing(ledger):
         assert sorted(map(tuple, rows)) == [("crashed", 0), ("done", 3)]
 
 
-def test_an_ended_take_is_ended_once(ledger):
+def test_an_ended_take_is_ended_once(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     _, take = begin(ledger, "b", 1)
     ledger.close_takes([(take, good())])

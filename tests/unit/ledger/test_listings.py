@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def ledger(tmp_path: Path, clock: Clock) -> Ledger:
     return ledger
 
 
-def test_a_take_has_the_keys_that_others_rely_on_and_its_checks(ledger):
+def test_a_take_has_the_keys_that_others_rely_on_and_its_checks(ledger: Ledger) -> None:
     take = list_takes(ledger, Filter(batch="a", sort="line"))[0]
     assert list(take) == TAKE_KEYS
     assert take["seed"] == 5
@@ -53,7 +54,7 @@ def test_a_take_has_the_keys_that_others_rely_on_and_its_checks(ledger):
     assert take["qc"][0] == {"name": "finite", "value": 0, "limit": 0, "ok": True, "weight": 1.0}
 
 
-def test_takes_are_listed_newest_first_and_filtered(ledger):
+def test_takes_are_listed_newest_first_and_filtered(ledger: Ledger) -> None:
     assert [(take["batch"], take["line"]) for take in list_takes(ledger, Filter())] == [
         ("b", "l1"), ("a", "l4"), ("a", "l3"), ("a", "l2"), ("a", "l1"),
     ]  # fmt: skip
@@ -66,24 +67,24 @@ def test_takes_are_listed_newest_first_and_filtered(ledger):
     assert len(list_takes(ledger, Filter(batch="a", limit=2))) == 2
 
 
-def test_a_limited_list_has_the_checks_of_just_its_takes(ledger):
+def test_a_limited_list_has_the_checks_of_just_its_takes(ledger: Ledger) -> None:
     takes = list_takes(ledger, Filter(sort="created_at", limit=4))
     assert [len(take["qc"]) for take in takes] == [3, 3, 3, 1]
 
 
-def test_lists_are_sorted_by_any_column_with_nothing_last(ledger):
+def test_lists_are_sorted_by_any_column_with_nothing_last(ledger: Ledger) -> None:
     assert [take["wall_s"] for take in list_takes(ledger, Filter(sort="wall_s:desc"))] == [8, 6, 2, 1, 1]
     assert [take["loudness_lufs"] for take in list_takes(ledger, Filter(sort="loudness_lufs"))][-1] is None
     assert [take["loudness_lufs"] for take in list_takes(ledger, Filter(sort="loudness_lufs:desc"))][-1] is None
 
 
 @pytest.mark.parametrize("sort", ["nonsense", "wall_s:up", "voices", "text; DROP TABLE takes", ""])
-def test_an_unknown_column_to_sort_by_is_refused_with_those_that_there_are(ledger, sort):
+def test_an_unknown_column_to_sort_by_is_refused_with_those_that_there_are(ledger: Ledger, sort: str) -> None:
     with pytest.raises(BadFilter, match="there is take, batch, line"):
         list_takes(ledger, Filter(sort=sort))
 
 
-def test_lines_come_in_the_order_of_their_batch(ledger):
+def test_lines_come_in_the_order_of_their_batch(ledger: Ledger) -> None:
     lines = list_lines(ledger, Filter(batch="a"))
     assert [(line["line"], line["state"]) for line in lines] == [
         ("l1", "done"), ("l2", "done"), ("l3", "done"), ("l4", "failed"),
@@ -97,12 +98,12 @@ def test_lines_come_in_the_order_of_their_batch(ledger):
 
 
 @pytest.mark.parametrize("lister", [list_lines, list_takes, metrics])
-def test_an_unknown_batch_is_said_to_be_one(ledger, lister):
+def test_an_unknown_batch_is_said_to_be_one(ledger: Ledger, lister: Callable[[Ledger, Filter], object]) -> None:
     with pytest.raises(UnknownBatch, match="zzz"):
         lister(ledger, Filter(batch="zzz"))
 
 
-def test_batches_are_listed_newest_first_with_their_counts(ledger):
+def test_batches_are_listed_newest_first_with_their_counts(ledger: Ledger) -> None:
     first, second = list_batches(ledger, Filter())
     assert (first["batch"], first["state"], first["counts"]["queued"]) == ("b", "rendering", 1)
     assert (second["batch"], second["state"], second["counts"]["failed"]) == ("a", "failed", 1)
@@ -111,7 +112,7 @@ def test_batches_are_listed_newest_first_with_their_counts(ledger):
     assert [batch["batch"] for batch in list_batches(ledger, Filter(sort="batch"))] == ["a", "b"]
 
 
-def test_metrics_are_those_of_each_model_on_each_device(ledger):
+def test_metrics_are_those_of_each_model_on_each_device(ledger: Ledger) -> None:
     small, draft = metrics(ledger, Filter())
     assert (small["profile"], draft["profile"], draft["device"], draft["dtype"]) == ("1.5b", "draft", "cpu", "float32")
     assert (draft["takes"], draft["done"], draft["failed_qc"], draft["failed"]) == (4, 3, 1, 0)
@@ -121,7 +122,9 @@ def test_metrics_are_those_of_each_model_on_each_device(ledger):
     assert small["speed"] == 0.5
 
 
-def test_metrics_count_what_is_rendered_side_by_side_and_leave_out_what_was_cancelled(tmp_path, clock):
+def test_metrics_count_what_is_rendered_side_by_side_and_leave_out_what_was_cancelled(
+    tmp_path: Path, clock: Clock
+) -> None:
     ledger = open_ledger(tmp_path, clock)
     add_batch(ledger, "a", ["One.", "Two.", "Three."])
     opened = [begin(ledger, "a", number) for number in (1, 2, 3)]
@@ -135,7 +138,7 @@ def test_metrics_count_what_is_rendered_side_by_side_and_leave_out_what_was_canc
     assert (only["speed"], only["rtf_median"], only["fail_rate"]) == (2.0, 1.0, 0.0)
 
 
-def test_metrics_per_day_and_device_are_kept_apart(tmp_path, clock):
+def test_metrics_per_day_and_device_are_kept_apart(tmp_path: Path, clock: Clock) -> None:
     ledger = open_ledger(tmp_path, clock)
     add_batch(ledger, "a", ["One.", "Two.", "Three."])
     render(ledger, "a", 1, clock)
@@ -157,17 +160,17 @@ def test_metrics_per_day_and_device_are_kept_apart(tmp_path, clock):
         ("2d", "2026-02-27T22:00:00.000000Z"),
     ],
 )
-def test_since_is_a_date_a_time_or_an_age(text, at):
+def test_since_is_a_date_a_time_or_an_age(text: str, at: str) -> None:
     assert moment(text, "2026-03-01T22:00:00.000000Z") == at
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "-2d", "99999999999d", "999999999w", "0001-01-01T00:00+14:00"])
-def test_what_is_no_time_is_refused_with_what_would_be(text):
+def test_what_is_no_time_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(BadFilter, match="give a date"):
         moment(text, "2026-03-01T22:00:00.000000Z")
 
 
-def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger, clock):
+def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger: Ledger, clock: Clock) -> None:
     worker_started(ledger, "w1", "1.5b", "host", 123, {"device": "cpu", "dtype": "float32"})
     worker_started(ledger, "w2", "draft", "host", 124, {})
     worker_stopped(ledger, "w2")
@@ -205,7 +208,7 @@ def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger, cl
     assert seen["rates"] == {"window_s": 600, "takes": 1, "takes_per_min": 7.5, "speed": 0.5}
 
 
-def test_the_overview_of_an_empty_ledger_is_empty(tmp_path):
+def test_the_overview_of_an_empty_ledger_is_empty(tmp_path: Path) -> None:
     seen = overview(open_ledger(tmp_path))
     assert (seen["batches"], seen["queues"], seen["workers"], seen["failures"]) == ([], [], [], [])
     assert seen["rates"]["speed"] is None
@@ -214,7 +217,9 @@ def test_the_overview_of_an_empty_ledger_is_empty(tmp_path):
 @pytest.mark.parametrize(
     "read", [overview, lambda ledger: list_takes(ledger, Filter()), lambda ledger: batch_view(ledger, "a")]
 )
-def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(ledger, clock, read):
+def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(
+    ledger: Ledger, clock: Clock, read: Callable[[Ledger], object]
+) -> None:
     def count() -> int:
         seen: list[str] = []
         event.listen(ledger.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: seen.append(sql))
@@ -232,7 +237,7 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(ledger, clo
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_table_is_exported_completely_in_both_formats(ledger, table):
+def test_every_table_is_exported_completely_in_both_formats(ledger: Ledger, table: str) -> None:
     with write(ledger.engine) as connection:
         take = connection.execute(select(takes.c.id).limit(1)).scalar_one()
         night = {"night_id": "n", "line": "l1", "take_id": take}

@@ -72,11 +72,11 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         recovery.unsettled,
     ],
 )
-def test_reading_does_not_go_through_whole_tables(ledger, read):
+def test_reading_does_not_go_through_whole_tables(ledger: Ledger, read: Callable[[Ledger], object]) -> None:
     assert whole_tables_read(ledger, lambda: read(ledger)) == []
 
 
-def test_rendering_a_line_and_burying_a_worker_do_not_go_through_whole_tables(ledger):
+def test_rendering_a_line_and_burying_a_worker_do_not_go_through_whole_tables(ledger: Ledger) -> None:
     def work() -> None:
         render(ledger, "a", 3)
         begin(ledger, "b", 3, worker="dead")

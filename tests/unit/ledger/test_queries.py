@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.documents import batch_heads, batch_totals, batch_view
@@ -11,7 +13,7 @@ KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
 
 
-def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
+def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger: Ledger) -> None:
     add_batch(ledger, "book-1", ["One.", "Two."])
     view = batch_view(ledger, "book-1")
     assert list(view) == KEYS
@@ -23,7 +25,7 @@ def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger):
     }  # fmt: skip
 
 
-def test_a_batch_is_queued_until_something_begins_and_rendering_from_then_on(ledger):
+def test_a_batch_is_queued_until_something_begins_and_rendering_from_then_on(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One.", "Two."])
     assert batch_view(ledger, "b")["state"] == "queued"
     claim, _ = begin(ledger, "b", 1)
@@ -32,7 +34,7 @@ def test_a_batch_is_queued_until_something_begins_and_rendering_from_then_on(led
     assert batch_view(ledger, "b")["state"] == "rendering"  # a take of it was made
 
 
-def test_a_kept_take_shows_its_file_and_its_checks(ledger, clock):
+def test_a_kept_take_shows_its_file_and_its_checks(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One.", "Two."])
     take = render(ledger, "b", 2, clock)
     line = batch_view(ledger, "b")["lines"][1]
@@ -41,7 +43,7 @@ def test_a_kept_take_shows_its_file_and_its_checks(ledger, clock):
     assert [check["name"] for check in line["qc"]] == ["finite", "dc_offset", "peak_dbfs"]
 
 
-def test_a_failed_line_shows_its_last_take_and_the_reason(ledger):
+def test_a_failed_line_shows_its_last_take_and_the_reason(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     fail(ledger, "b", 1, "first")
     ledger.retry("b")
@@ -51,7 +53,7 @@ def test_a_failed_line_shows_its_last_take_and_the_reason(ledger):
     assert line["qc"] == [{"name": "silence", "value": 1.0, "limit": 0.8, "ok": False, "weight": 1.0}]
 
 
-def test_a_cached_line_shows_the_checks_of_the_take_that_it_was_made_of(ledger, clock):
+def test_a_cached_line_shows_the_checks_of_the_take_that_it_was_made_of(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One."])
     take = render(ledger, "b", 1, clock)
     again = NewBatch("c", "t", "c.yaml", "f", None, "normal", "/out")
@@ -66,7 +68,7 @@ def test_a_cached_line_shows_the_checks_of_the_take_that_it_was_made_of(ledger, 
     assert (view["lines"][0]["take"], view["lines"][0]["path"]) == (take, "/out/c.wav")
 
 
-def test_eta_follows_the_characters_left_at_the_batchs_own_pace(ledger, clock):
+def test_eta_follows_the_characters_left_at_the_batchs_own_pace(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100, "y" * 300, "z" * 50])
     assert batch_view(ledger, "b")["eta_s"] is None
     render(ledger, "b", 1, clock, took_s=10.0)  # 10 characters a second
@@ -75,7 +77,7 @@ def test_eta_follows_the_characters_left_at_the_batchs_own_pace(ledger, clock):
     assert batch_view(ledger, "b")["eta_s"] == 35  # what is being rendered is not done yet
 
 
-def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger, clock):
+def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100, "y" * 100, "z" * 100])
     render(ledger, "b", 1, clock, took_s=10.0)
     clock.advance(8 * 3600)
@@ -83,7 +85,7 @@ def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger, clock):
     assert batch_view(ledger, "b")["eta_s"] == 10
 
 
-def test_lines_rendered_side_by_side_share_their_time(ledger, clock):
+def test_lines_rendered_side_by_side_share_their_time(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100] * 4)
     from tests.support.ledgers import good
 
@@ -97,7 +99,7 @@ def test_lines_rendered_side_by_side_share_their_time(ledger, clock):
     }  # fmt: skip
 
 
-def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger, clock):
+def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100, "y" * 100])
     render(ledger, "b", 1, clock)
     ledger.set_batch_state("b", "paused", only_from=("open",))
@@ -118,7 +120,9 @@ def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger, clock):
         (lambda ledger: ledger.cancel("b"), "cancelled"),
     ],
 )
-def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_recorded(ledger, clock, end, state):
+def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_recorded(
+    ledger: Ledger, clock: Clock, end: Callable[[Ledger], object], state: str
+) -> None:
     add_batch(ledger, "b", ["One.", "Two."])
     render(ledger, "b", 1, clock)
     end(ledger)
@@ -128,7 +132,7 @@ def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_reco
     assert batch_view(ledger, "b")["state"] == state
 
 
-def test_a_batch_is_found_by_a_unique_beginning_and_the_newest_by_the_word_last(ledger, clock):
+def test_a_batch_is_found_by_a_unique_beginning_and_the_newest_by_the_word_last(ledger: Ledger, clock: Clock) -> None:
     for name in ("alpha-1", "alpha-2", "beta-1"):
         add_batch(ledger, name, ["One."])
         clock.advance(1)
@@ -139,14 +143,14 @@ def test_a_batch_is_found_by_a_unique_beginning_and_the_newest_by_the_word_last(
 
 
 @pytest.mark.parametrize("word", ["alpha", "a"])
-def test_an_ambiguous_beginning_names_the_batches_it_could_be(ledger, word):
+def test_an_ambiguous_beginning_names_the_batches_it_could_be(ledger: Ledger, word: str) -> None:
     for name in ("alpha-1", "alpha-2"):
         add_batch(ledger, name, ["One."])
     with pytest.raises(UnknownBatch, match=r"alpha-1, alpha-2|alpha-2, alpha-1"):
         find_batch(ledger, word)
 
 
-def test_a_whole_id_wins_over_longer_ones_that_begin_with_it(ledger, clock):
+def test_a_whole_id_wins_over_longer_ones_that_begin_with_it(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "a", ["One."])
     for number in range(12):
         clock.advance(1)
@@ -154,7 +158,7 @@ def test_a_whole_id_wins_over_longer_ones_that_begin_with_it(ledger, clock):
     assert find_batch(ledger, "a") == "a"
 
 
-def test_an_unknown_batch_names_near_ones_and_the_newest(ledger, clock):
+def test_an_unknown_batch_names_near_ones_and_the_newest(ledger: Ledger, clock: Clock) -> None:
     with pytest.raises(UnknownBatch, match="no batch yet"):
         find_batch(ledger, "last")
     for name in ("lighthouse-1a2b", "moon-3c4d"):
@@ -167,13 +171,13 @@ def test_an_unknown_batch_names_near_ones_and_the_newest(ledger, clock):
 
 
 @pytest.mark.parametrize("word", ["", "%", "_", "LIGHT", "li%"])
-def test_a_batch_is_not_found_by_wildcards_or_another_case(ledger, word):
+def test_a_batch_is_not_found_by_wildcards_or_another_case(ledger: Ledger, word: str) -> None:
     add_batch(ledger, "lighthouse-1", ["One."])
     with pytest.raises(UnknownBatch):
         find_batch(ledger, word)
 
 
-def test_heads_come_in_the_order_asked_for_and_only_open_batches_are_open(ledger, clock):
+def test_heads_come_in_the_order_asked_for_and_only_open_batches_are_open(ledger: Ledger, clock: Clock) -> None:
     for name in ("a", "b"):
         add_batch(ledger, name, ["One."])
     render(ledger, "a", 1, clock)

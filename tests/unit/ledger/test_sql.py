@@ -25,19 +25,19 @@ def dump(url: str) -> list[str]:
         return list(connection.iterdump())
 
 
-def test_a_select_gives_columns_and_rows(url):
+def test_a_select_gives_columns_and_rows(url: str) -> None:
     answer = query(url, "SELECT line, state FROM lines ORDER BY number", 10, 5)
     assert answer.columns == ["line", "state"]
     assert answer.rows == [("l1", "done"), ("l2", "queued"), ("l3", "queued")]
     assert not answer.cut
 
 
-def test_more_rows_than_the_limit_are_cut_and_said_to_be(url):
+def test_more_rows_than_the_limit_are_cut_and_said_to_be(url: str) -> None:
     answer = query(url, "SELECT line FROM lines ORDER BY number", 2, 5)
     assert (answer.rows, answer.cut) == ([("l1",), ("l2",)], True)
 
 
-def test_columns_of_one_name_are_made_different(url):
+def test_columns_of_one_name_are_made_different(url: str) -> None:
     assert query(url, "SELECT 1 AS a, 2 AS a, 3 AS b", 10, 5).columns == ["a", "a_2", "b"]
 
 
@@ -54,7 +54,7 @@ def test_columns_of_one_name_are_made_different(url):
         "  -- a comment first\nSELECT 1;",
     ],
 )
-def test_whatever_only_reads_is_allowed(url, sql):
+def test_whatever_only_reads_is_allowed(url: str, sql: str) -> None:
     assert query(url, sql, 100, 5).rows
 
 
@@ -82,7 +82,7 @@ def test_whatever_only_reads_is_allowed(url, sql):
         "ANALYZE",
     ],
 )
-def test_whatever_would_change_something_is_refused_and_changes_nothing(url, sql):
+def test_whatever_would_change_something_is_refused_and_changes_nothing(url: str, sql: str) -> None:
     before = dump(url)
     with pytest.raises(QueryError, match=r"only reads|may not be modified"):
         query(url, sql, 10, 5)
@@ -90,7 +90,7 @@ def test_whatever_would_change_something_is_refused_and_changes_nothing(url, sql
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1; DELETE FROM lines", "SELECT 1; SELECT 2"])
-def test_a_second_statement_is_refused(url, sql):
+def test_a_second_statement_is_refused(url: str, sql: str) -> None:
     before = dump(url)
     with pytest.raises(QueryError, match="one statement"):
         query(url, sql, 10, 5)
@@ -109,24 +109,24 @@ def test_a_second_statement_is_refused(url, sql):
         ("SELECT zeroblob(900000000)", "too big"),
     ],
 )
-def test_a_wrong_statement_says_what_is_wrong(url, sql, said):
+def test_a_wrong_statement_says_what_is_wrong(url: str, sql: str, said: str) -> None:
     with pytest.raises(QueryError, match=said):
         query(url, sql, 10, 5)
 
 
-def test_a_statement_that_takes_too_long_is_stopped(url):
+def test_a_statement_that_takes_too_long_is_stopped(url: str) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(QueryError, match=r"stopped after 0\.2 s"):
         query(url, endless, 10, 0.2)
 
 
-def test_a_ledger_that_is_not_there_is_not_made(tmp_path):
+def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="cannot be opened"):
         query(f"sqlite:///{tmp_path / 'none.sqlite3'}", "SELECT 1", 10, 5)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_signs_that_mean_something_in_urls_is_no_problem(tmp_path):
+def test_a_folder_with_signs_that_mean_something_in_urls_is_no_problem(tmp_path: Path) -> None:
     folder = tmp_path / "50% of ü#x&mode=rw"
     folder.mkdir()
     open_ledger(folder).close()

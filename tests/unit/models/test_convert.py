@@ -22,6 +22,7 @@ def profile(tmp_path: Path, cache: Path) -> Profile:
     return profiles.read(hub_cache.write_profile(tmp_path / "configs"))
 
 
+@pytest.mark.slow
 def test_a_converted_model_is_one_of_transformers_own(profile: Profile, cache: Path, tmp_path: Path) -> None:
     from transformers import VibeVoiceForConditionalGeneration
 
@@ -82,4 +83,4 @@ def test_this_cpus_bfloat16_and_int8_are_known_without_torch() -> None:
     from vvbatch.engine.vibevoice.ops import int8_products
 
     assert machine.bfloat16_on_cpu() == device.bfloat16_on_cpu()
-    assert ("avx512_vnni" in machine.cpu_flags()) == int8_products()
+    assert machine.int8_on_cpu() == int8_products()

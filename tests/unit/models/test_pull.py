@@ -69,6 +69,7 @@ def test_only_what_is_used_is_fetched_and_once(pull: Cli, hub: Hub, tmp_path: Pa
     assert listed["memory_fits"] is True
 
 
+@pytest.mark.slow
 def test_a_cut_connection_is_taken_up_where_it_broke(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.cut_after = 100_000
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what is received in smaller pieces is not counted
@@ -86,6 +87,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_pull_is_taken_up_where_it_was(
     pull: Cli, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +134,7 @@ def test_half_a_file_that_is_not_of_this_file_is_thrown_away(pull: Cli, hub: Hub
     pull("models", "verify", "tiny")
 
 
+@pytest.mark.slow
 def test_a_file_that_another_process_is_fetching_is_waited_for(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = 0
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub")}

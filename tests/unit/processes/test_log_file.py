@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
@@ -19,6 +21,7 @@ print("after")
 """
 
 
+@pytest.mark.slow
 def test_what_a_process_and_its_children_say_goes_into_rotated_files(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "service.log"
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(log)], capture_output=True, text=True, check=True)

@@ -11,6 +11,8 @@ import pytest
 from vvbatch import audio, profiles, qc
 from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
 
+pytestmark = pytest.mark.slow
+
 Samples = np.ndarray
 SENTENCES = (
     "Yes.",

@@ -94,6 +94,6 @@ def test_a_take_that_crashes_the_listener_is_left_out(tmp_path):
     assert set(compare_by_listening([pair("odd"), pair("one")], ["words"], tmp_path)) == {"one"}
 
 
-def test_nothing_to_listen_to_starts_no_listener(tmp_path, monkeypatch):
+def test_nothing_to_listen_to_starts_no_listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Knowing, "start", None)
     assert compare_by_listening([], ["words"], tmp_path) == {} == compare_by_listening([pair("one")], [], tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from sqlalchemy import update
@@ -25,6 +26,8 @@ from vvbatch.regress.records import Change
 from vvbatch.regress.replay import UnknownTake, replay
 from vvbatch.script.one import one_line
 from vvbatch.voices import Library
+
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("piper")
 
@@ -60,7 +63,7 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
 
 def rendered(engine: DraftEngine, request: Request) -> Rendered:
     engine.admit(request)
-    chunks = []
+    chunks: list[np.ndarray] = []
     while True:
         for event in engine.step():
             if not isinstance(event, Chunk):
@@ -68,7 +71,9 @@ def rendered(engine: DraftEngine, request: Request) -> Rendered:
             chunks.append(event.samples)
 
 
-def test_a_take_comes_out_bit_for_bit_and_the_command_says_so(made, tmp_path):
+def test_a_take_comes_out_bit_for_bit_and_the_command_says_so(
+    made: tuple[Ledger, Home, str, Path], tmp_path: Path
+) -> None:
     _, _, take_id, path = made
     out = tmp_path / "again.wav"
     found = Cli().json("replay", take_id[:6], "--out", str(out))
@@ -77,20 +82,20 @@ def test_a_take_comes_out_bit_for_bit_and_the_command_says_so(made, tmp_path):
     assert "equal, bit for bit" in Cli()("replay", take_id).stdout
 
 
-def test_a_voice_whose_file_was_moved_is_found_by_its_hash(made):
+def test_a_voice_whose_file_was_moved_is_found_by_its_hash(made: tuple[Ledger, Home, str, Path]) -> None:
     _, home, take_id, _ = made
     (home.voices / "mara.wav").rename(home.voices / "renamed.wav")
     (home.voices / "mara.wav").write_bytes(b"something else")
     assert Cli().json("replay", take_id)["equal"]
 
 
-def test_a_voice_that_is_nowhere_is_a_missing_thing(made):
+def test_a_voice_that_is_nowhere_is_a_missing_thing(made: tuple[Ledger, Home, str, Path]) -> None:
     _, home, take_id, _ = made
     (home.voices / "mara.wav").unlink()
     assert "is gone or changed, and no voice has its sha256" in Cli()("replay", take_id, code=3).output
 
 
-def test_another_seed_is_a_measured_difference_with_exit_1(made):
+def test_another_seed_is_a_measured_difference_with_exit_1(made: tuple[Ledger, Home, str, Path]) -> None:
     ledger, _, take_id, _ = made
     with write(ledger.engine) as connection:
         connection.execute(update(takes).values(seed=8))
@@ -99,7 +104,7 @@ def test_another_seed_is_a_measured_difference_with_exit_1(made):
     assert "not repeatable here" in Cli()("replay", take_id, code=1).stdout
 
 
-def test_what_has_changed_since_is_named_then_and_now(made):
+def test_what_has_changed_since_is_named_then_and_now(made: tuple[Ledger, Home, str, Path]) -> None:
     ledger, _, take_id, _ = made
     with write(ledger.engine) as connection:
         facts = connection.execute(workers.select()).mappings().one()["facts"]
@@ -116,7 +121,7 @@ def test_what_has_changed_since_is_named_then_and_now(made):
     }
 
 
-def test_without_the_old_file_only_the_hash_is_compared(made):
+def test_without_the_old_file_only_the_hash_is_compared(made: tuple[Ledger, Home, str, Path]) -> None:
     ledger, home, take_id, path = made
     path.unlink()
     assert replay(ledger, home, take_id)[0].equal
@@ -126,7 +131,7 @@ def test_without_the_old_file_only_the_hash_is_compared(made):
     assert not found.equal and found.difference is None and "cannot be read" in str(found.note)
 
 
-def test_a_take_that_kept_no_file_is_compared_by_its_checks(made):
+def test_a_take_that_kept_no_file_is_compared_by_its_checks(made: tuple[Ledger, Home, str, Path]) -> None:
     ledger, home, take_id, _ = made
     with write(ledger.engine) as connection:
         connection.execute(update(takes).values(state="failed_qc", path=None, sha256=None))
@@ -141,13 +146,15 @@ def test_another_engine_is_listed_as_changed(made):
     assert Change("engine", "draft 1", "ready 1") in found.changed
 
 
-def test_an_unknown_take_is_bad_input_and_a_missing_model_exit_3(made, monkeypatch):
+def test_an_unknown_take_is_bad_input_and_a_missing_model_exit_3(
+    made: tuple[Ledger, Home, str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger, home, take_id, _ = made
     assert "unknown take 'nothing'" in Cli()("replay", "nothing", code=2).output
     with pytest.raises(UnknownTake):
         replay(ledger, home, "")
 
-    def missing(profile, cache):
+    def missing(profile: Profile, cache: Path) -> None:
         raise EngineUnavailable("no such model: fetch it")
 
     monkeypatch.setattr(replay, "__defaults__", (missing,))

@@ -43,27 +43,27 @@ class Page(HTMLParser):
         self.feed(text)
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if "style" not in self.open:
             self.words += data
 
-    def all(self, tag):
+    def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.elements if name == tag]
 
 
 @pytest.fixture
-def three_nights(ledger, where):
+def three_nights(ledger: Ledger, where: Home) -> Ledger:
     """A blessed night, one that is the same, one in which a line is louder, one cut and one failed."""
     judged(ledger, where, "n1")
     bless(ledger, where, suite(), records.find_night(ledger, "small", "n1"), "ada", 'it is "good" <script>')
@@ -72,11 +72,11 @@ def three_nights(ledger, where):
     return ledger
 
 
-def written(ledger, name="n3"):
+def written(ledger: Ledger, name: str = "n3") -> str:
     return html(ledger, suite(), summary(ledger, "small", name))
 
 
-def test_the_page_refers_to_nothing_outside_itself(three_nights):
+def test_the_page_refers_to_nothing_outside_itself(three_nights: Ledger) -> None:
     page = Page(written(three_nights))
     for _, attrs in page.elements:
         for name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href"):
@@ -89,7 +89,7 @@ def test_the_page_refers_to_nothing_outside_itself(three_nights):
     assert "default-src 'none'" in str(policy["content"]) and style == {}
 
 
-def test_the_page_shows_verdicts_reasons_versions_trends_pictures_and_both_recordings(three_nights):
+def test_the_page_shows_verdicts_reasons_versions_trends_pictures_and_both_recordings(three_nights: Ledger) -> None:
     page = Page(written(three_nights))
     for text in ("1 dB louder", "NaN latents at step 7", "of the speech are cut", "blessed", "ada", "<new>"):
         assert text in page.words
@@ -103,13 +103,13 @@ def test_the_page_shows_verdicts_reasons_versions_trends_pictures_and_both_recor
     assert len(page.all("svg")) == 7 and "The last 3 nights" in page.words
 
 
-def test_texts_are_never_markup(three_nights):
+def test_texts_are_never_markup(three_nights: Ledger) -> None:
     page = Page(written(three_nights))
     assert "The <b>fourth</b> & last line." in page.words and 'it is "good" <script>' in page.words
     assert "Small & <i>plain</i>" in page.words and not page.all("i") and not page.all("script")
 
 
-def test_a_first_night_and_one_whose_audio_is_gone_have_a_page_too(ledger, where):
+def test_a_first_night_and_one_whose_audio_is_gone_have_a_page_too(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     assert "4 unblessed" in " ".join(Page(written(ledger, "n1")).words.split())
     shutil.rmtree(where.path / "regress" / "small" / "nights")
@@ -123,14 +123,14 @@ def test_missed_nights_are_listed(three_nights, monkeypatch):
     assert "nights missed" in Page(written(three_nights)).words
 
 
-def test_the_media_stay_within_their_room():
+def test_the_media_stay_within_their_room() -> None:
     budget = Budget(left=100)
     assert budget.take(b"a" * 60, "audio/flac") and budget.take(b"a" * 60, "audio/flac") is None
     assert budget.take(b"a" * 40, "audio/flac") and (budget.left, budget.left_out) == (0, 1)
     assert len(flac(np.zeros(24_000, np.float32))) < 10_000
 
 
-def test_charts_stand_where_nights_have_nothing_to_show():
+def test_charts_stand_where_nights_have_nothing_to_show() -> None:
     assert charts([], {}) == []
     night = Night(
         id="n", suite="small", profile="draft", batch_id=None, state="ended", verdict="same", reasons=[], speed=None,
@@ -140,7 +140,7 @@ def test_charts_stand_where_nights_have_nothing_to_show():
     assert only.bars == []
 
 
-def test_junit_has_a_case_a_line_and_fails_what_is_worse(three_nights):
+def test_junit_has_a_case_a_line_and_fails_what_is_worse(three_nights: Ledger) -> None:
     (found,) = ET.fromstring(junit(summary(three_nights, "small", "n3")))
     assert (found.get("name"), found.get("tests"), found.get("failures")) == ("small.draft", "5", "2")
     failed = {
@@ -152,13 +152,15 @@ def test_junit_has_a_case_a_line_and_fails_what_is_worse(three_nights):
     assert len(changed) == 1 and "1 dB louder" in changed[0]
 
 
-def test_junit_is_well_formed_whatever_an_error_holds(three_nights):
+def test_junit_is_well_formed_whatever_an_error_holds(three_nights: Ledger) -> None:
     found = summary(three_nights, "small", "n3")
     found = msgspec.structs.replace(found, reasons=[Reason("odd", "\x00\x1b[31m ]]> \ud800", "worse")])
     assert ET.fromstring(junit(found))[0].get("failures") == "3"
 
 
-def test_the_command_writes_page_and_junit_and_prints_data(three_nights, tmp_path, monkeypatch):
+def test_the_command_writes_page_and_junit_and_prints_data(
+    three_nights: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     suite_file = tmp_path / "small.yaml"
     suite_file.write_text("version: 1\nlines: [One.]\n")
     out, xml = tmp_path / "report.html", tmp_path / "night.xml"
@@ -173,7 +175,7 @@ def test_the_command_writes_page_and_junit_and_prints_data(three_nights, tmp_pat
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no browser here")
-def test_a_browser_draws_the_page_at_phone_width_without_an_error(three_nights, tmp_path):
+def test_a_browser_draws_the_page_at_phone_width_without_an_error(three_nights: Ledger, tmp_path: Path) -> None:
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     page.write_text(written(three_nights))
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]

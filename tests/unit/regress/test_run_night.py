@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,6 +11,8 @@ from sqlalchemy import select
 from tests.support.nights import TEXTS, judged, rendered, suite, voice
 from vvbatch import store
 from vvbatch.batch.verify_files import verify
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger
 from vvbatch.ledger.schema import baselines, lines, takes
 from vvbatch.listening.contract import ListeningUnavailable
 from vvbatch.regress import listening, records, run_night
@@ -24,11 +27,11 @@ def blessed(ledger, where, name="n1", only=(), why="good"):
     return bless(ledger, where, suite(), records.find_night(ledger, "small", name), "ada", why, only)
 
 
-def found(ledger, name):
+def found(ledger: Ledger, name: str) -> dict[str, Any]:
     return summary(ledger, "small", name)
 
 
-def test_a_first_night_blesses_nothing_by_itself(ledger, where):
+def test_a_first_night_blesses_nothing_by_itself(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     judged(ledger, where, "n2")
     assert found(ledger, "n2").verdict == "unblessed" and found(ledger, "n2").counts["unblessed"] == 4
@@ -36,7 +39,9 @@ def test_a_first_night_blesses_nothing_by_itself(ledger, where):
         assert connection.execute(select(baselines)).all() == []
 
 
-def test_a_blessing_says_who_when_why_and_with_which_versions_and_keeps_a_file_of_its_own(ledger, where):
+def test_a_blessing_says_who_when_why_and_with_which_versions_and_keeps_a_file_of_its_own(
+    ledger: Ledger, where: Home
+) -> None:
     judged(ledger, where, "n1")
     assert blessed(ledger, where, why="listened to all") == ["l1", "l2", "l3", "l4"]
     row = records.blessed(ledger, "small", "draft")["l1"]
@@ -48,7 +53,7 @@ def test_a_blessing_says_who_when_why_and_with_which_versions_and_keeps_a_file_o
     assert store.sha256_file(Path(row.path)) == row.sha256
 
 
-def test_equal_bits_are_the_same_on_any_machine(ledger, where):
+def test_equal_bits_are_the_same_on_any_machine(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", machine={"cpu": "another"})
@@ -56,7 +61,9 @@ def test_equal_bits_are_the_same_on_any_machine(ledger, where):
     assert found(ledger, "n2").changed == [Change("cpu", "c", "another")]
 
 
-def test_other_bits_within_the_limits_are_equivalent_elsewhere_and_changed_on_the_same_machine(ledger, where):
+def test_other_bits_within_the_limits_are_equivalent_elsewhere_and_changed_on_the_same_machine(
+    ledger: Ledger, where: Home
+) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     hardly = {1: voice(1, gain_db=0.05)}
@@ -67,7 +74,8 @@ def test_other_bits_within_the_limits_are_equivalent_elsewhere_and_changed_on_th
     assert elsewhere.verdict == "equivalent" and elsewhere.reasons == []
 
 
-def test_a_line_that_was_not_rendered_is_worse_and_says_why(ledger, where):
+@pytest.mark.slow
+def test_a_line_that_was_not_rendered_is_worse_and_says_why(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", {2: None})
@@ -76,7 +84,7 @@ def test_a_line_that_was_not_rendered_is_worse_and_says_why(ledger, where):
     assert found(ledger, "n2").counts == {"same": 3, "equivalent": 0, "changed": 0, "unblessed": 0, "worse": 1}
 
 
-def test_a_louder_night_is_worse_as_a_whole_and_on_every_line(ledger, where):
+def test_a_louder_night_is_worse_as_a_whole_and_on_every_line(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", {number: voice(number, gain_db=0.4) for number in range(1, 5)})
@@ -85,7 +93,7 @@ def test_a_louder_night_is_worse_as_a_whole_and_on_every_line(ledger, where):
     assert [[each.name for each in line.reasons] for line in seen.lines] == [["loudness"]] * 4
 
 
-def test_a_damaged_or_lost_baseline_is_never_compared_with(ledger, where):
+def test_a_damaged_or_lost_baseline_is_never_compared_with(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     rows = records.blessed(ledger, "small", "draft")
@@ -100,7 +108,7 @@ def test_a_damaged_or_lost_baseline_is_never_compared_with(ledger, where):
     assert found(ledger, "n3").lines[0].verdict == "same"
 
 
-def test_one_line_can_be_blessed_alone_and_the_old_baseline_stays_in_the_ledger(ledger, where):
+def test_one_line_can_be_blessed_alone_and_the_old_baseline_stays_in_the_ledger(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     judged(ledger, where, "n2", {1: voice(1, gain_db=1.0), 2: voice(2, gain_db=1.0)})
@@ -112,7 +120,7 @@ def test_one_line_can_be_blessed_alone_and_the_old_baseline_stays_in_the_ledger(
     assert sorted(row["retired_at"] is None for row in rows) == [False, True]
 
 
-def test_what_cannot_be_blessed_is_refused_as_a_whole(ledger, where):
+def test_what_cannot_be_blessed_is_refused_as_a_whole(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1", {2: None})
     with pytest.raises(CannotBless, match="l2 of night n1 was not rendered"):
         blessed(ledger, where)
@@ -125,7 +133,9 @@ def test_what_cannot_be_blessed_is_refused_as_a_whole(ledger, where):
     assert records.blessed(ledger, "small", "draft") == {}
 
 
-def test_an_edited_line_needs_a_blessing_of_its_own(ledger, where, monkeypatch):
+def test_an_edited_line_needs_a_blessing_of_its_own(
+    ledger: Ledger, where: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     monkeypatch.setattr("tests.support.nights.TEXTS", ("Another first line.", *TEXTS[1:]))
@@ -134,7 +144,8 @@ def test_an_edited_line_needs_a_blessing_of_its_own(ledger, where, monkeypatch):
     assert line.verdict == "unblessed" and "not the one that was blessed" in line.reasons[0].text
 
 
-def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger, where):
+@pytest.mark.slow
+def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     for number in range(2, 7):
@@ -148,7 +159,10 @@ def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger, wh
     assert seen.counts["same"] == 4
 
 
-def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_are(ledger, where):
+@pytest.mark.slow
+def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_are(
+    ledger: Ledger, where: Home
+) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     for number in range(2, 5):
@@ -167,7 +181,7 @@ def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_
     assert found(ledger, "n5").verdict == "same" and found(ledger, "n2").pruned
 
 
-def test_a_night_that_dies_is_told_from_one_that_runs(ledger, where):
+def test_a_night_that_dies_is_told_from_one_that_runs(ledger: Ledger, where: Home) -> None:
     rendered(ledger, where, "n1")
     rendered(ledger, where, "n2")
     assert records.find_night(ledger, "small", "n1").state == "interrupted"
@@ -180,7 +194,7 @@ def test_a_night_that_dies_is_told_from_one_that_runs(ledger, where):
         records.find_night(ledger, "small", "x")
 
 
-def test_a_suite_runs_once_at_a_time(where):
+def test_a_suite_runs_once_at_a_time(where: Home) -> None:
     with (
         run_night.only_one(where, "small"),
         pytest.raises(run_night.AlreadyRuns),

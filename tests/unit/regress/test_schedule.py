@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import plistlib
 import shlex
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.support.cli import Cli
 from tests.support.ledgers import Clock
 from tests.support.nights import judged
+from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.regress import records, schedule
 from vvbatch.regress.schedule import BadSchedule, checked, crontab_line, launchd_line, overview
@@ -21,7 +23,7 @@ DAILY = "30 2 * * *"
 
 
 @pytest.fixture(autouse=True)
-def utc(monkeypatch):
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import time
 
     monkeypatch.setenv("TZ", "UTC")
@@ -37,7 +39,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def book(where, clock):
+def book(where: Home, clock: Clock) -> Iterator[Ledger]:
     ledger = Ledger(where.ledger_url, clock)
     yield ledger
     ledger.close()
@@ -56,7 +58,7 @@ def test_a_schedule_that_cannot_be_meant_is_refused(cron, message):
         checked(cron, NOW)
 
 
-def test_a_good_schedule_is_kept_with_single_spaces():
+def test_a_good_schedule_is_kept_with_single_spaces() -> None:
     assert checked(" 30  2 * * 1-5 ", NOW) == "30 2 * * 1-5"
 
 
@@ -88,14 +90,14 @@ def test_a_suite_has_one_schedule_and_can_be_taken_off(book):
     assert schedule.unschedule(book, "small") and not schedule.unschedule(book, "small")
 
 
-def test_the_line_for_cron_runs_the_suite_in_this_home(where):
+def test_the_line_for_cron_runs_the_suite_in_this_home(where: Home) -> None:
     line = crontab_line(where, "/my suites/100%.yaml", "draft", DAILY)
     assert line.startswith(f"{DAILY} VVBATCH_HOME=") and "\n" not in line and r"\%" in line
     words = shlex.split(line.replace(r"\%", "%"))
     assert words[7:14] == ["-m", "vvbatch", "regress", "run", "/my suites/100%.yaml", "--model", "draft"]
 
 
-def test_the_line_for_launchd_is_a_property_list_with_every_time(where):
+def test_the_line_for_launchd_is_a_property_list_with_every_time(where: Home) -> None:
     line = launchd_line(where, "small", None, "30 2,14 * * 1-2")
     assert "\n" not in line
     found = plistlib.loads(line.encode())
@@ -113,7 +115,8 @@ def test_the_line_for_launchd_is_a_property_list_with_every_time(where):
         launchd_line(where, "small", None, "0 2 1 * 1")
 
 
-def test_the_command_schedules_shows_prints_and_takes_off(where):
+@pytest.mark.slow
+def test_the_command_schedules_shows_prints_and_takes_off(where: Home) -> None:
     vvbatch = Cli()
     assert "nothing is scheduled" in vvbatch("regress", "schedule").stdout
     done = vvbatch("regress", "schedule", "draft", "--cron", DAILY)
@@ -129,7 +132,10 @@ def test_the_command_schedules_shows_prints_and_takes_off(where):
         vvbatch("regress", "schedule", *words, code=2)
 
 
-def test_missed_nights_are_seen_by_schedule_status_and_doctor(where, ledger, monkeypatch):
+@pytest.mark.slow
+def test_missed_nights_are_seen_by_schedule_status_and_doctor(
+    where: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ledger, "now", lambda: "2026-01-01T00:00:00.000000Z")
     schedule.set_schedule(ledger, "draft", None, DAILY)
     shown = Cli()("regress", "schedule", code=1).stdout

@@ -22,7 +22,7 @@ def written(tmp_path: Path, **keys: object) -> str:
     return str(file)
 
 
-def test_the_shipped_suites_are_good_and_the_draft_one_has_fifty_lines(home):
+def test_the_shipped_suites_are_good_and_the_draft_one_has_fifty_lines(home: Path) -> None:
     assert names() == ["1.5b", "draft"]
     library = Library.of(Home.from_environment())
     for name in names():
@@ -31,7 +31,7 @@ def test_the_shipped_suites_are_good_and_the_draft_one_has_fifty_lines(home):
     assert sum(len(chapter.lines) for chapter in load("draft").script.chapters) == 50
 
 
-def test_a_suite_holds_lines_or_names_a_script_beside_it(tmp_path):
+def test_a_suite_holds_lines_or_names_a_script_beside_it(tmp_path: Path) -> None:
     own = load(written(tmp_path, limits={"rate": {"worse": 0.2}}, keep_nights=3))
     assert (own.name, own.settings.limits.rate, own.settings.keep_nights) == ("mine", Limit(worse=0.2), 3)
     (tmp_path / "book.txt").write_text("First.\n\nSecond.\n")
@@ -58,13 +58,13 @@ def test_a_suite_holds_lines_or_names_a_script_beside_it(tmp_path):
         ({"listen": ["words", "smell"]}, "smell"),
     ],
 )
-def test_what_is_wrong_in_a_suite_is_told(tmp_path, keys, told):
+def test_what_is_wrong_in_a_suite_is_told(tmp_path: Path, keys: dict[str, object], told: str) -> None:
     with pytest.raises((SuiteError, ScriptError)) as error:
         load(written(tmp_path, **keys))
     assert told in str(error.value)
 
 
-def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_told(tmp_path):
+def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_told(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("version: 1\nscript: nothing.yaml\n")
     with pytest.raises(ScriptError, match=r"mine\.yaml:2:1: script 'nothing.yaml'; no such file"):
@@ -75,12 +75,12 @@ def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_told(tmp_p
 
 
 @pytest.mark.parametrize("word", ["nope", "../configs/draft", "", "a b.yaml", "/etc/passwd"])
-def test_a_suite_that_is_not_there_is_told(word):
+def test_a_suite_that_is_not_there_is_told(word: str) -> None:
     with pytest.raises((SuiteError, ScriptError)):
         load(word)
 
 
-def test_own_suites_come_before_the_bundled_ones(tmp_path, monkeypatch):
+def test_own_suites_come_before_the_bundled_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VVBATCH_CONFIGS", str(tmp_path))
     (tmp_path / "regress").mkdir()
     mine = tmp_path / "regress" / "draft.yaml"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,16 +19,18 @@ NOTHING = {
 SEEDS = (7, 7)
 
 
-def judged(exact: bool = False, bits: bool = False, seeds: tuple[int, int] = SEEDS, **measures: float) -> tuple:
+def judged(
+    exact: bool = False, bits: bool = False, seeds: tuple[int, int] = SEEDS, **measures: float
+) -> tuple[str, list[str]]:
     reasons = judge({**NOTHING, **measures}, Limits(), bits=bits, exact=exact, seeds=seeds)
     return verdict_of(reasons, bits=bits), [reason.name for reason in reasons]
 
 
-def test_equal_bits_are_the_same_whatever_else_is_measured():
+def test_equal_bits_are_the_same_whatever_else_is_measured() -> None:
     assert judged(bits=True, exact=False) == ("same", [])
 
 
-def test_other_bits_within_all_limits_are_equivalent_on_another_machine_and_changed_on_the_same():
+def test_other_bits_within_all_limits_are_equivalent_on_another_machine_and_changed_on_the_same() -> None:
     assert judged() == ("equivalent", [])
     assert judged(exact=True) == ("changed", ["bits"])
 
@@ -53,21 +57,21 @@ def test_other_bits_within_all_limits_are_equivalent_on_another_machine_and_chan
         ({"music": 0.3}, "worse", ["music"]),
     ],
 )
-def test_each_fault_has_its_own_reason(measures, verdict, names):
+def test_each_fault_has_its_own_reason(measures: dict[str, Any], verdict: str, names: list[str]) -> None:
     assert judged(**measures) == (verdict, names)
 
 
-def test_another_seed_in_the_ledger_is_told_as_such():
+def test_another_seed_in_the_ledger_is_told_as_such() -> None:
     assert judged(seeds=(7, 8), spectrum_db=1.0, exact=True) == ("changed", ["seed"])
 
 
-def test_what_was_not_measured_is_not_judged():
+def test_what_was_not_measured_is_not_judged() -> None:
     reasons = judge(dict.fromkeys(NOTHING), Limits(), bits=False, exact=False, seeds=SEEDS)
     assert reasons == []
 
 
 @given(st.lists(st.sampled_from(VERDICTS)))
-def test_the_worst_verdict_counts(verdicts):
+def test_the_worst_verdict_counts(verdicts: list[str]) -> None:
     assert worst(verdicts) == (max(verdicts, key=VERDICTS.index) if verdicts else "same")
 
 
@@ -76,7 +80,7 @@ def night(rate: float, spread: float, count: int = 50) -> list[dict[str, float |
     return [{**NOTHING, "rate": float(value)} for value in drawn]
 
 
-def test_a_small_shift_of_all_lines_stands_out_of_their_spread_and_a_noisy_night_does_not():
+def test_a_small_shift_of_all_lines_stands_out_of_their_spread_and_a_noisy_night_does_not() -> None:
     (reason,) = shifts_of(night(-0.03, 0.006), Shifts())
     assert (reason.name, reason.verdict) == ("rate", "worse") and reason.value == pytest.approx(-0.03, abs=0.003)
     assert "slower" in reason.text
@@ -86,13 +90,13 @@ def test_a_small_shift_of_all_lines_stands_out_of_their_spread_and_a_noisy_night
     assert shifts_of(night(-0.02, 0.3), Shifts()) == []
 
 
-def test_the_lines_that_share_a_shift_are_told_of_it():
+def test_the_lines_that_share_a_shift_are_told_of_it() -> None:
     shifts = shifts_of(night(-0.03, 0.006), Shifts())
     assert [part.name for part in shared_by({"rate": -0.028}, shifts)] == ["rate"]
     assert shared_by({"rate": 0.03}, shifts) == shared_by({"rate": None}, shifts) == shared_by({}, shifts) == []
 
 
-def test_speed_is_judged_by_the_median_and_spread_of_nights_and_only_after_enough_of_them():
+def test_speed_is_judged_by_the_median_and_spread_of_nights_and_only_after_enough_of_them() -> None:
     usual = [{"rtf": value, "peak_bytes": 3e8} for value in (0.50, 0.52, 0.49, 0.51, 0.50, 0.48)]
     assert [each.name for each in slower({"rtf": 0.9, "peak_bytes": 3e8}, usual, Speed())] == ["speed"]
     assert [each.name for each in slower({"rtf": 0.5, "peak_bytes": 5e8}, usual, Speed())] == ["memory"]

@@ -21,7 +21,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock):
+def ledger(tmp_path: Path, clock: Clock) -> Ledger:
     return open_ledger(tmp_path, clock)
 
 
@@ -32,20 +32,20 @@ def terminal(monkeypatch: pytest.MonkeyPatch, width: int = 60) -> io.StringIO:
     return file
 
 
-def test_a_table_in_a_pipe_is_plain_aligned_text():
+def test_a_table_in_a_pipe_is_plain_aligned_text() -> None:
     file = io.StringIO()
     report.print_table(["name", ">count"], [["alpha", 7], ["b", 1000], [None, ""]], title="Things", file=file)
     assert file.getvalue() == "Things:\nname   count\nalpha      7\nb       1000\n-\n"
 
 
-def test_wide_characters_keep_the_columns_in_line():
+def test_wide_characters_keep_the_columns_in_line() -> None:
     file = io.StringIO()
     report.print_table(["a", "b"], [["灯台", "x"], ["lamp", "y"]], file=file)
     assert file.getvalue().splitlines()[1:] == ["灯台  x", "lamp  y"]
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\x9b2Jb", "bell\a", "\u202egnp.exe", "[bold]x[/bold]", "two\nlines"])
-def test_a_scripts_text_cannot_steer_the_terminal(monkeypatch, text):
+def test_a_scripts_text_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     file = terminal(monkeypatch)
     report.print_table(["text"], [[text]])
     shown = file.getvalue()
@@ -54,7 +54,7 @@ def test_a_scripts_text_cannot_steer_the_terminal(monkeypatch, text):
     assert "[bold]" in shown or "[bold]" not in text
 
 
-def test_a_table_on_a_narrow_terminal_keeps_to_its_width(monkeypatch):
+def test_a_table_on_a_narrow_terminal_keeps_to_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
     file = terminal(monkeypatch, width=40)
     report.print_table(["batch", ">lines", "out"], [["lighthouse-1a2b3c4d", 12, "/a/very/long/path" * 5]])
     shown = Text.from_ansi(file.getvalue()).plain.splitlines()
@@ -69,11 +69,11 @@ def test_a_table_on_a_narrow_terminal_keeps_to_its_width(monkeypatch):
         (92, "1 min 32 s"), (3599.6, "1 h 00 min"), (7500, "2 h 05 min"),
     ],
 )  # fmt: skip
-def test_durations_are_shown_as_people_read_them(seconds, shown):
+def test_durations_are_shown_as_people_read_them(seconds: float | int | None, shown: str) -> None:
     assert tables.duration(seconds) == shown
 
 
-def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(ledger, clock):
+def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "book-1", ["One."] * 3, out="/audio")
     render(ledger, "book-1", 1, clock, took_s=2.0)
     fail(ledger, "book-1", 2, "silence 1.0 (limit 0.8)")
@@ -90,7 +90,7 @@ def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(led
     assert lines["files"] == "/audio/book-1"
 
 
-def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledger):
+def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."] * 14)
     for number in range(1, 15):
         fail(ledger, "b", number)
@@ -100,7 +100,7 @@ def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledg
     assert "and 4 more: vvbatch ledger lines b --state failed" in file.getvalue()
 
 
-def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger, clock):
+def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One."] * 2)
     file = io.StringIO()
     with report.progress(ledger, ["b"], file=file) as show:
@@ -117,14 +117,14 @@ def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger, clo
     assert file.getvalue().splitlines()[-1].startswith("b: 2/2 lines, failed, 1 failed")
 
 
-def test_quiet_progress_shows_nothing(ledger, capsys):
+def test_quiet_progress_shows_nothing(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     add_batch(ledger, "b", ["One."])
     with report.progress(ledger, ["b"], quiet=True) as show:
         show()
     assert capsys.readouterr() == ("", "")
 
 
-def test_watching_ends_with_the_batch(ledger, clock):
+def test_watching_ends_with_the_batch(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One.", "Two."])
     todo = iter([1, 2])
 
@@ -138,7 +138,7 @@ def test_watching_ends_with_the_batch(ledger, clock):
     assert shown == [["b: 0/2 lines", " queued"], ["b: 1/2 lines", " rendering"], ["b: 2/2 lines", " done"]]
 
 
-def test_watching_goes_on_while_a_batch_is_paused(ledger, clock):
+def test_watching_goes_on_while_a_batch_is_paused(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One."])
     ledger.set_batch_state("b", "paused", only_from=("open",))
     steps = iter(["resume", "render"])
@@ -155,7 +155,7 @@ def test_watching_goes_on_while_a_batch_is_paused(ledger, clock):
     assert [line.split()[-1] for line in file.getvalue().splitlines()][:2] == ["paused", "queued"]
 
 
-def test_the_rate_is_that_of_the_last_minute(ledger):
+def test_the_rate_is_that_of_the_last_minute(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     follower = Follower(ledger, ["b"], tables.console(io.StringIO()), lambda: 0.0)
     assert follower.rate("b", 0.0, 0) is None
@@ -165,7 +165,7 @@ def test_the_rate_is_that_of_the_last_minute(ledger):
     assert last == pytest.approx(60)
 
 
-def test_an_estimate_names_models_times_and_what_is_not_golden(ledger):
+def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -> None:
     file = io.StringIO()
     checked = {
         "script": "book.yaml", "title": "Book", "lines": 12, "cached": 2, "to_render": 10, "chapters": 3,

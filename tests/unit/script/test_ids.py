@@ -38,6 +38,7 @@ def ids_of(script: Script) -> list[str]:
     return [line.id for line in all_lines(script)]
 
 
+@pytest.mark.slow
 @given(LINES)
 @settings(deadline=None)
 def test_a_script_in_yaml_and_in_csv_has_the_same_lines_and_ids(lines: list[tuple[str, str]]) -> None:
@@ -49,6 +50,7 @@ def test_a_script_in_yaml_and_in_csv_has_the_same_lines_and_ids(lines: list[tupl
         assert ids_of(script) == ids_of(scripts[0])
 
 
+@pytest.mark.slow
 @given(LINES, st.data())
 @settings(deadline=None)
 def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: st.DataObject) -> None:
@@ -60,6 +62,7 @@ def test_inserting_a_line_renames_no_other(lines: list[tuple[str, str]], data: s
     assert len(set(after)) == len(after)
 
 
+@pytest.mark.slow
 @given(LINES, st.data())
 @settings(deadline=None)
 def test_editing_a_line_renames_no_line_with_another_text(lines: list[tuple[str, str]], data: st.DataObject) -> None:

@@ -25,6 +25,7 @@ def latents(home: Path) -> set[str]:
     return {file.name for file in (home / "cache" / "voices").glob("*.npy")}
 
 
+@pytest.mark.slow
 def test_every_voice_is_in_the_engines_cache_afterwards(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vvbatch.engine.vibevoice import voice_latents
 
@@ -42,6 +43,7 @@ def test_every_voice_is_in_the_engines_cache_afterwards(cli: Cli, home: Path, mo
     assert "4 voices read" in cli("warmup", "tiny").stdout
 
 
+@pytest.mark.slow
 def test_one_voice_alone_can_be_read(cli: Cli, home: Path) -> None:
     assert cli.json("warmup", "tiny", "--voice", "maya")["voices"] == ["maya"]
     assert len(latents(home)) == 1
@@ -52,6 +54,7 @@ def test_a_model_that_is_not_here_and_an_unknown_voice_are_told(cli: Cli) -> Non
     assert "unknown voice 'nobody'" in cli("warmup", "tiny", "--voice", "nobody", code=3).stderr
 
 
+@pytest.mark.slow
 def test_the_draft_voice_can_be_warmed_too(cli: Cli) -> None:
     found = cli.json("warmup", "draft")
     assert found["voices"] == []

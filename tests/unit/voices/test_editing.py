@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
+from vvbatch.engine.contract import FRAME
 from vvbatch.profiles import bundled
 from vvbatch.voices import InvalidVoice, Library, UnknownVoice, VoiceError
 from vvbatch.voices.decode import COMPLETE, decode, excerpted
@@ -30,7 +31,7 @@ def library(folder: Path) -> Library:
     return Library([folder, bundled("voices")])
 
 
-def imported(folder: Path, source: Path, name: str = "mara", **fields: str):
+def imported(folder: Path, source: Path, name: str = "mara", **fields: str) -> Entry:
     return import_voice(folder, source, decode(source), {"name": name, **fields}, WHEN, library(folder))
 
 
@@ -44,7 +45,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def test_an_imported_voice_resolves_and_has_its_provenance_licence_and_consent(source, home):
+def test_an_imported_voice_resolves_and_has_its_provenance_licence_and_consent(source: Path, home: Path) -> None:
     imported(home, source, language="en-GB", gender="female", license="own", consent="Mara, by mail")
     voice = library(home).resolve("MARA")
     data, rate = soundfile.read(voice.path)
@@ -58,13 +59,13 @@ def test_an_imported_voice_resolves_and_has_its_provenance_licence_and_consent(s
     assert voice.manner.pitch > 0
 
 
-def test_the_same_recording_gives_the_same_file_wherever_it_is_imported(source, tmp_path):
+def test_the_same_recording_gives_the_same_file_wherever_it_is_imported(source: Path, tmp_path: Path) -> None:
     first, second = (imported(tmp_path / place, source) for place in ("here", "there"))
     assert first.sha256 == second.sha256
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "mp3", "ogg"])
-def test_what_libsndfile_reads_is_imported(ending, tmp_path, home):
+def test_what_libsndfile_reads_is_imported(ending: str, tmp_path: Path, home: Path) -> None:
     source = tmp_path / f"voice.{ending}"
     soundfile.write(source, speechlike(3.0, 180.0, rate=44_100), 44_100)
     imported(home, source)
@@ -73,11 +74,13 @@ def test_what_libsndfile_reads_is_imported(ending, tmp_path, home):
     assert pitch_of(samples) == pytest.approx(180.0, rel=0.03)
 
 
-def write_by_ffmpeg(path: Path, samples: np.ndarray, codec: str, rate: int = 48_000, **options: str) -> Path:
+def write_by_ffmpeg(path: Path, samples: np.ndarray, codec: str, options: dict[str, str] | None = None) -> Path:
     import av
 
+    rate = 48_000
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
         frame.sample_rate = rate
         for packet in [*stream.encode(frame), *stream.encode(None)]:
@@ -86,7 +89,7 @@ def write_by_ffmpeg(path: Path, samples: np.ndarray, codec: str, rate: int = 48_
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("m4a", "aac"), ("aac", "aac"), ("webm", "libopus")])
-def test_what_only_ffmpeg_reads_is_imported(ending, codec, tmp_path, home):
+def test_what_only_ffmpeg_reads_is_imported(ending: str, codec: str, tmp_path: Path, home: Path) -> None:
     pytest.importorskip("av")
     source = write_by_ffmpeg(tmp_path / f"voice.{ending}", speechlike(3.0, 180.0, rate=48_000), codec)
     imported(home, source)
@@ -97,7 +100,7 @@ def test_what_only_ffmpeg_reads_is_imported(ending, codec, tmp_path, home):
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
-def test_a_truncated_ogg_is_refused(tmp_path, subtype, share):
+def test_a_truncated_ogg_is_refused(tmp_path: Path, subtype: str, share: float) -> None:
     source = tmp_path / "voice.ogg"
     soundfile.write(source, speechlike(5.0, rate=48_000), 48_000, format="OGG", subtype=subtype)
     assert decode(source).duration_s == pytest.approx(5.0, abs=0.01)
@@ -106,7 +109,7 @@ def test_a_truncated_ogg_is_refused(tmp_path, subtype, share):
         decode(source)
 
 
-def test_an_empty_file_and_a_picture_are_told_apart(tmp_path):
+def test_an_empty_file_and_a_picture_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     with pytest.raises(InvalidVoice, match="it is empty"):
         decode(tmp_path / "empty.wav")
@@ -115,12 +118,12 @@ def test_an_empty_file_and_a_picture_are_told_apart(tmp_path):
         decode(tmp_path / "picture.wav")
 
 
-def test_a_truncated_m4a_is_refused(tmp_path):
+def test_a_truncated_m4a_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("av")
     talk = speechlike(5.0, rate=48_000)
     for place in ("start", "end"):
         options = {"movflags": "faststart"} if place == "start" else {}
-        source = write_by_ffmpeg(tmp_path / f"{place}.m4a", talk, "aac", **options)
+        source = write_by_ffmpeg(tmp_path / f"{place}.m4a", talk, "aac", options)
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
         with pytest.raises(InvalidVoice, match=rf"{place}\.m4a (is cut short|cannot be decoded)"):
             decode(source)
@@ -137,7 +140,7 @@ def test_a_truncated_m4a_is_refused(tmp_path):
         (b"ID3\x04\0\0\0\0\0\0" + b"\0" * 500, "audio"),
     ],
 )
-def test_what_is_no_audio_is_refused_with_the_file_and_the_reason(data, reason, tmp_path):
+def test_what_is_no_audio_is_refused_with_the_file_and_the_reason(data: bytes, reason: str, tmp_path: Path) -> None:
     source = tmp_path / "odd.bin"
     source.write_bytes(data)
     with pytest.raises(InvalidVoice, match=reason) as caught:
@@ -145,7 +148,7 @@ def test_what_is_no_audio_is_refused_with_the_file_and_the_reason(data, reason, 
     assert "odd.bin" in str(caught.value)
 
 
-def test_truncated_wav_and_flac_are_refused(tmp_path):
+def test_truncated_wav_and_flac_are_refused(tmp_path: Path) -> None:
     for ending in ("wav", "flac"):
         source = tmp_path / f"half.{ending}"
         soundfile.write(source, speechlike(3.0), RATE)
@@ -154,7 +157,7 @@ def test_truncated_wav_and_flac_are_refused(tmp_path):
             decode(source)
 
 
-def test_a_header_without_audio_a_folder_and_nothing_are_refused(tmp_path, source):
+def test_a_header_without_audio_a_folder_and_nothing_are_refused(tmp_path: Path, source: Path) -> None:
     (tmp_path / "header.wav").write_bytes(source.read_bytes()[:44])
     for name in ("header.wav", ".", "not there.wav", "nul\0.wav"):
         with pytest.raises(InvalidVoice):
@@ -167,7 +170,7 @@ STARTS = [b"RIFF", b"fLaC", b"OggS", b"\0\0\0\x18ftypM4A ", b"\x1a\x45\xdf\xa3",
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.sampled_from(STARTS), tail=st.binary(max_size=300))
-def test_any_bytes_are_decoded_or_refused(tmp_path, start, tail):
+def test_any_bytes_are_decoded_or_refused(tmp_path: Path, start: bytes, tail: bytes) -> None:
     (tmp_path / "odd").write_bytes(start + tail)
     try:
         assert len(decode(tmp_path / "odd").samples) > 0
@@ -175,7 +178,7 @@ def test_any_bytes_are_decoded_or_refused(tmp_path, start, tail):
         assert "odd" in str(error)
 
 
-def test_a_recording_that_is_too_quiet_or_short_is_refused_with_its_name(tmp_path, home):
+def test_a_recording_that_is_too_quiet_or_short_is_refused_with_its_name(tmp_path: Path, home: Path) -> None:
     source = write_wav(tmp_path / "silent.wav", np.zeros(RATE))
     with pytest.raises(InvalidVoice, match=r"silent\.wav: it is silent"):
         imported(home, source)
@@ -183,12 +186,12 @@ def test_a_recording_that_is_too_quiet_or_short_is_refused_with_its_name(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["Carter", "../x", "default", "a b", ""])
-def test_a_name_that_is_taken_or_unsafe_is_refused(name, source, home):
+def test_a_name_that_is_taken_or_unsafe_is_refused(name: str, source: Path, home: Path) -> None:
     with pytest.raises(NameTaken):
         imported(home, source, name)
 
 
-def test_names_are_unique_ignoring_case_and_unicode_form(source, home):
+def test_names_are_unique_ignoring_case_and_unicode_form(source: Path, home: Path) -> None:
     imported(home, source, "Zoë")
     for name in ("zoë", "ZOE\u0308"):
         with pytest.raises(NameTaken):
@@ -196,13 +199,13 @@ def test_names_are_unique_ignoring_case_and_unicode_form(source, home):
 
 
 @given(st.text(min_size=1, max_size=70))
-def test_a_safe_name_is_one_plain_file_name(name):
+def test_a_safe_name_is_one_plain_file_name(name: str) -> None:
     if name_problem(name) is None:
         assert Path(f"{name}.wav").name == f"{name}.wav" and len(f"{name}-12345678.wav".encode()) <= 255
         assert folded(name) != "default"
 
 
-def test_a_file_that_already_lies_there_stays_as_it_is(source, home):
+def test_a_file_that_already_lies_there_stays_as_it_is(source: Path, home: Path) -> None:
     loose = write_wav(home / "en-Alice_woman.wav", speechlike(2.0, rate=16_000), 16_000)
     before = loose.read_bytes()
     imported(home, loose, "en-Alice_woman")
@@ -211,7 +214,7 @@ def test_a_file_that_already_lies_there_stays_as_it_is(source, home):
     assert library(home).names().count("en-Alice_woman") == 1
 
 
-def test_an_excerpt_is_taken_from_where_it_is_asked(tmp_path):
+def test_an_excerpt_is_taken_from_where_it_is_asked(tmp_path: Path) -> None:
     source = write_wav(tmp_path / "two.wav", np.concatenate([speechlike(3.0, 100.0), speechlike(3.0, 200.0)]))
     whole = decode(source)
     part = excerpted(whole, 3.0, 2.0)
@@ -222,8 +225,8 @@ def test_an_excerpt_is_taken_from_where_it_is_asked(tmp_path):
         excerpted(whole, 9.0, None)
 
 
-def test_voices_put_at_the_same_time_are_all_there(home):
-    samples = np.float32(speechlike(1.0))[: 7 * FRAME]
+def test_voices_put_at_the_same_time_are_all_there(home: Path) -> None:
+    samples = speechlike(1.0).astype(np.float32)[: 7 * FRAME]
     names = [f"voice-{number}" for number in range(8)]
     threads = [threading.Thread(target=put, args=(home, samples, {"name": name}, library(home))) for name in names]
     for thread in threads:
@@ -233,7 +236,7 @@ def test_voices_put_at_the_same_time_are_all_there(home):
     assert sorted(library(home).names()[1:9]) == names
 
 
-def test_two_imports_of_one_name_at_once_leave_one(source, home):
+def test_two_imports_of_one_name_at_once_leave_one(source: Path, home: Path) -> None:
     recording, old = decode(source), library(home)
     assert old.names()
     import_voice(home, source, recording, {"name": "mara"}, WHEN, old)
@@ -241,13 +244,13 @@ def test_two_imports_of_one_name_at_once_leave_one(source, home):
         import_voice(home, source, recording, {"name": "Mara"}, WHEN, old)  # the library was read before
 
 
-def test_a_folder_that_cannot_be_written_is_said(source, tmp_path):
+def test_a_folder_that_cannot_be_written_is_said(source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VoiceError, match="cannot be"):
         imported(tmp_path / "file" / "voices", source)
 
 
-def test_a_removed_voice_is_gone_with_its_file(source, home):
+def test_a_removed_voice_is_gone_with_its_file(source: Path, home: Path) -> None:
     entry = imported(home, source)
     assert remove(home, "MARA") == home / entry.file
     assert not list(home.glob("*.wav"))
@@ -257,7 +260,7 @@ def test_a_removed_voice_is_gone_with_its_file(source, home):
         remove(home, "mara")
 
 
-def test_a_variant_is_a_voice_of_its_own_with_its_hash_and_changes(home):
+def test_a_variant_is_a_voice_of_its_own_with_its_hash_and_changes(home: Path) -> None:
     shelf = library(home)
     for label, change in {"part": Change(start_s=2.0, length_s=4.0), "loud": Change(gain_db=4.0)}.items():
         entry = add_variant(home, shelf.find("carter"), label, change, WHEN, shelf)
@@ -273,7 +276,7 @@ def test_a_variant_is_a_voice_of_its_own_with_its_hash_and_changes(home):
         add_variant(home, library(home).find("carter"), "LOUD", Change(gain_db=1.0), WHEN, library(home))
 
 
-def test_speed_and_pitch_of_a_variant_change_alone(home):
+def test_speed_and_pitch_of_a_variant_change_alone(home: Path) -> None:
     pytest.importorskip("av")
     shelf = library(home)
     add_variant(home, shelf.find("carter"), "fast", Change(speed=1.25), WHEN, shelf)
@@ -289,13 +292,13 @@ def test_speed_and_pitch_of_a_variant_change_alone(home):
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.8, 1.5, 3.9])
-def test_tempo_keeps_every_second_in_proportion(tempo):
+def test_tempo_keeps_every_second_in_proportion(tempo: float) -> None:
     pytest.importorskip("av")
     samples = speechlike(2.0).astype(np.float32)
     assert len(samples) / len(at_tempo(samples, tempo)) == pytest.approx(tempo, rel=0.03)
 
 
-def test_the_listing_tells_of_every_voice_and_what_is_wrong(source, home):
+def test_the_listing_tells_of_every_voice_and_what_is_wrong(source: Path, home: Path) -> None:
     entry = imported(home, source)
     write_wav(home / entry.file, speechlike(1.0))
     rows = {row["name"]: row for row in listing(library(home))}
@@ -306,7 +309,7 @@ def test_the_listing_tells_of_every_voice_and_what_is_wrong(source, home):
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample voices are not here")
-def test_upstreams_sample_voices_are_imported(home):
+def test_upstreams_sample_voices_are_imported(home: Path) -> None:
     for source in sorted(SAMPLES.glob("*.wav")):
         imported(home, source, source.stem)
         samples, rate = soundfile.read(library(home).resolve(source.stem).path)

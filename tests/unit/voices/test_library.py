@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.support.sounds import RATE, pitch_of, speechlike, write_wav
-from vvbatch.engine.contract import Manner
+from vvbatch.engine.contract import FRAME, Manner
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices import InvalidVoice, Library, UnknownVoice, VoiceError
 from vvbatch.voices.library import manner_of
 from vvbatch.voices.manifest import folded, name_problem
-from vvbatch.voices.prepare import FRAME
 
 SAMPLES = ROOT.parent / "shared" / "voices"
 BUNDLED = ("carter", "alice", "frank", "maya")
@@ -50,14 +49,14 @@ def library(own: Path) -> Library:
     return Library([own, bundled("voices")])
 
 
-def test_every_bundled_voice_resolves_and_the_first_is_the_default():
+def test_every_bundled_voice_resolves_and_the_first_is_the_default() -> None:
     library = Library([bundled("voices")])
     assert library.names() == ["default", *BUNDLED]
     assert [library.resolve(name).name for name in ("default", *BUNDLED)] == ["carter", *BUNDLED]
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_a_bundled_voice_is_a_levelled_whole_prompt_with_its_provenance(name):
+def test_a_bundled_voice_is_a_levelled_whole_prompt_with_its_provenance(name: str) -> None:
     library = Library([bundled("voices")])
     samples, rate = soundfile.read(library.resolve(name).path)
     assert rate == RATE and samples.ndim == 1 and len(samples) % FRAME == 0
@@ -70,38 +69,38 @@ def test_a_bundled_voice_is_a_levelled_whole_prompt_with_its_provenance(name):
     assert {"engine", "model_sha256", "voice", "text", "made_by"} <= set(entry.provenance)
 
 
-def test_the_bundled_voices_differ_in_pitch_and_are_small():
+def test_the_bundled_voices_differ_in_pitch_and_are_small() -> None:
     folder = bundled("voices")
     pitches = sorted(pitch_of(soundfile.read(folder / f"{name}.wav")[0]) for name in BUNDLED)
     assert all(higher / lower > 1.05 for lower, higher in pairwise(pitches)), pitches
     assert all((folder / f"{name}.wav").stat().st_size <= 700_000 for name in BUNDLED)
 
 
-def test_default_is_the_first_bundled_voice_even_with_own_voices(library):
+def test_default_is_the_first_bundled_voice_even_with_own_voices(library: Library) -> None:
     assert library.resolve("default").name == "carter"
 
 
-def test_an_own_voice_hides_a_bundled_one_of_its_name(tmp_path):
+def test_an_own_voice_hides_a_bundled_one_of_its_name(tmp_path: Path) -> None:
     write_manifest(tmp_path, put(tmp_path, "Alice"))
     assert Library([tmp_path, bundled("voices")]).resolve("alice").path == tmp_path / "Alice.wav"
 
 
 @pytest.mark.parametrize("name", ["MARA", "Mara", "mara"])
-def test_case_does_not_count(library, name):
+def test_case_does_not_count(library: Library, name: str) -> None:
     assert library.resolve(name).name == "mara"
 
 
-def test_unicode_form_does_not_count(tmp_path):
+def test_unicode_form_does_not_count(tmp_path: Path) -> None:
     write_manifest(tmp_path, put(tmp_path, "Zoë"))
     assert Library([tmp_path]).resolve("zoe\u0308").name == "Zoë"
 
 
 @given(st.text(max_size=20))
-def test_folding_a_folded_name_changes_nothing(name):
+def test_folding_a_folded_name_changes_nothing(name: str) -> None:
     assert folded(folded(name)) == folded(name)
 
 
-def test_an_unknown_voice_is_told_with_near_and_all_names(library):
+def test_an_unknown_voice_is_told_with_near_and_all_names(library: Library) -> None:
     with pytest.raises(
         UnknownVoice, match=r"unknown voice 'alise', did you mean 'alice'.*there is default, mara, carter"
     ) as caught:
@@ -110,43 +109,43 @@ def test_an_unknown_voice_is_told_with_near_and_all_names(library):
 
 
 @pytest.mark.parametrize("name", ["../own/mara", "mara.wav", "", "\0", "x" * 10_000, "/etc/passwd"])
-def test_a_name_is_never_a_path(library, name):
+def test_a_name_is_never_a_path(library: Library, name: str) -> None:
     with pytest.raises(UnknownVoice):
         library.resolve(name)
 
 
-def test_upstreams_demo_names_work_for_files_that_just_lie_there(own):
+def test_upstreams_demo_names_work_for_files_that_just_lie_there(own: Path) -> None:
     write_wav(own / "en-Alice_woman.wav", speechlike(1.0))
     voice = Library([own]).resolve("en-Alice_woman")
     assert voice.path == own / "en-Alice_woman.wav"
     assert voice.manner == manner_of(voice.sha256)
 
 
-def test_a_file_at_another_rate_is_refused_with_the_command_that_converts_it(own):
+def test_a_file_at_another_rate_is_refused_with_the_command_that_converts_it(own: Path) -> None:
     write_wav(own / "en-Alice_woman.wav", speechlike(1.0, rate=16_000), 16_000)
     with pytest.raises(InvalidVoice, match=r"16,000 Hz.*vvbatch voices import .* --name en-Alice_woman"):
         Library([own]).resolve("en-Alice_woman")
 
 
-def test_a_stereo_file_is_refused(own):
+def test_a_stereo_file_is_refused(own: Path) -> None:
     write_wav(own / "two.wav", np.stack([speechlike(1.0)] * 2, axis=1))
     with pytest.raises(InvalidVoice, match=r"2 channel\(s\)"):
         Library([own]).resolve("two")
 
 
-def test_a_changed_file_is_refused(library, own):
+def test_a_changed_file_is_refused(library: Library, own: Path) -> None:
     write_wav(own / "mara.wav", speechlike(1.0, 130.0))
     with pytest.raises(InvalidVoice, match=r"mara\.wav has changed"):
         library.resolve("mara")
 
 
-def test_a_missing_file_is_refused_with_the_remedy(library, own):
+def test_a_missing_file_is_refused_with_the_remedy(library: Library, own: Path) -> None:
     (own / "mara.wav").unlink()
     with pytest.raises(InvalidVoice, match=r"mara\.wav is not there: restore it"):
         library.resolve("mara")
 
 
-def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own):
+def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own: Path) -> None:
     whole = write_wav(own / "half.wav", speechlike(1.0)).read_bytes()
     (own / "half.wav").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
@@ -165,13 +164,13 @@ def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own):
         (b"RIFF\x24\0\0\0WAVEdata\x04\0\0\0\0\0\0\0", "data chunk before fmt chunk"),
     ],
 )
-def test_what_is_no_wav_is_refused_with_the_reason(own, data, reason):
+def test_what_is_no_wav_is_refused_with_the_reason(own: Path, data: bytes, reason: str) -> None:
     (own / "odd.wav").write_bytes(data)
     with pytest.raises(InvalidVoice, match=reason):
         Library([own]).resolve("odd")
 
 
-def test_a_header_without_audio_is_refused(own):
+def test_a_header_without_audio_is_refused(own: Path) -> None:
     whole = write_wav(own / "empty.wav", speechlike(1.0)).read_bytes()
     (own / "empty.wav").write_bytes(whole[:44])
     with pytest.raises(InvalidVoice, match="0 are there"):
@@ -179,14 +178,16 @@ def test_a_header_without_audio_is_refused(own):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_after_a_wav_start_are_judged_without_a_crash(tmp_path_factory, tail):
+def test_any_bytes_after_a_wav_start_are_judged_without_a_crash(
+    tmp_path_factory: pytest.TempPathFactory, tail: bytes
+) -> None:
     folder = tmp_path_factory.mktemp("odd")
     (folder / "odd.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + tail)
     with pytest.raises(InvalidVoice):
         Library([folder]).resolve("odd")
 
 
-def test_a_link_out_of_the_folder_is_refused(own, tmp_path):
+def test_a_link_out_of_the_folder_is_refused(own: Path, tmp_path: Path) -> None:
     write_wav(tmp_path / "secret.wav", speechlike(1.0))
     (own / "link.wav").symlink_to(tmp_path / "secret.wav")
     with pytest.raises(InvalidVoice, match="links out of its voice folder"):
@@ -205,7 +206,9 @@ def test_a_link_out_of_the_folder_is_refused(own, tmp_path):
         ({"manner": {"rate": 9}}, "rate"),
     ],
 )
-def test_a_wrong_manifest_is_refused_with_the_file_and_the_place(own, change, message):
+def test_a_wrong_manifest_is_refused_with_the_file_and_the_place(
+    own: Path, change: dict[str, object], message: str
+) -> None:
     entry = put(own, "mara")
     write_manifest(own, entry | change)
     with pytest.raises(VoiceError, match=message) as caught:
@@ -214,19 +217,19 @@ def test_a_wrong_manifest_is_refused_with_the_file_and_the_place(own, change, me
 
 
 @pytest.mark.parametrize("text", ["voices: 3", "- a", "voices: [", "\t", "a: !!python/object:os.system {}", "\x00"])
-def test_a_manifest_that_is_something_else_is_refused(own, text):
+def test_a_manifest_that_is_something_else_is_refused(own: Path, text: str) -> None:
     (own / "manifest.yaml").write_text(text)
     with pytest.raises(VoiceError, match=r"manifest\.yaml"):
         Library([own]).resolve("mara")
 
 
-def test_two_names_that_differ_only_in_case_are_refused(own):
+def test_two_names_that_differ_only_in_case_are_refused(own: Path) -> None:
     write_manifest(own, put(own, "mara"), put(own, "Mara"))
     with pytest.raises(VoiceError, match="twice"):
         Library([own]).names()
 
 
-def test_an_empty_manifest_and_a_missing_folder_hold_no_voices(tmp_path):
+def test_an_empty_manifest_and_a_missing_folder_hold_no_voices(tmp_path: Path) -> None:
     (tmp_path / "manifest.yaml").write_text("")
     assert Library([tmp_path / "not there", tmp_path]).names() == []
 
@@ -235,16 +238,16 @@ def test_an_empty_manifest_and_a_missing_folder_hold_no_voices(tmp_path):
     "name",
     ["", "a/b", "a\\b", "..", ".hidden", "-x", "a b", "con", "NUL.wav", "COM1", "x" * 65, "a\0", "🙂", "Default", "a."],
 )
-def test_unsafe_names_are_refused(name):
+def test_unsafe_names_are_refused(name: str) -> None:
     assert name_problem(name)
 
 
 @pytest.mark.parametrize("name", ["a", "en-Alice_woman", "Zoë", "声", "mara-2", "v1.5", "console"])
-def test_safe_names_are_taken(name):
+def test_safe_names_are_taken(name: str) -> None:
     assert name_problem(name) is None
 
 
-def test_manners_from_hashes_are_repeatable_and_mostly_apart():
+def test_manners_from_hashes_are_repeatable_and_mostly_apart() -> None:
     hashes = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(60)]
     manners = [manner_of(one) for one in hashes]
     assert manners == [manner_of(one) for one in hashes]
@@ -252,12 +255,13 @@ def test_manners_from_hashes_are_repeatable_and_mostly_apart():
     assert all(0.85 <= manner.rate <= 1.15 and abs(manner.pitch) <= 6 for manner in manners)
 
 
-def test_a_manner_in_the_manifest_is_taken(own):
+def test_a_manner_in_the_manifest_is_taken(own: Path) -> None:
     write_manifest(own, put(own, "mara", manner={"rate": 1.1, "pitch": -2}))
     assert Library([own]).resolve("mara").manner == Manner(1.1, -2.0)
 
 
-def test_looking_voices_up_imports_neither_torch_nor_audio_libraries():
+@pytest.mark.slow
+def test_looking_voices_up_imports_neither_torch_nor_audio_libraries() -> None:
     heavy = "torch onnxruntime soxr soundfile av scipy matplotlib transformers"
     code = (
         "import sys; from vvbatch.voices import Library; from vvbatch.profiles import bundled; "
@@ -269,7 +273,7 @@ def test_looking_voices_up_imports_neither_torch_nor_audio_libraries():
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample voices are not here")
-def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz():
+def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz() -> None:
     library = Library([SAMPLES])
     for name in ("en-Carter_man", "en-Frank_man", "en-Maya_woman"):
         assert library.resolve(name).name == name
@@ -277,7 +281,9 @@ def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz():
         library.resolve("en-Alice_woman")
 
 
-def test_a_projects_own_voices_come_first_where_there_is_a_manifest(tmp_path, monkeypatch):
+def test_a_projects_own_voices_come_first_where_there_is_a_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))
     home = Home.from_environment()
@@ -287,7 +293,7 @@ def test_a_projects_own_voices_come_first_where_there_is_a_manifest(tmp_path, mo
     assert Library.of(home).resolve("alice").path == tmp_path / "voices" / "alice.wav"
 
 
-def test_a_derived_manner_follows_the_gender():
+def test_a_derived_manner_follows_the_gender() -> None:
     hashes = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(60)]
     assert all(manner_of(one, "female").pitch > 0 for one in hashes)
     assert len({manner_of(one, "male").pitch for one in hashes}) == 7

@@ -10,7 +10,7 @@ import torch
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.ops import int8_products, packs
-from vvbatch.machine import peak_memory
+from vvbatch.machine import peak_memory, placement
 from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
@@ -58,17 +58,13 @@ def place(profile: Profile) -> Place:
         raise EngineUnavailable(
             f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}"
         )
-    wanted = [profile.device, *profile.fallback]
-    device = next((device for device in wanted if available(device)), None)
-    if device is None:
+    found = placement(profile, available, bfloat16_on_cpu)
+    if found is None:
         raise EngineUnavailable(
-            f"profile {profile.name!r} asks for {' or '.join(wanted)}: this machine has none of them; "
-            "add `fallback: [cpu]` to the profile or choose another model"
+            f"profile {profile.name!r} asks for {' or '.join([profile.device, *profile.fallback])}: "
+            "this machine has none of them; add `fallback: [cpu]` to the profile or choose another model"
         )
-    dtype = profile.dtype
-    if device == "cpu" and dtype in ("bfloat16", "float16"):
-        dtype = "bfloat16" if bfloat16_on_cpu() else "float32"
-    return exactly(device, dtype)
+    return exactly(*found)
 
 
 def exactly(device: str, dtype: str) -> Place:

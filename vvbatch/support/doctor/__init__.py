@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from vvbatch.home import Home, HomeError
-
-
-class Finding(NamedTuple):
-    """`ok` is False for what is broken. A remedy with `ok` is a note: something is missing that is not required."""
-
-    name: str
-    ok: bool
-    value: str
-    remedy: str | None = None
-
-    @property
-    def state(self) -> str:
-        if not self.ok:
-            return "broken"
-        return "note" if self.remedy else "ok"
-
+from vvbatch.support.doctor.finding import Finding
 
 Check = Callable[[Home], Iterator[Finding]]
 

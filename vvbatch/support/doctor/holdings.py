@@ -12,7 +12,7 @@ from vvbatch.home import Home
 from vvbatch.models.integrity import Problem, profile_problems, remedy
 from vvbatch.models.inventory import describe, state_of
 from vvbatch.profiles import Model, Profile, ProfileError
-from vvbatch.support.doctor import Finding
+from vvbatch.support.doctor.finding import Finding
 
 if TYPE_CHECKING:
     from vvbatch.voices.library import Found
@@ -29,7 +29,7 @@ def profiles(_home: Home) -> Iterator[Finding]:
         except ProfileError as error:
             yield Finding(f"profile {name}", False, str(error), "fix that file")
             continue
-        found = machine.place(profile)
+        found = machine.can_run(profile)
         if found is None:
             wanted = " or ".join([profile.device, *profile.fallback])
             yield Finding(

@@ -15,7 +15,7 @@ import psutil
 
 from vvbatch import machine
 from vvbatch.home import Home
-from vvbatch.support.doctor import Finding
+from vvbatch.support.doctor.finding import Finding
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (

@@ -16,7 +16,7 @@ from vvbatch.ledger import Ledger, LedgerError
 from vvbatch.ledger.database import open_database, refuse_network_file_system
 from vvbatch.ledger.overview import overview
 from vvbatch.regress import schedule
-from vvbatch.support.doctor import Finding
+from vvbatch.support.doctor.finding import Finding
 from vvbatch.transport import queue, server
 from vvbatch.transport.connection import ServerUnreachable, connect, remedy, server_url, without_password
 

@@ -16,6 +16,8 @@ from vvbatch.regress.compare import compare
 from vvbatch.regress.compare.alignment import accumulated, align
 from vvbatch.regress.compare.spectrum import log_mel
 
+pytestmark = pytest.mark.slow
+
 TEXT = "I said I would come back before the first snow fell on the harbour."
 
 
@@ -42,7 +44,7 @@ def say() -> Callable[..., np.ndarray]:
     return speak
 
 
-def test_a_take_does_not_differ_from_itself(say):
+def test_a_take_does_not_differ_from_itself(say: Callable[..., np.ndarray]) -> None:
     take = say()
     found = compare(take, take)
     assert found.bits
@@ -50,7 +52,8 @@ def test_a_take_does_not_differ_from_itself(say):
     assert (found.loudness_db, found.pitch_semitones, found.floor_db) == (0, 0, 0)
 
 
-def test_another_rounding_is_hardly_any_distance_and_another_seed_is_a_good_one(say):
+@pytest.mark.slow
+def test_another_rounding_is_hardly_any_distance_and_another_seed_is_a_good_one(say: Callable[..., np.ndarray]) -> None:
     take = say()
     noise = np.random.default_rng(0).standard_normal(len(take)).astype(np.float32)
     rounded = compare(take, take + 1e-6 * noise)
@@ -61,12 +64,14 @@ def test_another_rounding_is_hardly_any_distance_and_another_seed_is_a_good_one(
 
 
 @pytest.mark.parametrize("pitch", [6.0, -3.0])
-def test_another_voice_is_farther_than_another_seed_and_its_pitch_is_told(say, pitch):
+def test_another_voice_is_farther_than_another_seed_and_its_pitch_is_told(
+    say: Callable[..., np.ndarray], pitch: float
+) -> None:
     found = compare(say(), say(pitch=pitch))
     assert found.mel_db > 3 and found.pitch_semitones == pytest.approx(pitch, abs=0.6)
 
 
-def test_a_slower_take_is_told_by_its_rate(say):
+def test_a_slower_take_is_told_by_its_rate(say: Callable[..., np.ndarray]) -> None:
     take = say()
     slower = soxr.resample(take, SAMPLE_RATE, SAMPLE_RATE * 1.03).astype(np.float32)
     found = compare(take, slower)
@@ -74,13 +79,13 @@ def test_a_slower_take_is_told_by_its_rate(say):
     assert found.missing_s == found.added_s == 0
 
 
-def test_a_louder_take_is_told_by_its_loudness_alone(say):
+def test_a_louder_take_is_told_by_its_loudness_alone(say: Callable[..., np.ndarray]) -> None:
     take = say()
     found = compare(take, take * np.float32(10 ** (1 / 20)))
     assert found.loudness_db == pytest.approx(1.0, abs=0.01) and found.mel_db < 0.01 and found.rate == 1
 
 
-def test_a_cut_word_is_missing_time_at_the_end_and_leaves_the_rate_as_it_is(say):
+def test_a_cut_word_is_missing_time_at_the_end_and_leaves_the_rate_as_it_is(say: Callable[..., np.ndarray]) -> None:
     take = say()
     cut = take[: -round(0.45 * SAMPLE_RATE)].copy()
     cut[-480:] *= np.linspace(1, 0, 480, dtype=np.float32)
@@ -90,14 +95,14 @@ def test_a_cut_word_is_missing_time_at_the_end_and_leaves_the_rate_as_it_is(say)
     assert back.added_s == pytest.approx(found.missing_s, abs=0.03) and back.missing_s == 0
 
 
-def test_a_hum_raises_the_floor(say):
+def test_a_hum_raises_the_floor(say: Callable[..., np.ndarray]) -> None:
     take = say()
     hum = 0.02 * np.sin(2 * np.pi * 440 * np.arange(len(take)) / SAMPLE_RATE).astype(np.float32)
     assert compare(take, take + hum).floor_db > 15
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, SAMPLE_RATE])
-def test_silence_and_next_to_nothing_are_measured_as_far_as_they_can_be(length):
+def test_silence_and_next_to_nothing_are_measured_as_far_as_they_can_be(length: int) -> None:
     nothing, tone = np.zeros(length, np.float32), np.full(SAMPLE_RATE, 0.1, np.float32)
     for first, second in ((nothing, tone), (tone, nothing), (nothing, nothing)):
         found = compare(first, second)
@@ -117,12 +122,13 @@ def plain_dtw(distance: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**31))
-def test_the_diagonal_sweep_finds_what_the_plain_recursion_finds(rows, columns, seed):
+def test_the_diagonal_sweep_finds_what_the_plain_recursion_finds(rows: int, columns: int, seed: int) -> None:
     distance = np.random.default_rng(seed).random((rows, columns)).astype(np.float32)
     assert np.allclose(accumulated(distance), plain_dtw(distance), rtol=1e-5)
 
 
-def test_a_long_take_is_aligned_in_bounded_memory():
+@pytest.mark.slow
+def test_a_long_take_is_aligned_in_bounded_memory() -> None:
     noise = np.random.default_rng(0).standard_normal(100 * SAMPLE_RATE).astype(np.float32)
     frames = log_mel(noise)
     assert len(frames) > 9000

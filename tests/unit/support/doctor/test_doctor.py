@@ -20,6 +20,8 @@ from vvbatch.ledger.recovery import worker_started
 from vvbatch.support.doctor import machine
 from vvbatch.transport.server import own_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
