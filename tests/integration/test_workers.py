@@ -114,8 +114,8 @@ def submit(worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def listening(worker: RenderWorker) -> list[str]:
-    assert isinstance(worker.listener, SlowListener)
-    return worker.listener.takes
+    assert isinstance(worker.listening, SlowListener)
+    return worker.listening.takes
 
 
 @pytest.mark.parametrize("how", ["cancelled", "lost", "put back"])

@@ -17,8 +17,8 @@ from tests.conftest import ROOT
 from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Failed, Finished, RequestRefused, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, device
-from vvbatch.engine.vibevoice.line import Prefixes
 from vvbatch.engine.vibevoice.ops import int8_products
+from vvbatch.engine.vibevoice.utterance import Prefixes
 
 
 @pytest.fixture(scope="module")

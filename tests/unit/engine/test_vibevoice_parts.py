@@ -13,7 +13,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
 )
 
 from tests.support import tiny_model
-from vvbatch.engine.vibevoice.device import Place
+from vvbatch.engine.vibevoice.device import Placement
 from vvbatch.engine.vibevoice.diffusion import advance, schedule
 from vvbatch.engine.vibevoice.language import KeyValues
 from vvbatch.engine.vibevoice.model import VibeVoice
@@ -31,10 +31,10 @@ def modules() -> VibeVoiceForConditionalGeneration:
 
 @pytest.fixture
 def model() -> VibeVoice:
-    place = Place(torch.device("cpu"), torch.float32, torch.float32)
+    placement = Placement(torch.device("cpu"), torch.float32, torch.float32)
     with torch.inference_mode():
         return VibeVoice(
-            tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, place
+            tiny_model.tensors(1).__getitem__, tiny_model.config(), [256, 257, 258, 259], 257, SLOTS, placement
         )
 
 

@@ -70,8 +70,8 @@ def test_the_memory_said_without_torch_is_what_the_engine_asks_for(tmp_path: Pat
         folder = tiny_model.make(tmp_path / layout, layout)
         cpu, checkpoint = torch.device("cpu"), Checkpoint(folder)
         for dtype, where in (
-            ("float16", device.Place(cpu, torch.float16, torch.float32)),
-            ("int8", device.Place(cpu, torch.bfloat16, torch.bfloat16, int8=True)),
+            ("float16", device.Placement(cpu, torch.float16, torch.float32)),
+            ("int8", device.Placement(cpu, torch.bfloat16, torch.bfloat16, int8=True)),
         ):
             assert memory.of_snapshot(folder, dtype, 3) == device.needed_bytes(checkpoint, where, 3)
         assert memory.of_snapshot(folder, "int8", 3) < memory.of_snapshot(folder, "bfloat16", 3)

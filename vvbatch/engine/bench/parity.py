@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Failed, Finished, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.device import exactly
+from vvbatch.engine.vibevoice.device import exact_placement
 from vvbatch.engine.vibevoice.prompt import Prompt
 from vvbatch.profiles import Generation, Model, Profile, Setting, TextLimits
 
@@ -49,7 +49,7 @@ def parity(folder: Path, dtype: str = "float32") -> list[Case]:
     """Run every case of `folder` (model, v1.wav …, expected.npz) at 1 slot and all together. Raises
     EngineUnavailable."""
     expected = read_expected(folder / "expected.npz")
-    where = exactly("cpu", dtype)
+    where = exact_placement("cpu", dtype)
     with TemporaryDirectory() as cache:
         alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache), where)
         results = [case for name in expected for case in run(alone, folder, {name: expected[name]})]

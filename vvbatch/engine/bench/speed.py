@@ -21,8 +21,8 @@ from vvbatch.engine.contract import SAMPLE_RATE, EngineFacts, EngineUnavailable,
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.device import DTYPES, free_bytes, peak_bytes
-from vvbatch.engine.vibevoice.line import Line
 from vvbatch.engine.vibevoice.model import VibeVoice
+from vvbatch.engine.vibevoice.utterance import Utterance
 
 PROMPT_TOKENS, VOICE_FRAMES = 100, 75
 """A line's prompt: system text, a voice of ten seconds, one sentence."""
@@ -42,11 +42,11 @@ class Setup:
 class ForcedEngine(VibeVoiceEngine):
     """Every token is a frame."""
 
-    def _choose(self, slot: int, line: Line) -> int | None:
+    def _choose(self, slot: int, line: Utterance) -> int | None:
         super()._choose(slot, line)
         return self.tokens.frame
 
-    def _fail(self, slot: int, line: Line, what: str, events: list[Event]) -> None:
+    def _fail(self, slot: int, line: Utterance, what: str, events: list[Event]) -> None:
         # A slot that has become free would make every later step look cheap.
         raise EngineUnavailable(f"nothing measured: {line.request.id}: {what} at step {len(line.tokens)}")
 
@@ -55,7 +55,7 @@ def measure(
     setup: Setup, slots: list[int], versus: bool, tell: Callable[[str], object] = lambda line: None
 ) -> dict[str, Any]:
     """The report of `vvbatch bench engine --json`. Raises EngineUnavailable."""
-    devices.exactly(setup.device, setup.dtype)  # before anything is built that takes minutes
+    devices.exact_placement(setup.device, setup.dtype)  # before anything is built that takes minutes
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
     baseline = None
@@ -118,11 +118,11 @@ def measure(
 def build(setup: Setup, slots: int) -> tuple[ForcedEngine, float]:
     """An engine with random or installed weights, and the seconds of audio in a frame."""
     config, weights = source(setup.shape)
-    place = devices.exactly(setup.device, setup.dtype)
+    placement = devices.exact_placement(setup.device, setup.dtype)
     tokens = NoTokens(config, PROMPT_TOKENS)
     choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
     with torch.inference_mode():
-        model = VibeVoice(weights, config, choices, tokens.start, slots, place)
+        model = VibeVoice(weights, config, choices, tokens.start, slots, placement)
     facts = EngineFacts("vibevoice", "bench", setup.shape, "random", setup.device, setup.dtype)
     engine = ForcedEngine(model, tokens, NoVoice(model.latent_size, VOICE_FRAMES), facts, voice_seed=0)
     engine.synchronised = True
@@ -151,7 +151,7 @@ def request(number: int) -> Request:
     return Request(f"line-{number}", (Turn(0, "x"),), (voice,), seed=number, cfg_scale=1.3, steps=10)
 
 
-def fill(engine: ForcedEngine) -> list[Line]:
+def fill(engine: ForcedEngine) -> list[Utterance]:
     """A line in every slot, all prompts read."""
     lines = [engine.start(request(number)) for number in range(engine.slots)]
     while engine.reading:

@@ -23,7 +23,7 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """`language` is the language model's dtype, `audio` the one of the diffusion head, the tokenizers and the
     connectors. With `int8` the large products of language model and head have int8 weights."""
 
@@ -52,7 +52,7 @@ def bfloat16_on_cpu() -> bool:
     return packs(torch.device("cpu"), torch.bfloat16)
 
 
-def place(profile: Profile) -> Place:
+def placement_for(profile: Profile) -> Placement:
     """The first of the profile's devices that can be had, with the dtypes that it can do. Raises EngineUnavailable."""
     if profile.dtype not in DTYPES:
         raise EngineUnavailable(
@@ -64,10 +64,10 @@ def place(profile: Profile) -> Place:
             f"profile {profile.name!r} asks for {' or '.join([profile.device, *profile.fallback])}: "
             "this machine has none of them; add `fallback: [cpu]` to the profile or choose another model"
         )
-    return exactly(*found)
+    return exact_placement(*found)
 
 
-def exactly(device: str, dtype: str) -> Place:
+def exact_placement(device: str, dtype: str) -> Placement:
     """What is asked for and nothing else. Raises EngineUnavailable."""
     if not available(device):
         raise EngineUnavailable(f"this machine has no {device}")
@@ -81,7 +81,7 @@ def exactly(device: str, dtype: str) -> Place:
     if int8 and not bfloat16_on_cpu():
         numbers = torch.float32
     # float16 overflows in the diffusion head and the tokenizers; bfloat16 has float32's range.
-    return Place(torch.device(device), numbers, torch.float32 if numbers == torch.float16 else numbers, int8)
+    return Placement(torch.device(device), numbers, torch.float32 if numbers == torch.float16 else numbers, int8)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -104,7 +104,7 @@ def check_fits(profile: Profile, needed: int, device: torch.device) -> None:
         )
 
 
-def needed_bytes(checkpoint: Checkpoint, where: Place, slots: int) -> int:
+def needed_bytes(checkpoint: Checkpoint, where: Placement, slots: int) -> int:
     """Weights as they will be held, and every slot's cache at 60 s of speech with 30 s of voices and text."""
     language = torch.empty(0, dtype=where.language).element_size()
     audio = torch.empty(0, dtype=where.audio).element_size()

@@ -29,9 +29,9 @@ from vvbatch.engine.contract import (
 )
 from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
-from vvbatch.engine.vibevoice.line import Line, Prefixes
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.prompt import Tokens, cast
+from vvbatch.engine.vibevoice.utterance import Prefixes, Utterance
 from vvbatch.engine.vibevoice.voice_latents import VoiceLatents
 from vvbatch.models.integrity import require_ready
 from vvbatch.models.snapshot import snapshot
@@ -59,19 +59,19 @@ class VibeVoiceEngine:
         self.synchronised = False  # wait for the device after each part, so that `seconds` are the parts' own
         self.seconds: defaultdict[str, float] = defaultdict(float)  # spent in each part since the beginning
         self._choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
-        self._lines: list[Line | None] = [None] * self.slots
+        self._utterances: list[Utterance | None] = [None] * self.slots
         self.reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
         self._prefixes = Prefixes()
-        size, place = model.language.size, model.place
-        self._hidden = torch.zeros(2 * self.slots, size, dtype=place.language, device=place.device)
+        size, placement = model.language.size, model.placement
+        self._hidden = torch.zeros(2 * self.slots, size, dtype=placement.language, device=placement.device)
         self._inputs = torch.zeros_like(self._hidden)
         self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
 
     @classmethod
-    def open(cls, profile: Profile, cache: Path, where: devices.Place | None = None) -> VibeVoiceEngine:
+    def open(cls, profile: Profile, cache: Path, where: devices.Placement | None = None) -> VibeVoiceEngine:
         """Load the profile's model, `where` the profile says if nobody else does. Raises EngineUnavailable."""
         require_ready(profile, cache / "models")
-        where = where or devices.place(profile)
+        where = where or devices.placement_for(profile)
         folder = snapshot(profile.model.repo, profile.model.revision)
         tokens = Tokens(tokenizer_folder(profile, folder))
         checkpoint = Checkpoint(folder)
@@ -113,9 +113,9 @@ class VibeVoiceEngine:
         """Occupy a free slot. Raises RequestRefused."""
         self.start(request)
 
-    def start(self, request: Request, max_tokens: int | None = None) -> Line:
+    def start(self, request: Request, max_tokens: int | None = None) -> Utterance:
         """`admit`, with a lower budget of tokens; gives the line to whoever wants to look into it."""
-        slot = self._lines.index(None)
+        slot = self._utterances.index(None)
         turns, voices = cast(request)
         with torch.inference_mode():
             generator = torch.Generator().manual_seed(request.seed)
@@ -127,7 +127,7 @@ class VibeVoiceEngine:
             longest = int(self.model.config.text_config.max_position_embeddings)
             if len(prompt) >= longest:
                 raise RequestRefused(f"the prompt has {len(prompt)} tokens, the model reads at most {longest}")
-            line = Line(
+            utterance = Utterance(
                 request=request,
                 generator=generator,
                 prompt=prompt,
@@ -139,39 +139,43 @@ class VibeVoiceEngine:
                 negative=self.model.language.cache(),
                 admitted=time.perf_counter(),
             )
-            self._lines[slot] = line
+            self._utterances[slot] = utterance
             self.reading.append(slot)
             self.model.forget(slot)
-        return line
+        return utterance
 
     def step(self) -> list[Event]:
         """Read some prompt, then give every line that is ready its next token, and its frame if it speaks."""
         with torch.inference_mode():
             with self._timed("prompt"):
                 self._read_prompts()
-            ready = [(slot, line) for slot, line in enumerate(self._lines) if line and slot not in self.reading]
+            ready = [
+                (slot, utterance)
+                for slot, utterance in enumerate(self._utterances)
+                if utterance and slot not in self.reading
+            ]
             if not ready:
                 return []
             events: list[Event] = []
-            speaking = [(slot, line) for slot, line in ready if self._next_token(slot, line, events)]
+            speaking = [(slot, utterance) for slot, utterance in ready if self._next_token(slot, utterance, events)]
             if speaking:
                 self._speak(speaking, events)
-            for slot, line in ready:
-                if self._lines[slot] is line and (line.tokens_left <= 0 or line.frames_left <= 0):
-                    self._finish(slot, line, events, runaway=True)
+            for slot, utterance in ready:
+                if self._utterances[slot] is utterance and (utterance.tokens_left <= 0 or utterance.frames_left <= 0):
+                    self._finish(slot, utterance, events, runaway=True)
             with self._timed("language"):
-                self._think([(slot, line) for slot, line in ready if self._lines[slot] is line])
+                self._think([(slot, utterance) for slot, utterance in ready if self._utterances[slot] is utterance])
             return events
 
     def cancel(self, request_id: str) -> None:
         with torch.inference_mode():
-            for slot, line in enumerate(self._lines):
-                if line and line.request.id == request_id:
+            for slot, utterance in enumerate(self._utterances):
+                if utterance and utterance.request.id == request_id:
                     self._free(slot)
 
     def close(self) -> None:
         """Give the memory back; the engine cannot be used afterwards."""
-        self._lines = [None] * self.slots
+        self._utterances = [None] * self.slots
         self.reading.clear()
         self._prefixes = Prefixes()
         del self.model, self.voices
@@ -204,73 +208,75 @@ class VibeVoiceEngine:
         left = PROMPT_TOKENS_A_STEP
         while self.reading and left > 0:
             slot = self.reading[0]
-            line = self._lines[slot]
-            assert line is not None
-            if line.pieces is None:
-                self._begin(line)
-                assert line.pieces is not None
-            piece = line.pieces.popleft()
-            self._hidden[slot] = self.model.language.extend(piece, line.cache)
+            utterance = self._utterances[slot]
+            assert utterance is not None
+            if utterance.pieces is None:
+                self._begin(utterance)
+                assert utterance.pieces is not None
+            piece = utterance.pieces.popleft()
+            self._hidden[slot] = self.model.language.extend(piece, utterance.cache)
             left -= len(piece)
-            if line.cache.length == len(line.prompt.prefix):
-                self._prefixes.put(line.prefix_key, line.cache.data[:, :, :, : line.cache.length].clone())
-            if not line.pieces:
+            if utterance.cache.length == len(utterance.prompt.prefix):
+                self._prefixes.put(
+                    utterance.prefix_key, utterance.cache.data[:, :, :, : utterance.cache.length].clone()
+                )
+            if not utterance.pieces:
                 self.reading.popleft()
                 self._hidden[self.slots + slot] = self.model.first_negative
-                line.negative.load(self.model.first_negative_cache)
-                line.negative.length = 0  # it stays only if the first token is a frame
+                utterance.negative.load(self.model.first_negative_cache)
+                utterance.negative.length = 0  # it stays only if the first token is a frame
 
-    def _begin(self, line: Line) -> None:
-        prefix = self._prefixes.get(line.prefix_key)
-        line.pieces = deque()
+    def _begin(self, utterance: Utterance) -> None:
+        prefix = self._prefixes.get(utterance.prefix_key)
+        utterance.pieces = deque()
         if prefix is None:
-            line.pieces.extend(torch.split(self._prefix_inputs(line), PIECE))
+            utterance.pieces.extend(torch.split(self._prefix_inputs(utterance), PIECE))
         else:
-            line.cache.load(prefix)
-            line.prefix_cached = True
-        line.pieces.extend(torch.split(self.model.language.embed(line.prompt.text), PIECE))
+            utterance.cache.load(prefix)
+            utterance.prefix_cached = True
+        utterance.pieces.extend(torch.split(self.model.language.embed(utterance.prompt.text), PIECE))
 
-    def _prefix_inputs(self, line: Line) -> Tensor:
-        inputs = self.model.language.embed(line.prompt.prefix)
-        frames = torch.tensor(line.prompt.prefix, device=inputs.device) == self.tokens.frame
-        inputs[frames] = torch.cat([self.model.voice_inputs(voice) for voice in line.voices])
+    def _prefix_inputs(self, utterance: Utterance) -> Tensor:
+        inputs = self.model.language.embed(utterance.prompt.prefix)
+        frames = torch.tensor(utterance.prompt.prefix, device=inputs.device) == self.tokens.frame
+        inputs[frames] = torch.cat([self.model.voice_inputs(voice) for voice in utterance.voices])
         return inputs
 
     # One step
 
-    def _next_token(self, slot: int, line: Line, events: list[Event]) -> bool:
+    def _next_token(self, slot: int, utterance: Utterance, events: list[Event]) -> bool:
         """Choose the line's next token and do what it says. True when it is a frame."""
-        token = self._choose(slot, line)
+        token = self._choose(slot, utterance)
         if token is None:
-            self._fail(slot, line, "the token scores became NaN or infinite", events)
+            self._fail(slot, utterance, "the token scores became NaN or infinite", events)
             return False
-        line.tokens.append(token)
-        line.tokens_left -= 1
+        utterance.tokens.append(token)
+        utterance.tokens_left -= 1
         if token == self.tokens.stop:
-            self._finish(slot, line, events, runaway=False)
+            self._finish(slot, utterance, events, runaway=False)
             return False
         if token == self.tokens.frame:
-            line.negative.length += 1
+            utterance.negative.length += 1
             return True
         if token == self.tokens.start:
-            line.negative.length = 0
+            utterance.negative.length = 0
         else:
             self.model.forget(slot)
         self._inputs[slot] = self._control[token]
         return False
 
-    def _choose(self, slot: int, line: Line) -> int | None:
+    def _choose(self, slot: int, utterance: Utterance) -> int | None:
         scores = self.model.scores(self._hidden[slot])
         if not scores.isfinite().all():
             return None
-        if line.request.temperature == 0:
+        if utterance.request.temperature == 0:
             return self._choices[int(scores.argmax())]
-        chances = (scores / line.request.temperature).softmax(-1)
-        return self._choices[int(torch.multinomial(chances, 1, generator=line.generator))]
+        chances = (scores / utterance.request.temperature).softmax(-1)
+        return self._choices[int(torch.multinomial(chances, 1, generator=utterance.generator))]
 
-    def _speak(self, speaking: list[tuple[int, Line]], events: list[Event]) -> None:
+    def _speak(self, speaking: list[tuple[int, Utterance]], events: list[Event]) -> None:
         slots = [slot for slot, _ in speaking]
-        rows = None if len(slots) == self.slots else torch.tensor(slots, device=self.model.place.device)
+        rows = None if len(slots) == self.slots else torch.tensor(slots, device=self.model.placement.device)
         with self._timed("diffusion"):
             latents = self._sample(speaking)
         with self._timed("decoder"):
@@ -280,67 +286,69 @@ class VibeVoiceEngine:
             self._inputs[slots] = inputs[slots]
         finite = (latents.isfinite().all(1) & audio.isfinite().all(1)).tolist()
         samples = audio.cpu()
-        for slot, line in speaking:
+        for slot, utterance in speaking:
             if not finite[slot]:
-                self._fail(slot, line, "latents or audio became NaN or infinite", events)
+                self._fail(slot, utterance, "latents or audio became NaN or infinite", events)
                 continue
-            line.frames += 1
-            line.frames_left -= 1
-            if line.first_chunk_s is None:
-                line.first_chunk_s = time.perf_counter() - line.admitted
+            utterance.frames += 1
+            utterance.frames_left -= 1
+            if utterance.first_chunk_s is None:
+                utterance.first_chunk_s = time.perf_counter() - utterance.admitted
             if self.keep_latents:
-                line.latents.append(latents[slot].cpu().clone())
-            events.append(Chunk(line.request.id, samples[slot].clone().numpy()))
+                utterance.latents.append(latents[slot].cpu().clone())
+            events.append(Chunk(utterance.request.id, samples[slot].clone().numpy()))
 
-    def _sample(self, speaking: list[tuple[int, Line]]) -> Tensor:
+    def _sample(self, speaking: list[tuple[int, Utterance]]) -> Tensor:
         """Latents (slots, latent). Lines that ask for another number of diffusion steps get a pass of their own."""
         noise = torch.zeros(self.slots, self.model.latent_size)
         scale = torch.ones(self.slots, 1)
-        for slot, line in speaking:
+        for slot, utterance in speaking:
             # The original draws for both branches and starts both from the conditional one's.
-            noise[slot] = torch.randn(2, self.model.latent_size, generator=line.generator)[0]
-            scale[slot] = line.request.cfg_scale
-        noise, scale = noise.to(self.model.place.device), scale.to(self.model.place.device)
+            noise[slot] = torch.randn(2, self.model.latent_size, generator=utterance.generator)[0]
+            scale[slot] = utterance.request.cfg_scale
+        noise, scale = noise.to(self.model.placement.device), scale.to(self.model.placement.device)
         latents = torch.zeros_like(noise)
-        for steps in sorted({line.request.steps for _, line in speaking}):
-            rows = [slot for slot, line in speaking if line.request.steps == steps]
+        for steps in sorted({utterance.request.steps for _, utterance in speaking}):
+            rows = [slot for slot, utterance in speaking if utterance.request.steps == steps]
             latents[rows] = self.model.head.sample(self._hidden, noise, scale, steps)[rows]
         return latents
 
-    def _think(self, lines: list[tuple[int, Line]]) -> None:
+    def _think(self, utterances: list[tuple[int, Utterance]]) -> None:
         """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what
         it was fed is known when that token is: its position is written again if not."""
-        if not lines:
+        if not utterances:
             return
-        rows = [(slot, line.cache) for slot, line in lines]
-        rows += [(self.slots + slot, line.negative) for slot, line in lines]
+        rows = [(slot, utterance.cache) for slot, utterance in utterances]
+        rows += [(self.slots + slot, utterance.negative) for slot, utterance in utterances]
         self._inputs[self.slots :] = self._inputs[: self.slots]
         self._hidden = self.model.language.step(self._inputs, rows)
-        for _, line in lines:
-            line.cache.length += 1
+        for _, utterance in utterances:
+            utterance.cache.length += 1
 
     # Endings
 
-    def _finish(self, slot: int, line: Line, events: list[Event], runaway: bool) -> None:
+    def _finish(self, slot: int, utterance: Utterance, events: list[Event], runaway: bool) -> None:
         metrics = {
-            "frames": line.frames,
-            "tokens": len(line.tokens),
-            "prompt_tokens": len(line.prompt),
-            "reach_max_step": line.tokens_left <= 0 and runaway,
-            "prefix_cached": line.prefix_cached,
-            "first_chunk_s": line.first_chunk_s,
-            "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": line.request.steps},
+            "frames": utterance.frames,
+            "tokens": len(utterance.tokens),
+            "prompt_tokens": len(utterance.prompt),
+            "reach_max_step": utterance.tokens_left <= 0 and runaway,
+            "prefix_cached": utterance.prefix_cached,
+            "first_chunk_s": utterance.first_chunk_s,
+            "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": utterance.request.steps},
             "peak_bytes": devices.peak_bytes(),
         }
-        events.append(Finished(line.request.id, runaway=runaway, metrics=metrics))
+        events.append(Finished(utterance.request.id, runaway=runaway, metrics=metrics))
         self._free(slot)
 
-    def _fail(self, slot: int, line: Line, what: str, events: list[Event]) -> None:
-        events.append(Failed(line.request.id, f"{what} at step {len(line.tokens)} (frame {line.frames + 1})"))
+    def _fail(self, slot: int, utterance: Utterance, what: str, events: list[Event]) -> None:
+        events.append(
+            Failed(utterance.request.id, f"{what} at step {len(utterance.tokens)} (frame {utterance.frames + 1})")
+        )
         self._free(slot)
 
     def _free(self, slot: int) -> None:
-        self._lines[slot] = None
+        self._utterances[slot] = None
         if slot in self.reading:
             self.reading.remove(slot)
         self._hidden[slot] = 0

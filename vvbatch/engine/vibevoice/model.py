@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import VibeVoiceConfig
 
 from vvbatch.engine.vibevoice.codec import AcousticDecoder, SemanticEncoder
-from vvbatch.engine.vibevoice.device import Place
+from vvbatch.engine.vibevoice.device import Placement
 from vvbatch.engine.vibevoice.diffusion import DiffusionHead
 from vvbatch.engine.vibevoice.language import LanguageModel
 from vvbatch.engine.vibevoice.ops import Linear, rms
@@ -39,18 +39,24 @@ class VibeVoice:
     """Language model, diffusion head, acoustic decoder, semantic encoder and connectors for `slots` lines at once."""
 
     def __init__(
-        self, weights: Weights, config: VibeVoiceConfig, choices: Sequence[int], start: int, slots: int, place: Place
+        self,
+        weights: Weights,
+        config: VibeVoiceConfig,
+        choices: Sequence[int],
+        start: int,
+        slots: int,
+        placement: Placement,
     ) -> None:
         """`choices`: the token ids that may be chosen; `start`: the speech-start token."""
-        self.slots, self.place, self.config = slots, place, config
+        self.slots, self.placement, self.config = slots, placement, config
         self.latent_size = int(config.audio_config.hidden_size)
-        language = torch.empty(0, dtype=place.language, device=place.device)
-        audio = torch.empty(0, dtype=place.audio, device=place.device)
-        self.language = LanguageModel(weights, config, slots, language, place.int8)
+        language = torch.empty(0, dtype=placement.language, device=placement.device)
+        audio = torch.empty(0, dtype=placement.audio, device=placement.device)
+        self.language = LanguageModel(weights, config, slots, language, placement.int8)
         name = "model.language_model.embed_tokens" if config.text_config.tie_word_embeddings else "lm_head"
         rows = weights(f"{name}.weight")[torch.tensor(choices)]
-        self.choices = rows.to(place.device, torch.float32, copy=True)
-        self.head = DiffusionHead(weights, config, slots, audio, place.int8)
+        self.choices = rows.to(placement.device, torch.float32, copy=True)
+        self.head = DiffusionHead(weights, config, slots, audio, placement.int8)
         self.acoustic = Connector(weights, "model.multi_modal_projector", slots, audio)
         self.semantic = Connector(weights, "model.semantic_connector", slots, audio)
         self.scaling = float(weights("model.latent_scaling_factor"))
@@ -73,8 +79,8 @@ class VibeVoice:
 
     def voice_inputs(self, latents: Tensor) -> Tensor:
         """Voice latents (frames, latent) as the language model's input (frames, size)."""
-        scaled = (latents.to(self.place.device) + self.bias) * self.scaling
-        return self.acoustic(scaled).to(self.place.language)
+        scaled = (latents.to(self.placement.device) + self.bias) * self.scaling
+        return self.acoustic(scaled).to(self.placement.language)
 
     def decode(self, latents: Tensor, rows: Tensor | None) -> Tensor:
         """(slots, latent) to audio (slots, samples) float32."""
@@ -82,7 +88,7 @@ class VibeVoice:
 
     def frame_inputs(self, latents: Tensor, audio: Tensor, rows: Tensor | None) -> Tensor:
         """A frame as the language model's next input (slots, size)."""
-        return (self.acoustic(latents) + self.semantic(self.encoder(audio, rows))).to(self.place.language)
+        return (self.acoustic(latents) + self.semantic(self.encoder(audio, rows))).to(self.placement.language)
 
     def forget(self, slot: int) -> None:
         """Clear what the tokenizers remember of a slot."""

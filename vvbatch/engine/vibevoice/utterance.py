@@ -16,7 +16,7 @@ PREFIX_CACHE_BYTES = 1 << 30
 
 
 @dataclass
-class Line:
+class Utterance:
     """What a slot holds."""
 
     request: Request
