@@ -20,6 +20,7 @@ from vvbatch import fault_points, profiles, store
 from vvbatch.batch import plan
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.held_takes import LedgerAway, Note, Pending
+from vvbatch.batch.output import Store, line_name, open_store
 from vvbatch.engine.contract import EngineFacts, Request, RequestRefused
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.queues import pause_queue
@@ -101,15 +102,16 @@ def render_line(line_id: str, context: Context) -> Rendering:
         return Ended("not wanted")
     fault_points.point("render.claimed")
     try:
-        path = store.line_path(Path(claim.out), claim.batch_id, claim.chapter, claim.number, claim.line)
-        if serve_from_cache(claim, path, context):
+        output = open_store(claim.out)
+        name = line_name(claim.batch_id, claim.chapter, claim.number, claim.line)
+        if serve_from_cache(claim, name, output, context):
             end_if_complete(context.ledger, claim.batch_id)
             return Ended(LineState.CACHED)
-        store.check_writable(path.parent, audio_room(claim.text) * claim.takes)
+        output.check_writable(name.rpartition("/")[0], audio_room(claim.text) * claim.takes)
     except (OSError, store.StoreError) as error:
         ended = without_room(claim, context, error, drop_take=claim.take)
     else:
-        ended = yield from render_takes(claim, path, context)
+        ended = yield from render_takes(claim, name, context)
     if ended.how != "held":
         end_if_complete(context.ledger, claim.batch_id)
     return ended
@@ -120,7 +122,7 @@ def next_seed(claim: Claim, taken: int = 0) -> int:
     return plan.seed_of_take(claim.request.seed, claim.rolls + taken)
 
 
-def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
+def render_takes(claim: Claim, name: str, context: Context) -> Rendering:
     """Render takes until as many as wanted are good, or as many more as the profile allows have been tried."""
     ledger, profile = context.ledger, profiles.load(claim.model)
     streamed = claim.request.stream  # a second take would play after the first
@@ -166,7 +168,7 @@ def render_takes(claim: Claim, path: Path, context: Context) -> Rendering:
         try_another = take.trouble in (None, Trouble.QC) or (take.trouble == Trouble.ENGINE and candidates.good)
         if candidates.complete or not try_another:
             if candidates.good:
-                return keep_best(claim, path, context, candidates)
+                return keep_best(claim, name, context, candidates)
             return all_failed(claim, context, candidates, profile.retries)
         seed = next_seed(claim, len(candidates.takes))
         newest = ledger.open_take(claim, seed, context.facts, candidates.to_close())
@@ -187,7 +189,7 @@ def listened(claim: Claim, request: Request, judged: Judged, profile: Profile) -
     return answer
 
 
-def keep_best(claim: Claim, path: Path, context: Context, candidates: Candidates) -> Ended:
+def keep_best(claim: Claim, name: str, context: Context, candidates: Candidates) -> Ended:
     """Write the take with the best score; the others are recorded as superseded.
 
     While the ledger takes no writes, the take is held, with its file under its temporary name.
@@ -196,15 +198,15 @@ def keep_best(claim: Claim, path: Path, context: Context, candidates: Candidates
     tried = [*claim.tried, *candidates.tried(kept=best)]
     with candidates.others(claim, kept=best) as others:
         try:
-            with store.stage(path, best.wav, best.id) as staged:
-                outcome = replace(best.written(path, staged.sha256, staged.size), chosen=candidates.why_best())
+            with open_store(claim.out).stage(name, best.wav, best.id) as staged:
+                outcome = replace(best.written(staged), chosen=candidates.why_best())
                 note = Note.of(claim, best.id, outcome, tried)
                 with pending.noted(note, staged):
                     kept = ledger.keep_take(claim, best.id, outcome, staged.publish, closing=others.ended, tried=tried)
         except LedgerAway:
             return Ended("held")
         except (OSError, store.StoreError) as error:
-            unwritten = (best.id, Outcome(TakeState.FAILED, error=f"{path}: {error}"))
+            unwritten = (best.id, Outcome(TakeState.FAILED, error=f"{name}: {error}"))
             ended = without_room(claim, context, error, [*others.ended, unwritten], candidates.seeds_used)
             others.recorded = True
             return ended
@@ -241,17 +243,17 @@ def allowed(retries: Retries, trouble: Trouble) -> int:
     return limits.get(trouble, 0)
 
 
-def serve_from_cache(claim: Claim, path: Path, context: Context) -> bool:
+def serve_from_cache(claim: Claim, name: str, output: Store, context: Context) -> bool:
     """Use an equal take's file if it still has its hash."""
     cached = claim.cached
     if cached is None:
         return False
     try:
-        staged = store.stage_copy(Path(cached.path), path, cached.sha256)
+        staged = output.stage_copy(cached.path, name, cached.sha256)
     except (OSError, store.StoreError):
         return False
     with staged:
-        return context.ledger.keep_cached(claim, cached, str(path), staged.publish)
+        return context.ledger.keep_cached(claim, cached, staged.location, staged.publish)
 
 
 def without_room(

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch import audio, qc, store
 from vvbatch.audio import BYTES_PER_SECOND
+from vvbatch.batch.output import StagedFile, open_store, take_name
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.ledger import Claim, Outcome
 from vvbatch.ledger.records import CheckRow, TriedTake
@@ -142,8 +142,8 @@ class Take:
     def score(self) -> float:
         return self.outcome.score or 0.0
 
-    def written(self, path: Path, sha256: str, size: int) -> Outcome:
-        return replace(self.outcome, path=str(path), sha256=sha256, size_bytes=size)
+    def written(self, staged: StagedFile) -> Outcome:
+        return replace(self.outcome, path=staged.location, sha256=staged.sha256, size_bytes=staged.size)
 
     def tried(self) -> TriedTake:
         """For the line's row, when this take is not kept."""
@@ -179,7 +179,7 @@ class Others:
     """The takes that are not kept, and the files of those whose audio is."""
 
     ended: EndedTakes
-    files: list[Path]
+    files: list[str]  # names in the batch's output
     recorded: bool = False
 
 
@@ -270,20 +270,22 @@ class Candidates:
             yield others
         finally:
             if not others.recorded:
+                output = open_store(claim.out)
                 for file in others.files:
-                    file.unlink(missing_ok=True)
+                    output.remove(file)
 
 
-def keep_audio(claim: Claim, take: Take, outcome: Outcome, files: list[Path]) -> Outcome:
+def keep_audio(claim: Claim, take: Take, outcome: Outcome, files: list[str]) -> Outcome:
     """Write the file of a take that was not chosen. When it cannot be written, the line is still kept without it."""
     try:
-        path = store.take_path(Path(claim.out), claim.batch_id, claim.number, claim.line, take.attempt)
-        written = store.write_atomically(path, take.wav)
+        name = take_name(claim.batch_id, claim.number, claim.line, take.attempt)
+        with open_store(claim.out).stage(name, take.wav) as staged:
+            staged.publish()
     except (OSError, store.StoreError) as error:
         log.warning("the audio of take %s is not kept: %s", take.id, error)
         return outcome
-    files.append(path)
-    return replace(outcome, path=str(path), sha256=written.sha256, size_bytes=written.size)
+    files.append(name)
+    return replace(outcome, path=staged.location, sha256=staged.sha256, size_bytes=staged.size)
 
 
 class Paces:

@@ -24,7 +24,6 @@ from vvbatch import fault_points
 from vvbatch.errors import InputError
 
 TEMP_PREFIX = ".tmp-"
-TAKES_FOLDER = "takes"
 LONGEST_NAME = 255  # bytes, on every file system that we know of
 BLOCK = 1 << 20
 ROOM_FOR_NAMES = 400  # bytes that batch, chapter and file name may add to the output folder's path
@@ -58,6 +57,10 @@ class Staged:
     sha256: str
     size: int  # bytes
     kept: bool = False
+
+    @property
+    def location(self) -> str:
+        return str(self.path)
 
     def keep(self) -> None:
         self.kept = True
@@ -101,23 +104,6 @@ def confine(root: Path, relative: str | Path) -> Path:
     if not inside:
         raise StoreError(f"path {str(relative)!r}: a symbolic link in it leads out of {root}")
     return root / path
-
-
-def line_path(out: Path, batch_id: str, chapter: int, number: int, line_id: str) -> Path:
-    """`OUT/<batch>/<chapter-NN>/<NNNN>-<line-id>.wav`; chapters and lines count from 1. Raises StoreError."""
-    for what, name in (("batch", batch_id), ("line", line_id)):
-        if not name or name == "." or "/" in name:
-            raise StoreError(f"{what} id {name!r}: must be one plain name without '/'")
-    return confine(out, f"{batch_id}/chapter-{chapter:02d}/{number:04d}-{line_id}.wav")
-
-
-def take_path(out: Path, batch_id: str, number: int, line_id: str, attempt: int) -> Path:
-    """`OUT/<batch>/takes/<NNNN>-<line-id>/take-<NN>.wav`, for a take that is not the line's. Raises StoreError.
-
-    No line's own file has such a name: those begin with their number.
-    """
-    folder = line_path(out, batch_id, 1, number, line_id).stem
-    return confine(out, f"{batch_id}/{TAKES_FOLDER}/{folder}/take-{attempt:02d}.wav")
 
 
 def temp_of(path: Path, name: str | None = None) -> Path:
@@ -169,8 +155,12 @@ def write_atomically(path: Path, data: bytes) -> Written:
 
 def write_manifest(path: Path, document: Mapping[str, Any]) -> Written:
     """Write `document` as JSON. Raises OSError, and ValueError for a NaN or an infinity in it."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return write_atomically(path, (text + "\n").encode())
+    return write_atomically(path, json_bytes(document))
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """Raises ValueError for a NaN or an infinity in the document."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def sha256_file(path: Path) -> str:
@@ -179,10 +169,10 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sweep(folder: Path, older_than_s: float, now: float, keep: Set[Path] = frozenset()) -> list[Path]:
+def sweep(folder: Path, older_than_s: float, now: float, keep: Set[str] = frozenset()) -> list[Path]:
     """Remove the temporary files under `folder` that nobody has touched for `older_than_s`; returns their paths.
 
-    Those in `keep` stay.
+    Those with a name in `keep` stay.
 
     `now` is Unix time. The age is that of the last change to the inode: a fresh link to an old file is fresh.
     """
@@ -190,7 +180,7 @@ def sweep(folder: Path, older_than_s: float, now: float, keep: Set[Path] = froze
     for parent, _, names in os.walk(folder):
         for name in names:
             temp = Path(parent, name)
-            if not name.startswith(TEMP_PREFIX) or temp in keep:
+            if not name.startswith(TEMP_PREFIX) or name in keep:
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if now - temp.lstat().st_ctime > older_than_s:

@@ -7,13 +7,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Set
-from pathlib import Path
 
 import redis
 
 from vvbatch import profiles, store
 from vvbatch.batch.finish import end_if_complete, try_to_write_manifest
 from vvbatch.batch.held_takes import Pending
+from vvbatch.batch.output import line_name, open_store, take_name
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queues import Waiting, probe_of_pause, resume_queue, waiting_count, waiting_lines
@@ -92,11 +92,11 @@ class Reconciler:
         self.pending.replay_dead(self.ledger, {worker})
         for left in leftovers(self.ledger, worker):
             with contextlib.suppress(OSError, store.StoreError):  # old temporary files are also swept at each start
-                path = store.line_path(Path(left.out), left.batch_id, left.chapter, left.number, left.line)
-                store.temp_of(path, left.take_id).unlink(missing_ok=True)
+                output = open_store(left.out)
+                name = line_name(left.batch_id, left.chapter, left.number, left.line)
+                output.remove_staged(name, left.take_id)
                 # Audio of a take that was not chosen, when the worker died between the file and its row.
-                kept = store.take_path(Path(left.out), left.batch_id, left.number, left.line, left.attempt)
-                kept.unlink(missing_ok=True)
+                output.remove(take_name(left.batch_id, left.number, left.line, left.attempt))
         hung = self.pulse / f"{worker}.hung"
         cause = Trouble.TIMEOUT if hung.exists() else Trouble.CRASH
         released = abandon(self.ledger, worker, retries_by_profile(), cause)
@@ -167,7 +167,7 @@ class Reconciler:
             return
         folder, need_bytes = probe
         try:
-            store.check_writable(Path(folder), need_bytes)
+            open_store(folder).check_writable("", need_bytes)
         except store.StoreError:
             return
         if resume_queue(self.ledger, profile_name):

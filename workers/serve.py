@@ -89,17 +89,17 @@ def serve(
 
 def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
     """Record the finished takes of dead workers, and remove temporary files that are no longer written."""
-    from vvbatch import store
     from vvbatch.batch.held_takes import Pending
-    from vvbatch.ledger.recovery import open_folders
+    from vvbatch.batch.output import open_store
+    from vvbatch.ledger.recovery import open_batches
     from vvbatch.transport import queue
 
     pending = Pending(home.pending)
     left = {note.worker for note in pending.notes()}
     pending.replay_dead(ledger, left - queue.alive(connection, left))
-    keep = pending.temps()
-    for folder in open_folders(ledger):
-        store.sweep(folder, OLD_TEMP_S, time.time(), keep)
+    keep = pending.takes()
+    for out, batch_id in open_batches(ledger):
+        open_store(out).sweep(batch_id, OLD_TEMP_S, time.time(), keep)
 
 
 def unavailable(error: Exception) -> int:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from vvbatch import store
+from vvbatch.batch.output import line_name, open_store
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
 
@@ -92,9 +93,8 @@ def test_whatever_is_confined_lies_inside(tmp_path_factory: pytest.TempPathFacto
 
 
 def test_a_line_lies_in_its_batch_and_chapter() -> None:
-    out = Path("/out")
-    assert store.line_path(out, "b-1", 1, 7, "ch1-003") == Path("/out/b-1/chapter-01/0007-ch1-003.wav")
-    assert store.line_path(out, "b-1", 123, 12345, "é😀") == Path("/out/b-1/chapter-123/12345-é😀.wav")
+    assert line_name("b-1", 1, 7, "ch1-003") == "b-1/chapter-01/0007-ch1-003.wav"
+    assert line_name("b-1", 123, 12345, "é😀") == "b-1/chapter-123/12345-é😀.wav"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_line_lies_in_its_batch_and_chapter() -> None:
 )
 def test_ids_that_are_no_plain_names_are_refused(tmp_path: Path, batch: str, line: str) -> None:
     with pytest.raises(store.StoreError):
-        store.line_path(tmp_path, batch, 1, 1, line)
+        open_store(tmp_path).stage(line_name(batch, 1, 1, line), b"")
 
 
 # ---- writing

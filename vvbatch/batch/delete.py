@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import stat
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import select
 
-from vvbatch import store
+from vvbatch.batch.output import is_staged, open_store
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.deletion import (
     BatchInUse,
@@ -28,6 +26,7 @@ from vvbatch.ledger.deletion import (
 )
 from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.schema import batches
+from vvbatch.store import StoreError
 
 log = logging.getLogger("vvbatch.batch.delete")
 
@@ -75,33 +74,23 @@ def remove_files(ledger: Ledger, removal: Removal) -> list[str]:
     Only files that the ledger named, its own temporary files, and never through a link that leads out of the folder.
     Another batch that was served from these files has its own name (a hard link or a copy) for them.
     """
-    folder = Path(removal.out) / removal.batch_id
-    try:
-        store.confine(Path(removal.out), removal.batch_id)
-    except store.StoreError as error:
-        log.warning("%s is not removed: %s", folder, error)
-        removal_done(ledger, removal.batch_id)
-        return [str(folder)]
+    output, folder = open_store(removal.out), removal.batch_id
     for name in removal.files:
         try:
-            path = store.confine(folder, name)
-        except store.StoreError as error:
-            log.warning("%s is not removed: %s", folder / name, error)
-            continue
-        if size_of(path) is not None:
-            path.unlink(missing_ok=True)
-    left = []
-    for parent, _, names in os.walk(folder, topdown=False):
-        for name in sorted(names):
-            path = Path(parent, name)
-            if name.startswith(store.TEMP_PREFIX):
-                path.unlink(missing_ok=True)
-            else:
-                left.append(str(path))
-        with contextlib.suppress(OSError):  # not empty: it keeps what the ledger does not know
-            Path(parent).rmdir()
+            output.remove(f"{folder}/{name}")
+        except StoreError as error:
+            log.warning("%s is not removed: %s", name, error)
+    try:
+        for name in output.list(folder):
+            if is_staged(name):
+                output.remove(name)
+        output.remove_empty_folders(folder)
+        left = list(output.list(folder))
+    except StoreError as error:  # the batch's folder has become a link that leads elsewhere
+        log.warning("%s is not removed: %s", folder, error)
+        left = [folder]
     removal_done(ledger, removal.batch_id)
-    return left
+    return [str(Path(removal.out) / name) for name in left]
 
 
 def finish_removals(ledger: Ledger) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
 from vvbatch import fault_points, store
+from vvbatch.batch.output import manifest_name, name_of, open_store
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import manifest_written
 from vvbatch.ledger.schema import batches, lines, takes
@@ -41,12 +41,13 @@ def write_manifest(ledger: Ledger, batch_id: str) -> None:
 
     Raises OSError, and StoreError when a link leads out of the output folder.
     """
-    folder, document = manifest(ledger, batch_id)
-    store.confine(folder.parent, f"{batch_id}/manifest.json")
-    store.sweep(folder, 0.0, time.time())  # nothing is being written any more: killed workers left these
-    written = store.write_manifest(folder / "manifest.json", msgspec.to_builtins(document))
+    out, document = manifest(ledger, batch_id)
+    output = open_store(out)
+    output.sweep(batch_id, 0.0, time.time())  # left by killed workers: nothing is being written any more
+    with output.stage(manifest_name(batch_id), store.json_bytes(msgspec.to_builtins(document))) as staged:
+        staged.publish()
     fault_points.point("manifest.written")
-    manifest_written(ledger, batch_id, written.sha256)
+    manifest_written(ledger, batch_id, staged.sha256)
 
 
 class ManifestLine(Struct):
@@ -78,8 +79,8 @@ class Manifest(Struct):
     lines: Sequence[ManifestLine]
 
 
-def manifest(ledger: Ledger, batch_id: str) -> tuple[Path, Manifest]:
-    """The batch's folder and what its manifest says; paths are relative to the folder."""
+def manifest(ledger: Ledger, batch_id: str) -> tuple[str, Manifest]:
+    """The output that the batch is written to, and its manifest; paths are relative to the batch's folder."""
     with ledger.engine.connect() as connection:
         batch = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().one()
         rows = connection.execute(
@@ -88,8 +89,8 @@ def manifest(ledger: Ledger, batch_id: str) -> tuple[Path, Manifest]:
             .where(lines.c.batch_id == batch_id)
             .order_by(lines.c.number)
         ).mappings()
-        folder = Path(batch["out"]) / batch_id
-        return folder, Manifest(
+        out = batch["out"]
+        return out, Manifest(
             batch=batch_id,
             title=batch["title"],
             script=batch["script"],
@@ -102,7 +103,7 @@ def manifest(ledger: Ledger, batch_id: str) -> tuple[Path, Manifest]:
                     chapter=row["chapter"],
                     chapter_title=row["chapter_title"],
                     state=row["state"],
-                    path=str(Path(row["path"]).relative_to(folder)) if row["path"] else None,
+                    path=name_of(out, row["path"]).removeprefix(f"{batch_id}/") if row["path"] else None,
                     sha256=row["sha256"],
                     duration_s=row["duration_s"],
                     loudness_lufs=row["loudness_lufs"],

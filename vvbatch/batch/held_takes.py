@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vvbatch import fault_points, store
 from vvbatch.batch.finish import end_if_complete
+from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.database import to_json
 from vvbatch.ledger.records import TriedTake
@@ -45,10 +46,6 @@ class LedgerAway(Exception):
     """The ledger does not accept a result now: note and file are held."""
 
 
-class FileGone(Exception):
-    """Neither the temporary nor the final file is what the note says."""
-
-
 @dataclass
 class Pending:
     """The notes of a home, as small files in `folder`; what this process holds also in memory: the disk may be full."""
@@ -58,7 +55,7 @@ class Pending:
     ledger_away: bool = False  # the last write failed: results go here until one succeeds
 
     @contextlib.contextmanager
-    def noted(self, note: Note, staged: store.Staged) -> Iterator[None]:
+    def noted(self, note: Note, staged: StagedFile) -> Iterator[None]:
         """The block publishes and records the take. Raises LedgerAway, and keeps note and file, when it could not.
 
         The note is not synced: a power cut may lose it, which costs a rendering, and a sync costs as much as the line's
@@ -118,10 +115,9 @@ class Pending:
                 log.warning("%s cannot be read and is removed: %s", file, error)
                 file.unlink(missing_ok=True)
 
-    def temps(self) -> set[Path]:
-        """The temporary files that notes wait for."""
-        notes = [*self.notes(), *self.waiting.values()]
-        return {store.temp_of(Path(note.outcome.path), note.take_id) for note in notes if note.outcome.path}
+    def takes(self) -> set[str]:
+        """The ids of the takes whose staged files are still needed."""
+        return {note.take_id for note in (*self.notes(), *self.waiting.values())}
 
     def replay(self, ledger: Ledger, notes: Iterable[Note], *, orphaned: bool) -> list[Note]:
         """Bring notes into the ledger, their files to their final paths. Returns those that were kept.
@@ -151,27 +147,25 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
     location = file_location(ledger, note.line_id)
     if location is None:
         return False
-    path = store.line_path(Path(location.out), location.batch_id, location.chapter, location.number, location.line)
-    temp = store.temp_of(path, note.take_id)
+    output = open_store(location.out)
+    name = line_name(location.batch_id, location.chapter, location.number, location.line)
+    sha256 = note.outcome.sha256 or ""
 
     def publish() -> None:
-        if has_hash(temp, note.outcome.sha256):
-            temp.replace(path)
-        elif not has_hash(path, note.outcome.sha256):
-            raise FileGone(path)
-        store.sync_folder(path.parent)
+        output.publish_staged(name, note.take_id, sha256)
         fault_points.point("pending.published")
 
     def discard() -> None:
-        if has_hash(path, note.outcome.sha256):
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            if output.sha256(name) == sha256:
+                output.remove(name)
 
     try:
         kept = ledger.keep_take(
             note, note.take_id, note.outcome, publish, tried=note.tried, orphaned=orphaned, discard=discard
         )
-        temp.unlink(missing_ok=True)
-    except (FileGone, OSError) as error:
+        output.remove_staged(name, note.take_id)
+    except (store.StoreError, OSError) as error:
         log.warning("the file of take %s cannot be used: %s", note.take_id, error)
         return False
     if kept:
@@ -179,10 +173,3 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
         log.warning("%s: take %s is recorded now", note.line_id, note.take_id)
         end_if_complete(ledger, location.batch_id)
     return kept
-
-
-def has_hash(path: Path, sha256: str | None) -> bool:
-    try:
-        return not path.is_symlink() and store.sha256_file(path) == sha256
-    except OSError:
-        return False

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import redis
 
-from vvbatch import fault_points, store
+from vvbatch import fault_points
 from vvbatch.audio import BYTES_PER_SECOND
 from vvbatch.batch.estimate import SECONDS_PER_CHARACTER
 from vvbatch.batch.finish import end_if_complete
+from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
+from vvbatch.store import StoreError
 from vvbatch.transport import queue
 
 SERVED_AT_ONCE = 100  # cached lines; their files get their names while the ledger is locked
@@ -43,7 +45,7 @@ def submit(
     connection.ping()
     out = Path(out).absolute()
     room = int(sum(len(line.text) for line in plan.lines) * SECONDS_PER_CHARACTER * BYTES_PER_SECOND)
-    store.check_writable(out, room)
+    open_store(out).check_writable("", room)
     batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
     batch = NewBatch(
         batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out), kind
@@ -75,16 +77,16 @@ def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:
 
     The batch is recorded already, so that files of a submit that dies here belong to lines that wait, and are replaced.
     """
-    takes = cached_takes(ledger, plan.lines)
+    output, takes = open_store(out), cached_takes(ledger, plan.lines)
     known = [line for line in plan.lines if line.key in takes]
     for chunk in chunks(known, SERVED_AT_ONCE):
         with contextlib.ExitStack() as staged_files:
-            served: list[tuple[str, CachedTake, store.Staged]] = []
+            served: list[tuple[str, CachedTake, StagedFile]] = []
             for line in chunk:
                 take = takes[line.key]
-                path = store.line_path(out, batch_id, line.chapter, line.number, line.line)
-                with contextlib.suppress(OSError, store.StoreError):
-                    staged = staged_files.enter_context(store.stage_copy(Path(take.path), path, take.sha256))
+                name = line_name(batch_id, line.chapter, line.number, line.line)
+                with contextlib.suppress(OSError, StoreError):
+                    staged = staged_files.enter_context(output.stage_copy(take.path, name, take.sha256))
                     served.append((line_key(batch_id, line.number), take, staged))
             ledger.serve_cached(batch_id, served)
 

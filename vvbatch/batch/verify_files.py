@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,17 +12,19 @@ from typing import NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
-from vvbatch import store
+from vvbatch.batch.output import is_staged, manifest_name, name_of, open_store
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import find_batch
 from vvbatch.ledger.records import chunks
 from vvbatch.ledger.schema import batches, lines, takes
+from vvbatch.store import StoreError
 
 HASHERS = min(4, os.cpu_count() or 1)  # hashing lets other threads run, and soon waits for the disk
 
 
 class Expected(NamedTuple):
     batch: str
+    out: str
     line: str
     path: str
     sha256: str
@@ -54,7 +56,7 @@ class RepairedLine(Struct):
 
 class Folder(NamedTuple):
     batch: str
-    path: Path
+    out: str
     ended: bool
 
 
@@ -77,13 +79,14 @@ def verify(
     bad = len(problems)
     known = {file.path for file in expected}
     for folder in folders:
-        problems += [FileProblem(folder.batch, None, None, str(path), "unknown") for path in strays(folder, known)]
+        problems += [FileProblem(folder.batch, None, None, path, "unknown") for path in strays(folder, known)]
     return Verified(len(expected), len(expected) - bad, problems)
 
 
 def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
     query = (
-        select(lines.c.batch_id, lines.c.line, lines.c.path, lines.c.sha256)
+        select(lines.c.batch_id, batches.c.out, lines.c.line, lines.c.path, lines.c.sha256)
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
         .where(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None))  # a pruned night's lines have none
         .order_by(lines.c.batch_id, lines.c.number)
     )
@@ -96,8 +99,9 @@ def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
 def kept_audio(ledger: Ledger, batch_id: str | None) -> list[Expected]:
     """The files of takes that were not chosen, of the batches that kept them."""
     query = (
-        select(takes.c.batch_id, lines.c.line, takes.c.path, takes.c.sha256, takes.c.id)
+        select(takes.c.batch_id, batches.c.out, lines.c.line, takes.c.path, takes.c.sha256, takes.c.id)
         .join_from(takes, lines, lines.c.id == takes.c.line_id)
+        .join(batches, batches.c.id == takes.c.batch_id)
         .where(takes.c.path.is_not(None), takes.c.state.in_(("superseded", "failed_qc")))
         .order_by(takes.c.batch_id, lines.c.number, takes.c.attempt)
     )
@@ -113,27 +117,27 @@ def batch_folders(ledger: Ledger, batch_id: str | None) -> Sequence[Folder]:
         query = query.where(batches.c.id == batch_id)
     with ledger.engine.connect() as connection:
         rows = connection.execute(query).all()
-    return [Folder(row.id, Path(row.out) / row.id, row.ended_at is not None) for row in rows]
+    return [Folder(row.id, row.out, row.ended_at is not None) for row in rows]
 
 
 def examine(file: Expected) -> str | None:
     """What is wrong with a file, or None."""
     try:
-        if not stat.S_ISREG(os.lstat(file.path).st_mode):
-            return "changed"  # a link, a pipe or a folder has taken its place
-        return None if store.sha256_file(Path(file.path)) == file.sha256 else "changed"
+        found = open_store(file.out).sha256(name_of(file.out, file.path))
+        return None if found == file.sha256 else "changed"
+    except StoreError:  # a link that leads elsewhere has taken its place
+        return "changed"
     except FileNotFoundError:
         return "missing"
     except OSError as error:
         return f"unreadable: {error.strerror}"
 
 
-def strays(folder: Folder, known: set[str]) -> Iterator[Path]:
-    """Files under a batch's folder that the ledger does not know; a running worker's temporary ones are no strays."""
-    for parent, _, names in os.walk(folder.path):
-        for name in sorted(names):
-            path = Path(parent, name)
-            is_manifest = path == folder.path / "manifest.json"
-            in_work = name.startswith(store.TEMP_PREFIX) and not folder.ended
-            if str(path) not in known and not is_manifest and not in_work:
-                yield path
+def strays(folder: Folder, known: set[str]) -> Iterator[str]:
+    """Files under a batch's folder that the ledger does not know; staged files of a running worker do not count."""
+    with contextlib.suppress(StoreError):  # the folder is a link that leads elsewhere: its files count as changed
+        for name in open_store(folder.out).list(folder.batch):
+            in_work = is_staged(name) and not folder.ended
+            location = str(Path(folder.out, name))
+            if location not in known and name != manifest_name(folder.batch) and not in_work:
+                yield location

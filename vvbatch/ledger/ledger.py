@@ -38,9 +38,9 @@ from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, events, lines,
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
+    from vvbatch.batch.output import StagedFile
     from vvbatch.batch.plan import PlannedLine
     from vvbatch.engine.contract import EngineFacts
-    from vvbatch.store import Staged
 
 
 NOTED = ("trouble", "troubles", "model")
@@ -355,16 +355,16 @@ class Ledger:
             entries.add(connection, "line", **about, state="cached")
         return True
 
-    def serve_cached(self, batch_id: str, served: Iterable[tuple[str, CachedTake, Staged]]) -> None:
+    def serve_cached(self, batch_id: str, served: Iterable[tuple[str, CachedTake, StagedFile]]) -> None:
         """Publish equal takes' files for lines that are still queued. Raises OSError."""
         with self.transaction() as connection:
             for line_id, take, staged in served:
-                values = {"take_id": take.take_id, "path": str(staged.path), "sha256": take.sha256}
+                values = {"take_id": take.take_id, "path": staged.location, "sha256": take.sha256}
                 waits = and_(lines.c.id == line_id, lines.c.state == "queued")
                 served_now = {**values, "state": "cached", "updated_at": self.now()}
                 if connection.execute(lines.update().where(waits).values(served_now)).rowcount:
                     staged.publish()
-                    about = {"line": line_id, "batch": batch_id, "take": take.take_id, "path": str(staged.path)}
+                    about = {"line": line_id, "batch": batch_id, "take": take.take_id, "path": staged.location}
                     entries.add(connection, "line", **about, state="cached")
 
     def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = (), seeds_used: int = 0) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping, and_, exists, not_, or_, select
@@ -155,11 +154,11 @@ def file_location(ledger: Ledger, line_id: str) -> Leftover | None:
     return Leftover("", *row) if row else None
 
 
-def open_folders(ledger: Ledger) -> list[Path]:
-    """The folders of the batches that have not ended."""
+def open_batches(ledger: Ledger) -> list[tuple[str, str]]:
+    """(output, batch id) of the batches that have not ended."""
     with ledger.engine.connect() as connection:
         rows = connection.execute(select(batches.c.id, batches.c.out).where(batches.c.ended_at.is_(None)))
-        return [Path(row.out, row.id) for row in rows]
+        return [(row.out, row.id) for row in rows]
 
 
 def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from tests.support.ledgers import Clock, add_batch, begin, good, line_id, open_ledger, planned
 from vvbatch import store
 from vvbatch.batch.delete import delete, examine, finish_removals, old_batches, prune_speech
+from vvbatch.batch.output import line_name
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
 from vvbatch.ledger.deletion import BatchInUse, pending_removals
@@ -49,7 +50,7 @@ def finished(ledger: Ledger, out: Path, batch: str, kind: BatchKind = BatchKind.
     new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", None, "normal", str(out), kind)
     ledger.add_batch(new, [planned(1, "One.", of or batch)])
     claim, take = begin(ledger, batch, 1)
-    path = store.line_path(out, batch, 1, 1, "l1")
+    path = out / line_name(batch, 1, 1, "l1")
     path.parent.mkdir(parents=True)
     path.write_bytes(f"audio of {batch}".encode())
     assert ledger.keep_take(claim, take, good(path, sha256=store.sha256_file(path)), lambda: None)
@@ -64,7 +65,7 @@ def serve(ledger: Ledger, out: Path, batch: str, of: str) -> Path:
     line = planned(1, "One.", of)
     ledger.add_batch(new, [line])
     take = cached_takes(ledger, [line])[line.key]
-    path = store.line_path(out, batch, 1, 1, "l1")
+    path = out / line_name(batch, 1, 1, "l1")
     with store.stage_copy(Path(take.path), path, take.sha256) as staged:
         ledger.serve_cached(batch, [(line_id(batch, 1), CachedTake(take.take_id, take.path, take.sha256), staged)])
     ledger.settle(batch)
