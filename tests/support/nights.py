@@ -16,6 +16,7 @@ from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
 from vvbatch.ledger.recovery import worker_started
+from vvbatch.ledger.states import LineState, TakeState
 from vvbatch.regress import records, run_night
 from vvbatch.regress.suite import Settings, Suite
 from vvbatch.script import Script
@@ -55,14 +56,16 @@ def rendered(
         samples = (sounds or {}).get(number, voice(number)) if number in (sounds or {}) else voice(number)
         claim, take_id = begin(ledger, batch, number, worker)
         if samples is None:
-            failure = Outcome("failed", error="NaN latents at step 7")
-            ledger.release(claim, "failed", failure.error, [(take_id, failure)], trouble="engine")
+            failure = Outcome(TakeState.FAILED, error="NaN latents at step 7")
+            ledger.release(claim, LineState.FAILED, failure.error, [(take_id, failure)], trouble="engine")
             continue
         path = out / batch / "chapter-01" / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         written = store.write_atomically(path, audio.wav_bytes(audio.to_pcm16(samples), SAMPLE_RATE))
         duration_s = len(samples) / SAMPLE_RATE
-        outcome = Outcome("done", path=str(path), sha256=written.sha256, size_bytes=written.size, duration_s=duration_s)
+        outcome = Outcome(
+            TakeState.DONE, path=str(path), sha256=written.sha256, size_bytes=written.size, duration_s=duration_s
+        )
         outcome = replace(outcome, wall_s=wall_s, first_chunk_s=0.1, metrics={"peak_bytes": 300_000_000})
         ledger.keep_take(claim, take_id, outcome, lambda: None)
     ledger.settle(batch)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vvbatch.ledger.pauses import queue_is_paused
 
 from tests.support import ledgers
 from tests.support.cli import Cli
+from vvbatch.ledger.queues import queue_is_paused
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])

@@ -18,9 +18,9 @@ HEADER_BYTES = 44
 
 def played(items: list[bytes | None], monkeypatch: pytest.MonkeyPatch, output: io.BytesIO) -> bool:
     """The batch is open as long as there are items."""
-    left = iter(items)
-    monkeypatch.setattr(stream, "receive", lambda *_words, **_options: next(left, None))
-    monkeypatch.setattr(queries, "open_batches", lambda *_words: left.__length_hint__())
+    left = list(items)
+    monkeypatch.setattr(stream, "receive", lambda *_words, **_options: left.pop(0) if left else None)
+    monkeypatch.setattr(queries, "open_batches", lambda *_words: len(left))
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=output))
     anything: Any = SimpleNamespace(ledger=None, keep_running=lambda *_words: None)
     return stream_line(anything, anything, "b", anything)

@@ -26,6 +26,7 @@ from vvbatch.batch.plan import Overrides, make_plan
 from vvbatch.engine.contract import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.schema import lines
+from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.qc.check import Check, at_most
 from vvbatch.qc.pace import Pace
 from vvbatch.script import parse
@@ -166,14 +167,14 @@ def test_a_listen_request_has_the_text_the_samples_and_the_voice_of_a_single_spe
 
 def test_a_take_without_a_verdict_is_tried_again_with_the_same_seed(night):
     night.submit("listens")
-    assert night.render(good, NoVerdict("lost twice")) == Ended("queued", "listen")
+    assert night.render(good, NoVerdict("lost twice")) == Ended(LineState.QUEUED, Trouble.LISTEN)
     assert night.render(good, GOOD_WER).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 1
 
 
 def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night):
     night.submit("listens")
-    assert night.render(good, BAD_WER, silent, good, BAD_WER) == Ended("failed", "qc")
+    assert night.render(good, BAD_WER, silent, good, BAD_WER) == Ended(LineState.FAILED, Trouble.QC)
     assert night.rows("SELECT rolls FROM lines") == [(3,)]
     assert night.ledger.retry("b") == 1
     assert night.render(good, GOOD_WER).how == "done"
@@ -182,7 +183,7 @@ def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night)
 
 def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night):
     night.submit()
-    assert night.render(silent, TimedOut("late")) == Ended("queued", "timeout")
+    assert night.render(silent, TimedOut("late")) == Ended(LineState.QUEUED, Trouble.TIMEOUT)
     assert night.rows("SELECT rolls FROM lines") == [(1,)]
     assert night.render(good).how == "done"
     failed, late, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
@@ -191,7 +192,7 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night):
 
 def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_models_gave_no_verdict(night):
     night.submit("listens")
-    assert night.render(good, BAD_WER, good, NoVerdict("lost twice")) == Ended("queued", "listen")
+    assert night.render(good, BAD_WER, good, NoVerdict("lost twice")) == Ended(LineState.QUEUED, Trouble.LISTEN)
     assert night.render(good, GOOD_WER).how == "done"
     failed, unknown, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
     assert failed != unknown == kept
@@ -213,7 +214,7 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_n
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "stage", full)
-        assert night.render(silent, good) == Ended("queued", "resource")
+        assert night.render(silent, good) == Ended(LineState.QUEUED, Trouble.RESOURCE)
     assert night.render(good).how == "done"
     failed, unwritten, kept = night.rows("SELECT seed FROM takes ORDER BY attempt")
     assert failed != unwritten == kept
@@ -221,8 +222,8 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_n
 
 def test_a_line_without_audio_is_rendered_again_with_another_seed(night):
     night.submit()
-    assert night.render(nothing) == Ended("queued", "engine")
-    assert night.render(EngineFailed("NaN", 0.1)) == Ended("failed", "engine")
+    assert night.render(nothing) == Ended(LineState.QUEUED, Trouble.ENGINE)
+    assert night.render(EngineFailed("NaN", 0.1)) == Ended(LineState.FAILED, Trouble.ENGINE)
     assert len(set(night.rows("SELECT seed FROM takes"))) == 2
     (tried,) = night.rows("SELECT json_array_length(tried) FROM lines")[0]
     assert tried == 2
@@ -231,7 +232,7 @@ def test_a_line_without_audio_is_rendered_again_with_another_seed(night):
 def test_an_escalated_line_belongs_to_the_other_profile(night):
     night.submit(escalate="listens", takes=1)
     before = night.rows("SELECT key, control_hash FROM lines")
-    assert night.render(silent, silent, silent) == Ended("queued", "qc")
+    assert night.render(silent, silent, silent) == Ended(LineState.QUEUED, Trouble.QC)
     assert night.rows("SELECT model, state, escalate, troubles, rolls FROM lines") == [
         ("listens", "queued", None, None, 0)
     ]
@@ -256,7 +257,7 @@ def test_kept_audio_is_removed_when_the_line_was_lost_meanwhile(night):
 def test_an_output_folder_that_takes_no_file_leaves_no_take_and_no_attempt(night):
     night.submit()
     (night.folder / "out").write_text("a file")
-    assert night.render() == Ended("queued", "resource")
+    assert night.render() == Ended(LineState.QUEUED, Trouble.RESOURCE)
     assert night.states() == []
     assert night.rows("SELECT attempt FROM lines") == [(0,)]
 

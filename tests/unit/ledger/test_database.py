@@ -20,6 +20,7 @@ from tests.support.ledgers import add_batch, begin, open_ledger
 from vvbatch.ledger import Ledger, LedgerError, Outcome, database, schema
 from vvbatch.ledger.migrations import MIGRATIONS
 from vvbatch.ledger.queues import pause_queue
+from vvbatch.ledger.states import LineState, TakeState
 
 NEWEST = len(MIGRATIONS)
 
@@ -272,7 +273,9 @@ def test_numbers_that_json_lacks_are_stored_as_nothing_and_numpys_as_plain_ones(
         ("finite", float("nan"), 0, False),
         ("dc", np.float32(0.5), 1, True),
     ]
-    ledger.release(claim, "failed", "bad", [(take, Outcome("failed_qc", error="bad", qc=checks))], trouble="qc")
+    ledger.release(
+        claim, LineState.FAILED, "bad", [(take, Outcome(TakeState.FAILED_QC, error="bad", qc=checks))], trouble="qc"
+    )
     shown = [(check["value"], check["limit"]) for check in batch_view(ledger, "b")["lines"][0]["qc"]]
     assert shown == [(None, None), (None, 0), (0.5, 1)]
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:

@@ -10,8 +10,10 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.ledgers import FACTS, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.ledger import Outcome
+from vvbatch.ledger.records import TriedTake
 from vvbatch.ledger.schema import metadata, nights
 from vvbatch.ledger.sql import query
+from vvbatch.ledger.states import TakeState
 
 TEXT = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL)
@@ -27,10 +29,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     render(ledger, "b", 1)
     fail(ledger, "b", 2)
     claim, first = begin(ledger, "b", 3)
-    short = Outcome("failed_qc", error="short", qc=[("duration_min", 0.1, 0.5, False)])
+    short = Outcome(TakeState.FAILED_QC, error="short", qc=[("duration_min", 0.1, 0.5, False)])
     again = ledger.open_take(claim, 6, FACTS, [(first, short)]) or claim
     second = again.take
-    tried = [{"take": first, "model": "smaller", "seed": 5, "state": "failed_qc", "score": 0.0, "error": "short"}]
+    tried = [TriedTake(first, "smaller", 5, TakeState.FAILED_QC, 0.0, "short")]
     ledger.keep_take(again, second, good(), lambda: None, tried=tried)
     with ledger.engine.begin() as connection:
         connection.execute(nights.insert().values(id="n", suite="s", profile="draft", state="ended", started_at="now"))

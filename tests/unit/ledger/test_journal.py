@@ -16,6 +16,7 @@ from vvbatch.ledger import CachedTake
 from vvbatch.ledger.journal import Journal, journalled
 from vvbatch.ledger.queues import waiting_count
 from vvbatch.ledger.recovery import abandon, reopen, worker_started
+from vvbatch.ledger.states import LineState
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -101,7 +102,7 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     before = len(lines_of(path))
     assert book.claim(ledgers.line_id("b", 1), "w2") is None
     assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
-    assert not book.release(claim, "failed", "late", trouble="engine")
+    assert not book.release(claim, LineState.FAILED, "late", trouble="engine")
     assert len(lines_of(path)) == before
     book.close()
 

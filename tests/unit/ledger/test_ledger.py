@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.support.documents import batch_view
-from tests.support.ledgers import add_batch, begin, fail, good, line_id, planned, render
+from tests.support.ledgers import Clock, add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.recovery import abandon

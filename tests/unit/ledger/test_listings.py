@@ -20,6 +20,7 @@ from vvbatch.ledger.queries import UnknownBatch
 from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.recovery import worker_started, worker_stopped
 from vvbatch.ledger.schema import baselines, nights, takes, verdicts
+from vvbatch.ledger.states import TakeState
 
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "profile", "model", "revision", "device", "dtype", "voices", "seed",
@@ -133,7 +134,7 @@ def test_metrics_count_what_is_rendered_side_by_side_and_leave_out_what_was_canc
         ledger.keep_take(claim, take, good(wall_s=4.0), lambda: None)
     from vvbatch.ledger import Outcome
 
-    ledger.close_takes([(opened[2][1], Outcome("cancelled"))])
+    ledger.close_takes([(opened[2][1], Outcome(TakeState.CANCELLED))])
     (only,) = metrics(ledger, Filter())
     assert (only["speed"], only["rtf_median"], only["fail_rate"]) == (2.0, 1.0, 0.0)
 

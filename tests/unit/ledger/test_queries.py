@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.documents import batch_heads, batch_totals, batch_view
-from tests.support.ledgers import add_batch, begin, fail, line_id, planned, render
-from vvbatch.ledger import CachedTake, NewBatch
+from tests.support.ledgers import Clock, add_batch, begin, fail, line_id, planned, render
+from vvbatch.ledger import CachedTake, Ledger, NewBatch
 from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]

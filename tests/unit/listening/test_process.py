@@ -97,7 +97,7 @@ def test_a_process_that_computes_without_a_reply_is_restarted(
 
 def test_a_take_whose_process_was_killed_once_is_checked_by_the_next(process: ListeningProcess) -> None:
     submit(process, "slow")
-    os.kill(process._child.process.pid, 9)  # type: ignore[union-attr]
+    os.kill(process._child.process.pid, 9)
     assert verdicts_of(process, 1)["slow"].checks
 
 
@@ -109,7 +109,7 @@ def test_a_forgotten_take_gets_no_verdict(process: ListeningProcess) -> None:
 
 
 def test_closing_ends_the_child_process(process: ListeningProcess) -> None:
-    child = process._child.process  # type: ignore[union-attr]
+    child = process._child.process
     submit(process, "slow")
     process.close()
     assert child.poll() is not None

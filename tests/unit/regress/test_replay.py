@@ -22,6 +22,7 @@ from vvbatch.ledger import Ledger, NewBatch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import takes, workers
+from vvbatch.profiles import Profile
 from vvbatch.regress.records import Change
 from vvbatch.regress.replay import UnknownTake, replay
 from vvbatch.script.one import one_line

@@ -17,6 +17,8 @@ import soundfile
 
 from tests.support.cli import Cli
 from tests.support.nights import judged, suite, voice
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger
 from vvbatch.regress import records, schedule
 from vvbatch.regress.baseline import bless
 from vvbatch.regress.records import Night

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -19,7 +18,7 @@ from vvbatch.regress import listening, records, run_night
 from vvbatch.regress.baseline import CannotBless, bless, folder
 from vvbatch.regress.records import Change
 from vvbatch.regress.retention import prune
-from vvbatch.regress.summary import summary
+from vvbatch.regress.summary import Summary, summary
 from vvbatch.transport import server
 
 
@@ -27,7 +26,7 @@ def blessed(ledger, where, name="n1", only=(), why="good"):
     return bless(ledger, where, suite(), records.find_night(ledger, "small", name), "ada", why, only)
 
 
-def found(ledger: Ledger, name: str) -> dict[str, Any]:
+def found(ledger: Ledger, name: str) -> Summary:
     return summary(ledger, "small", name)
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch import report
 from vvbatch.batch.estimate import Estimate
+from vvbatch.ledger import Ledger
 from vvbatch.report import tables
 from vvbatch.report.watch import Follower
 

@@ -18,9 +18,8 @@ from vvbatch.profiles import bundled
 from vvbatch.voices import InvalidVoice, Library, UnknownVoice, VoiceError
 from vvbatch.voices.decode import COMPLETE, decode, excerpted
 from vvbatch.voices.editing import NameTaken, add_variant, import_voice, put, remove
-from vvbatch.voices.manifest import folded, name_problem
+from vvbatch.voices.manifest import Entry, folded, name_problem
 from vvbatch.voices.overview import listing, variants_of
-from vvbatch.voices.prepare import FRAME
 from vvbatch.voices.vary import Change, at_tempo
 
 WHEN = datetime(2026, 5, 2, 12, tzinfo=UTC)

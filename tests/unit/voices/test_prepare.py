@@ -10,7 +10,7 @@ from tests.support.sounds import RATE, pitch_of, speechlike
 from vvbatch.engine.contract import FRAME
 from vvbatch.profiles import bundled
 from vvbatch.voices import InvalidVoice
-from vvbatch.voices.prepare import FRAME, MARGIN, prepare
+from vvbatch.voices.prepare import MARGIN, prepare
 
 
 def level_dbfs(samples: np.ndarray) -> float:
