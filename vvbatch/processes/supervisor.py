@@ -20,8 +20,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO
 
-import msgspec
-
 from vvbatch.home import Home, HomeError
 from vvbatch.transport.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
@@ -59,7 +57,8 @@ class Child:
     output: IO[bytes] | None = field(default=None, repr=False)
 
 
-class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class ProgramState:
     name: str
     pid: int | None
     restarts: int
@@ -67,7 +66,8 @@ class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
 
 
-class SupervisorState(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class SupervisorState:
     """`supervisor.json`, and `supervisor` in `status --json`."""
 
     pid: int
@@ -271,6 +271,8 @@ class Supervisor:
 
     def write_state(self) -> None:
         """Write `supervisor.json` into the home folder, for `status`; the foreground supervisor only."""
+        import msgspec  # here: workers and `--help` need not wait for it
+
         if self.lock is None:
             return
         programs = [
@@ -296,6 +298,8 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def supervisor_state(home: Home) -> SupervisorState | None:
     """The state of the running supervisor; None when none runs, even if a killed one left its file."""
+    import msgspec
+
     lock = try_lock(home.folder("") / "supervisor.lock")
     if lock is not None:
         os.close(lock)

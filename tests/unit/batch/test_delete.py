@@ -142,6 +142,7 @@ def test_nights_and_batches_with_a_blessed_take_are_refused(ledger, tmp_path):
     assert verify(ledger).ok == 2
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_before_the_files_are_gone_is_finished_by_the_next(ledger, tmp_path):
     finished(ledger, tmp_path / "out", "a")
     path = serve(ledger, tmp_path / "out", "b", of="a")

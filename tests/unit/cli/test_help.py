@@ -42,6 +42,7 @@ def keeps_crontab(text: str) -> None:
             assert "(crontab -l;" in line, line
 
 
+@pytest.mark.slow
 def test_help_does_not_load_the_database_or_an_engine() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from vvbatch.cli import main, COMMANDS\n"

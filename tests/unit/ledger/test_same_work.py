@@ -58,6 +58,7 @@ def race(url: str) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_processes_that_submit_the_same_script_at_once_make_one_batch(tmp_path):
     url = url_of(tmp_path / "ledger.sqlite3")
     Ledger(url).close()
