@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from bench.voicelike import syllables
 from vvbatch import audio
-from vvbatch.cli.qc import qc as command
+from vvbatch.cli import main
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.listening.files import Expected, reports
 from vvbatch.profiles import QcLimits
@@ -52,24 +52,24 @@ def test_the_exit_code_of_qc_is_1_when_a_check_fails_and_2_for_a_usage_error(tmp
     good = written(tmp_path / "good.wav", SPEECH)
     cut = written(tmp_path / "cut.wav", SPEECH[: SAMPLE_RATE * 2])
     run = CliRunner().invoke
-    passed = run(command, [str(good), "--text", TEXT, "--no-listen", "--json"])
+    passed = run(main, ["qc", str(good), "--text", TEXT, "--no-listen", "--json"])
     assert (passed.exit_code, json.loads(passed.stdout)[0]["ok"]) == (0, True)
-    both = run(command, [str(good), str(cut), "--no-listen"])
+    both = run(main, ["qc", str(good), str(cut), "--no-listen"])
     assert both.exit_code == 1
     assert "end_level" in both.stdout
     assert "failed" in both.stdout
     assert "not checked: words (--no-listen)" in both.stdout
     for usage in ([], [str(tmp_path / "gone.wav")], [str(good), "--model", "none"], [str(good), "--voice", "none"]):
-        assert run(command, usage).exit_code == 2
+        assert run(main, ["qc", *usage]).exit_code == 2
 
 
 def test_without_the_extra_qc_reports_what_was_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = written(tmp_path / "good.wav", SPEECH)
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     monkeypatch.delitem(sys.modules, "vvbatch.listening.words", raising=False)
-    by_default = CliRunner().invoke(command, [str(good), "--json"])
+    by_default = CliRunner().invoke(main, ["qc", str(good), "--json"])
     assert by_default.exit_code == 0
     assert "pip install 'vvbatch[qc]'" in json.loads(by_default.stdout)[0]["not_checked"]["words"]
-    required = CliRunner().invoke(command, [str(good), "--listen"])
+    required = CliRunner().invoke(main, ["qc", str(good), "--listen"])
     assert required.exit_code == 3
     assert "pip install 'vvbatch[qc]'" in required.output

@@ -17,6 +17,7 @@ from vvbatch.listening.contract import ListeningUnavailable
 from vvbatch.listening.process import ListeningProcess, Verdict
 from vvbatch.profiles import QcLimits
 
+pytestmark = pytest.mark.slow  # each test starts a process
 PROGRAM = (sys.executable, "-m", "tests.unit.listening.scripted_models")
 SAMPLES = np.linspace(-1, 1, 24_000, dtype=np.float32)
 

@@ -180,6 +180,7 @@ def test_a_position_is_the_line_and_column_of_its_character(text: str, index: in
     assert position.column == index - (text.rfind("\n", 0, index) + 1) + 1
 
 
+@pytest.mark.slow
 def test_importing_the_parser_imports_no_large_library() -> None:
     code = "import sys, vvbatch.script; sys.exit(bool({'yaml', 'numpy', 'torch', 'msgspec'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
