@@ -106,7 +106,7 @@ def worker(connection, ledger, home: Path, tmp_path: Path) -> Iterator[RenderWor
 
 
 def submit(worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *texts: str) -> list[str]:
-    monkeypatch.setattr("jobs.render.still_there", lambda voices: None)
+    monkeypatch.setattr("jobs.render.require_unchanged", lambda voices: None)
     add_batch(worker.ledger, "b", texts, out=tmp_path / "out", model="listens")
     waiting = waiting_lines(worker.ledger)
     queue.enqueue(worker.connection, waiting)
