@@ -145,3 +145,12 @@ def test_real_scripts_render_with_the_draft_voice(shell: Shell, tmp_path: Path) 
     failed = [line for view in views for line in view["lines"] if line["state"] != "done"]
     assert failed == []
     assert {view["state"] for view in views} == {"done"}
+
+
+def test_run_exits_1_when_a_line_fails_its_checks(shell: Shell, tmp_path: Path) -> None:
+    strict = (ROOT / "configs" / "draft.yaml").read_text().replace("max_s_per_char: 0.078", "max_s_per_char: 0.01")
+    (tmp_path / "configs" / "strict.yaml").write_text(strict)
+    script = tmp_path / "failing.txt"
+    script.write_text("A line that takes longer than this profile allows.\n")
+    done = shell("run", str(script), "--model", "strict", "--out", str(tmp_path / "out"), code=1)
+    assert "1 failed" in done.stdout
