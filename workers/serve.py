@@ -92,6 +92,7 @@ def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
     from vvbatch.batch.held_takes import Pending
     from vvbatch.batch.output import open_store
     from vvbatch.ledger.recovery import open_batches
+    from vvbatch.store import StoreError
     from vvbatch.transport import queue
 
     pending = Pending(home.pending)
@@ -99,7 +100,10 @@ def clean_up(home: Home, ledger: Ledger, connection: redis.Redis) -> None:
     pending.replay_dead(ledger, left - queue.alive(connection, left))
     keep = pending.takes()
     for out, batch_id in open_batches(ledger):
-        open_store(out).sweep(batch_id, OLD_TEMP_S, time.time(), keep)
+        try:
+            open_store(out).sweep(batch_id, OLD_TEMP_S, time.time(), keep)
+        except (OSError, StoreError) as error:  # one batch's folder must not keep the worker from starting
+            logging.getLogger("vvbatch.worker").warning("temporary files are not removed: %s", error)
 
 
 def unavailable(error: Exception) -> int:
