@@ -38,8 +38,8 @@ WITH_MODELS = ("vvbatch/engine/", "vvbatch/listening/")
 """Engines with their benchmarks, and the listening models: imported by name, never on the way to a command."""
 LISTENING_MODELS = {ROOT / "vvbatch/listening" / name for name in ("dnsmos.py", "vad.py", "voice.py", "words.py")}
 """One file a model; `vvbatch.listening` imports those that a profile names."""
-WHEN_CALLED = {("vvbatch/support/doctor/machine.py", "torch"), ("vvbatch/models/convert.py", "torch")}
-"""Commands about torch itself, or that write tensors: within the function that needs it."""
+WHEN_CALLED = {("vvbatch/support/doctor/machine.py", "torch")}
+"""Commands about torch itself: within the function that needs it."""
 CONTRACT_MAY_IMPORT = {"vvbatch.errors"}
 LOOSE_MODULES = 10
 READING_LIST = 20
