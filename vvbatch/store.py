@@ -170,7 +170,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sweep(folder: Path, older_than_s: float, now: float, keep: Set[str] = frozenset()) -> list[Path]:
-    """Remove the temporary files under `folder` that nobody has touched for `older_than_s`; returns their paths.
+    """Remove the temporary files under `folder` that are older than `older_than_s`; returns their paths.
 
     Those with a name in `keep` stay.
 

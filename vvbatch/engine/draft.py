@@ -178,8 +178,8 @@ class Piper:
         settings = self._settings(length_scale=scale, noise_scale=0.0, noise_w_scale=0.0)
         spoken = self._voice.phoneme_ids_to_audio(self._voice.phonemes_to_ids(phonemes), settings)
         rate = self._voice.config.sample_rate * higher
-        heard = self._resample(np.atleast_1d(spoken).astype(np.float32), rate, SAMPLE_RATE, "HQ")
-        samples: Samples = np.clip(heard, -1.0, 1.0).astype(np.float32)
+        resampled = self._resample(np.atleast_1d(spoken).astype(np.float32), rate, SAMPLE_RATE, "HQ")
+        samples: Samples = np.clip(resampled, -1.0, 1.0).astype(np.float32)
         return samples
 
 

@@ -1,6 +1,6 @@
 """Large files of the hub into the cache, each taken up where an earlier process was cut off.
 
-huggingface_hub itself begins every file anew in a new process: the names of its half files are random, so that broken
+huggingface_hub itself restarts every file in a new process: the names of its partial files are random, so that broken
 locks of network file systems cost no more than bandwidth (https://github.com/huggingface/huggingface_hub/pull/4306).
 Here the half file has one name, under the lock that huggingface_hub takes for the same file, and what comes out of it
 has the hash that the hub announced, or is not kept.
@@ -38,11 +38,11 @@ class Wanted:
 
 
 class Part(io.FileIO):
-    """The half file: what is in it is hashed as it grows, and its length told."""
+    """The partial file: its bytes are hashed and its length reported as it grows."""
 
-    def __init__(self, path: Path, told: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, report: Callable[[int], None]) -> None:
         super().__init__(path, "a+b")
-        self.told = told
+        self.report = report
         self.digest = hashlib.sha256()
         self.seek(0)
         while block := self.read(BLOCK):
@@ -54,7 +54,7 @@ class Part(io.FileIO):
         while written < len(view):
             written += super().write(view[written:])
         self.digest.update(view)
-        self.told(self.tell())
+        self.report(self.tell())
         return written
 
     def truncate(self, size: int | None = None, /) -> int:
@@ -78,10 +78,10 @@ def begun(repo: str, oid: str) -> int:
     return part.stat().st_size if part.is_file() else 0
 
 
-def fetch(repo: str, commit: str, wanted: Wanted, told: Callable[[int], None]) -> str:
+def fetch(repo: str, commit: str, wanted: Wanted, report: Callable[[int], None]) -> str:
     """Bring one file into the cache; returns the sha256 of what came, which is kept if that is the announced one.
 
-    `told` hears how many bytes are here. Raises what huggingface_hub does, OSError.
+    `report` is called with the number of bytes that are here. Raises what huggingface_hub does, OSError.
     """
     from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -97,7 +97,7 @@ def fetch(repo: str, commit: str, wanted: Wanted, told: Callable[[int], None]) -
         part = part_of(blob)
         if begun(repo, wanted.oid) > wanted.size:
             part.unlink()
-        with Part(part, told) as file:
+        with Part(part, report) as file:
             url = hf_hub_url(repo, wanted.name, revision=commit, endpoint=constants.ENDPOINT)
             http_get(url, file, resume_size=file.tell(), headers=build_hf_headers(), expected_size=wanted.size)
             os.fsync(file.fileno())

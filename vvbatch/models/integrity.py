@@ -34,8 +34,8 @@ Reading = Literal["nothing", "changed", "everything"]
 """Of the files' bytes: headers alone, also files that have changed since they were hashed, or all files."""
 
 
-def nobody(done: int, total: int) -> None:
-    """Nobody watches."""
+def no_progress(done: int, total: int) -> None:
+    """The default: progress is not shown."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def files_of(source: Source, folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if any(fnmatch(file.name, each) for each in source.patterns))
 
 
-def verify(source: Source, manifests: Path, read: Reading = "everything", progress: Progress = nobody) -> list[Problem]:
+def verify(
+    source: Source, manifests: Path, read: Reading = "everything", progress: Progress = no_progress
+) -> list[Problem]:
     """Everything that is wrong with a source on this disk, as far as its files are read."""
     try:
         folder = snapshot(source.repo, source.revision)
@@ -130,7 +132,7 @@ def index_problems(folder: Path) -> Iterator[Problem]:
                 count = len(held ^ listed)
                 yield Problem("index", shard, f"{folder / shard} {what} tensor {name} ({count} differ from the index)")
     except (BadWeights, OSError, EngineUnavailable):
-        return  # told by the file's own check
+        return  # reported by the file's own check
 
 
 def content_problems(
@@ -196,7 +198,7 @@ def hub_name(file: Path) -> str | None:
     return blob.name if blob else None
 
 
-def sha256(file: Path, progress: Progress = nobody, before: int = 0, total: int = 0) -> str:
+def sha256(file: Path, progress: Progress = no_progress, before: int = 0, total: int = 0) -> str:
     """The sha256 of a file, in hex; `progress` counts on from `before` to `total` bytes."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
@@ -233,7 +235,7 @@ def drift(source: Source, manifests: Path) -> str | None:
 
 
 def profile_problems(
-    profile: Profile, manifests: Path, read: Reading = "everything", progress: Progress = nobody
+    profile: Profile, manifests: Path, read: Reading = "everything", progress: Progress = no_progress
 ) -> list[Problem]:
     """What keeps a profile's model from being used; empty for engines that need no snapshot."""
     if profile.engine != "vibevoice":
@@ -242,7 +244,7 @@ def profile_problems(
 
 
 def remedy(profile: Profile, problems: Sequence[Problem]) -> str:
-    """The command that mends these problems."""
+    """The command that fixes these problems."""
     if all(problem.kind == "changed" for problem in problems):
         return f"restore the file, or take it as it is with  vvbatch models verify {profile.name} --accept"
     if sources(profile.model)[0].local:
@@ -254,7 +256,7 @@ def require_ready(profile: Profile, manifests: Path) -> None:
     """For a worker's start: all that is wrong with the profile's model, in one line. Raises EngineUnavailable."""
     problems = profile_problems(profile, manifests, "changed")
     if problems:
-        told = "; ".join(problem.message for problem in problems)
+        found = "; ".join(problem.message for problem in problems)
         raise EngineUnavailable(
-            f"the model of profile {profile.name!r} cannot be used: {told}; {remedy(profile, problems)}"
+            f"the model of profile {profile.name!r} cannot be used: {found}; {remedy(profile, problems)}"
         )

@@ -75,6 +75,6 @@ def here(profile: Profile, source: Source) -> dict[str, Any]:
     try:
         needed = memory.of_snapshot(folder, found[1], profile.slots)
     except (EngineUnavailable, BadWeights, OSError, KeyError):
-        return row  # what is wrong with its files is told among the problems
+        return row  # problems of its files are listed separately
     total = machine.memory_total(found[0])
     return row | {"memory_bytes": needed, "memory_fits": None if total is None else needed < total}

@@ -19,7 +19,7 @@ import msgspec
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import blobs
 from vvbatch.models.blobs import Wanted
-from vvbatch.models.integrity import Problem, Progress, blob_of, nobody, verify
+from vvbatch.models.integrity import Problem, Progress, blob_of, no_progress, verify
 from vvbatch.models.manifest import note_pulled, read_manifest, write_manifest
 from vvbatch.models.snapshot import Source, hub_cache, repo_folder, snapshot
 
@@ -129,7 +129,7 @@ def check_space(
     return needed
 
 
-def pull(offer: Offer, manifests: Path, fetched: Progress = nobody, verified: Progress = nobody) -> Path:
+def pull(offer: Offer, manifests: Path, fetched: Progress = no_progress, verified: Progress = no_progress) -> Path:
     """Fetch what is missing, verify every byte, note it. Returns the snapshot. Raises EngineUnavailable."""
     source = offer.source
     problems: list[Problem] = []
@@ -148,13 +148,13 @@ def pull(offer: Offer, manifests: Path, fetched: Progress = nobody, verified: Pr
             return folder
         for problem in problems:
             discard(folder / problem.file, wrong_bytes=problem.kind in WRONG_BYTES)
-    told = "; ".join(problem.message for problem in problems)
+    found = "; ".join(problem.message for problem in problems)
     raise EngineUnavailable(
-        f"{endpoint()} gives other bytes than it announces: {told}; they were removed, try another mirror"
+        f"{endpoint()} gives other bytes than it announces: {found}; they were removed, try another mirror"
     )
 
 
-def fetch(offer: Offer, progress: Progress = nobody) -> list[Problem]:
+def fetch(offer: Offer, progress: Progress = no_progress) -> list[Problem]:
     """Bring the missing files and the links; returns large files that came with wrong bytes, which are not kept."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars

@@ -48,8 +48,11 @@ def checked_source(source: str) -> str:
     raise ValueError(f"{source!r} is neither a folder here, nor user@host:path, nor rsync://host/module/path")
 
 
-def run(arguments: Sequence[str], told: Callable[[str], None] | None = None) -> str:
-    """rsync without a shell; its output, or each line of it to `told`. Raises EngineUnavailable with what it said."""
+def run(arguments: Sequence[str], report: Callable[[str], None] | None = None) -> str:
+    """Run rsync without a shell. Returns its output, or passes each line of it to `report`.
+
+    Raises EngineUnavailable with rsync's message.
+    """
     # -s: a path goes to the other side as it is, not through a shell there.
     command = [find_rsync(), "-s", f"--timeout={CONNECT_S}", *arguments]
     lines = []
@@ -59,8 +62,8 @@ def run(arguments: Sequence[str], told: Callable[[str], None] | None = None) -> 
         ) as process:
             for line in process.stdout or ():
                 lines.append(line)
-                if told:
-                    told(line.rstrip())
+                if report:
+                    report(line.rstrip())
         errors.seek(0)
         reason = errors.readline().strip() or "no reason given"
     if process.returncode:
@@ -92,14 +95,14 @@ def find_cache(source: str) -> tuple[str, list[str]]:
     return source, repos
 
 
-def sync(source: str, repo_folder: str, told: Callable[[str], None] | None = None) -> Path:
+def sync(source: str, repo_folder: str, report: Callable[[str], None] | None = None) -> Path:
     """Copy one repo's folder into this machine's cache; nothing here is deleted. Raises EngineUnavailable."""
     target = hub_cache() / repo_folder
     target.mkdir(parents=True, exist_ok=True)
     options = ["-rt", "--partial-dir=.rsync-partial", "--chmod=ugo=rwX", "--exclude=*.incomplete", "--exclude=*.lock"]
-    told_of = ["--info=progress2,stats0"] if told else []
+    progress = ["--info=progress2,stats0"] if report else []
     ends = ["--", f"{source}{repo_folder}/", f"{target}/"]
     # A blob may be a link to the store that all repos of the other cache share: what it leads to is the blob.
-    run([*options, *told_of, "--copy-links", "--include=/blobs/***", "--exclude=*", *ends], told)
+    run([*options, *progress, "--copy-links", "--include=/blobs/***", "--exclude=*", *ends], report)
     run([*options, "--links", "--safe-links", "--exclude=/blobs", *ends])
     return target

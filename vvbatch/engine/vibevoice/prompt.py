@@ -81,7 +81,7 @@ def flatten(text: str) -> str:
 def cast(request: Request) -> tuple[tuple[Turn, ...], tuple[Voice, ...]]:
     """The request's turns with the speakers who speak numbered from 0, and their voices in that order.
 
-    Raises RequestRefused when there is nothing to say or nobody to say it.
+    Raises RequestRefused when the text or the list of voices is empty.
     """
     if not request.turns:
         raise RequestRefused("there is nothing to say")
