@@ -33,9 +33,9 @@ def yaml(path: Path, **top: object) -> Path:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ({"text": "Hello there.", "voice": "nobody"}, ["unknown voice 'nobody'", "carter"]),
+        ({"text": "Hello there.", "voice": "absent"}, ["unknown voice 'absent'", "carter"]),
         ({"text": "Hello there.", "voice": "alise"}, ["did you mean 'alice'?"]),
-        ({"text": "Hello there.", "speaker": "nobody"}, ["nobody", "narrator"]),
+        ({"text": "Hello there.", "speaker": "absent"}, ["absent", "narrator"]),
         ({"text": "Hello there.", "model": "9b"}, ["9b", "draft"]),
         ({"text": "Hello there.", "mood": "sad"}, ["mood", "text"]),
         ({"text": ""}, ["empty text"]),
@@ -75,10 +75,10 @@ def test_all_problems_of_all_scripts_are_told_at_once_and_nothing_is_queued(
     shell: Shell, home: Path, tmp_path: Path, script: Callable[..., Path]
 ) -> None:
     good = script("A good line.")
-    first = yaml(tmp_path / "first.yaml", lines=[{"text": "Hi there.", "voice": "nobody"}, {"text": ""}])
+    first = yaml(tmp_path / "first.yaml", lines=[{"text": "Hi there.", "voice": "absent"}, {"text": ""}])
     second = yaml(tmp_path / "second.yaml", lines=[{"text": "Hi there.", "steps": 1000}])
     said = shell("submit", str(good), str(first), str(second), code=2).stderr
-    assert "nobody" in said
+    assert "absent" in said
     assert "empty text" in said
     assert "steps" in said
     assert queued(home) == 0

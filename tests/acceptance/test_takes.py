@@ -114,9 +114,9 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     assert "escalated from ready to ready2" in view["lines"][1]["error"]
     (queue,) = [each for each in shell.json("status")["queues"] if each["model"] == "ready2"]
     assert (queue["waiting"], queue["served"]) == (1, False)
-    told = "1 lines for model ready2, of which no worker is running: vvbatch up --workers ready2"
-    assert told in shell("status").stdout
-    assert told in shell("status", batch).stdout
+    message = "1 lines for model ready2, of which no worker is running: vvbatch up --workers ready2"
+    assert message in shell("status").stdout
+    assert message in shell("status", batch).stdout
     shell.start("tests.support.ready", "ready2")
     assert wait_until(lambda: ended(shell, batch))["counts"]["done"] == 2
     listed = {line["line"]: line for line in shell.json("ledger", "lines", batch)}
@@ -151,7 +151,7 @@ STEEP = READY_PROFILE.replace("max: 50", "max: 12")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--escalate", "nobody"], "unknown model 'nobody'"),
         (["--escalate", "ready"], "that model ready renders anyway"),
@@ -162,13 +162,13 @@ STEEP = READY_PROFILE.replace("max: 50", "max: 12")
     ],
 )
 def test_an_escalation_that_cannot_be_is_refused_before_anything_is_queued(
-    shell: Shell, home: Path, tmp_path: Path, words: list[str], told: str
+    shell: Shell, home: Path, tmp_path: Path, words: list[str], message: str
 ) -> None:
     for name, text in (("chain", CHAIN), ("short", SHORT), ("steep", STEEP)):
         (tmp_path / "configs" / f"{name}.yaml").write_text(text)
     script = write(tmp_path / "s.yaml", {"text": "A line of some length.", "steps": 20})
     refused = shell("check", script, *words, code=2)
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert shell.json("ledger", "batches") == []
 
 

@@ -71,9 +71,9 @@ class Night:
             wait_until(lambda: self.rows(waits) == [(0,)], timeout)  # a whole view at each look would take a core
         except AssertionError as error:
             log = self.folder / "workers.log"
-            told = log.read_text(errors="replace")[-4000:] if log.exists() else "no worker's log"
+            output = log.read_text(errors="replace")[-4000:] if log.exists() else "no worker's log"
             events = self.rows("SELECT * FROM events ORDER BY rowid DESC LIMIT 20")
-            raise AssertionError(f"{error}\n{told}\n{events}") from None
+            raise AssertionError(f"{error}\n{output}\n{events}") from None
         return self.view(batch)
 
     def rows(self, query: str) -> list[Any]:

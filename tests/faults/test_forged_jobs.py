@@ -42,7 +42,7 @@ def queue_of(night: Night, name: str = "ready") -> Queue:
 
 def push(queue: Queue, **record: str | bytes) -> None:
     """A job's record as somebody would write it who does not use rq."""
-    job = Job.create(RENDER_LINE, args=("nobody-00001",), connection=queue.connection, serializer=JSONSerializer)
+    job = Job.create(RENDER_LINE, args=("absent-00001",), connection=queue.connection, serializer=JSONSerializer)
     job.origin = queue.name
     job.save()
     for name, value in record.items():
@@ -70,7 +70,7 @@ def test_no_other_function_is_called(night: Night, function: str) -> None:
 
 def test_no_argument_but_a_lines_id_is_taken(night: Night) -> None:
     queue = queue_of(night)
-    for words, names in ([("a", "b"), {}], [(), {}], [({"path": "/etc"},), {}], [("nobody-1",), {"out": "/tmp"}]):
+    for words, names in ([("a", "b"), {}], [(), {}], [({"path": "/etc"},), {}], [("absent-1",), {"out": "/tmp"}]):
         queue.enqueue(RENDER_LINE, args=words, kwargs=names)
     queue.enqueue(RENDER_LINE, "../../etc/passwd")
     worker_goes_on(night)
@@ -80,10 +80,10 @@ def test_callbacks_that_a_job_names_are_not_even_imported(night: Night) -> None:
     queue = queue_of(night)
     callback = Callback("intruder.call")
     called: dict[str, Any] = {"on_success": callback, "on_failure": callback, "on_stopped": callback}
-    queue.enqueue(RENDER_LINE, "nobody-00001", **called)  # ends well: nobody wants that line
+    queue.enqueue(RENDER_LINE, "absent-00001", **called)  # ends well: there is no such line
     queue.enqueue("os.system", "true", **called)  # is refused
     abandoned = Job.create(
-        RENDER_LINE, args=("nobody-00002",), connection=queue.connection, serializer=JSONSerializer, **called
+        RENDER_LINE, args=("absent-00002",), connection=queue.connection, serializer=JSONSerializer, **called
     )
     abandoned.origin = queue.name
     abandoned.set_status(JobStatus.STARTED)

@@ -27,7 +27,7 @@ from vvbatch.transport.server import signal_server
 def test_submit_without_a_server_exits_3_and_records_nothing(
     shell: Shell, script: Callable[..., Path], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VVBATCH_REDIS_URL", f"unix://{tmp_path}/nobody.sock")
+    monkeypatch.setenv("VVBATCH_REDIS_URL", f"unix://{tmp_path}/absent.sock")
     done = shell("submit", str(script("Nobody hears this.")), "--out", str(tmp_path / "out"), code=3, timeout=30)
     assert "does not answer" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -44,8 +44,8 @@ def test_a_server_that_goes_while_a_batch_is_submitted_is_told_and_no_line_is_lo
     night.stop_server_for_good()
     os.kill(shell.pid, signal.SIGCONT)
     assert shell.wait(timeout=60) == 3
-    told = shell.stdout.read()
-    assert "Traceback" not in told and "server" in told and "automatically" in told
+    message = shell.stdout.read()
+    assert "Traceback" not in message and "server" in message and "automatically" in message
     night.start_server()
     night.worker()
     ((batch,),) = night.rows("SELECT id FROM batches")
@@ -60,8 +60,8 @@ def test_a_command_that_meets_a_locked_ledger_says_so_and_changes_nothing(night:
     wanted = [["submit", str(night.folder / "Night.yaml"), "--out", str(night.folder / "out2")], ["cancel", batch]]
     for command in [night.shell.start("vvbatch", *words) for words in wanted]:
         assert command.wait(timeout=90) == 3
-        told = command.stdout.read()
-        assert told.count("\n") < 4 and "the ledger cannot be used now: database is locked" in told
+        message = command.stdout.read()
+        assert message.count("\n") < 4 and "the ledger cannot be used now: database is locked" in message
     lock.join()
     assert night.rows("SELECT count(*), min(state) FROM lines") == [(1, "queued")]
     night.worker()

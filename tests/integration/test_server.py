@@ -33,7 +33,7 @@ StartUser = Callable[[], "subprocess.Popen[str]"]
 
 
 def processes(home: Home) -> list[int]:
-    """Everything that runs for this home's server, told by its arguments."""
+    """Every process of this home's server, found by its arguments."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = " ".join(process.info["cmdline"] or [])

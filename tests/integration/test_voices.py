@@ -61,11 +61,11 @@ def test_imported_recordings_are_tellable_apart_in_draft(library: Library) -> No
     from vvbatch.engine.draft import DraftEngine
 
     engine = DraftEngine(profiles.load("draft"))
-    heard = set()
+    audio = set()
     for source in sorted(SAMPLES.glob("*.wav")):
         engine.admit(Request("a", (Turn(0, "Who is there?"),), (library.resolve(source.stem),), 1, 1.3, 10))
         chunk = engine.step()[0]
         assert isinstance(chunk, Chunk)
-        heard.add(chunk.samples.tobytes())
+        audio.add(chunk.samples.tobytes())
         engine.cancel("a")
-    assert len(heard) == 4
+    assert len(audio) == 4

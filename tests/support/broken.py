@@ -1,6 +1,6 @@
 """A worker whose draft engine is broken: `BROKEN=voice|seed|slower|louder|cut python -m tests.support.broken PROFILE`.
 
-Everything else is as it should be; the ledger is told of nothing.
+Everything else is in order; the ledger is not informed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 What it hears is steered by words in the text: `mumbled` fails the check `wer`, `deafening` ends the process with
 SIGKILL, `puzzling` cannot be judged, `awaited` is answered when the file $READY_EARS_GO is there.
 
-READY_EARS_LOG is a file that gets a line for each take that is heard: its id and the process.
+READY_EARS_LOG is a file that gets a line for each take that is evaluated: its id and the process.
 """
 
 from __future__ import annotations

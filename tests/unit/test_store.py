@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_older_files_whole(tmp_path: Path) -> None:
     try:
         (disk / "a.wav").write_bytes(OLD)
         write = f"store.write_atomically(Path({str(disk / 'a.wav')!r}), bytes(1 << 20))"
-        # A machine where nobody may mount still has a limit on the size of a file: the write fails in its middle, too.
+        # Without the right to mount there is still a limit on the size of a file: the write fails in its middle, too.
         limit = None if mounted else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
         failed = child("import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + write, preexec_fn=limit)
         assert ("No space left" if mounted else "File too large") in failed.stderr

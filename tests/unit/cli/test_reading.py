@@ -134,7 +134,7 @@ def test_a_filter_that_does_not_exist_exits_with_2_and_says_what_does(
 def test_filters_reach_the_list(ledger: Ledger) -> None:
     assert [take["line"] for take in in_json("ledger", "takes", "--state", "failed_qc", "--batch", "book")] == ["l2"]
     assert [line["line"] for line in in_json("ledger", "lines", "book-1", "--state", "done")] == ["l1"]
-    assert in_json("ledger", "takes", "--voice", "nobody") == []
+    assert in_json("ledger", "takes", "--voice", "absent") == []
     assert len(in_json("ledger", "metrics", "--per-day")) == 1
 
 

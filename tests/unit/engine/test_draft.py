@@ -52,7 +52,7 @@ def render(engine: DraftEngine, *requests: Request) -> dict[str, tuple[np.ndarra
     """Every request's whole audio and its last event, admitted together."""
     for one in requests:
         engine.admit(one)
-    heard: dict[str, list[np.ndarray]] = {one.id: [] for one in requests}
+    chunks: dict[str, list[np.ndarray]] = {one.id: [] for one in requests}
     ends: dict[str, Event] = {}
     while len(ends) < len(requests):
         events = engine.step()
@@ -60,11 +60,11 @@ def render(engine: DraftEngine, *requests: Request) -> dict[str, tuple[np.ndarra
         for event in events:
             assert event.request_id not in ends, "an event after the last one"
             if isinstance(event, Chunk):
-                heard[event.request_id].append(event.samples)
+                chunks[event.request_id].append(event.samples)
             else:
                 ends[event.request_id] = event
     assert engine.step() == []
-    return {id: (np.concatenate([np.zeros(0, np.float32), *heard[id]]), ends[id]) for id in heard}
+    return {id: (np.concatenate([np.zeros(0, np.float32), *chunks[id]]), ends[id]) for id in chunks}
 
 
 def test_a_line_becomes_finite_mono_float32_with_sound_in_it(engine: DraftEngine) -> None:

@@ -114,7 +114,7 @@ def test_a_killed_pull_is_taken_up_where_it_was(
 
 
 def told_to(seen: list[tuple[int, int]]) -> Any:
-    """A `report.counting` that keeps what it is told."""
+    """A `report.counting` that keeps its arguments."""
 
     @contextmanager
     def counting(*_words: object, **_options: object) -> Iterator[Any]:

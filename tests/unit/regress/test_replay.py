@@ -1,4 +1,4 @@
-"""A take rendered again from the ledger: equal here, and told what is not when it is not."""
+"""A take rendered again from the ledger: equal here, otherwise with what differs."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_a_suite_holds_lines_or_names_a_script_beside_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ({"limit": {}}, "unknown key 'limit' in the suite, did you mean 'limits'?"),
         ({"lines": []}, "empty lines"),
@@ -58,10 +58,10 @@ def test_a_suite_holds_lines_or_names_a_script_beside_it(tmp_path: Path) -> None
         ({"listen": ["words", "smell"]}, "smell"),
     ],
 )
-def test_what_is_wrong_in_a_suite_is_told(tmp_path: Path, keys: dict[str, object], told: str) -> None:
+def test_an_invalid_suite_is_refused_with_the_reason(tmp_path: Path, keys: dict[str, object], message: str) -> None:
     with pytest.raises((SuiteError, ScriptError)) as error:
         load(written(tmp_path, **keys))
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_told(tmp_path: Path) -> None:

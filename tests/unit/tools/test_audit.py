@@ -37,8 +37,8 @@ def test_what_could_not_be_looked_up_is_not_taken_for_good() -> None:
         "dependencies": [
             {"name": "good", "version": "1", "vulns": []},
             {"name": "bad", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]},
-            {"name": "nobody-knows", "skip_reason": "not found"},
+            {"name": "unlisted", "skip_reason": "not found"},
             {"name": "vvbatch", "skip_reason": "editable"},
         ]
     }
-    assert vulnerabilities(report) == (["bad 1: CVE-1, mended in 2"], ["nobody-knows"])
+    assert vulnerabilities(report) == (["bad 1: CVE-1, mended in 2"], ["unlisted"])

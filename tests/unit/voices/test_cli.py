@@ -90,7 +90,7 @@ def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path: Path)
     done = voices("check", tone, code=1)
     assert "speech_share" in done.stdout and "0 of 1 fit for cloning" in done.stdout
     assert "off: " in done.stdout
-    assert "unknown voice 'nobody'" in voices("check", "nobody", code=2).stderr
+    assert "unknown voice 'absent'" in voices("check", "absent", code=2).stderr
 
 
 def test_check_and_list_fail_for_a_voice_that_has_changed(source: Path, own_home: Path) -> None:
