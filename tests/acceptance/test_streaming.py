@@ -89,7 +89,7 @@ def test_a_streamed_take_that_fails_is_the_only_one_and_exits_with_1(
 
 
 @pytest.mark.parametrize("option", [("--takes", "3"), ("--escalate", "ready2"), ("--json",)])
-def test_options_that_a_stream_cannot_have_are_refused(shell: Shell, option) -> None:
+def test_options_that_a_stream_cannot_have_are_refused(shell: Shell, option: tuple[str, ...]) -> None:
     _, error = streamed(shell, "The lamp went out.", *option, code=2)
     assert option[0] in error
 

@@ -132,12 +132,12 @@ def test_a_server_that_does_not_answer_is_a_ledger_that_cannot_be_opened() -> No
     assert "secret" not in str(caught.value)
 
 
-def test_processes_that_submit_the_same_script_at_once_make_one_batch(url):
+def test_processes_that_submit_the_same_script_at_once_make_one_batch(url: str) -> None:
     Ledger(url).close()
     race(url)
 
 
-def test_four_processes_that_open_and_write_at_once_lose_nothing(url):
+def test_four_processes_that_open_and_write_at_once_lose_nothing(url: str) -> None:
     run_writers(url)
     assert query(url, "SELECT state, count(*) FROM lines GROUP BY state ORDER BY state", 9, 5).rows == [
         ("done", 80),

@@ -46,7 +46,9 @@ def queued(connection: redis.Redis, profile: str) -> list[str]:
 # The reconciler
 
 
-def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(connection, ledger, home):
+def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(
+    connection: redis.Redis, ledger: Ledger, home: Path
+) -> None:
     for profile in ("ready", "ready2"):
         add_batch(ledger, f"batch-{profile}", ["One.", "Two."], model=profile)
     reconciler = Reconciler(ledger, connection, Home.from_environment())
@@ -57,7 +59,9 @@ def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(con
     assert reconciler.look(["ready", "ready2"]) == reconciler.look(["ready", "ready2"]) == 0
 
 
-def test_a_look_that_finds_every_line_queued_ends_what_the_look_before_suspected(connection, ledger, home):
+def test_a_look_that_finds_every_line_queued_ends_what_the_look_before_suspected(
+    connection: redis.Redis, ledger: Ledger, home: Path
+) -> None:
     add_batch(ledger, "b", ["One."], model="ready")
     reconciler = Reconciler(ledger, connection, Home.from_environment())
     assert reconciler.look(["ready"]) == 0  # between a submit's row and its job
@@ -95,7 +99,7 @@ class SlowListener:
 
 
 @pytest.fixture
-def worker(connection, ledger, home: Path, tmp_path: Path) -> Iterator[RenderWorker]:
+def worker(connection: redis.Redis, ledger: Ledger, home: Path, tmp_path: Path) -> Iterator[RenderWorker]:
     (tmp_path / "configs" / "listens.yaml").write_text(READY_PROFILE + "listen: [words]\n")
     profiles.load.cache_clear()
     profile, where = profiles.load("listens"), Home.from_environment()
@@ -119,7 +123,9 @@ def listening(worker: RenderWorker) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["cancelled", "lost", "put back"])
-def test_a_line_that_ends_while_it_waits_for_its_verdict_leaves_the_listener(worker, tmp_path, monkeypatch, how):
+def test_a_line_that_ends_while_it_waits_for_its_verdict_leaves_the_listener(
+    worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     submit(worker, tmp_path, monkeypatch, "The lamp went out.", "The tide came in.")
     worker.fill_slots()
     worker.step()
@@ -138,7 +144,9 @@ def test_a_line_that_ends_while_it_waits_for_its_verdict_leaves_the_listener(wor
     assert worker.lines.has_room()
 
 
-def test_a_lost_record_of_a_job_costs_one_warning_and_its_line_is_rendered_later(worker, tmp_path, monkeypatch):
+def test_a_lost_record_of_a_job_costs_one_warning_and_its_line_is_rendered_later(
+    worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     submit(worker, tmp_path, monkeypatch, "The lamp went out.")
 
     def incomplete(job: Any) -> NoReturn:
@@ -153,7 +161,9 @@ def test_a_lost_record_of_a_job_costs_one_warning_and_its_line_is_rendered_later
     assert len(worker.flights) == 1
 
 
-def test_an_error_of_our_own_code_is_not_taken_for_a_lost_record(worker, tmp_path, monkeypatch):
+def test_an_error_of_our_own_code_is_not_taken_for_a_lost_record(
+    worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     submit(worker, tmp_path, monkeypatch, "The lamp went out.")
 
     def broken(*_: object) -> NoReturn:
@@ -167,12 +177,15 @@ def test_an_error_of_our_own_code_is_not_taken_for_a_lost_record(worker, tmp_pat
         worker.fill_slots()
 
 
-def test_a_late_take_frees_its_slot_in_the_engine(worker, tmp_path, monkeypatch):
+def test_a_late_take_frees_its_slot_in_the_engine(
+    worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     submit(worker, tmp_path, monkeypatch, "This goes slowly.")
     worker.fill_slots()
-    (flight,) = worker.flights.values()
-    assert list(worker.engine.requests) == [flight.request.id]
+    engine, (flight,) = worker.engine, worker.flights.values()
+    assert isinstance(engine, ReadyEngine) and flight.request
+    assert list(engine.requests) == [flight.request.id]
     worker.lines.rendering[flight.line_id] = 0.0
     worker.drop_unwanted()
-    assert worker.engine.requests == {}
+    assert engine.requests == {}
     assert worker.ledger.engine.connect().exec_driver_sql("SELECT trouble FROM lines").scalar() == "timeout"

@@ -13,13 +13,13 @@ def written(folder: Path, text: str) -> Home:
     return Home(folder)
 
 
-def test_settings_without_a_file_are_the_defaults(tmp_path):
+def test_settings_without_a_file_are_the_defaults(tmp_path: Path) -> None:
     assert settings.load(Home(tmp_path)).keep_speech_days == 30
     assert settings.load(written(tmp_path, "")).keep_speech_days == 30
 
 
 @pytest.mark.parametrize(("text", "days"), [("keep_speech_days: 7", 7), ("keep_speech_days: null", None)])
-def test_settings_are_read_from_the_home_folder(tmp_path, text, days):
+def test_settings_are_read_from_the_home_folder(tmp_path: Path, text: str, days: int | None) -> None:
     assert settings.load(written(tmp_path, text)).keep_speech_days == days
 
 
@@ -34,7 +34,9 @@ def test_settings_are_read_from_the_home_folder(tmp_path, text, days):
         ("a: [", "settings.yaml"),
     ],
 )
-def test_settings_that_are_wrong_are_refused_with_the_file_and_the_reason(tmp_path, text, message):
+def test_settings_that_are_wrong_are_refused_with_the_file_and_the_reason(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(HomeError) as caught:
         settings.load(written(tmp_path, text))
     assert message in str(caught.value)

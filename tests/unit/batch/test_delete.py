@@ -77,7 +77,7 @@ def rows(ledger: Ledger, *tables: object) -> list[int]:
         return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]  # type: ignore[arg-type]
 
 
-def test_a_batch_goes_with_its_rows_and_files_and_an_event_says_so(ledger, tmp_path):
+def test_a_batch_goes_with_its_rows_and_files_and_an_event_says_so(ledger: Ledger, tmp_path: Path) -> None:
     finished(ledger, tmp_path / "out", "a")
     finished(ledger, tmp_path / "out", "b")
     doomed = examine(ledger, "a")
@@ -94,7 +94,9 @@ def test_a_batch_goes_with_its_rows_and_files_and_an_event_says_so(ledger, tmp_p
     assert verify(ledger).problems == [] and pending_removals(ledger) == []
 
 
-def test_a_take_that_serves_other_batches_stays_with_the_oldest_line_that_it_serves(ledger, tmp_path, clock):
+def test_a_take_that_serves_other_batches_stays_with_the_oldest_line_that_it_serves(
+    ledger: Ledger, tmp_path: Path, clock: Clock
+) -> None:
     take = finished(ledger, tmp_path / "out", "a")
     clock.advance(1)
     path = serve(ledger, tmp_path / "out", "b", of="a")
@@ -114,7 +116,7 @@ def test_a_take_that_serves_other_batches_stays_with_the_oldest_line_that_it_ser
     assert rows(ledger, lines, takes, qc_results) == [0, 0, 0]
 
 
-def test_a_batch_with_open_lines_is_refused_until_it_is_cancelled(ledger, tmp_path):
+def test_a_batch_with_open_lines_is_refused_until_it_is_cancelled(ledger: Ledger, tmp_path: Path) -> None:
     add_batch(ledger, "a", ["One."], out=tmp_path / "out")
     doomed = examine(ledger, "a")
     assert "has open lines" in (doomed.refused or "")
@@ -127,7 +129,7 @@ def test_a_batch_with_open_lines_is_refused_until_it_is_cancelled(ledger, tmp_pa
     assert rows(ledger, lines) == [0]
 
 
-def test_nights_and_batches_with_a_blessed_take_are_refused(ledger, tmp_path):
+def test_nights_and_batches_with_a_blessed_take_are_refused(ledger: Ledger, tmp_path: Path) -> None:
     take = finished(ledger, tmp_path / "out", "a")
     finished(ledger, tmp_path / "out", "n", BatchKind.NIGHT)
     with ledger.transaction() as connection:
@@ -143,7 +145,9 @@ def test_nights_and_batches_with_a_blessed_take_are_refused(ledger, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_command_that_is_killed_before_the_files_are_gone_is_finished_by_the_next(ledger, tmp_path):
+def test_a_command_that_is_killed_before_the_files_are_gone_is_finished_by_the_next(
+    ledger: Ledger, tmp_path: Path
+) -> None:
     finished(ledger, tmp_path / "out", "a")
     path = serve(ledger, tmp_path / "out", "b", of="a")
     killed = subprocess.run([sys.executable, "-c", KILLED, ledger.url], timeout=60)
@@ -156,7 +160,7 @@ def test_a_command_that_is_killed_before_the_files_are_gone_is_finished_by_the_n
     assert pending_removals(ledger) == [] and verify(ledger).problems == []
 
 
-def test_files_that_the_ledger_does_not_know_stay_and_links_are_not_followed(ledger, tmp_path):
+def test_files_that_the_ledger_does_not_know_stay_and_links_are_not_followed(ledger: Ledger, tmp_path: Path) -> None:
     finished(ledger, tmp_path / "out", "a")
     mine = tmp_path / "out" / "a" / "notes.txt"
     mine.write_text("mine")
@@ -170,7 +174,7 @@ def test_files_that_the_ledger_does_not_know_stay_and_links_are_not_followed(led
     assert len(list(elsewhere.iterdir())) == 1
 
 
-def test_old_speech_is_pruned_and_scripts_stay(ledger, tmp_path, clock):
+def test_old_speech_is_pruned_and_scripts_stay(ledger: Ledger, tmp_path: Path, clock: Clock) -> None:
     finished(ledger, tmp_path / "out", "old", BatchKind.SPEECH)
     finished(ledger, tmp_path / "out", "book")
     clock.advance(timedelta(days=29).total_seconds())
@@ -183,7 +187,7 @@ def test_old_speech_is_pruned_and_scripts_stay(ledger, tmp_path, clock):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["book", "new"]
 
 
-def test_speech_that_is_queued_again_is_not_pruned(ledger, tmp_path, clock):
+def test_speech_that_is_queued_again_is_not_pruned(ledger: Ledger, tmp_path: Path, clock: Clock) -> None:
     new = NewBatch("a", "t", "TEXT", "f", None, "high", str(tmp_path), BatchKind.SPEECH)
     ledger.add_batch(new, [replace(planned(1, "One.", "a"))])
     ledger.cancel("a")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.support.ledgers import open_ledger, planned
 from vvbatch.batch.plan import Plan
@@ -14,7 +16,7 @@ from vvbatch.home import Home
 from vvbatch.transport import queue, server
 
 
-def jobs(connection, name: str) -> list[str]:
+def jobs(connection: redis.Redis, name: str) -> list[str]:
     return [
         job_id.rpartition("-")[0]
         for job_id in queue.queues_of("draft", connection)[queue.PRIORITIES.index(name)].job_ids
@@ -22,12 +24,14 @@ def jobs(connection, name: str) -> list[str]:
 
 
 @pytest.fixture
-def connection(home: Path):
+def connection(home: Path) -> Iterator[redis.Redis]:
     with server.own_server(Home.from_environment()):
         yield server.connect(Home.from_environment())
 
 
-def test_submitting_again_with_another_priority_moves_the_waiting_lines_to_its_queue(connection, tmp_path):
+def test_submitting_again_with_another_priority_moves_the_waiting_lines_to_its_queue(
+    connection: redis.Redis, tmp_path: Path
+) -> None:
     ledger = open_ledger(tmp_path)
     plan = Plan("t", "s.yaml", None, (planned(1, "One.", "a"), planned(2, "Two.", "a")))
     first = submit(plan, ledger, connection, tmp_path / "out", "low")

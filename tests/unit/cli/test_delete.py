@@ -27,7 +27,7 @@ def run(*arguments: str, answer: str | None = None) -> Result:
     return CliRunner().invoke(main, list(arguments), input=answer)
 
 
-def test_delete_asks_first_and_a_no_deletes_nothing(ledger, tmp_path):
+def test_delete_asks_first_and_a_no_deletes_nothing(ledger: Ledger, tmp_path: Path) -> None:
     refused = run("delete", "last", answer="n\n")
     assert refused.exit_code == 1 and "nothing was deleted" in refused.output
     assert (tmp_path / "out" / "book-1").exists()
@@ -36,20 +36,20 @@ def test_delete_asks_first_and_a_no_deletes_nothing(ledger, tmp_path):
     assert not (tmp_path / "out" / "book-1").exists() and (tmp_path / "out" / "hello-1").exists()
 
 
-def test_delete_prints_what_went_as_json(ledger):
+def test_delete_prints_what_went_as_json(ledger: Ledger) -> None:
     assert run("delete", "book-1", "--json").exit_code == 2
     (gone,) = json.loads(run("delete", "book-1", "--json", "--yes").stdout)
     assert (gone["batch"], gone["deleted"], gone["files"]) == ("book-1", True, 2)
     assert run("delete", "book-1", "--yes").exit_code == 2  # unknown now
 
 
-def test_delete_of_an_open_batch_exits_with_1_and_says_what_to_do(ledger):
+def test_delete_of_an_open_batch_exits_with_1_and_says_what_to_do(ledger: Ledger) -> None:
     ledger.retry("book-1", states=("done",))
     refused = run("delete", "book-1", "--yes")
     assert refused.exit_code == 1 and "vvbatch cancel book-1" in refused.output
 
 
-def test_prune_deletes_old_speech_and_only_lists_it_with_dry_run(ledger, tmp_path):
+def test_prune_deletes_old_speech_and_only_lists_it_with_dry_run(ledger: Ledger, tmp_path: Path) -> None:
     (listed,) = json.loads(run("prune", "--dry-run", "--json").stdout)
     assert (listed["batch"], listed["deleted"]) == ("hello-1", False)
     assert run("prune", "--yes").exit_code == 0
@@ -59,7 +59,7 @@ def test_prune_deletes_old_speech_and_only_lists_it_with_dry_run(ledger, tmp_pat
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_status_means_scripts_unless_another_kind_is_named(ledger):
+def test_status_means_scripts_unless_another_kind_is_named(ledger: Ledger) -> None:
     def shown(*options: str) -> list[str]:
         return sorted(each["batch"] for each in json.loads(run("status", "--json", *options).stdout)["batches"])
 

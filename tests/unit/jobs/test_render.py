@@ -115,7 +115,7 @@ def verdict(wer: float) -> list[Check]:
     return [at_most("wer", wer, 0.25)]
 
 
-def test_a_claim_opens_the_first_take_in_the_same_transaction(night):
+def test_a_claim_opens_the_first_take_in_the_same_transaction(night: Night) -> None:
     night.submit()
     assert night.render(good).how == "done"
     assert night.rows("SELECT attempt, state, chosen IS NOT NULL FROM takes") == [(1, "done", 1)]
@@ -130,7 +130,7 @@ def test_a_claim_opens_the_first_take_in_the_same_transaction(night):
         (ClaimLost(), "lost", ["superseded"] * 3),
     ],
 )
-def test_good_takes_end_with_their_line(night, error, how, states):
+def test_good_takes_end_with_their_line(night: Night, error: Exception, how: str, states: list[str]) -> None:
     """Two are good, the third is being rendered."""
     night.submit(takes=3)
     assert night.render(good, good, error).how == how
@@ -138,7 +138,7 @@ def test_good_takes_end_with_their_line(night, error, how, states):
 
 
 @pytest.mark.parametrize("error", [TimedOut("late"), EngineFailed("NaN", 0.1), NoVerdict("lost twice")])
-def test_trouble_with_a_later_take_does_not_discard_the_good_one(night, error):
+def test_trouble_with_a_later_take_does_not_discard_the_good_one(night: Night, error: Exception) -> None:
     night.submit(takes=2)
     answers = [good, error] if not isinstance(error, EngineFailed) else [good, error, error, error]
     assert night.render(*answers).how == "done"
@@ -146,14 +146,16 @@ def test_trouble_with_a_later_take_does_not_discard_the_good_one(night, error):
     assert night.rows("SELECT chosen FROM takes WHERE state = 'done'")[0][0].startswith("the only one of ")
 
 
-def test_only_a_take_that_passed_the_other_checks_is_listened_to_and_both_kinds_count_in_its_score(night):
+def test_only_a_take_that_passed_the_other_checks_is_listened_to_and_both_kinds_count_in_its_score(
+    night: Night,
+) -> None:
     night.submit("listens", takes=2)
     assert night.render(silent, good, verdict(0.2), good, verdict(0.0)).how == "done"
     assert night.states() == ["failed_qc", "superseded", "done"]
     assert night.rows("SELECT count(*), sum(weight) FROM qc_results WHERE name = 'wer'") == [(2, 8.0)]
 
 
-def test_a_listen_request_has_the_text_the_samples_and_the_voice_of_a_single_speaker(night):
+def test_a_listen_request_has_the_text_the_samples_and_the_voice_of_a_single_speaker(night: Night) -> None:
     night.submit("listens")
 
     def look(request: Request | ListenRequest) -> Given:
@@ -165,14 +167,14 @@ def test_a_listen_request_has_the_text_the_samples_and_the_voice_of_a_single_spe
     assert night.render(good, look).how == "done"
 
 
-def test_a_take_without_a_verdict_is_tried_again_with_the_same_seed(night):
+def test_a_take_without_a_verdict_is_tried_again_with_the_same_seed(night: Night) -> None:
     night.submit("listens")
     assert night.render(good, NoVerdict("lost twice")) == Ended(LineState.QUEUED, Trouble.LISTEN)
     assert night.render(good, GOOD_WER).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 1
 
 
-def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night):
+def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night: Night) -> None:
     night.submit("listens")
     assert night.render(good, BAD_WER, silent, good, BAD_WER) == Ended(LineState.FAILED, Trouble.QC)
     assert night.rows("SELECT rolls FROM lines") == [(3,)]
@@ -181,7 +183,7 @@ def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night)
     assert len(set(night.rows("SELECT seed FROM takes"))) == 4
 
 
-def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night):
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night: Night) -> None:
     night.submit()
     assert night.render(silent, TimedOut("late")) == Ended(LineState.QUEUED, Trouble.TIMEOUT)
     assert night.rows("SELECT rolls FROM lines") == [(1,)]
@@ -190,7 +192,7 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_a_timeout(night):
     assert failed != late == kept, "a late take may be good: its seed is used again"
 
 
-def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_models_gave_no_verdict(night):
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_models_gave_no_verdict(night: Night) -> None:
     night.submit("listens")
     assert night.render(good, BAD_WER, good, NoVerdict("lost twice")) == Ended(LineState.QUEUED, Trouble.LISTEN)
     assert night.render(good, GOOD_WER).how == "done"
@@ -198,7 +200,7 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_models_gave_n
     assert failed != unknown == kept
 
 
-def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_worker_stopped(night):
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_worker_stopped(night: Night) -> None:
     night.submit()
     assert night.render(silent, PutBack()).how == "queued"
     assert night.render(good).how == "done"
@@ -206,7 +208,9 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_the_worker_stoppe
     assert failed != stopped == kept
 
 
-def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_no_file(night, monkeypatch):
+def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_no_file(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     night.submit()
 
     def full(*_: object) -> store.Staged:
@@ -220,7 +224,7 @@ def test_a_seed_that_failed_its_checks_is_not_used_again_after_its_folder_took_n
     assert failed != unwritten == kept
 
 
-def test_a_line_without_audio_is_rendered_again_with_another_seed(night):
+def test_a_line_without_audio_is_rendered_again_with_another_seed(night: Night) -> None:
     night.submit()
     assert night.render(nothing) == Ended(LineState.QUEUED, Trouble.ENGINE)
     assert night.render(EngineFailed("NaN", 0.1)) == Ended(LineState.FAILED, Trouble.ENGINE)
@@ -229,7 +233,7 @@ def test_a_line_without_audio_is_rendered_again_with_another_seed(night):
     assert tried == 2
 
 
-def test_an_escalated_line_belongs_to_the_other_profile(night):
+def test_an_escalated_line_belongs_to_the_other_profile(night: Night) -> None:
     night.submit(escalate="listens", takes=1)
     before = night.rows("SELECT key, control_hash FROM lines")
     assert night.render(silent, silent, silent) == Ended(LineState.QUEUED, Trouble.QC)
@@ -241,7 +245,7 @@ def test_an_escalated_line_belongs_to_the_other_profile(night):
     assert night.rows("SELECT profile, attempt FROM takes ORDER BY attempt")[-1] == ("listens", 4)
 
 
-def test_kept_audio_is_removed_when_the_line_was_lost_meanwhile(night):
+def test_kept_audio_is_removed_when_the_line_was_lost_meanwhile(night: Night) -> None:
     night.submit(takes=2, keep_takes=True)
 
     def cancelled_meanwhile(request: Request) -> Rendered:
@@ -254,7 +258,7 @@ def test_kept_audio_is_removed_when_the_line_was_lost_meanwhile(night):
     assert night.rows("SELECT count(*) FROM takes WHERE path IS NOT NULL") == [(0,)]
 
 
-def test_an_output_folder_that_takes_no_file_leaves_no_take_and_no_attempt(night):
+def test_an_output_folder_that_takes_no_file_leaves_no_take_and_no_attempt(night: Night) -> None:
     night.submit()
     (night.folder / "out").write_text("a file")
     assert night.render() == Ended(LineState.QUEUED, Trouble.RESOURCE)
@@ -262,7 +266,7 @@ def test_an_output_folder_that_takes_no_file_leaves_no_take_and_no_attempt(night
     assert night.rows("SELECT attempt FROM lines") == [(0,)]
 
 
-def test_a_take_much_slower_than_the_others_of_its_batch_is_rendered_again_with_another_seed(night):
+def test_a_take_much_slower_than_the_others_of_its_batch_is_rendered_again_with_another_seed(night: Night) -> None:
     night.submit()
     with night.ledger.engine.connect() as connection:
         voices = connection.execute(select(lines.c.request)).scalar_one()["voices"]
@@ -278,7 +282,7 @@ def slow(request: Request) -> Rendered:
     return Rendered([speechlike(replace(request, turns=request.turns * 2))], 0.1, 0.1)
 
 
-def test_paces_are_kept_for_a_limited_number_of_batches_and_takes(night):
+def test_paces_are_kept_for_a_limited_number_of_batches_and_takes(night: Night) -> None:
     night.submit()
     claim = night.ledger.claim("b-00001", "w", model="ready")
     for number in range(takes.VOICES_KNOWN + 10):

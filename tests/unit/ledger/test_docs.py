@@ -50,7 +50,7 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("table", metadata.tables)
-def test_every_column_is_documented_and_no_other(table):
+def test_every_column_is_documented_and_no_other(table: str) -> None:
     documented = {
         name
         for row in re.findall(r"^\| (`.*?) \|", SECTIONS[table], re.MULTILINE)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, select
@@ -59,13 +61,13 @@ def race(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_submit_the_same_script_at_once_make_one_batch(tmp_path):
+def test_processes_that_submit_the_same_script_at_once_make_one_batch(tmp_path: Path) -> None:
     url = url_of(tmp_path / "ledger.sqlite3")
     Ledger(url).close()
     race(url)
 
 
-def test_a_second_submit_changes_priority_and_pauses_of_the_open_batch(ledger):
+def test_a_second_submit_changes_priority_and_pauses_of_the_open_batch(ledger: Ledger) -> None:
     lines = [planned(1, "One.", "x"), planned(2, "Two.", "x")]
     assert ledger.add_batch(same_work("a"), lines).created
     edited = [lines[0], replace(lines[1], pause_after_s=1.5)]
@@ -81,7 +83,7 @@ def test_a_second_submit_changes_priority_and_pauses_of_the_open_batch(ledger):
 
 
 @pytest.mark.parametrize("again", [lambda ledger: ledger.retry("a"), lambda ledger: reopen(ledger, "a", ["l1"])])
-def test_a_batch_is_opened_again_while_the_same_work_is_open(ledger, again):
+def test_a_batch_is_opened_again_while_the_same_work_is_open(ledger: Ledger, again: Callable[[Ledger], object]) -> None:
     ledger.add_batch(same_work("a"), [planned(1, "One.", "x")])
     fail(ledger, "a", 1)
     ledger.settle("a")
@@ -91,7 +93,7 @@ def test_a_batch_is_opened_again_while_the_same_work_is_open(ledger, again):
     assert ledger.add_batch(same_work("c"), [planned(1, "One.", "x")]).id == "b"
 
 
-def test_a_ledger_with_the_same_work_open_twice_is_migrated_and_keeps_both(tmp_path):
+def test_a_ledger_with_the_same_work_open_twice_is_migrated_and_keeps_both(tmp_path: Path) -> None:
     file = tmp_path / "ledger.sqlite3"
     old_ledger(file, 6)
     engine = create_engine(url_of(file))
@@ -118,7 +120,7 @@ def test_a_ledger_with_the_same_work_open_twice_is_migrated_and_keeps_both(tmp_p
     ledger.close()
 
 
-def test_last_is_the_newest_script_and_any_kind_can_be_named(ledger: Ledger, clock: Clock):
+def test_last_is_the_newest_script_and_any_kind_can_be_named(ledger: Ledger, clock: Clock) -> None:
     with pytest.raises(UnknownBatch, match="no batch yet of kind script"):
         find_batch(ledger, "last")
     add_batch(ledger, "book-1", ["One."])

@@ -27,7 +27,7 @@ NIGHT = [
 ]
 
 
-def test_the_keys_of_the_json_output_stay_as_they_are():
+def test_the_keys_of_the_json_output_stay_as_they_are() -> None:
     assert list(Summary.__struct_fields__) == NIGHT
     assert set(Report.__struct_fields__) == {*NIGHT, "history", "missed"}
     line = "line text verdict reasons measures take path sha256 duration_s baseline"

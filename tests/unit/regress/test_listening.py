@@ -73,14 +73,16 @@ def pair(line: str, after: Any = LOUD, sha256: str = "a") -> Pair:
     return Pair(line, line, sha256, Path("baseline.wav"), QUIET, after)
 
 
-def test_the_difference_of_both_takes_is_measured(tmp_path):
+def test_the_difference_of_both_takes_is_measured(tmp_path: Path) -> None:
     found = compare_by_listening([pair("one"), pair("two", QUIET, "b")], ["words"], tmp_path)
     assert found["one"].measures == {"words": 0.25, "voice": 0.5, "naturalness": 1.0}
     assert found["one"].details == {"words": "missing: snow; wrong: fell as fall"}
     assert found["two"].measures == {"words": 0.0, "voice": 0.0, "naturalness": 0.0}
 
 
-def test_a_baseline_is_checked_again_only_after_its_file_or_the_models_changed(tmp_path, monkeypatch):
+def test_a_baseline_is_checked_again_only_after_its_file_or_the_models_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compare_by_listening([pair("one")], ["words"], tmp_path)
     compare_by_listening([pair("one")], ["words"], tmp_path)
     assert Knowing.asked.count("one before") == 1 and Knowing.asked.count("one after") == 2
@@ -90,7 +92,7 @@ def test_a_baseline_is_checked_again_only_after_its_file_or_the_models_changed(t
     assert Knowing.asked.count("one before") == 3
 
 
-def test_a_take_that_crashes_the_listener_is_left_out(tmp_path):
+def test_a_take_that_crashes_the_listener_is_left_out(tmp_path: Path) -> None:
     assert set(compare_by_listening([pair("odd"), pair("one")], ["words"], tmp_path)) == {"one"}
 
 

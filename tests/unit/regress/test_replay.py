@@ -140,7 +140,7 @@ def test_a_take_that_kept_no_file_is_compared_by_its_checks(made: tuple[Ledger, 
     assert found.equal and found.equal_by == "checks" and "kept no file" in str(found.note)
 
 
-def test_another_engine_is_listed_as_changed(made):
+def test_another_engine_is_listed_as_changed(made: tuple[Ledger, Home, str, Path]) -> None:
     ledger, home, take_id, _ = made
     found, _ = replay(ledger, home, take_id, lambda profile, cache: ReadyEngine(profile))
     assert not found.equal

@@ -119,7 +119,7 @@ def test_a_first_night_and_one_whose_audio_is_gone_have_a_page_too(ledger: Ledge
     assert page.words.count("cannot be read") == 4 and not page.all("audio")
 
 
-def test_missed_nights_are_listed(three_nights, monkeypatch):
+def test_missed_nights_are_listed(three_nights: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     schedule.set_schedule(three_nights, "small", None, "30 2 * * *")
     monkeypatch.setattr(three_nights, "now", lambda: "2027-01-01T00:00:00.000000Z")
     assert "nights missed" in Page(written(three_nights)).words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from vvbatch.regress.summary import Summary, summary
 from vvbatch.transport import server
 
 
-def blessed(ledger, where, name="n1", only=(), why="good"):
+def blessed(ledger: Ledger, where: Home, name: str = "n1", only: Sequence[str] = (), why: str = "good") -> list[str]:
     return bless(ledger, where, suite(), records.find_night(ledger, "small", name), "ada", why, only)
 
 
@@ -204,8 +205,10 @@ def test_a_suite_runs_once_at_a_time(where: Home) -> None:
         assert server.try_lock(folder(where, "small") / "running.lock") is None
 
 
-def test_lines_that_differ_and_cannot_be_listened_to_make_the_night_worse(ledger, where, monkeypatch):
-    def unavailable(*_args):
+def test_lines_that_differ_and_cannot_be_listened_to_make_the_night_worse(
+    ledger: Ledger, where: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_args: object) -> None:
         raise ListeningUnavailable("pip install 'vvbatch[qc]'")
 
     monkeypatch.setattr(listening, "compare_by_listening", unavailable)

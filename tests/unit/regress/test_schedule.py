@@ -53,7 +53,7 @@ def book(where: Home, clock: Clock) -> Iterator[Ledger]:
         ("30 2 * * * *", "6 fields"),
     ],
 )  # fmt: skip
-def test_a_schedule_that_cannot_be_meant_is_refused(cron, message):
+def test_a_schedule_that_cannot_be_meant_is_refused(cron: str, message: str) -> None:
     with pytest.raises(BadSchedule, match=message.replace("*", r"\*")):
         checked(cron, NOW)
 
@@ -62,7 +62,7 @@ def test_a_good_schedule_is_kept_with_single_spaces() -> None:
     assert checked(" 30  2 * * 1-5 ", NOW) == "30 2 * * 1-5"
 
 
-def test_nights_are_missed_from_the_day_on_that_they_were_scheduled(book, clock, where):
+def test_nights_are_missed_from_the_day_on_that_they_were_scheduled(book: Ledger, clock: Clock, where: Home) -> None:
     schedule.set_schedule(book, "small", None, DAILY)
     assert overview(book)[0].next == "2026-03-02T02:30:00Z" and overview(book)[0].missed == []
     clock.advance(5 * 3600)  # 3:00: half an hour late is not missed yet
@@ -73,7 +73,7 @@ def test_nights_are_missed_from_the_day_on_that_they_were_scheduled(book, clock,
     assert row.missed == ["2026-03-03T02:30:00Z", "2026-03-04T02:30:00Z"] and row.last == "2026-03-02T03:00:00Z"
 
 
-def test_an_interrupted_night_is_no_night(book, clock):
+def test_an_interrupted_night_is_no_night(book: Ledger, clock: Clock) -> None:
     schedule.set_schedule(book, "small", None, DAILY)
     clock.advance(5 * 3600)
     records.begin(book, "n1", "small", "draft")
@@ -82,7 +82,7 @@ def test_an_interrupted_night_is_no_night(book, clock):
     assert overview(book)[0].missed == ["2026-03-02T02:30:00Z"]
 
 
-def test_a_suite_has_one_schedule_and_can_be_taken_off(book):
+def test_a_suite_has_one_schedule_and_can_be_taken_off(book: Ledger) -> None:
     schedule.set_schedule(book, "small", None, DAILY)
     schedule.set_schedule(book, "small", "draft", "0 4 * * *")
     (row,) = schedule.scheduled(book)

@@ -80,7 +80,7 @@ def test_less_than_four_tenths_of_a_second_of_sound_is_refused(seconds: float) -
         prepare(np.concatenate([np.zeros(RATE if seconds else 0), tone]), RATE)
 
 
-def test_silence_is_refused():
+def test_silence_is_refused() -> None:
     with pytest.raises(InvalidVoice, match="silent"):
         prepare(np.zeros(RATE), RATE)
 
