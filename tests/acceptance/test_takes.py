@@ -211,7 +211,7 @@ def test_a_profile_that_does_not_listen_starts_no_listener(shell: Shell, home: P
         batch = shell.json("submit", write(tmp_path / f"{model}.yaml", "A line.", model=model))["batch"]
         wait_until(lambda batch=batch: ended(shell, batch))
     assert commands(plain) == {"watchdog.py"}
-    assert commands(hears) == {"watchdog.py", "tests.support.ready_ears"}
+    assert commands(hears) == {"watchdog.py", "tests.support.ready_listening"}
 
 
 def commands(worker: Any) -> set[str]:
@@ -219,5 +219,5 @@ def commands(worker: Any) -> set[str]:
     return {
         Path(word).name
         for word in words
-        if word.endswith(("watchdog.py", "tests.support.ready_ears", "vvbatch.listening"))
+        if word.endswith(("watchdog.py", "tests.support.ready_listening", "vvbatch.listening"))
     }

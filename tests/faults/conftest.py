@@ -25,7 +25,7 @@ from vvbatch.transport.server import signal_server
 QUICK = READY_PROFILE + "delays_s: {timeout: 0.5, resource: 0.5}\n"
 
 
-class Night:
+class FaultHome:
     """One home with its server, in which things are broken."""
 
     def __init__(self, shell: Shell, home: Path, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Night:
         with (self.folder / "workers.log").open("ab") as log:
             return self.shell.start("tests.support.ready", model, output=log, **environment)
 
-    def submit(self, *texts: str, model: str = "ready", title: str = "Night") -> str:
+    def submit(self, *texts: str, model: str = "ready", title: str = "Faults") -> str:
         path = self.folder / f"{title}.yaml"
         path.write_text(json.dumps({"version": 1, "title": title, "model": model, "lines": list(texts)}))
         return str(self.shell.json("submit", str(path), "--out", str(self.out))["batch"])
@@ -126,9 +126,9 @@ def is_stopped(pid: int) -> bool:
 
 
 @pytest.fixture
-def night(shell: Shell, home: Path, tmp_path: Path) -> Iterator[Night]:
+def fault_home(shell: Shell, home: Path, tmp_path: Path) -> Iterator[FaultHome]:
     (tmp_path / "configs" / "ready.yaml").write_text(QUICK)
     (tmp_path / "configs" / "solo.yaml").write_text(QUICK.replace("slots: 16", "slots: 1"))
-    night = Night(shell, home, tmp_path)
-    night.start_server()
-    yield night
+    fault_home = FaultHome(shell, home, tmp_path)
+    fault_home.start_server()
+    yield fault_home

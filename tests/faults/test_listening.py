@@ -11,36 +11,40 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_until
-from tests.faults.conftest import QUICK, Night
+from tests.faults.conftest import QUICK, FaultHome
 
 AWAITED = "This line is awaited."
 
 
 @pytest.fixture
-def listening(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
+def listening(fault_home: FaultHome, monkeypatch: pytest.MonkeyPatch) -> FaultHome:
     """Profiles `listening` and `hears1` (one slot) listen; `go` is the file that ends the waiting."""
-    (night.folder / "configs" / "listening.yaml").write_text(QUICK + "listen: [words]\n")
-    (night.folder / "configs" / "hears1.yaml").write_text(QUICK.replace("slots: 16", "slots: 1") + "listen: [words]\n")
-    monkeypatch.setenv("READY_EARS_GO", str(night.folder / "go"))
-    monkeypatch.setenv("READY_EARS_LOG", str(night.folder / "evaluated.log"))
-    return night
+    (fault_home.folder / "configs" / "listening.yaml").write_text(QUICK + "listen: [words]\n")
+    (fault_home.folder / "configs" / "hears1.yaml").write_text(
+        QUICK.replace("slots: 16", "slots: 1") + "listen: [words]\n"
+    )
+    monkeypatch.setenv("READY_LISTENING_GO", str(fault_home.folder / "go"))
+    monkeypatch.setenv("READY_LISTENING_LOG", str(fault_home.folder / "evaluated.log"))
+    return fault_home
 
 
-def go(night: Night) -> None:
-    (night.folder / "go").touch()
+def go(fault_home: FaultHome) -> None:
+    (fault_home.folder / "go").touch()
 
 
-def evaluated(night: Night) -> list[list[str]]:
+def evaluated(fault_home: FaultHome) -> list[list[str]]:
     """Take id and process of each take that the listening process evaluated."""
-    file = night.folder / "evaluated.log"
+    file = fault_home.folder / "evaluated.log"
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def states(night: Night) -> Counter[tuple[int, str]]:
-    return Counter(night.rows("SELECT attempt, state FROM takes"))
+def states(fault_home: FaultHome) -> Counter[tuple[int, str]]:
+    return Counter(fault_home.rows("SELECT attempt, state FROM takes"))
 
 
-def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_never_heard(listening: Night) -> None:
+def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_never_heard(
+    listening: FaultHome,
+) -> None:
     listening.worker("listening")
     batch = listening.submit("This one is fine.", "This one is mumbled.", "This one is silent.", model="listening")
     view = listening.ended(batch)
@@ -52,7 +56,7 @@ def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_
     listening.is_whole(batch)
 
 
-def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(listening: Night) -> None:
+def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(listening: FaultHome) -> None:
     listening.worker("hears1")
     batch = listening.submit(AWAITED, "This goes slowly.", "This goes slowly as well.", model="hears1")
     wait_until(lambda: evaluated(listening))
@@ -66,7 +70,7 @@ def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slo
 
 
 def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
-    listening: Night, monkeypatch: pytest.MonkeyPatch
+    listening: FaultHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The listener would not get on beside it, and a step for the few lines left costs as much as one for all."""
     steps = listening.folder / "steps.log"
@@ -95,7 +99,7 @@ def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
     listening.is_whole(batch)
 
 
-def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(listening: Night) -> None:
+def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     batch = listening.submit(AWAITED, model="listening")
     ((_, listener),) = wait_until(lambda: evaluated(listening))
@@ -109,7 +113,7 @@ def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(listeni
     listening.is_whole(batch)
 
 
-def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(listening: Night) -> None:
+def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     batch = listening.submit(AWAITED, "And a line beside it.", model="listening")
     wait_until(lambda: evaluated(listening))
@@ -123,7 +127,9 @@ def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(listen
 
 
 @pytest.mark.parametrize(("word", "message"), [("deafening", "failed twice"), ("puzzling", "ValueError")])
-def test_a_take_that_cannot_be_evaluated_is_neither_lost_nor_passed(listening: Night, word: str, message: str) -> None:
+def test_a_take_that_cannot_be_evaluated_is_neither_lost_nor_passed(
+    listening: FaultHome, word: str, message: str
+) -> None:
     listening.worker("listening")
     batch = listening.submit(f"This one is {word}.", "And a line beside it.", model="listening")
     view = listening.ended(batch)
@@ -136,7 +142,7 @@ def test_a_take_that_cannot_be_evaluated_is_neither_lost_nor_passed(listening: N
     listening.is_whole(batch)
 
 
-def test_a_line_cancelled_while_it_is_heard_stays_cancelled(listening: Night) -> None:
+def test_a_line_cancelled_while_it_is_heard_stays_cancelled(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     batch = listening.submit(AWAITED, model="listening")
     wait_until(lambda: evaluated(listening))
@@ -150,7 +156,7 @@ def test_a_line_cancelled_while_it_is_heard_stays_cancelled(listening: Night) ->
     listening.is_whole(batch, second)
 
 
-def test_sigterm_once_lets_what_is_heard_end_and_twice_puts_it_back(listening: Night) -> None:
+def test_sigterm_once_lets_what_is_heard_end_and_twice_puts_it_back(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     first = listening.submit(AWAITED, model="listening")
     wait_until(lambda: evaluated(listening))

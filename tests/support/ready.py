@@ -147,5 +147,9 @@ if __name__ == "__main__":
     from workers.serve import serve
 
     sys.exit(
-        serve(sys.argv[1], open_engine=open_ready, listener_program=(sys.executable, "-m", "tests.support.ready_ears"))
+        serve(
+            sys.argv[1],
+            open_engine=open_ready,
+            listener_program=(sys.executable, "-m", "tests.support.ready_listening"),
+        )
     )

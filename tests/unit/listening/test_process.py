@@ -142,9 +142,9 @@ def test_the_real_models_answer_through_the_process() -> None:
 def test_a_take_that_is_forgotten_before_it_was_sent_is_never_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("READY_EARS_GO", str(tmp_path / "go"))
-    monkeypatch.setenv("READY_EARS_LOG", str(tmp_path / "evaluated"))
-    started = ListeningProcess.start(["words"], program=(sys.executable, "-m", "tests.support.ready_ears"))
+    monkeypatch.setenv("READY_LISTENING_GO", str(tmp_path / "go"))
+    monkeypatch.setenv("READY_LISTENING_LOG", str(tmp_path / "evaluated"))
+    started = ListeningProcess.start(["words"], program=(sys.executable, "-m", "tests.support.ready_listening"))
     try:
         cancelled = [f"take {number}" for number in range(3 * module.SENT_AT_ONCE)]
         for take_id in cancelled:
