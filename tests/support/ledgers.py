@@ -10,6 +10,7 @@ from vvbatch.batch.line_request import LineRequest, Params, VoiceUsed
 from vvbatch.batch.plan import PlannedLine
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.records import Claim
 from vvbatch.ledger.states import LineState, TakeState
 
@@ -65,7 +66,7 @@ def add_batch(
     voice: str = "carter",
 ) -> str:
     new = NewBatch(batch, f"Title of {batch}", f"{batch}.yaml", f"fingerprint {batch}", model, "normal", str(out))
-    ledger.add_batch(new, [planned(n, text, batch, model, voice) for n, text in enumerate(texts, start=1)])
+    record_batch(ledger, new, [planned(n, text, batch, model, voice) for n, text in enumerate(texts, start=1)])
     return batch
 
 

@@ -17,6 +17,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
@@ -50,7 +51,7 @@ def submit(
     batch = NewBatch(
         batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out), kind
     )
-    added = ledger.add_batch(batch, plan.lines)
+    added = record_batch(ledger, batch, plan.lines)
     if added.created:
         fault_points.point("submit.recorded")
         serve_cached(plan, ledger, out, batch_id)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy import Connection, and_, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from vvbatch import fault_points
@@ -17,39 +17,29 @@ from vvbatch.ledger import entries
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.entries import Entry
 from vvbatch.ledger.records import (
-    AddedBatch,
     CachedTake,
     CheckRow,
     Claim,
     Fence,
     FirstTake,
-    NewBatch,
     Outcome,
     TriedTake,
-    chunks,
     final_state,
-    line_row,
     still_at_attempt,
     still_claimed,
     take_row,
     utc_now,
 )
-from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, events, lines, qc_results, takes
+from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.output import StagedFile
-    from vvbatch.batch.plan import PlannedLine
     from vvbatch.engine.contract import EngineFacts
 
 
 NOTED = ("trouble", "troubles", "model")
 """What an event tells of the columns of a line that was put back or has failed."""
-
-
-def open_twin(batch: NewBatch) -> Select[Any]:
-    same = and_(batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(BATCH_OPEN))
-    return select(batches.c.id, batches.c.priority).where(same)
 
 
 def open_again(connection: Connection, batch_id: str) -> None:
@@ -93,54 +83,6 @@ class Ledger:
             self.committed(collected)
 
     # Batches
-
-    def add_batch(self, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:
-        """Record a batch with its lines, all queued.
-
-        If the same work (fingerprint) is still open, that batch gets the priority and the pauses of this one instead.
-        """
-        now = self.now()
-        with self.transaction() as connection:
-            twin = connection.execute(open_twin(batch)).first() or self.insert_batch(connection, batch, now)
-            if twin:
-                return self.update_open_batch(connection, twin.id, twin.priority, batch, new_lines)
-            for chunk in chunks(new_lines, 1000):
-                connection.execute(lines.insert(), [line_row(batch.id, line, now) for line in chunk])
-            self.note(connection, "batch submitted", batch_id=batch.id, detail={"lines": len(new_lines)})
-            entries.lines_changed(connection, lines.c.batch_id == batch.id)
-        return AddedBatch(batch.id, True, batch.priority or "normal")
-
-    def insert_batch(self, connection: Connection, batch: NewBatch, now: str) -> Row[Any] | None:
-        """Insert the row, or return the open twin that another process committed since it was looked for."""
-        try:
-            with connection.begin_nested():
-                row = {**vars(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
-                connection.execute(batches.insert().values(row))
-        except IntegrityError:
-            twin = connection.execute(open_twin(batch)).first()
-            if twin is None:
-                raise
-            return twin
-        return None
-
-    def update_open_batch(
-        self, connection: Connection, batch_id: str, old: str, batch: NewBatch, new_lines: Sequence[PlannedLine]
-    ) -> AddedBatch:
-        mine = lines.c.batch_id == batch_id
-        rows = connection.execute(select(lines.c.line, lines.c.pause_after_s).where(mine))
-        pauses = {row.line: row.pause_after_s for row in rows}
-        edited = [line for line in new_lines if pauses[line.line] != line.pause_after_s]
-        for line in edited:
-            which = and_(mine, lines.c.line == line.line)
-            connection.execute(lines.update().where(which).values(pause_after_s=line.pause_after_s))
-        priority = batch.priority or old
-        if old != priority:
-            connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
-        added = AddedBatch(batch_id, False, priority, old if old != priority else None, len(edited))
-        if added.old_priority or edited:
-            detail = {"priority": priority, "pauses_changed": len(edited)}
-            self.note(connection, "batch changed", batch_id=batch_id, detail=detail)
-        return added
 
     def set_batch_state(self, batch_id: str, state: str, *, only_from: Sequence[str]) -> bool:
         with self.transaction() as connection:

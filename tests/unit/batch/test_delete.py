@@ -18,6 +18,7 @@ from vvbatch.batch.delete import delete, examine, finish_removals, old_batches, 
 from vvbatch.batch.output import line_name
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.deletion import BatchInUse, pending_removals
 from vvbatch.ledger.queries import UnknownBatch, batch_view, cached_takes, find_batch
 from vvbatch.ledger.records import BatchKind
@@ -48,7 +49,7 @@ def ledger(tmp_path: Path, clock: Clock) -> Ledger:
 def finished(ledger: Ledger, out: Path, batch: str, kind: BatchKind = BatchKind.SCRIPT, of: str | None = None) -> str:
     """A batch of one line that is done, with its file and manifest. Returns the take's id."""
     new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", None, "normal", str(out), kind)
-    ledger.add_batch(new, [planned(1, "One.", of or batch)])
+    record_batch(ledger, new, [planned(1, "One.", of or batch)])
     claim, take = begin(ledger, batch, 1)
     path = out / line_name(batch, 1, 1, "l1")
     path.parent.mkdir(parents=True)
@@ -63,7 +64,7 @@ def serve(ledger: Ledger, out: Path, batch: str, of: str) -> Path:
     """A batch of one line that is served from the take of another batch's equal line."""
     new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", None, "normal", str(out))
     line = planned(1, "One.", of)
-    ledger.add_batch(new, [line])
+    record_batch(ledger, new, [line])
     take = cached_takes(ledger, [line])[line.key]
     path = out / line_name(batch, 1, 1, "l1")
     with store.stage_copy(Path(take.path), path, take.sha256) as staged:
@@ -189,7 +190,7 @@ def test_old_speech_is_pruned_and_scripts_stay(ledger: Ledger, tmp_path: Path, c
 
 def test_speech_that_is_queued_again_is_not_pruned(ledger: Ledger, tmp_path: Path, clock: Clock) -> None:
     new = NewBatch("a", "t", "TEXT", "f", None, "high", str(tmp_path), BatchKind.SPEECH)
-    ledger.add_batch(new, [replace(planned(1, "One.", "a"))])
+    record_batch(ledger, new, [replace(planned(1, "One.", "a"))])
     ledger.cancel("a")
     ledger.settle("a")
     ledger.retry("a")

@@ -25,6 +25,7 @@ from vvbatch.batch.held_takes import Pending
 from vvbatch.batch.plan import Overrides, make_plan
 from vvbatch.engine.contract import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.schema import lines
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.qc.check import Check, at_most
@@ -67,7 +68,7 @@ class Night:
         script.write_text("The lamp went out at midnight.\n")
         plan = make_plan(parse(script), Voices(self.folder / "voice.wav"), Overrides(model, **overrides))
         batch = NewBatch("b", "t", "s", "f", None, "normal", str(self.folder / "out"))
-        self.ledger.add_batch(batch, plan.lines)
+        record_batch(self.ledger, batch, plan.lines)
 
     def render(self, *answers: Callable[[Request | ListenRequest], Given] | Given) -> Ended:
         """How the line ends when its requests get these answers, in order."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 from tests.support.documents import batch_view
 from tests.support.ledgers import Clock, add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.recovery import abandon
 from vvbatch.profiles import Retries
@@ -11,7 +12,7 @@ from vvbatch.profiles import Retries
 def again(ledger: Ledger, batch: str, of: str) -> None:
     """A batch with the same line, and so the same key, as the first line of another."""
     new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", None, "normal", "/out")
-    ledger.add_batch(new, [planned(1, "One.", of)])
+    record_batch(ledger, new, [planned(1, "One.", of)])
 
 
 def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.support.documents import batch_heads, batch_totals, batch_view
 from tests.support.ledgers import Clock, add_batch, begin, fail, line_id, planned, render
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
@@ -57,7 +58,7 @@ def test_a_cached_line_shows_the_checks_of_the_take_that_it_was_made_of(ledger: 
     add_batch(ledger, "b", ["One."])
     take = render(ledger, "b", 1, clock)
     again = NewBatch("c", "t", "c.yaml", "f", None, "normal", "/out")
-    ledger.add_batch(again, [planned(1, "One.", "b")])
+    record_batch(ledger, again, [planned(1, "One.", "b")])
     claim = ledger.claim(line_id("c", 1), "w1")
     assert claim is not None
     assert claim.cached == CachedTake(take, "/out/a.wav", "a" * 64)

@@ -15,6 +15,7 @@ from tests.support.documents import batch_view
 from tests.support.ledgers import Clock, add_batch, fail, planned
 from tests.unit.ledger.test_database import old_ledger, url_of
 from vvbatch.ledger import Ledger, NewBatch, schema
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.queries import UnknownBatch, find_batch, open_batches
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import BatchKind
@@ -24,11 +25,12 @@ RACER = """
 import sys
 from tests.support.ledgers import planned
 from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 ledger = Ledger(sys.argv[1])
 sys.stdin.readline()
 for number in range(20):
     new = NewBatch(f"{sys.argv[2]}-{number}", "t", "s.yaml", f"work {number}", None, "normal", "/out")
-    print(ledger.add_batch(new, [planned(1, "One.", "x"), planned(2, "Two.", "x")]).id)
+    print(record_batch(ledger, new, [planned(1, "One.", "x"), planned(2, "Two.", "x")]).id)
 """
 
 
@@ -69,28 +71,28 @@ def test_processes_that_submit_the_same_script_at_once_make_one_batch(tmp_path: 
 
 def test_a_second_submit_changes_priority_and_pauses_of_the_open_batch(ledger: Ledger) -> None:
     lines = [planned(1, "One.", "x"), planned(2, "Two.", "x")]
-    assert ledger.add_batch(same_work("a"), lines).created
+    assert record_batch(ledger, same_work("a"), lines).created
     edited = [lines[0], replace(lines[1], pause_after_s=1.5)]
-    again = ledger.add_batch(same_work("b", "high"), edited)
+    again = record_batch(ledger, same_work("b", "high"), edited)
     assert (again.id, again.created, again.old_priority, again.pauses_changed) == ("a", False, "normal", 1)
     assert {priority for _, _, priority in waiting_lines(ledger)} == {"high"}
     with ledger.engine.connect() as connection:
         pauses = connection.execute(select(schema.lines.c.pause_after_s).order_by(schema.lines.c.number)).scalars()
         assert list(pauses) == [0.0, 1.5]
-    unchanged = ledger.add_batch(same_work("c", None), edited)
+    unchanged = record_batch(ledger, same_work("c", None), edited)
     assert (unchanged.old_priority, unchanged.pauses_changed) == (None, 0)
     assert {priority for _, _, priority in waiting_lines(ledger)} == {"high"}
 
 
 @pytest.mark.parametrize("again", [lambda ledger: ledger.retry("a"), lambda ledger: reopen(ledger, "a", ["l1"])])
 def test_a_batch_is_opened_again_while_the_same_work_is_open(ledger: Ledger, again: Callable[[Ledger], object]) -> None:
-    ledger.add_batch(same_work("a"), [planned(1, "One.", "x")])
+    record_batch(ledger, same_work("a"), [planned(1, "One.", "x")])
     fail(ledger, "a", 1)
     ledger.settle("a")
-    assert ledger.add_batch(same_work("b"), [planned(1, "One.", "x")]).created
+    assert record_batch(ledger, same_work("b"), [planned(1, "One.", "x")]).created
     again(ledger)
     assert open_batches(ledger) == ["a", "b"]
-    assert ledger.add_batch(same_work("c"), [planned(1, "One.", "x")]).id == "b"
+    assert record_batch(ledger, same_work("c"), [planned(1, "One.", "x")]).id == "b"
 
 
 def test_a_ledger_with_the_same_work_open_twice_is_migrated_and_keeps_both(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_last_is_the_newest_script_and_any_kind_can_be_named(ledger: Ledger, clo
     add_batch(ledger, "book-1", ["One."])
     clock.advance(1)
     said = NewBatch("hello-1", "t", "TEXT", "f", None, "high", "/out", BatchKind.SPEECH)
-    ledger.add_batch(said, [planned(1, "Hello.", "y")])
+    record_batch(ledger, said, [planned(1, "Hello.", "y")])
     assert find_batch(ledger, "last") == "book-1"
     assert find_batch(ledger, "last", (BatchKind.SPEECH,)) == "hello-1"
     assert find_batch(ledger, "hello") == "hello-1"

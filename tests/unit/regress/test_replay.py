@@ -19,6 +19,7 @@ from vvbatch.engine.contract import Chunk, EngineUnavailable, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import takes, workers
@@ -44,7 +45,7 @@ def made(home: Path, tmp_path: Path) -> tuple[Ledger, Home, str, Path]:
     plan = make_plan(
         one_line("The lamp went out at midnight.", voice="mara", seed=7), Library.of(where), Overrides("draft")
     )
-    ledger.add_batch(NewBatch("b", "t", "s", "f", "draft", "normal", str(tmp_path)), plan.lines)
+    record_batch(ledger, NewBatch("b", "t", "s", "f", "draft", "normal", str(tmp_path)), plan.lines)
     engine = DraftEngine(profile)
     facts = {**vars(engine.facts), "versions": machine.versions(), "machine": machine.identity()}
     worker_started(ledger, "w", "draft", "host", 1, facts)
