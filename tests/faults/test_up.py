@@ -8,7 +8,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from tests.conftest import Shell, wait_until
 from tests.faults.conftest import QUICK, FaultHome
 from vvbatch.home import Home
-from vvbatch.processes.supervisor import supervisor_state
+from vvbatch.processes.supervisor import SupervisorState, supervisor_state
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def fault_home(shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.Mon
     yield FaultHome(shell, home, tmp_path)
 
 
-def state() -> Any:
+def state() -> SupervisorState | None:
     return supervisor_state(Home.from_environment())
 
 
@@ -49,7 +48,7 @@ def is_gone(pid: int) -> bool:
 
 def up(fault_home: FaultHome) -> subprocess.Popen[str]:
     started = fault_home.shell.start("vvbatch", "up", "--workers", "ready")
-    wait_until(lambda: (seen := state()) and seen["pid"] == started.pid and pid_of_worker(), timeout=60)
+    wait_until(lambda: (seen := state()) and seen.pid == started.pid and pid_of_worker(), timeout=60)
     return started
 
 
