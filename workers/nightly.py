@@ -1,6 +1,6 @@
 """The process that runs scheduled suites: rq's cron queues a job when a schedule is due, and a worker runs it.
 
-`python -m workers.nightly`. A signal interrupts the running night, which is then recorded as interrupted.
+`python -P -m workers.nightly`. A signal interrupts the running night, which is then recorded as interrupted.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,7 +223,7 @@ def schedule(
 ) -> None:
     """Schedule a suite; without options, show what is scheduled, what is next and what was missed.
 
-    `vvbatch up` (or `python -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
+    `vvbatch up` (or `python -P -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
     missed. To use cron instead, add the line that --print writes to your crontab, as in the second example.
 
     \b
@@ -254,7 +255,7 @@ def schedule(
                 wanted = plan.checked(cron, datetime.fromisoformat(here.ledger.now()))
                 if kind:
                     line = plan.crontab_line if kind == "cron" else plan.launchd_line
-                    click.echo(line(here.home, name, profile, wanted))
+                    click.echo(line(here.home, name, profile, wanted, os.environ))
                     return
                 plan.set_schedule(here.ledger, name, profile, wanted)
         rows = plan.overview(here.ledger)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from vvbatch.listening.contract import ListeningUnavailable
 from vvbatch.listening.wire import CheckRequest, Reply, read_reply, write
-from vvbatch.processes import die_with_parent
+from vvbatch.processes import die_with_parent, python
 from vvbatch.profiles import Listen, QcLimits
 from vvbatch.qc.check import Check
 
@@ -73,7 +73,7 @@ class ListeningProcess:
     """Not thread-safe: `submit`, `poll`, `forget` and `close` belong to one thread."""
 
     def __init__(self, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> None:
-        self._argv = [*(program or (sys.executable, "-m", "vvbatch.listening")), *listen]
+        self._argv = [*(program or python.module("vvbatch.listening")), *listen]
         self._threads = threads
         self._sent: dict[str, Pending] = {}  # in the order of sending
         self._unsent: list[Pending] = []  # first those that were sent to a process that has ended
@@ -86,7 +86,7 @@ class ListeningProcess:
     def start(cls, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> ListeningProcess:
         """Start the process and wait until its models are loaded. Raises ListeningUnavailable.
 
-        `program` replaces `python -m vvbatch.listening`, for tests.
+        `program` replaces the module `vvbatch.listening`, for tests.
         """
         started = cls(listen, threads, program)
         child = started._child = Child(started._argv, threads)

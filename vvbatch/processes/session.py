@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.queues import waiting_by_model
+from vvbatch.processes import python
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
@@ -27,12 +27,12 @@ GRACE_S = 600.0  # to finish the lines in flight; a second Ctrl-C ends it sooner
 
 
 def worker_program(model: str) -> Program:
-    return Program(name=model, argv=[sys.executable, "-m", "workers", model])
+    return Program(name=model, argv=python.module("workers", model))
 
 
 def nightly_program() -> Program:
     """The process that runs scheduled suites."""
-    return Program(name="nightly", argv=[sys.executable, "-m", "workers.nightly"])
+    return Program(name="nightly", argv=python.module("workers.nightly"))
 
 
 @dataclass

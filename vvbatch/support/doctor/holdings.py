@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def profiles(_home: Home) -> Iterator[Finding]:
-    for folder in all_profiles.folders():
-        if not folder.is_dir():
-            words = f"VVBATCH_CONFIGS names {folder}, which is not a folder"
-            yield Finding("profiles", False, words, "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
-    for name in all_profiles.names():
+    try:
+        names = all_profiles.names()
+    except ProfileError as error:
+        yield Finding("profiles", False, str(error), "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
+        return
+    for name in names:
         try:
             profile = all_profiles.load(name)
         except ProfileError as error:
@@ -40,7 +41,11 @@ def profiles(_home: Home) -> Iterator[Finding]:
 
 
 def readable() -> Iterator[Profile]:
-    for name in all_profiles.names():
+    try:
+        names = all_profiles.names()
+    except ProfileError:
+        return  # reported by `profiles`
+    for name in names:
         try:
             yield all_profiles.load(name)
         except ProfileError:
