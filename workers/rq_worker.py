@@ -37,6 +37,7 @@ from vvbatch.ledger.queues import queue_is_paused, waiting_lines
 from vvbatch.ledger.recovery import is_suspect, no_longer_wanted
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.listening.process import ListeningProcess
+from vvbatch.processes.stop_signals import stop_signals
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
 from vvbatch.transport import queue as transport
@@ -370,8 +371,8 @@ class RenderWorker(BaseWorker):
             self.put_back_requested = True
 
     def _install_signal_handlers(self) -> None:
-        signal.signal(signal.SIGINT, self.request_stop)
-        signal.signal(signal.SIGTERM, self.request_stop)
+        for number in stop_signals():
+            signal.signal(number, self.request_stop)
 
     def subscribe(self) -> None:
         """No remote commands: they would let anyone who reaches Redis stop the worker."""

@@ -61,12 +61,11 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
               vvbatch regress run my/suite.yaml --model 1.5b --json
     """
     from vvbatch import profiles, report
-    from vvbatch.processes.session import sigterm_as_interrupt
     from vvbatch.regress import run_night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
 
-    with session() as here, sigterm_as_interrupt():
+    with session() as here:
         loaded = suites.load(suite)
         if profile:
             profiles.load(profile)  # one error, not one for each line

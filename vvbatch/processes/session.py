@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
 
 import redis
 
@@ -17,6 +14,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.queues import waiting_by_model
 from vvbatch.processes import python
+from vvbatch.processes.stop_signals import raise_lost_interrupt
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
@@ -80,32 +78,3 @@ def wait_for(
         show()
         time.sleep(POLL_S)
     show()
-
-
-interrupt_requested = threading.Event()
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, by KeyboardInterrupt."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        interrupt_requested.set()
-        raise KeyboardInterrupt
-
-    interrupt_requested.clear()
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else it was started in the background of a script
-        numbers.append(signal.SIGINT)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def raise_lost_interrupt() -> None:
-    """Raise KeyboardInterrupt if one was requested: Python drops what is raised while an object is finalised."""
-    if interrupt_requested.is_set():
-        raise KeyboardInterrupt

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import IO
 
 from vvbatch.home import Home, HomeError
+from vvbatch.processes.stop_signals import on_stop_signal
 from vvbatch.transport.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
@@ -244,27 +245,22 @@ class Supervisor:
         self.write_state()
         wanted = 0
 
-        def count(_number: int, _frame: FrameType | None) -> None:
+        def count() -> None:
             # Forwarded by the loop: the handler could miss a child that is just being started.
             nonlocal wanted
             wanted += 1
 
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else started by nohup
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, count) for number in numbers}
         until = float("inf")
         try:
-            while not self.signals or (self.running() and time.monotonic() < until):
-                self.poll()
-                if self.signals < wanted:
-                    self.signal(signal.SIGTERM)
-                    until = time.monotonic() + (GRACE_S if self.signals == 1 else PUT_BACK_S)
-                time.sleep(0.1)
+            with on_stop_signal(count):
+                while not self.signals or (self.running() and time.monotonic() < until):
+                    self.poll()
+                    if self.signals < wanted:
+                        self.signal(signal.SIGTERM)
+                        until = time.monotonic() + (GRACE_S if self.signals == 1 else PUT_BACK_S)
+                    time.sleep(0.1)
             return 0
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             self.kill()
             (self.home.path / "supervisor.json").unlink(missing_ok=True)
             os.close(self.lock)
