@@ -43,6 +43,7 @@ def serve(
     except profiles.ProfileError as error:
         return unavailable(error)
     # Before the import of any library that reads them. Model libraries must not use the network.
+    listener_threads = min(2, machine.allowed_threads(os.environ))
     threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
@@ -70,13 +71,13 @@ def serve(
         try:
             if profile.listen:
                 listening = opened.enter_context(
-                    closing(ListeningProcess.start(profile.listen, program=listener_program))
+                    closing(ListeningProcess.start(profile.listen, listener_threads, listener_program))
                 )
             engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
         except (EngineUnavailable, ListeningUnavailable) as error:
             return unavailable(error)
         clean_up(home, ledger, connection)
-        facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+        facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": str(threads)}
         facts |= {"versions": machine.versions(), "machine": machine.identity()}
         if listening:
             facts["listener"] = listening.versions
