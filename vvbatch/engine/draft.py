@@ -32,7 +32,7 @@ from vvbatch.engine.contract import (
 from vvbatch.machine import threads_of
 
 if TYPE_CHECKING:
-from vvbatch.profiles import Profile
+    from vvbatch.profiles import Profile
 
 MODEL_SHA256 = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
 REMEDY = "install it with  pip install 'vvbatch[draft]'"
