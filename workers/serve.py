@@ -55,6 +55,7 @@ def serve(
     from vvbatch.ledger.recovery import worker_started, worker_stopped
     from vvbatch.listening.contract import ListeningUnavailable
     from vvbatch.listening.process import ListeningProcess
+    from vvbatch.processes.supervisor import note_loaded
     from vvbatch.transport import server
     from workers.pulse import Pulse
     from workers.rq_worker import RenderWorker
@@ -76,6 +77,7 @@ def serve(
             engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
         except (EngineUnavailable, ListeningUnavailable) as error:
             return unavailable(error)
+        note_loaded()
         clean_up(home, ledger, connection)
         facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": str(threads)}
         facts |= {"versions": machine.versions(), "machine": machine.identity()}

@@ -14,7 +14,9 @@ NEEDED = re.compile(
     r"|PYTHONPATH|SSL_CERT_(FILE|DIR)|PG[A-Z]+"
 )
 """Variables that decide where data lies, which server and device are used, and how fast lines are rendered."""
-OF_ONE_PROCESS = frozenset({"VVBATCH_SUPERVISOR", "VVBATCH_LISTENER_THREADS", "VVBATCH_FAULTS", "VVBATCH_COMPLETE"})
+OF_ONE_PROCESS = frozenset(
+    {"VVBATCH_SUPERVISOR", "VVBATCH_READY", "VVBATCH_LISTENER_THREADS", "VVBATCH_FAULTS", "VVBATCH_COMPLETE"}
+)
 """Set by a process for its own children, by a test, or by the shell's completion."""
 PATH = re.compile(r"\w+_(HOME|CACHE|CONFIGS|OUT|DIR|FOLDER|FILE|PATH)|PGPASSFILE")
 """Variables whose value is a path. Others may be the name of a model, such as VVBATCH_WHISPER=small.en."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import redis
 
@@ -14,6 +15,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.queues import waiting_by_model
 from vvbatch.processes import python
+from vvbatch.processes.killed_loading import killed_while_loading
 from vvbatch.processes.stop_signals import raise_lost_interrupt
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
@@ -25,7 +27,8 @@ GRACE_S = 600.0  # to finish the lines in flight; a second Ctrl-C ends it sooner
 
 
 def worker_program(model: str) -> Program:
-    return Program(name=model, argv=python.module("workers", model))
+    argv = python.module("workers", model)
+    return Program(name=model, argv=argv, why_killed=partial(killed_while_loading, model))
 
 
 def nightly_program() -> Program:
