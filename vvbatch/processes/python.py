@@ -15,7 +15,7 @@ NEEDED = re.compile(
 )
 """Variables that decide where data lies, which server and device are used, and how fast lines are rendered."""
 OF_ONE_PROCESS = frozenset(
-    {"VVBATCH_SUPERVISOR", "VVBATCH_READY", "VVBATCH_LISTENER_THREADS", "VVBATCH_FAULTS", "VVBATCH_COMPLETE"}
+    f"VVBATCH_{name}" for name in ("SUPERVISOR", "READY", "LISTENER_THREADS", "FAULTS", "COMPLETE")
 )
 """Set by a process for its own children, by a test, or by the shell's completion."""
 PATH = re.compile(r"\w+_(HOME|CACHE|CONFIGS|OUT|DIR|FOLDER|FILE|PATH)|PGPASSFILE")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 
 import pytest
@@ -25,8 +26,6 @@ def test_the_reason_names_signal_cause_and_memory(number: int, words: str, monke
     reason = killed_while_loading("draft", int(number), 5)
     assert "\n" not in reason and reason.startswith("the worker of profile 'draft' was killed by ")
     assert "needs about 0.3 GB, 0.2 GB of 2.0 GB are free" in reason
-    import re
-
     assert re.search(words, reason), reason
 
 
