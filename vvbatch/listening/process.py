@@ -99,9 +99,9 @@ class ListeningProcess:
         if reply is None or reply.ready is None:
             code = child.process.wait() if reply is None else 0
             started.close()
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"code {code}"
             reason = reply and reply.unavailable
-            raise ListeningUnavailable(reason or f"the listening process {how} while it loaded its models: see the log")
+            raise ListeningUnavailable(reason or f"the listening process exited at its start ({how}): see the log")
         started.versions = reply.ready
         return started
 
