@@ -16,6 +16,7 @@ import msgspec
 
 from vvbatch import store
 from vvbatch.errors import VvbatchError
+from vvbatch.home import in_user_folder
 from vvbatch.processes import python
 
 LABEL = "io.vvbatch.up"
@@ -104,11 +105,11 @@ def on_macos() -> bool:
 
 
 def file() -> Path:
-    """Where the service's file belongs."""
+    """Where the service's file belongs. Raises HomeError."""
     if on_macos():
-        return Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "systemd" / "user" / UNIT
+        return Path(in_user_folder("~/Library/LaunchAgents", "HOME")) / f"{LABEL}.plist"
+    base = os.environ.get("XDG_CONFIG_HOME") or in_user_folder("~/.config", "HOME or XDG_CONFIG_HOME")
+    return Path(base).absolute() / "systemd" / "user" / UNIT
 
 
 def install(what: Service, *, start: bool) -> Path:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from vvbatch import machine
 from vvbatch import profiles as all_profiles
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.home import Home
 from vvbatch.models.integrity import Problem, profile_problems, remedy
 from vvbatch.models.inventory import describe, state_of
+from vvbatch.models.snapshot import hub_cache
 from vvbatch.profiles import Model, Profile, ProfileError
 from vvbatch.support.doctor.finding import Finding
 
@@ -54,6 +56,10 @@ def readable() -> Iterator[Profile]:
 
 def models(home: Home) -> Iterator[Finding]:
     """Every byte is checked, but a file that has not changed since it was last hashed is not read again."""
+    try:
+        hub_cache()
+    except EngineUnavailable:
+        return  # reported by `disks`
     manifests = home.cache / "models"
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in readable():

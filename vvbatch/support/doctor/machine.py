@@ -71,9 +71,15 @@ def home_folder(home: Home) -> Iterator[Finding]:
 
 
 def disks(home: Home) -> Iterator[Finding]:
+    from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.models.snapshot import hub_cache
 
-    for name, folder in (("disk: home", home.path), ("disk: models", hub_cache())):
+    folders = {"disk: home": home.path}
+    try:
+        folders["disk: models"] = hub_cache()
+    except EngineUnavailable as error:
+        yield Finding("disk: models", False, str(error), "export HF_HOME=/a/folder/of/yours")
+    for name, folder in folders.items():
         free = shutil.disk_usage(existing(folder)).free
         remedy = None
         if free < LITTLE_DISK:
