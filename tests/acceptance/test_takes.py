@@ -122,7 +122,7 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     listed = {line["line"]: line for line in shell.json("ledger", "lines", batch)}
     assert (listed["easy"]["model"], listed["hard"]["model"]) == ("ready", "ready2")
     assert listed["hard"]["error"] is None
-    assert [(tried["model"], tried["state"]) for tried in listed["hard"]["tried"]] == [("ready", "failed_qc")] * 3
+    assert [(tried["profile"], tried["state"]) for tried in listed["hard"]["tried"]] == [("ready", "failed_qc")] * 3
     takes = [take for take in takes_of(shell, batch) if take["line"] == "hard"]
     assert [take["attempt"] for take in takes] == [1, 2, 3, 4]
     assert takes[0]["control_hash"] == takes[3]["control_hash"], "profiles that differ in name only"

@@ -18,7 +18,7 @@ from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
 from vvbatch.ledger.schema import batches, lines, takes
-from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow
+from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow, tried_takes
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FAILED = ("failed_qc", "failed", "crashed")
@@ -137,7 +137,10 @@ def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:
             query = query.where(has_voice(lines.c.request["voices"], wanted.voice, ledger))
         order = [lines.c.created_at.desc(), lines.c.batch_id, lines.c.number]
         query = cut(query, lines, wanted, LINE_COLUMNS, order)
-        return [LineRow(**row) for row in connection.execute(query).mappings()]
+        return [
+            LineRow(**{**row, "tried": tried_takes(row["tried"]) or None})
+            for row in connection.execute(query).mappings()
+        ]
 
 
 def list_takes(ledger: Ledger, wanted: Filter) -> list[TakeRow]:
