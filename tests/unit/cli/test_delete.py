@@ -32,7 +32,7 @@ def test_delete_asks_first_and_a_no_deletes_nothing(ledger: Ledger, tmp_path: Pa
     assert refused.exit_code == 1 and "nothing was deleted" in refused.output
     assert (tmp_path / "out" / "book-1").exists()
     done = run("delete", "last", answer="y\n")
-    assert done.exit_code == 0 and "deleted 1 of 1 batches" in done.output
+    assert done.exit_code == 0 and "deleted 1 of 1 batch" in done.output
     assert not (tmp_path / "out" / "book-1").exists() and (tmp_path / "out" / "hello-1").exists()
 
 

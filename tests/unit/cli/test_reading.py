@@ -77,7 +77,7 @@ def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger: Ledger) ->
 
 
 @pytest.mark.slow
-def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer(ledger: Ledger) -> None:
+def test_status_works_without_the_queues_server_and_says_that_it_is_not_running(ledger: Ledger) -> None:
     worker_started(ledger, "w1", "draft", "host", 1, {"device": "cpu"})
     seen = in_json("status")
     assert seen["redis"]["reachable"] is False
@@ -85,7 +85,7 @@ def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer
     assert seen["workers"][0]["alive"] is None
     assert [batch["batch"] for batch in seen["batches"]] == ["poem-1", "book-1"]
     shown = vvbatch("status").stdout
-    assert "does not answer" in shown
+    assert "is not running" in shown
     assert ["poem-1", "queued", "1", "queued", "unknown"] in [line.split()[:5] for line in shown.splitlines()]
 
 
@@ -174,7 +174,7 @@ def test_an_export_is_a_whole_file_or_none(ledger: Ledger, tmp_path: Path) -> No
 
 def test_verify_finds_all_files_as_the_ledger_has_them(ledger: Ledger) -> None:
     assert in_json("verify") == {"checked": 1, "ok": 1, "problems": []}
-    assert "1 of 1 files" in vvbatch("verify", "book-1").stdout
+    assert "1 of 1 file" in vvbatch("verify", "book-1").stdout
 
 
 def becomes_a_pipe(file: Path) -> None:

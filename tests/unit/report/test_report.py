@@ -181,7 +181,7 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -
     report.print_estimate(msgspec.convert(checked, Estimate), file)
     shown = file.getvalue()
     assert "12 in 3 chapters, 1,234 characters" in shown
-    assert "1 lines: ch1-003" in shown
+    assert "1 line: ch1-003" in shown
     assert shown.splitlines()[-1].split() == ["1.5b", "10", "1", "min", "20", "s", "unknown", "VibeVoice", "1.5B"]
     report.print_estimate(msgspec.convert(checked | {"not_golden": []}, Estimate), file)
     assert file.getvalue().count("not golden") == 1
