@@ -12,6 +12,7 @@ from tests.unit.batch.test_delete import finished
 from vvbatch.cli import main
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import retry_lines
 from vvbatch.ledger.records import BatchKind
 
 
@@ -44,7 +45,7 @@ def test_delete_prints_what_went_as_json(ledger: Ledger) -> None:
 
 
 def test_delete_of_an_open_batch_exits_with_1_and_says_what_to_do(ledger: Ledger) -> None:
-    ledger.retry("book-1", states=("done",))
+    retry_lines(ledger, "book-1", states=("done",))
     refused = run("delete", "book-1", "--yes")
     assert refused.exit_code == 1 and "vvbatch cancel book-1" in refused.output
 

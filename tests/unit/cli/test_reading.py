@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch.cli import main
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines, settle_batch
 from vvbatch.ledger.recovery import worker_started
 
 
@@ -38,7 +39,7 @@ def ledger(home: Path, tmp_path: Path) -> Ledger:
     add_batch(ledger, "book-1", ["One.", "Two."], out=out)
     render(ledger, "book-1", 1, clock, path=folder / "0001-l1.wav", sha256=hashlib.sha256(b"RIFF").hexdigest())
     fail(ledger, "book-1", 2)
-    ledger.settle("book-1")
+    settle_batch(ledger, "book-1")
     (out / "book-1" / "manifest.json").write_text("{}")
     clock.advance(1)
     add_batch(ledger, "poem-1", ["Three."], out=out)
@@ -210,8 +211,8 @@ def test_verify_leaves_a_running_workers_unfinished_file_alone(ledger: Ledger, t
     folder.mkdir(parents=True)
     (folder / ".tmp-0123").write_bytes(b"half")
     vvbatch("verify")
-    ledger.cancel("poem-1")
-    ledger.settle("poem-1")
+    cancel_lines(ledger, "poem-1")
+    settle_batch(ledger, "poem-1")
     assert in_json("verify", code=1)["problems"][0]["path"].endswith(".tmp-0123")
 
 
