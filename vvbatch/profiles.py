@@ -13,6 +13,7 @@ import yaml
 from vvbatch.errors import InputError
 
 MOST_TAKES = 20  # of a line
+SLOTS = 16  # of a profile that does not say otherwise
 
 
 class ProfileError(InputError):
@@ -131,7 +132,7 @@ class Profile(Strict, frozen=True, kw_only=True):
     dtype: str
     fallback: list[str] = []  # devices to try in turn when `device` cannot be had
     threads: int | None = None  # None: as many as the machine has
-    slots: int = 16
+    slots: int = SLOTS
     takes: int = 1  # of each line that does not say otherwise; the best is kept
     keep_takes: bool = False  # also the audio of the others
     escalate: str | None = None  # the profile that renders the lines whose takes all fail

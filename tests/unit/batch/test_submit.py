@@ -29,6 +29,12 @@ def connection(home: Path) -> Iterator[redis.Redis]:
         yield server.connect(Home.from_environment())
 
 
+def test_lines_that_are_put_at_the_front_keep_their_order(connection: redis.Redis) -> None:
+    queue.enqueue(connection, [("b-1", "draft", "high")])
+    queue.enqueue(connection, [("a-1", "draft", "high"), ("a-2", "draft", "high")], at_front=True)
+    assert jobs(connection, "high") == ["a-1", "a-2", "b-1"]
+
+
 def test_submitting_again_with_another_priority_moves_the_waiting_lines_to_its_queue(
     connection: redis.Redis, tmp_path: Path
 ) -> None:
