@@ -24,4 +24,8 @@ def open_engine(profile: Profile, cache: Path) -> Engine:
         from vvbatch.engine.vibevoice import VibeVoiceEngine
 
         return VibeVoiceEngine.open(profile, cache)
+    if profile.engine == "bench":
+        from vvbatch.engine.bench.batch import BatchEngine
+
+        return BatchEngine.open(profile, cache)
     raise EngineUnavailable(f"profile {profile.name!r} names no known engine: {profile.engine!r}")
