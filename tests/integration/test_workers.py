@@ -50,7 +50,7 @@ def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(
     connection: redis.Redis, ledger: Ledger, home: Path
 ) -> None:
     for profile in ("ready", "ready2"):
-        add_batch(ledger, f"batch-{profile}", ["One.", "Two."], model=profile)
+        add_batch(ledger, f"batch-{profile}", ["One.", "Two."], profile=profile)
     reconciler = Reconciler(ledger, connection, Home.from_environment())
     assert reconciler.look(["ready", "ready2"]) == 0, "one look is not believed"
     assert reconciler.look(["ready", "ready2"]) == 4
@@ -62,7 +62,7 @@ def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(
 def test_a_look_that_finds_every_line_queued_ends_what_the_look_before_suspected(
     connection: redis.Redis, ledger: Ledger, home: Path
 ) -> None:
-    add_batch(ledger, "b", ["One."], model="ready")
+    add_batch(ledger, "b", ["One."], profile="ready")
     reconciler = Reconciler(ledger, connection, Home.from_environment())
     assert reconciler.look(["ready"]) == 0  # between a submit's row and its job
     queue.enqueue(connection, waiting_lines(ledger))
@@ -111,7 +111,7 @@ def worker(connection: redis.Redis, ledger: Ledger, home: Path, tmp_path: Path) 
 
 def submit(worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *texts: str) -> list[str]:
     monkeypatch.setattr("jobs.render.require_unchanged", lambda voices: None)
-    add_batch(worker.ledger, "b", texts, out=tmp_path / "out", model="listens")
+    add_batch(worker.ledger, "b", texts, out=tmp_path / "out", profile="listens")
     waiting = waiting_lines(worker.ledger)
     queue.enqueue(worker.connection, waiting)
     return [row[0] for row in waiting]

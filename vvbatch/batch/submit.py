@@ -49,7 +49,7 @@ def submit(
     open_store(out).check_writable("", room)
     batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
     batch = NewBatch(
-        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out), kind
+        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.profile, priority, str(out), kind
     )
     added = record_batch(ledger, batch, plan.lines)
     if added.created:
@@ -61,7 +61,7 @@ def submit(
         ledger.set_batch_state(added.id, "open", only_from=("paused",))
         restore(ledger, connection, added.id)
         if added.old_priority:
-            moved = [(line_id, model) for line_id, model, _ in waiting_lines(ledger, batch_id=added.id)]
+            moved = [(line_id, profile) for line_id, profile, _ in waiting_lines(ledger, batch_id=added.id)]
             queue.withdraw(connection, moved, added.old_priority)
     return added
 

@@ -46,7 +46,7 @@ def submit(
         plans = plan_scripts(scripts, overrides, here.home)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
-            wanted = sorted({profile for plan in plans for profile in plan.models})
+            wanted = sorted({profile for plan in plans for profile in plan.profiles})
             later = sorted({profile for plan in plans for profile in plan.escalations} - set(wanted))
             idle, idle_later = (
                 [profile for profile in profiles if not has_worker(queue.connection, profile)]

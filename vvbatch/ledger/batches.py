@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from vvbatch.ledger import entries
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, line_row
+from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, columns, line_row
 from vvbatch.ledger.schema import BATCH_OPEN, batches, lines
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
@@ -38,7 +38,7 @@ def insert_batch(connection: Connection, batch: NewBatch, now: str) -> Row[Any] 
     """Insert the row, or return the open twin that another process committed since it was looked for."""
     try:
         with connection.begin_nested():
-            row = {**vars(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
+            row = {**columns(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
             connection.execute(batches.insert().values(row))
     except IntegrityError:
         twin = connection.execute(open_twin(batch)).first()

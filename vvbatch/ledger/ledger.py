@@ -162,16 +162,16 @@ class Ledger:
     # Lines and takes
 
     def claim(
-        self, line_id: str, worker: str, first: FirstTake | None = None, *, model: str | None = None
+        self, line_id: str, worker: str, first: FirstTake | None = None, *, profile: str | None = None
     ) -> Claim | None:
         """Take a queued line of an open batch for this worker; None when it is not (or no longer) to be rendered.
 
         With `first`, and when no equal take may serve it, the line's first take is begun as well: `claim.take`. With
-        `model` only a line for that profile is taken.
+        `profile` only a line for that one is taken.
         """
         wanted = and_(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
-        if model is not None:
-            wanted = and_(wanted, lines.c.model == model)
+        if profile is not None:
+            wanted = and_(wanted, lines.c.model == profile)
         with self.transaction() as connection:
             row = (
                 connection.execute(
@@ -199,7 +199,7 @@ class Ledger:
             connection.execute(lines.update().where(lines.c.id == line_id).values(mine))
             entries.add(connection, "line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
             if claim.take:
-                entries.take_begun(connection, claim, claim.take, claim.seed, claim.model)
+                entries.take_begun(connection, claim, claim.take, claim.seed, claim.profile)
         return claim
 
     def open_take(
@@ -218,7 +218,7 @@ class Ledger:
             if not connection.execute(mine.values(attempt=begun.attempt, updated_at=now)).rowcount:
                 return None
             connection.execute(takes.insert().values(take_row(begun, facts, now)))
-            entries.take_begun(connection, begun, begun.take, seed, begun.model)
+            entries.take_begun(connection, begun, begun.take, seed, begun.profile)
         return begun
 
     def close_takes(self, closing: Iterable[tuple[str, Outcome]]) -> None:
@@ -349,7 +349,7 @@ class Ledger:
             closing,
             trouble=Trouble.QC,
             tried=list(tried),
-            model=other.model,
+            model=other.profile,
             key=other.key,
             control_hash=other.control_hash,
             takes=other.takes,

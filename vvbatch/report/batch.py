@@ -70,11 +70,11 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
             *[("not golden", f"{len(checked.not_golden):,} lines: {', '.join(checked.not_golden[:5])}")][
                 : len(checked.not_golden)
             ],
-            *[("if they fail", f"{n:,} lines go to {model}") for model, n in checked.may_escalate.items()],
+            *[("if they fail", f"{n:,} lines go to {profile}") for profile, n in checked.may_escalate.items()],
         ],
         file,
     )
     rows = [
         [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
-    print_table(["model", ">lines", ">audio", ">time", "title"], rows, file=file)
+    print_table(["profile", ">lines", ">audio", ">time", "title"], rows, file=file)

@@ -76,7 +76,7 @@ def test_every_line_is_queued_once_in_its_batchs_place_and_only_the_tail_is_sort
 def test_waiting_lines_come_in_the_order_of_admission(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     add_batch(ledger, "a", ["Short.", "A line that is much longer.", "Middling line."])
-    add_batch(ledger, "b", ["Gone profile.", "The profile of this line is gone."], model="gone")
+    add_batch(ledger, "b", ["Gone profile.", "The profile of this line is gone."], profile="gone")
     ids = [row[0] for row in waiting_lines(ledger)]
     assert ids == [line_id("a", 2), line_id("a", 3), line_id("a", 1), line_id("b", 2), line_id("b", 1)]
     ledger.close()

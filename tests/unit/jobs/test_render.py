@@ -285,7 +285,7 @@ def slow(request: Request) -> Rendered:
 
 def test_paces_are_kept_for_a_limited_number_of_batches_and_takes(night: Night) -> None:
     night.submit()
-    claim = night.ledger.claim("b-00001", "w", model="ready")
+    claim = night.ledger.claim("b-00001", "w", profile="ready")
     for number in range(takes.VOICES_KNOWN + 10):
         night.paces.add(replace(claim, batch_id=f"b{number}"), 2.0)
     for _ in range(takes.TAKES_KNOWN + 10):

@@ -66,7 +66,7 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: list_takes(ledger, Filter(batch="a")),
         lambda ledger: list_takes(ledger, Filter(limit=5)),
         lambda ledger: cached_takes(ledger, [planned(1, "One.", "a")]),
-        lambda ledger: queues.waiting_lines(ledger, model="draft"),
+        lambda ledger: queues.waiting_lines(ledger, profile="draft"),
         lambda ledger: queues.waiting_count(ledger, "draft"),
         recovery.rendering_by,
         recovery.unsettled,
