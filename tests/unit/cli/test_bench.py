@@ -93,7 +93,7 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, or a model's folder"),
+        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, tiny, or a model's folder"),
         (("batch", "--shape", "3b"), 3, "unknown shape '3b'"),
         (("batch", "--device", "cuda:9"), 3, "this machine has no cuda:9"),
         (("batch", "--lines", "0"), 2, "0 is not in the range"),
