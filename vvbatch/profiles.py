@@ -115,11 +115,14 @@ class DelaysS(Strict, frozen=True, kw_only=True):
     resource: float = 15.0
 
 
+PATIENT_SLOTS = 16
+
+
 class Patience(Strict, frozen=True, kw_only=True):
-    """Seconds of wall time that are allowed for what a line asks for."""
+    """Seconds of wall time that are allowed with up to PATIENT_SLOTS slots; with more, in proportion to them."""
 
     step_s: float = 120.0  # one step of the engine
-    step_s_per_char: float = 0.5  # added for the longest text in hand: the first step reads it, one may speak it all
+    step_s_per_char: float = 0.5  # added for the longest text in a slot: the first step reads it, one may speak it all
     take_s_per_char: float = 30.0  # of a whole take, added to step_s
 
 

@@ -152,7 +152,7 @@ class RenderWorker(BaseWorker):
             flight = self.flights[line_id]
             request = flight.request
             assert request is not None
-            self.pulse.allow(step_allowed([request], self.profile.patience))
+            self.pulse.allow(step_allowed([request], self.profile.patience, self.engine.slots))
             try:
                 self.engine.admit(request)
             except Exception as refusal:  # the job knows what each means for its line
@@ -168,7 +168,7 @@ class RenderWorker(BaseWorker):
         flights = [self.flights[line_id] for line_id in self.lines.rendering]
         by_request = {flight.request.id: flight for flight in flights if flight.request}
         requests = [flight.request for flight in by_request.values() if flight.request]
-        self.pulse.allow(step_allowed(requests, self.profile.patience))
+        self.pulse.allow(step_allowed(requests, self.profile.patience, self.engine.slots))
         try:
             events = self.engine.step()
         except Exception as error:
@@ -254,7 +254,8 @@ class RenderWorker(BaseWorker):
                 self.listen(flight, wanted)
             else:
                 flight.request = wanted
-                self.lines.wait_for_slot(flight.line_id, take_allowed(wanted, self.profile.patience))
+                allowed_s = take_allowed(wanted, self.profile.patience, self.engine.slots)
+                self.lines.wait_for_slot(flight.line_id, allowed_s)
 
     def listen(self, flight: Flight, wanted: ListenRequest) -> None:
         assert self.listening is not None

@@ -124,8 +124,8 @@ def batch(
 ) -> None:
     """Measure a whole batch: lines of 1 to 31 s through `vvbatch run` in a folder of its own.
 
-    The lines are the same each time. Weights are random unless --shape is a folder. Efficiency is the speed of the batch
-    over the speed with a line in every slot all the time, measured in the same run.
+    The lines are the same each time. Weights are random unless --shape is a folder. Efficiency is the speed of the
+    batch over the speed with a line in every slot all the time, measured in the same run.
 
     
     Example:  vvbatch bench batch --shape 1.5b --dtype bfloat16 --lines 48 --json
