@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import redis
 from numpy.typing import NDArray
-from rq import Queue
-from rq.executions import Execution
-from rq.job import Job
 
 from jobs.render import Answer, ListenRequest, Rendering
 from jobs.takes import Rendered
@@ -19,15 +16,14 @@ from vvbatch.engine.contract import Finished, Request
 from vvbatch.machine import peak_memory
 from vvbatch.profiles import PATIENT_SLOTS, Patience
 from vvbatch.transport.stream import Stream
+from workers.rq_jobs import OpenJob
 
 log = logging.getLogger("vvbatch.worker")
 
 
 @dataclass
 class Flight:
-    job: Job
-    queue: Queue
-    execution: Execution
+    job: OpenJob
     rendering: Rendering
     line_id: str
     request: Request | None = None  # in a slot of the engine, or waiting for one

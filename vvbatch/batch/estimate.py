@@ -56,7 +56,9 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
         characters = [len(line.text) * line.takes for line in fresh if line.profile == profile]
         past = history(ledger, profile)
         audio_s = sum(characters) * past.audio_s_per_character
-        wall_s = past.throughput and past.throughput.seconds_left(sum(characters), max(characters, default=0))
+        wall_s = None
+        if past.throughput:
+            wall_s = past.throughput.seconds_left(sum(characters), max(characters, default=0))
         models.append(
             ModelEstimate(
                 model=profile,
