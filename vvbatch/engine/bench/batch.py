@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,8 @@ from vvbatch.engine.vibevoice.prompt import Prompt
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_totals, find_batch
 from vvbatch.listening.contract import LISTEN
+from vvbatch.processes import die_with_parent
+from vvbatch.processes.session import sigterm_as_interrupt
 from vvbatch.profiles import Profile, QcLimits
 
 MEAN_FRAMES, SHORTEST_FRAMES, LONGEST_FRAMES = 58, 8, 234
@@ -59,6 +60,7 @@ WORDS = (
 )
 STEADY_STEPS = 8  # with every slot busy, before the batch and again after it
 STEPS_FILE = "bench-steps.json"  # in the cache folder
+SECOND_SIGNAL_S = 1.5  # a worker takes signals that come sooner for the same one
 
 OPEN_QC = QcLimits(
     dc_offset=1e9, clipped_share=1, silence_dbfs=-200, leading_silence_s=1e9, trailing_silence_s=1e9,
@@ -247,22 +249,29 @@ def prepare(home: Path, setup: Setup) -> None:
 
 
 def run(home: Path) -> int:
-    """`vvbatch run` in this home folder; returns its exit code. Ctrl-C ends it without waiting for its lines."""
+    """`vvbatch run` in this home folder; returns its exit code. It ends with this process, and at a Ctrl-C or SIGTERM
+    without waiting for its lines."""
     elsewhere = ("VVBATCH_REDIS_URL", "VVBATCH_LEDGER_URL", "VVBATCH_OUT")
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     environment |= {"VVBATCH_HOME": str(home), "VVBATCH_CONFIGS": str(home / "configs")}
+    ends_with_this = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())]
     command = [sys.executable, "-m", "vvbatch", "run", str(home / "script.yaml"), "--out", str(home / "out")]
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        return process.wait()
-    except BaseException:
-        for _ in range(2):  # the first signal lets lines finish
-            process.send_signal(signal.SIGINT)
-            time.sleep(1.5)
-        process.wait()
-        raise
+    with sigterm_as_interrupt():
+        process = subprocess.Popen(
+            [*ends_with_this, *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C comes to this process alone
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            time.sleep(SECOND_SIGNAL_S)
+            process.terminate()  # the first lets its lines finish
+            process.wait()
+            raise
 
 
 def table(report: Report) -> str:
