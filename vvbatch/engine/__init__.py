@@ -16,6 +16,9 @@ def open_engine(profile: Profile, cache: Path) -> Engine:
 
     Raises EngineUnavailable when it cannot run here.
     """
+    from vvbatch.models.slots import with_slots  # what it imports needs this package's contract
+
+    profile = with_slots(profile)
     if profile.engine == "draft":
         from vvbatch.engine.draft import DraftEngine
 

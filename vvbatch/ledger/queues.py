@@ -35,9 +35,9 @@ def waiting_lines(
 
 
 def slots_of(profile: str) -> int:
-    """The slots of a profile; the default's for one that is gone."""
+    """The slots of a profile; the default's for one that is gone, or leaves them to the machine that renders."""
     try:
-        return profiles.load(profile).slots
+        return profiles.load(profile).slots or profiles.SLOTS
     except profiles.ProfileError:
         return profiles.SLOTS
 
