@@ -72,7 +72,7 @@ def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slo
 def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
     listening: FaultHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The listener would not get on beside it, and a step for the few lines left costs as much as one for all."""
+    """As many lines are in flight as may be: the free slot stays empty until there is a verdict."""
     steps = listening.folder / "steps.log"
     monkeypatch.setenv("READY_STEPS", str(steps))
     (listening.folder / "configs" / "hears2.yaml").write_text(
