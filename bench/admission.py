@@ -44,8 +44,8 @@ def efficiency(lines: int, slots: int, workers: int, seed: int, *, following: bo
     queue = deque(frames[int(line.id)] for line in admission_order(waiting, lambda _: slots))
     speaking: list[list[int]] = [[] for _ in range(workers)]
     for _ in range(slots):  # they begin at the same time
-        for worker in speaking:
-            worker += [queue.popleft()] if queue else []
+        for theirs in speaking:
+            theirs += [queue.popleft()] if queue else []
     clocks, last = [(0.0, worker) for worker in range(workers)], 0.0
     while clocks:
         now, worker = heapq.heappop(clocks)

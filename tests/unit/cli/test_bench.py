@@ -136,6 +136,7 @@ def test_a_batch_reports_its_speed_and_its_share_of_the_steady_speed(
     assert report["speed"] == pytest.approx(report["audio_s"] / report["wall_s"], rel=0.01)
     assert report["efficiency"] == pytest.approx(report["speed"] / report["steady_speed"])
     assert 1 < report["lines_a_step"] <= 2
+    assert report["cpu_s"] > 0
     assert report["machine"]["threads"] == 1
     assert not (tmp_path / "home").exists()
 

@@ -85,13 +85,15 @@ class Setup:
 
 
 class Steps(msgspec.Struct):
-    """What a BatchEngine counted. `speaking`: frames of the batch's lines in its steps."""
+    """What a BatchEngine counted. `speaking`: frames of the batch's lines in its steps; `cpu_s`: of its whole process,
+    all threads, from the first line's start to the end."""
 
     steady_step_s: list[float]  # seconds of a step with every slot busy: medians before and after the batch
     frame_s: float
     machine: Mapping[str, object]
     steps: int = 0
     speaking: int = 0
+    cpu_s: float = 0.0
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -107,6 +109,7 @@ class Report(msgspec.Struct, kw_only=True):
     slots: int
     steps: int
     lines_a_step: float  # that spoke, on average
+    cpu_s: float  # of the worker without the listening process: steadier than wall time where others compute too
     shape: str
     dtype: str
     machine: Mapping[str, object]
@@ -158,6 +161,7 @@ class BatchEngine:
     def __init__(self, engine: speed.ForcedEngine, frame_s: float, cache: Path) -> None:
         self.engine, self.slots, self.facts, self.cache = engine, engine.slots, engine.facts, cache
         self.counted = Steps([self.steady_step_s()], frame_s, speed.machine(self.facts.device))
+        self.cpu_before_s: float | None = None
 
     @classmethod
     def open(cls, profile: Profile, cache: Path) -> BatchEngine:
@@ -171,6 +175,8 @@ class BatchEngine:
         return speed.play(self.engine, STEADY_STEPS)[0]
 
     def admit(self, request: Request) -> None:
+        if self.cpu_before_s is None:
+            self.cpu_before_s = time.process_time()
         self.engine.start(request, max_tokens=frames_of(request.turns))
 
     def step(self) -> list[Event]:
@@ -184,6 +190,8 @@ class BatchEngine:
         self.engine.cancel(request_id)
 
     def close(self) -> None:
+        if self.cpu_before_s is not None:
+            self.counted.cpu_s = time.process_time() - self.cpu_before_s
         self.counted.steady_step_s.append(self.steady_step_s())
         (self.cache / STEPS_FILE).write_bytes(msgspec.json.encode(self.counted))
         self.engine.close()
@@ -219,6 +227,7 @@ def measure(setup: Setup, tell: Callable[[str], object] = lambda line: None) -> 
         slots=setup.slots,
         steps=counted.steps,
         lines_a_step=counted.speaking / counted.steps,
+        cpu_s=counted.cpu_s,
         shape=setup.shape,
         dtype=setup.dtype,
         machine=counted.machine,
@@ -285,5 +294,6 @@ def table(report: Report) -> str:
             f"full slots  {report.steady_speed:.2f} x real time",
             f"efficiency  {report.efficiency:.2f}",
             f"steps       {report.steps}, {report.lines_a_step:.1f} lines in each on average",
+            f"worker      {report.cpu_s:.1f} CPU seconds",
         ]
     )
