@@ -65,8 +65,8 @@ class Flight:
                 log.warning("%s is no longer streamed: %s", self.line_id, error)
                 self.stream = None
 
-    def rendered(self, event: Finished, lines_at_once: int) -> Rendered:
-        metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": lines_at_once}
+    def rendered(self, event: Finished) -> Rendered:
+        metrics = {"peak_bytes": peak_memory(), **event.metrics}
         chunks, self.chunks = self.chunks, []
         return Rendered(chunks, self.wall_s, self.first_chunk_s, event.runaway, metrics)
 

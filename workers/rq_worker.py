@@ -160,7 +160,7 @@ class RenderWorker:
         if isinstance(event, Chunk):
             flight.add(event.samples)
         elif isinstance(event, Finished):
-            self.resume(flight, flight.rendered(event, len(self.flights)))
+            self.resume(flight, flight.rendered(event))
         else:
             self.fail(flight, EngineFailed(event.error, flight.wall_s))
 

@@ -58,7 +58,8 @@ def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_
 
 def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(listening: FaultHome) -> None:
     listening.worker("hears1")
-    batch = listening.submit(AWAITED, "This goes slowly.", "This goes slowly as well.", model="hears1")
+    longest = f"{AWAITED} It is the longest, so it is the first."
+    batch = listening.submit(longest, "This goes slowly.", "This goes slowly as well.", model="hears1")
     wait_until(lambda: evaluated(listening))
     listening.rendering(batch, 2)
     time.sleep(3)
