@@ -19,7 +19,7 @@ SPREAD_LINES = 0.5
 
 
 class Work(NamedTuple):
-    """A take in a slot of its worker's engine, from `begun` to `ended` (or now), in seconds since the epoch."""
+    """A take from `begun` to `ended` (or now), in seconds since the epoch."""
 
     worker: str
     begun: float

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PACE_TAKES = 200
 """A batch's ETA is by its newest takes: it follows a worker that joins, or one that grows slow."""
-WORK_COLUMNS = ("worker", "state", "created_at", "ended_at", "wall_s")
+WORK_COLUMNS = ("worker", "state", "created_at", "ended_at")
 
 SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
@@ -212,13 +212,9 @@ def newest_takes(connection: Connection, batch_ids: Sequence[str], now: str) -> 
 
 
 def work_of(row: Any, now: str) -> Work:
-    """A take's time in its slot: that of its verdict and its file is not counted."""
-    begun, good = seconds(row.created_at), None
-    ended = seconds(row.ended_at or now)
-    if row.ended_at:
-        good = row.state in (TakeState.DONE, TakeState.SUPERSEDED)
-        ended = min(ended, begun + row.wall_s) if row.wall_s else ended
-    return Work(row.worker, begun, ended, row.characters, good)
+    """A take's time in work: in its slot, and until its verdict and its file are there."""
+    good = row.state in (TakeState.DONE, TakeState.SUPERSEDED) if row.ended_at else None
+    return Work(row.worker, seconds(row.created_at), seconds(row.ended_at or now), row.characters, good)
 
 
 def eta_s(left: Mapping[str, Left], done: Mapping[str, Sequence[Work]]) -> int | None:
