@@ -237,7 +237,7 @@ for round in range(10):
     render(ledger, batch, 1)
     fail(ledger, batch, 2)
     render(ledger, batch, 3)
-    assert ledger.settle(batch) == "failed"
+    assert settle_batch(ledger, batch) == "failed"
 """
 
 
