@@ -78,7 +78,9 @@ def test_the_engines_lines_end_after_their_frames_behind_a_shared_prefix(tmp_pat
     assert chunks == {"a": 9, "b": 3}
     assert [event.request_id for event in ended] == ["b", "a"]
     assert not any(event.runaway for event in ended)
-    assert ended[0].metrics["prompt_tokens"] + 3 == ended[1].metrics["prompt_tokens"]  # 0.6 a frame
+    tokens = [event.metrics["prompt_tokens"] for event in ended]
+    prefix = speed.PROMPT_TOKENS // 2 + speed.VOICE_FRAMES + 2
+    assert tokens == [prefix + 2 + 1, prefix + 5 + 1]  # 0.6 a frame
     assert ended[0].metrics["prefix_cached"]
     engine.close()
     counted = msgspec.json.decode((tmp_path / batch.STEPS_FILE).read_bytes(), type=batch.Steps)
