@@ -41,7 +41,7 @@ LENGTHS_SEED = 6095  # of 48 lines: mean 58, longest 234, the 26th
 CHARACTERS_A_FRAME = 2.05  # 0.065 s of speech a character
 PACE_SPREAD = 0.15  # a text's characters are within so much of what its frames call for
 TOKENS_A_FRAME = 0.6  # of the text
-WORDS = "the lamp went out at midnight and no one on the island had touched it".split()
+SENTENCE = "The lamp went out at midnight, and no one on the island had touched it. "
 STEADY_STEPS = 8  # with every slot busy, before the batch and again after it
 STEPS_FILE = "bench-steps.json"  # in the cache folder
 SECOND_SIGNAL_S = 1.5  # a worker takes signals that come sooner for the same one
@@ -113,10 +113,9 @@ def texts(count: int) -> Iterator[str]:
     generator = np.random.default_rng(LENGTHS_SEED + 1)
     for number, frames in enumerate(lengths(count)):
         wanted = frames * CHARACTERS_A_FRAME * generator.uniform(1 - PACE_SPREAD, 1 + PACE_SPREAD)
-        text = f"Line {number}"
-        while len(text) + 4 < wanted:
-            text += " " + WORDS[len(text) % len(WORDS)]
-        yield f"{text} {frames}"
+        begin, end = f"Line {number} ", f" {frames}"
+        size = max(0, round(wanted) - len(begin) - len(end))
+        yield begin + (SENTENCE * (1 + size // len(SENTENCE)))[:size].strip() + end
 
 
 def frames_of(turns: Sequence[Turn]) -> int:
