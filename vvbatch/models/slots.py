@@ -15,7 +15,7 @@ from vvbatch.models.weights import BadWeights
 from vvbatch.profiles import AUTO, SLOTS, Profile
 
 CHOICES = (32, 24, 16, 12, 8, 6, 4, 2, 1)
-SHARE_OF_MEMORY = 0.7  # of the device: the rest is for the listening models, new voices' encoder and other programs
+SHARE_OF_MEMORY = 0.5  # that the weights leave: the rest is for longer lines, new voices, listening and other programs
 FEW_CORES = 2
 """With so many cores 16 lines leave little of them idle: 32 are a tenth faster, and a step lasts twice as long."""
 
@@ -38,13 +38,14 @@ def with_slots(profile: Profile) -> Profile:
 
 
 def most_slots(needed_bytes: Callable[[int], int], total_bytes: int | None, most: int) -> int:
-    """The largest choice up to `most` that needs at most its share of the memory; 1 when none does.
+    """The largest choice up to `most` whose lines fit beside the weights, into their share; 1 when none does.
 
-    `total_bytes` None: it is not known, and everything is taken to fit.
+    `needed_bytes` gives the memory of a number of slots with the weights, which are all that 0 slots need. With None
+    as `total_bytes` everything is taken to fit.
     """
-    fits = (
-        count
-        for count in CHOICES
-        if count <= most and (total_bytes is None or needed_bytes(count) <= SHARE_OF_MEMORY * total_bytes)
-    )
-    return next(fits, 1)
+    choices = [count for count in CHOICES if count <= most]
+    if total_bytes is None:
+        return choices[0]
+    weights = needed_bytes(0)
+    room = SHARE_OF_MEMORY * (total_bytes - weights)
+    return next((count for count in choices if needed_bytes(count) - weights <= room), 1)

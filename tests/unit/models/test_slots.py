@@ -21,7 +21,7 @@ def needs(slots: int) -> int:
 
 @pytest.mark.parametrize(
     ("memory_gb", "most", "found"),
-    [(64, 32, 32), (64, 16, 16), (15, 32, 24), (13, 32, 16), (10, 32, 1), (None, 32, 32)],
+    [(64, 32, 32), (64, 16, 16), (15, 32, 32), (14, 32, 24), (11, 32, 16), (7, 32, 1), (None, 32, 32)],
 )
 def test_the_most_slots_that_fit_are_chosen(memory_gb: int | None, most: int, found: int) -> None:
     assert most_slots(needs, None if memory_gb is None else memory_gb * GB, most) == found
