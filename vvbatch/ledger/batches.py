@@ -1,4 +1,4 @@
-"""Writes to whole batches: record, pause, cancel, retry, end. The same work (fingerprint) has at most one open batch."""
+"""Writes to whole batches: record, pause, cancel, retry, end. Equal work (fingerprint) has one open batch at most."""
 
 from __future__ import annotations
 

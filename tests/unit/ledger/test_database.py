@@ -230,6 +230,7 @@ WRITER = """
 import sys
 from tests.support.ledgers import add_batch, fail, render
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import settle_batch
 
 ledger, name = Ledger(sys.argv[1]), sys.argv[2]
 for round in range(10):
