@@ -10,6 +10,7 @@ from vvbatch import machine
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import memory
 from vvbatch.models.integrity import Problem, drift, files_of, profile_problems, remedy, verify
+from vvbatch.models.slots import with_slots
 from vvbatch.models.snapshot import Source, snapshot, sources
 from vvbatch.models.weights import BadWeights
 from vvbatch.profiles import Profile
@@ -72,7 +73,7 @@ def needed_memory(profile: Profile) -> int | None:
         return None
     source = sources(profile.model)[0]
     try:
-        return memory.of_snapshot(snapshot(source.repo, source.revision), found[1], profile.slots)
+        return memory.of_snapshot(snapshot(source.repo, source.revision), found[1], with_slots(profile).slots)
     except (EngineUnavailable, BadWeights, OSError, KeyError):
         return None  # problems of its files are listed separately
 

@@ -13,7 +13,7 @@ import redis
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
-from vvbatch.ledger.queues import waiting_by_model
+from vvbatch.ledger.queues import waiting_by_profile
 from vvbatch.processes import python
 from vvbatch.processes.killed_loading import killed_while_loading
 from vvbatch.processes.stop_signals import raise_lost_interrupt
@@ -26,9 +26,9 @@ NEED_POLL_S = 1.0  # between two checks for profiles that lines wait for
 GRACE_S = 600.0  # to finish the lines in flight; a second Ctrl-C ends it sooner
 
 
-def worker_program(model: str) -> Program:
-    argv = python.module("workers", model)
-    return Program(name=model, argv=argv, why_killed=partial(killed_while_loading, model))
+def worker_program(profile: str) -> Program:
+    argv = python.module("workers", profile)
+    return Program(name=profile, argv=argv, why_killed=partial(killed_while_loading, profile))
 
 
 def nightly_program() -> Program:
@@ -53,10 +53,10 @@ class Workers:
         raise_lost_interrupt()
         if time.monotonic() >= self.next_check:
             self.next_check = time.monotonic() + NEED_POLL_S
-            for model in waiting_by_model(ledger, batch_ids).keys() - self.started:
-                if not queue.has_worker(self.connection, model):
-                    self.started.add(model)
-                    self.supervisor.add(worker_program(model))
+            for profile in waiting_by_profile(ledger, batch_ids).keys() - self.started:
+                if not queue.has_worker(self.connection, profile):
+                    self.started.add(profile)
+                    self.supervisor.add(worker_program(profile))
         self.supervisor.poll()
         if self.supervisor.unavailable:
             raise EngineUnavailable(self.supervisor.unavailable)
