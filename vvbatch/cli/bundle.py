@@ -15,12 +15,12 @@ from vvbatch.cli.common import BadInput, Failed
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write.  [default: vvbatch-DATE.zip here]",
 )
-@click.option("--texts", is_flag=True, help="Include the texts and titles of the scripts.")
+@click.option("--texts", is_flag=True, help="Include texts, titles, ids and paths as they are.")
 def bundle(out: Path | None, texts: bool) -> None:
     """Write a zip for a bug report: doctor, versions, profiles, ends of logs, extracts of the ledger.
 
-    It holds no audio, no passwords, and no texts unless --texts is given. Read it before you send it: it names ids and
-    folders.
+    It holds no audio and no passwords. Without --texts it has nothing that you typed: texts, titles, ids, names of
+    profiles and voices, and folders are replaced. Read it before you send it.
 
     \b
     Example:  vvbatch bundle --out report.zip

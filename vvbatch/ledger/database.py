@@ -23,8 +23,8 @@ MIGRATION_LOCK = 0x76766261  # any number that no other program locks on this se
 UNSAFE_FILE_SYSTEMS = {
     # over a network
     "9p", "afpfs", "afs", "beegfs", "beegfs_nodev", "ceph", "cephfs", "cifs", "coda", "davfs", "davfs2", "gcsfuse",
-    "gfs", "gfs2", "glusterfs", "gpfs", "juicefs", "kafs", "lustre", "moosefs", "ncpfs", "nfs", "nfs4", "ocfs2", "openafs",
-    "orangefs", "panfs", "pvfs", "pvfs2", "smb2", "smb3", "smbfs", "webdav",
+    "gfs", "gfs2", "glusterfs", "gpfs", "juicefs", "kafs", "lustre", "moosefs", "ncpfs", "nfs", "nfs4", "ocfs2",
+    "openafs", "orangefs", "panfs", "pvfs", "pvfs2", "smb2", "smb3", "smbfs", "webdav",
     # folders of a host in a virtual machine or a container
     "drvfs", "fakeowner", "grpcfuse", "osxfs", "prl_fs", "vboxsf", "virtiofs", "vmhgfs", "wslfs",
 }  # fmt: skip
