@@ -122,14 +122,14 @@ def without_keys(value: Any) -> Any:
     return [without_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
-def without_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_ids(rows: list[dict[str, Any]]) -> Any:
     """Rows without the ids of lines, which may be too short to be found as such in a text."""
     for row in rows:
         if "line" in row:
             row["line"] = None
         if row.get("path"):
             row["path"] = LINE_IN_PATH.sub(r"\1", row["path"])
-    return [without_keys(row) for row in rows]
+    return without_keys(rows)
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,8 +78,8 @@ def used_home(word: Words, home: Path, tmp_path: Path, monkeypatch: pytest.Monke
     speakers = {word("speaker"): {"voice": "carter"}}
     lines = [
         {"id": word("id"), "text": word("text", 'Say "{}" \\ twice.')},
-        {"id": word("id of two words", "{}_02"), "speaker": word("speaker"), "text": word("text of an ümläut", "Schöner {}ß.")},
-    ]  # fmt: skip
+        {"id": word("id with a number", "{}_02"), "speaker": word("speaker"), "text": word("umlauts", "Schöner {}ß.")},
+    ]
     chapters = [{"title": word("chapter", "On {}"), "lines": lines}]
     script = folder / word("script", "{} 1.yaml")
     script.write_text(
@@ -106,9 +106,9 @@ def add_what_nights_and_people_write(word: Words, home: Home) -> None:
         )
         connection.execute(
             schema.baselines.insert().values(
-                id="x", suite=suite, profile=profile, line=word("id in a suite"), text=word("text of a suite"), night_id="n",
-                take_id=row["id"], path="p", sha256="0", facts={}, blessed_at=at, blessed_by=word("name of a person"),
-                why=word("reason of a blessing", "it is {}"),
+                id="x", suite=suite, profile=profile, line=word("id in a suite"), text=word("text of a suite"),
+                night_id="n", take_id=row["id"], path="p", sha256="0", facts={}, blessed_at=at,
+                blessed_by=word("name of a person"), why=word("reason of a blessing", "it is {}"),
             )
         )  # fmt: skip
         connection.execute(
@@ -119,10 +119,10 @@ def add_what_nights_and_people_write(word: Words, home: Home) -> None:
 
 def add_logs(word: Words, home: Home, out: Path, script: Path) -> None:
     """What a worker, a library or a traceback quotes, in the spellings that occur."""
-    title, text = word("title", 'The "{}" Böok'), word("text of an ümläut", "Schöner {}ß.")
+    title, text = word("title", 'The "{}" Böok'), word("umlauts", "Schöner {}ß.")
     lines = [
         f'  File "{Path.cwd()}/{word("working folder")}/x.py", line 3, in f',
-        f"ValueError: {text!r} {ascii(text)} {json.dumps(text)} {json.dumps(title)} {title!r}",
+        f"ValueError: {text!r} {text!a} {json.dumps(text)} {json.dumps(title)} {title!r}",
         f"first\\n{word('text')}\\t{word('id')}",
         f"{script.as_uri()} {out}/{slug(title)}-0a1b2c3d/chapter-01/0001-{word('id')}.wav",
         f"cancelled {word('title of a deleted batch')}-of-it-0a1b2c3d",
