@@ -25,12 +25,14 @@ def bundle(out: Path | None, texts: bool) -> None:
     \b
     Example:  vvbatch bundle --out report.zip
     """
+    from vvbatch import store
     from vvbatch.home import Home
     from vvbatch.support import bundle as bundling
 
     target = (out or Path(f"vvbatch-{datetime.now():%Y%m%d-%H%M%S}.zip")).absolute()
     if target.exists():
         raise BadInput(f"{target} exists already: name another file with --out")
+    store.check_writable(target.parent, 0)
     try:
         names = bundling.make(Home.from_environment(), target, os.environ, texts=texts)
     except OSError as error:
