@@ -158,13 +158,21 @@ def bundled(folder: str) -> Path:
 
 
 def folders() -> list[Path]:
-    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones."""
-    own = os.environ.get("VVBATCH_CONFIGS")
-    return ([Path(own)] if own else []) + [bundled("configs")]
+    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones. Raises ProfileError."""
+    named = os.environ.get("VVBATCH_CONFIGS")
+    if not named:
+        return [bundled("configs")]
+    own = Path(os.path.expanduser(named))  # noqa: PTH111  pathlib raises for an unknown ~user
+    if not own.is_dir():
+        raise ProfileError(
+            f"VVBATCH_CONFIGS={named}: {own.absolute()} is not a folder; set VVBATCH_CONFIGS to the folder of your "
+            "profiles, or unset it"
+        )
+    return [own, bundled("configs")]
 
 
 def names() -> list[str]:
-    """Every profile's name, sorted."""
+    """Every profile's name, sorted. Raises ProfileError."""
     return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
