@@ -116,14 +116,14 @@ def test_audio_comes_as_one_frame_a_step(engine: VibeVoiceEngine, cast: list[Voi
     assert all(frame.shape == (3200,) and frame.dtype == np.float32 for frame in frames)
 
 
-def test_a_take_tells_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
+def test_a_take_records_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
     end = render(engine, [request("a", cast[:1])])["a"].end
     assert isinstance(end, Finished)
     metrics: Mapping[str, Any] = end.metrics
     assert metrics["frames"] > 0
     assert metrics["tokens"] >= metrics["frames"]
     assert metrics["first_chunk_s"] > 0
-    assert metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
+    assert metrics["step_shape"] == {"mode": engine.shape.mode, "slots": 4, "rows": 8, "diffusion_steps": 4}
     assert metrics["peak_bytes"] > 1 << 20
 
 

@@ -1,12 +1,13 @@
-"""The language model: prompts in pieces, then one token of every branch of every slot at a time.
+"""The language model: prompts in pieces, then one token of both branches of several lines at a time.
 
-A step's products have one shape, 2 x slots rows, whatever the slots hold. Attention alone goes row by row over
-exactly the positions that the row has, so no row pays for another's length and none can disturb another.
+All rows of a pass share its products. Attention goes row by row over exactly the positions that the row has, so a row
+does not pay for another's length, and its bits do not depend on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -45,6 +46,16 @@ class KeyValues:
         self.reserve(positions)
         self.data[:, :, :, :positions] = prefix
         self.length = positions
+
+
+class Span:
+    """A piece of prompt in a pass: its rows, and the positions of its cache from `start` to `end` that they become."""
+
+    def __init__(self, rows: slice, cache: KeyValues, device: torch.device) -> None:
+        self.rows, self.cache = rows, cache
+        self.start, self.end = cache.length, cache.length + rows.stop - rows.start
+        self.positions = torch.arange(self.start, self.end, device=device)
+        self.visible = torch.arange(self.end, device=device) <= self.positions[:, None]  # causal
 
 
 class Layer:
@@ -95,15 +106,25 @@ class LanguageModel:
         shape = (len(self.layers), 2, self.kv_heads, 0, self.head_size)
         return KeyValues(torch.empty(shape, dtype=self.dtype, device=self.device))
 
-    def step(self, x: Tensor, rows: Sequence[tuple[int, KeyValues]]) -> Tensor:
-        """Hidden states (rows, size) of one token a row. Each named row's keys and values are written at its cache's
-        `length`, which the caller raises when the token is to stay."""
-        positions = [0] * x.shape[0]
+    def first_layer(self) -> LanguageModel:
+        """A model that ends after the first layer, on the same weights."""
+        short = copy(self)
+        short.layers = self.layers[:1]
+        return short
+
+    def step(self, x: Tensor, caches: Sequence[KeyValues | None]) -> Tensor:
+        """Hidden states (rows, size) of one token a row, x (rows, size).
+
+        A row's keys and values are written at its cache's `length`, which the caller raises when the token is to stay.
+        A row without a cache only fills the shape; its result means nothing.
+        """
+        rows = [(row, cache) for row, cache in enumerate(caches) if cache]
+        positions = [0] * len(x)
         for row, cache in rows:
             cache.reserve(cache.length + 1)
             positions[row] = cache.length
-        cos, sin = self._rotation(torch.tensor(positions, dtype=torch.float32, device=self.device))
-        attended = torch.zeros(x.shape[0], self.heads * self.head_size, dtype=self.dtype, device=self.device)
+        cos, sin = self._rotation(torch.tensor(positions, device=self.device))
+        attended = torch.zeros(len(x), self.heads * self.head_size, dtype=self.dtype, device=self.device)
         grouped = (1, self.kv_heads, self.heads // self.kv_heads, self.head_size)
         for index, layer in enumerate(self.layers):
             queries, pairs = self._project(layer, x, cos, sin)
@@ -119,33 +140,38 @@ class LanguageModel:
             x = self._feed_forward(layer, layer.out.plus(attended, x))
         return rms(x, self.eps) * self.norm
 
-    def extend(self, x: Tensor, cache: KeyValues) -> Tensor:
-        """Append a piece of prompt x (tokens, size) to a cache; the hidden state (size) of its last token."""
-        start, count = cache.length, x.shape[0]
-        end = start + count
-        cache.reserve(end)
-        cos, sin = self._rotation(torch.arange(start, end, dtype=torch.float32, device=self.device))
-        order = torch.arange(end, device=self.device)
-        visible = order[None] <= order[start:, None]
+    def extend(self, pieces: Sequence[tuple[Tensor, KeyValues]]) -> Tensor:
+        """Append each piece of prompt (tokens, size) to its own cache, all in one pass over the weights; the hidden
+        states (pieces, size) of their last tokens."""
+        spans, first = [], 0
+        for piece, cache in pieces:
+            cache.reserve(cache.length + len(piece))
+            spans.append(Span(slice(first, first + len(piece)), cache, self.device))
+            first += len(piece)
+        x = torch.cat([piece for piece, _ in pieces])
+        cos, sin = self._rotation(torch.cat([span.positions for span in spans]))
+        attended = torch.empty(len(x), self.heads * self.head_size, dtype=self.dtype, device=self.device)
         for index, layer in enumerate(self.layers):
             queries, pairs = self._project(layer, x, cos, sin)
-            store = cache.data[index]
-            store[:, :, start:end] = pairs.permute(1, 2, 0, 3)
-            out = functional.scaled_dot_product_attention(
-                queries.transpose(0, 1)[None],
-                store[:1, :, :end],
-                store[1:, :, :end],
-                attn_mask=visible,
-                enable_gqa=True,
-            )
-            attended = out[0].transpose(0, 1).reshape(count, -1)
+            for span in spans:
+                store = span.cache.data[index]
+                store[:, :, span.start : span.end] = pairs[span.rows].permute(1, 2, 0, 3)
+                out = functional.scaled_dot_product_attention(
+                    queries[span.rows].transpose(0, 1)[None],
+                    store[:1, :, : span.end],
+                    store[1:, :, : span.end],
+                    attn_mask=span.visible,
+                    enable_gqa=True,
+                )
+                attended[span.rows] = out[0].transpose(0, 1).flatten(1)
             x = self._feed_forward(layer, layer.out.plus(attended, x))
-        cache.length = end
-        return (rms(x[-1:], self.eps) * self.norm)[0]
+        for span in spans:
+            span.cache.length = span.end
+        return rms(x[[span.rows.stop - 1 for span in spans]], self.eps) * self.norm
 
     def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """cos and sin, (rows, 1, head size), of rotary position embedding in the half-split form."""
-        angles = positions[:, None] * self.frequencies
+        angles = positions[:, None].float() * self.frequencies
         angles = torch.cat([angles, angles], -1)[:, None]
         return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
