@@ -41,8 +41,15 @@ def test_a_plain_text_has_one_line(text: str) -> None:
     assert len(plain(text).splitlines()) <= 1 or any(mark in text for mark in "\x1c\x1d\x1e")
 
 
-@pytest.mark.parametrize("mark", ["\N{RIGHT SINGLE QUOTATION MARK}", "\N{LEFT SINGLE QUOTATION MARK}",
-                                  "\N{SINGLE HIGH-REVERSED-9 QUOTATION MARK}", "\N{MODIFIER LETTER APOSTROPHE}"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "\N{RIGHT SINGLE QUOTATION MARK}",
+        "\N{LEFT SINGLE QUOTATION MARK}",
+        "\N{SINGLE HIGH-REVERSED-9 QUOTATION MARK}",
+        "\N{MODIFIER LETTER APOSTROPHE}",
+    ],
+)
 def test_a_curly_apostrophe_gives_the_tokens_of_a_straight_one(tiny: Path, mark: str) -> None:
     tokens = Tokens(tiny)
     found = tokens.prompt([Turn(0, f"It{mark}s only me.")], [1])

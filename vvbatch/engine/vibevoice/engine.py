@@ -322,7 +322,7 @@ class VibeVoiceEngine:
             self._inputs[slots] = self.model.frame_inputs(latents, audio, slots)
         made = torch.cat([audio, latents], 1)[: len(speaking)].cpu()  # one copy, and so one wait for the device
         finite = made.isfinite().all(1).tolist()
-        samples, kept = made.split([audio.shape[1], latents.shape[1]], 1)
+        samples, kept = made[:, : audio.shape[1]], made[:, audio.shape[1] :]
         for row, (slot, utterance) in enumerate(speaking):
             if not finite[row]:
                 self._fail(slot, utterance, "latents or audio became NaN or infinite", events)
