@@ -73,7 +73,7 @@ class Request:
     steps: int
     temperature: float = 0.0  # 0 is greedy
     max_duration_s: float | None = None
-    stream: bool = False  # somebody listens: the worker hands the chunks on as they come
+    stream: bool = False  # the worker publishes each chunk at once, for a listener
 
 
 @dataclass(frozen=True)

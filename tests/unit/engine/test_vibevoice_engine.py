@@ -216,7 +216,7 @@ def test_prefixes_are_forgotten_when_they_take_too_much_memory() -> None:
 
 
 def test_a_missing_device_falls_back_as_the_profile_says(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineUnavailable, match="asks for cuda:99: this machine has none of them"):
+    with pytest.raises(EngineUnavailable, match="renders on cuda:99: this machine has none of them"):
         VibeVoiceEngine.open(profile(tiny, device="cuda:99"), tmp_path)
     facts = VibeVoiceEngine.open(profile(tiny, device="cuda:99", fallback=["cpu"], dtype="float16"), tmp_path).facts
     assert facts.device == "cpu"

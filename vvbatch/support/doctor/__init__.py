@@ -12,7 +12,7 @@ Check = Callable[[Home], Iterator[Finding]]
 
 
 def checks() -> list[Check]:
-    from vvbatch.support.doctor import holdings, machine, services
+    from vvbatch.support.doctor import engine, holdings, machine, services
 
     return [
         machine.python,
@@ -27,6 +27,7 @@ def checks() -> list[Check]:
         services.queue_server,
         services.ledger,
         services.workers,
+        engine.step_shapes,
         services.failures,
         services.missed_nights,
         holdings.profiles,
