@@ -15,7 +15,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
 from tests.support import tiny_model
 from vvbatch.engine.vibevoice.device import Placement
 from vvbatch.engine.vibevoice.diffusion import advance, schedule
-from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.key_values import BANK_ROWS, GROWTH, Banks, KeyValues
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.ops import Int8Linear, int8_products
 
@@ -127,6 +127,32 @@ def test_a_cache_grows_with_its_context_and_keeps_what_it_holds() -> None:
         cache.length = position + 1
     assert cache.data.shape[3] < 1.5 * 1500 + 256
     assert (cache.data[1, 1, 0, :1500, 2] == torch.arange(1500)).all()
+
+
+@torch.inference_mode()
+def test_rows_in_banks_attend_as_rows_of_their_own_do(model: VibeVoice) -> None:
+    """As on a GPU, here on the CPU: more rows than a bank has, rows that end, and rows that outgrow their bank."""
+    alone, banked = model.language, model.language.first_layer()
+    banked.layers, banked.banks = alone.layers, Banks()
+    torch.manual_seed(7)
+    count = BANK_ROWS + 3
+    ours, theirs = [banked.cache() for _ in range(count)], [alone.cache() for _ in range(count)]
+    for row in range(count):
+        prompt = torch.randn(GROWTH - 3 + row if row < 3 else 2 + row, tiny_model.SIZE)
+        torch.testing.assert_close(banked.extend([(prompt, ours[row])]), alone.extend([(prompt, theirs[row])]))
+    for step in range(6):
+        if step == 3:  # the row leaves NaN behind, and a new one takes its place
+            ours[5].data.fill_(float("nan"))
+            ours[5].release()
+            ours[5], theirs[5] = banked.cache(), alone.cache()
+        x = torch.randn(count + 1, tiny_model.SIZE)
+        found, expected = banked.step(x, [*ours, None]), alone.step(x, [*theirs, None])
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        for each in (*ours, *theirs):
+            each.length += 1
+    for each in ours:
+        each.release()
+    assert banked.banks.rows_in_use() == 0
 
 
 int8 = pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI")

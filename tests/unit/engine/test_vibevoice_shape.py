@@ -24,6 +24,7 @@ from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.contract import Chunk, Request, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, ops
 from vvbatch.engine.vibevoice.device import exact_placement
+from vvbatch.engine.vibevoice.key_values import Banks
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.ops import int8_products
 from vvbatch.engine.vibevoice.shape import StepShape, checked
@@ -120,17 +121,21 @@ def loaded(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.
     return VibeVoiceEngine.open(profile(tiny, SLOTS, request.param), tmp_path_factory.mktemp("cache"), where)
 
 
-@pytest.fixture(params=["following", "fixed"])
+@pytest.fixture(params=["following", "fixed", "banks"])
 def company(request: pytest.FixtureRequest, loaded: VibeVoiceEngine) -> Iterator[VibeVoiceEngine]:
-    """An engine with either shape, where it may have it."""
+    """An engine with either shape, where it may have it; with the attention that GPUs have."""
     found = loaded.shape
-    if request.param == "following" and not found.following:
+    if request.param != "fixed" and not found.following:
         pytest.skip("a row's bits depend on the number of rows here")
     if not found.independent:
         pytest.skip("a row's bits depend on its place here")
-    loaded.shape = replace(found, following=request.param == "following")
+    loaded.shape = replace(found, following=request.param != "fixed")
+    loaded.model.language.banks = Banks() if request.param == "banks" else None
     yield loaded
     loaded.shape = found
+    if loaded.model.language.banks:
+        assert loaded.model.language.banks.rows_in_use() == 0
+        loaded.model.language.banks = None
 
 
 @pytest.mark.slow

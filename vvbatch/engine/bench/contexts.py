@@ -12,7 +12,7 @@ import torch
 
 from vvbatch.engine.bench.speed import PARTS, ForcedEngine, Setup, build, fill, machine, request
 from vvbatch.engine.vibevoice.device import peak_bytes
-from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.key_values import KeyValues
 
 
 class Cost(msgspec.Struct, kw_only=True):

@@ -398,7 +398,10 @@ class VibeVoiceEngine:
         self._free(slot)
 
     def _free(self, slot: int) -> None:
-        self._utterances[slot] = None
+        utterance, self._utterances[slot] = self._utterances[slot], None
+        if utterance:
+            utterance.cache.release()
+            utterance.negative.release()
         if slot in self.reading:
             self.reading.remove(slot)
         self._hidden[:, slot] = 0

@@ -1,11 +1,11 @@
 """The language model: prompts in pieces, then one token of both branches of several lines at a time.
 
-All rows of a pass share its products. Attention goes row by row over exactly the positions that the row has, so a row
-does not pay for another's length, and its bits do not depend on it.
+All rows of a pass share its products. Attention goes over the positions that a row has: `key_values.py`.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import copy
 
@@ -14,38 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import VibeVoiceConfig
 
+from vvbatch.engine.vibevoice.key_values import Bank, BankedKeyValues, Banks, KeyValues
 from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms
 
 Weights = Callable[[str], Tensor]
-
-GROWTH = 256
-"""Positions: the smallest piece by which a row's cache grows (it grows by half its length otherwise)."""
-
-
-class KeyValues:
-    """Keys and values of one row, (layers, 2, heads, positions, head size). Memory follows the context's length."""
-
-    def __init__(self, like: Tensor) -> None:
-        """`like`: an empty cache of the right shape, dtype and device."""
-        self.data = like
-        self.length = 0
-
-    def reserve(self, positions: int) -> None:
-        """Make room for `positions` in all."""
-        capacity = self.data.shape[3]
-        if positions <= capacity:
-            return
-        capacity = max(-(-positions // GROWTH) * GROWTH, capacity + capacity // 2)
-        grown = self.data.new_empty(*self.data.shape[:3], capacity, self.data.shape[4])
-        grown[:, :, :, : self.length] = self.data[:, :, :, : self.length]
-        self.data = grown
-
-    def load(self, prefix: Tensor) -> None:
-        """Begin with another row's first positions."""
-        positions = prefix.shape[3]
-        self.reserve(positions)
-        self.data[:, :, :, :positions] = prefix
-        self.length = positions
+Attention = Callable[[int, Tensor, Tensor, Tensor], None]
+"""Attention of a step, from a layer's number, queries (rows, key heads, heads that share one, head size) and new keys
+with values (rows, 2, key heads, head size); the result is written into the last argument (rows, heads x head size)."""
 
 
 class Span:
@@ -96,6 +71,7 @@ class LanguageModel:
         ]
         self.norm = weights(f"{name}.norm.weight").to(like.device, like.dtype, copy=True)
         exponents = torch.arange(0, self.head_size, 2, dtype=torch.float32) / self.head_size
+        self.banks = None if like.device.type == "cpu" else Banks()
         self.frequencies = (1.0 / text.rope_parameters["rope_theta"] ** exponents).to(like.device)
 
     def embed(self, tokens: Sequence[int]) -> Tensor:
@@ -104,12 +80,14 @@ class LanguageModel:
 
     def cache(self) -> KeyValues:
         shape = (len(self.layers), 2, self.kv_heads, 0, self.head_size)
-        return KeyValues(torch.empty(shape, dtype=self.dtype, device=self.device))
+        like = torch.empty(shape, dtype=self.dtype, device=self.device)
+        return KeyValues(like) if self.banks is None else BankedKeyValues(like, self.banks)
 
     def first_layer(self) -> LanguageModel:
         """A model that ends after the first layer, on the same weights."""
         short = copy(self)
         short.layers = self.layers[:1]
+        short.banks = self.banks and Banks()
         return short
 
     def step(self, x: Tensor, caches: Sequence[KeyValues | None]) -> Tensor:
@@ -123,22 +101,53 @@ class LanguageModel:
         for row, cache in rows:
             cache.reserve(cache.length + 1)
             positions[row] = cache.length
-        cos, sin = self._rotation(torch.tensor(positions, device=self.device))
+        newest = torch.tensor(positions, device=self.device)
+        cos, sin = self._rotation(newest)
+        attend = self._alone(rows) if self.banks is None else self._in_banks(rows, newest)
         attended = torch.zeros(len(x), self.heads * self.head_size, dtype=self.dtype, device=self.device)
-        grouped = (1, self.kv_heads, self.heads // self.kv_heads, self.head_size)
         for index, layer in enumerate(self.layers):
             queries, pairs = self._project(layer, x, cos, sin)
+            # The query heads that share a key head stand where a sequence would: nothing is hidden from any of them.
+            attend(index, queries.unflatten(1, (self.kv_heads, -1)), pairs, attended)
+            x = self._feed_forward(layer, layer.out.plus(attended, x))
+        return rms(x, self.eps) * self.norm
+
+    def _alone(self, rows: Sequence[tuple[int, KeyValues]]) -> Attention:
+        """Each row in a call of its own, over exactly its positions."""
+
+        def attend(index: int, queries: Tensor, pairs: Tensor, out: Tensor) -> None:
             for row, cache in rows:
                 store, end = cache.data[index], cache.length + 1
                 store[:, :, cache.length] = pairs[row]
-                # The query heads that share a key head stand where a sequence would: nothing is hidden from any of
-                # them.
-                out = functional.scaled_dot_product_attention(
-                    queries[row].view(grouped), store[:1, :, :end], store[1:, :, :end]
+                seen = functional.scaled_dot_product_attention(
+                    queries[row : row + 1], store[:1, :, :end], store[1:, :, :end]
                 )
-                attended[row] = out.view(-1)
-            x = self._feed_forward(layer, layer.out.plus(attended, x))
-        return rms(x, self.eps) * self.norm
+                out[row] = seen.view(-1)
+
+        return attend
+
+    def _in_banks(self, rows: Sequence[tuple[int, KeyValues]], newest: Tensor) -> Attention:
+        """All rows of a bank in one call."""
+        banks: defaultdict[Bank, list[tuple[int, int]]] = defaultdict(list)
+        for row, cache in rows:
+            assert isinstance(cache, BankedKeyValues)
+            assert cache.bank is not None
+            banks[cache.bank].append((row, cache.place))
+        groups = []
+        for bank, members in banks.items():
+            chosen, places = torch.tensor(members, device=self.device).unbind(1)
+            groups.append((bank, chosen, places, bank.visible(places, newest[chosen])))
+
+        def attend(index: int, queries: Tensor, pairs: Tensor, out: Tensor) -> None:
+            for bank, chosen, places, visible in groups:
+                store = bank.data[index]
+                store[:, places, :, newest[chosen]] = pairs[chosen]
+                batch = queries.new_zeros(bank.rows, *queries.shape[1:])
+                batch[places] = queries[chosen]
+                seen = functional.scaled_dot_product_attention(batch, store[0], store[1], attn_mask=visible)
+                out[chosen] = seen[places].flatten(1)
+
+        return attend
 
     def extend(self, pieces: Sequence[tuple[Tensor, KeyValues]]) -> Tensor:
         """Append each piece of prompt (tokens, size) to its own cache, all in one pass over the weights; the hidden

@@ -75,6 +75,7 @@ class VibeVoice:
         beginning = self.language.cache()
         self.first_negative = self.language.extend([(self.language.embed([start]), beginning)])[0]
         self.first_negative_cache = beginning.data[:, :, :, :1].clone()
+        beginning.release()
 
     def scores(self, hidden: Tensor) -> Tensor:
         """The scores of the tokens that may be chosen, float32 on the CPU: (rows, choices) of hidden states (rows,
