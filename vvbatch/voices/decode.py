@@ -26,6 +26,7 @@ class Recording:
     rate: int  # Hz
     sha256: str  # of the file's bytes
     start_s: float = 0.0  # of an excerpt
+    note: str = ""  # what the user should know about the file; empty if nothing
 
     @property
     def duration_s(self) -> float:
@@ -48,12 +49,15 @@ def decode(path: Path) -> Recording:
     container = ffmpeg_format(start)
     if container:
         return Recording(*_decode_by_ffmpeg(path, container), sha256)
-    if start and not start.startswith(audio.MAGIC):
-        raise InvalidVoice(f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read")
     try:
-        return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
+        sound = audio.read_sound(path, MAX_BYTES, MAX_DURATION_S)
+    except audio.UnknownFormat as error:
+        raise InvalidVoice(
+            f"{path} is not a recording: WAV, FLAC, MP3, Ogg, AIFF, AU, CAF, M4A, AAC and WebM files are read"
+        ) from error
     except audio.AudioError as error:
         raise InvalidVoice(str(error)) from error
+    return Recording(sound.samples, sound.rate, sha256, note=sound.note)
 
 
 def excerpted(recording: Recording, start_s: float, length_s: float | None) -> Recording:
