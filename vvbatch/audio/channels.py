@@ -1,71 +1,74 @@
-"""Several channels as one, without losing what cancels in their mean."""
+"""Several channels as one, without what their mean would cancel."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+ALIKE = 0.5  # the lowest correlation of two channels that are mixed
+OPPOSITE = -0.3  # correlation of a window in which speech cancels
+OPPOSITE_PERCENT = 10  # of the audible windows
+SILENT_DB = 30.0  # a channel or a window so far below the loudest does not count
 WINDOW_S = 0.5
-SPEECH_HZ = (100.0, 4_000.0)  # a hum or a rumble below must not decide about the phase of speech
-AUDIBLE_DB = 30.0  # under the loudest window of the best channel; a channel that is always quieter is dead
-OPPOSITE = -0.3  # correlation of two channels in a window; of unlike sounds it is near 0
-OPPOSITE_SHARE = 0.1  # of the audible windows
-LOWEST_DB = -90.0  # where a channel's noise floor ends: less is digital silence
+HOP_S = 0.01
+SPEECH_HZ = (100.0, 4_000.0)  # a hum or a rumble in phase must not hide speech in opposite phase
+FLOOR = 1e-9  # power of -90 dBFS: less is digital silence
 
 Floats = NDArray[np.float64]
 
 
-def mono(samples: NDArray[np.floating], rate: int) -> tuple[Floats, str]:
-    """One channel (frames,) of samples (frames,) or (frames, channels) at `rate` Hz, and a note on how it was made.
+def mono(samples: NDArray[np.floating], rate: int) -> tuple[Floats, str | None]:
+    """One channel (frames,) of samples (frames,) or (frames, channels) at `rate` Hz; a note if it is not their mean.
 
-    The mean of all channels, with an empty note. Channels with nothing audible are left out of it. If a channel is in
-    opposite phase to the best one in a tenth of the audible windows or more, the best one alone is returned. The best
-    one has the largest distance from its noise floor to its speech; of equal ones, the loudest.
+    Channels that are SILENT_DB below the loudest are left out. Channels of opposite phase cancel in their mean, those
+    of distant microphones sound like a comb filter: where two have a correlation below ALIKE, or are in opposite phase
+    for a part of the time, the channel with the largest distance between speech and noise is used alone. Samples that
+    are not finite are mixed as they are.
     """
-    channels: Floats = samples.astype(np.float64).reshape(len(samples), -1).T
-    if len(channels) == 1 or not samples.size or not np.isfinite(channels).all():
-        return channels.mean(axis=0) if len(channels) else np.zeros(0), ""
+    if samples.ndim == 1 or samples.shape[1] == 1 or not samples.size or not np.isfinite(samples).all():
+        signal: Floats = samples.astype(np.float64)
+        return (signal.mean(axis=1) if signal.ndim > 1 else signal), None
+    channels: Floats = samples.astype(np.float64).T
+    count = len(channels)
     spectra = _speech_spectra(channels, rate)
-    power = 10 * np.log10((np.abs(spectra) ** 2).sum(axis=2) + 1e-20)  # (channels, windows)
-    loudest = power.max(axis=1)
-    live = np.flatnonzero(loudest > loudest.max() - AUDIBLE_DB)
-    best = max(live, key=lambda channel: (round(_range_db(power[channel]) / 3), loudest[channel]))
-    audible = power[best] > loudest[best] - AUDIBLE_DB
-    for other in live[live != best]:
-        correlation = _correlation(spectra[best][audible], spectra[other][audible])
-        if np.mean(correlation < OPPOSITE) >= OPPOSITE_SHARE:
-            lowest = float(np.percentile(correlation, 10))
-            return channels[best], (
-                f"channels {best + 1} and {other + 1} are in opposite phase (correlation {lowest:.2f}) and would "
-                f"cancel in their mean: only channel {best + 1} is used"
-            )
-    if len(live) == len(channels):
-        return channels.mean(axis=0), ""
-    dead = ", ".join(str(number + 1) for number in range(len(channels)) if number not in live)
-    return channels[live].mean(axis=0), (
-        f"{'channels' if ',' in dead else 'channel'} {dead} of {len(channels)} holds next to nothing and is left out"
-    )
+    loudness = (np.abs(spectra) ** 2).sum(axis=(1, 2))  # of each channel
+    live = np.flatnonzero(loudness > loudness.max() * 10 ** (-SILENT_DB / 10))
+    if len(live) == 0:
+        return channels.mean(axis=0), None
+    if len(live) == 1:
+        return channels[live[0]], f"channel {live[0] + 1} of {count} is used: the others are silent"
+    best = max(live, key=lambda channel: (round(_speech_over_noise_db(channels[channel], rate)), loudness[channel]))
+    correlation = min(_correlation(spectra[best], spectra[other]) for other in live if other != best)
+    if correlation < ALIKE:
+        return channels[best], (
+            f"channel {best + 1} of {count} is used: their correlation is {correlation:.2f}, their mean would distort"
+        )
+    left_out = count - len(live)
+    return channels[live].mean(axis=0), f"{left_out} of {count} channels are left out: silent" if left_out else None
 
 
 def _speech_spectra(channels: Floats, rate: int) -> NDArray[np.complex128]:
-    """(channels, windows, bins) of SPEECH_HZ; a last part of a window is filled with zeros."""
+    """(channels, windows, bins) of SPEECH_HZ; the last window is filled with zeros."""
     length = max(round(WINDOW_S * rate), 16)
     padded = np.pad(channels, ((0, 0), (0, -channels.shape[1] % length)))
-    spectra = np.fft.rfft(padded.reshape(len(channels), -1, length), axis=2)
     frequencies = np.fft.rfftfreq(length, 1 / rate)
     kept = (frequencies >= SPEECH_HZ[0]) & (frequencies <= SPEECH_HZ[1])
-    found: NDArray[np.complex128] = spectra[:, :, kept] / length
-    return found
+    return np.fft.rfft(padded.reshape(len(channels), -1, length), axis=2)[:, :, kept]
 
 
-def _range_db(power: Floats) -> float:
-    loud, quiet = np.percentile(power, (95, 5))
-    return float(loud - max(quiet, LOWEST_DB))
-
-
-def _correlation(one: NDArray[np.complex128], other: NDArray[np.complex128]) -> Floats:
-    """Of each window (windows, bins), from -1 to 1; 0 where one of them is silent."""
+def _correlation(one: NDArray[np.complex128], other: NDArray[np.complex128]) -> float:
+    """Correlation of two channels (windows, bins), -1 to 1: of the whole, or of the windows in opposite phase."""
     shared = (one * other.conj()).real.sum(axis=1)
-    energies = (np.abs(one) ** 2).sum(axis=1) * (np.abs(other) ** 2).sum(axis=1)
-    found: Floats = shared / np.sqrt(np.maximum(energies, 1e-30))
-    return found
+    power, other_power = (np.abs(one) ** 2).sum(axis=1), (np.abs(other) ** 2).sum(axis=1)
+    whole = float(shared.sum() / np.sqrt(power.sum() * other_power.sum()))
+    audible = power > power.max() * 10 ** (-SILENT_DB / 10)
+    windows = shared[audible] / np.sqrt(np.maximum(power * other_power, 1e-30)[audible])
+    worst = float(np.percentile(windows, OPPOSITE_PERCENT))
+    return min(whole, worst) if worst < OPPOSITE else whole
+
+
+def _speech_over_noise_db(signal: Floats, rate: int) -> float:
+    hop = max(round(HOP_S * rate), 1)
+    padded = np.pad(signal - signal.mean(), (0, -len(signal) % hop)).reshape(-1, hop)
+    quiet, loud = np.percentile(np.maximum(np.mean(padded**2, axis=1), FLOOR), (10, 95))
+    return float(10 * np.log10(loud / quiet))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 from click.shell_completion import CompletionItem
 
 from vvbatch.cli.common import FAILED, BadInput, json_option, print_json
@@ -164,23 +165,23 @@ def import_(
     recording = excerpted(decode(file), start_s, length_s)
     fields = {**given, "gender": gender or ""}
     entry = import_voice(own_folder(project), file, recording, fields, datetime.now(UTC), library)
-    for note in recording.notes:
-        click.echo(f"note: {note}", err=True)
-    added(entry.name, as_json)
+    added(entry.name, as_json, recording.notes)
     if not (entry.consent and entry.license):
         click.echo("no consent or licence is recorded: clone only voices that you may clone", err=True)
 
 
-def added(name: str, as_json: bool) -> None:
-    """Print the new voice, and a warning about its length."""
+def added(name: str, as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print the new voice, notes on its recording, and a warning about its length."""
     from vvbatch.voices.overview import row
 
     made = row(open_library().find(name))
     duration_s = made.duration_s or 0.0
     if as_json:
-        print_json(made)
+        print_json(msgspec.structs.asdict(made) | {"notes": notes})
     else:
         click.echo(f"{made.name}: {duration_s:.1f} s, {made.path}")
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     if not 3.0 <= duration_s <= 30.0:
         click.echo(f"{duration_s:.1f} s: a voice of 3 to 30 s clones best", err=True)
 
@@ -197,8 +198,6 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     Example:  vvbatch voices check
               vvbatch voices check mara interview.mp3 --json
     """
-    from msgspec.structs import replace
-
     from vvbatch.report.voice_tables import print_quality
     from vvbatch.voices.quality import report as judged
 
@@ -209,7 +208,10 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         for subject in subjects
     ]
     problems = [None if isinstance(subject, Path) else problem(subject) for subject in subjects]
-    reports = [replace(report, error=report.error or why) for report, why in zip(reports, problems, strict=True)]
+    reports = [
+        msgspec.structs.replace(report, error=report.error or why)
+        for report, why in zip(reports, problems, strict=True)
+    ]
     show(reports, as_json, print_quality)
 
 
@@ -267,8 +269,6 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     Example:  vvbatch voices variants carter --as calm --speed 0.9 --pitch -1
               vvbatch voices variants carter
     """
-    from msgspec.structs import replace
-
     from vvbatch.report.voice_tables import print_comparison
     from vvbatch.voices.editing import add_variant
     from vvbatch.voices.overview import row, variants_of
@@ -285,7 +285,9 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     if change != Change():
         raise click.UsageError("name the variant with --as LABEL")
     found = [library.find(name), *variants_of(library, name)]
-    reports = [replace(judged(each.name, each.path, gain_of(each)), sha256=row(each).sha256) for each in found]
+    reports = [
+        msgspec.structs.replace(judged(each.name, each.path, gain_of(each)), sha256=row(each).sha256) for each in found
+    ]
     show(reports, as_json, print_comparison)
 
 

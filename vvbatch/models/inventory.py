@@ -10,6 +10,7 @@ from vvbatch import machine
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import memory
 from vvbatch.models.integrity import Problem, drift, files_of, profile_problems, remedy, verify
+from vvbatch.models.slots import with_slots
 from vvbatch.models.snapshot import Source, snapshot, sources
 from vvbatch.models.weights import BadWeights
 from vvbatch.profiles import Profile
@@ -73,7 +74,7 @@ def here(profile: Profile, source: Source) -> dict[str, Any]:
     if found is None:
         return row
     try:
-        needed = memory.of_snapshot(folder, found[1], profile.slots)
+        needed = memory.of_snapshot(folder, found[1], with_slots(profile).slots)
     except (EngineUnavailable, BadWeights, OSError, KeyError):
         return row  # problems of its files are listed separately
     total = machine.memory_total(found[0])

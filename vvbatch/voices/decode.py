@@ -51,22 +51,21 @@ def decode(path: Path) -> Recording:
     if container:
         return _mixed(*_decode_by_ffmpeg(path, container), sha256)
     try:
-        sound = audio.read_sound(path, MAX_BYTES, MAX_DURATION_S)
-    except audio.UnknownFormat as error:
-        raise InvalidVoice(
-            f"{path} is not a recording: WAV, FLAC, MP3, Ogg, AIFF, AU, CAF, M4A, AAC and WebM files are read"
-        ) from error
+        read = audio.read_file(path, MAX_BYTES, MAX_DURATION_S)
+    except audio.NotAudio as error:
+        message = f"{path} is not a recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read"
+        raise InvalidVoice(message) from error
     except audio.AudioError as error:
         raise InvalidVoice(str(error)) from error
-    return _mixed(sound.samples, sound.rate, sha256, sound.note)
+    return _mixed(read.samples, read.rate, sha256, read.notes)
 
 
-def _mixed(samples: Samples, rate: int, sha256: str, note: str = "") -> Recording:
+def _mixed(samples: Samples, rate: int, sha256: str, notes: tuple[str, ...] = ()) -> Recording:
     from vvbatch import audio
 
-    signal, mixing = audio.mono(samples, rate)
+    signal, note = audio.mono(samples, rate)
     channels = samples.shape[1] if samples.ndim > 1 else 1
-    return Recording(signal, rate, sha256, channels, tuple(each for each in (note, mixing) if each))
+    return Recording(signal, rate, sha256, channels, (*notes, *([note] if note else [])))
 
 
 def excerpted(recording: Recording, start_s: float, length_s: float | None) -> Recording:

@@ -147,7 +147,7 @@ def test_a_truncated_voice_fails_with_declared_and_actual_frames(tmp_path: Path,
     file.write_bytes(file.read_bytes()[:-100_000])
     found = report("half", file)
     assert not found.ok and "half.wav" in str(found.error)
-    assert found.as_json()["checks"][0] == {
+    assert found.checks[0].as_json() == {
         "name": "frames", "value": len(carter) - 50_000, "limit": len(carter), "ok": False, "weight": 1.0,
     }  # fmt: skip
 

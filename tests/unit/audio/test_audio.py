@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +93,73 @@ def test_too_short_and_silent_audio_has_no_loudness() -> None:
     assert audio.loudness_lufs(tone(0.39), RATE) is None
     assert audio.loudness_lufs(np.zeros(RATE, np.float32), RATE) is None
     assert audio.loudness_lufs(np.zeros(0, np.float32), RATE) is None
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "aiff", "mp3"])
+def test_common_formats_are_read(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    soundfile.write(file, tone(0.5, amplitude=0.5), RATE)
+    samples, rate = audio.read(file)
+    assert (rate, samples.dtype, samples.ndim) == (RATE, np.dtype(np.float32), 1)
+    assert len(samples) == RATE // 2
+
+
+def test_channels_are_kept_apart(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros((100, 2)), 44_100)
+    samples, rate = audio.read(tmp_path / "a.wav")
+    assert (samples.shape, rate) == ((100, 2), 44_100)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "aiff"])
+def test_a_file_cut_short_is_refused(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    soundfile.write(file, np.random.default_rng(0).normal(0, 0.1, RATE), RATE)
+    file.write_bytes(file.read_bytes()[:-10_000])
+    with pytest.raises(audio.AudioError, match=file.name):
+        audio.read(file)
+
+
+def test_a_wav_piped_without_a_known_length_is_read(tmp_path: Path) -> None:
+    data = bytearray(audio.wav_bytes(np.arange(100, dtype=np.int16), RATE))
+    struct.pack_into("<I", data, 40, 0xFFFFFFFF)
+    (tmp_path / "a.wav").write_bytes(data)
+    assert len(audio.read(tmp_path / "a.wav")[0]) == 100
+
+
+def test_what_is_no_audio_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("RIFX is not audio")
+    (tmp_path / "head.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    (tmp_path / "empty.raw").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.wav")
+    for name in ("text.wav", "head.wav", "empty.raw", "pipe.wav", "gone.wav", "nul\0.wav", "."):
+        with pytest.raises(audio.AudioError, match=str(tmp_path)):
+            audio.read(tmp_path / name)
+
+
+def test_large_and_long_files_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.flac"
+    soundfile.write(file, np.zeros(RATE * 3), RATE)
+    with pytest.raises(audio.AudioError, match="bytes is too large \\(limit 100\\)"):
+        audio.read(file, max_bytes=100)
+    with pytest.raises(audio.AudioError, match="too long"):
+        audio.read(file, max_duration_s=2)
+
+
+@given(st.sampled_from(["WAV", "FLAC", "OGG", "AIFF"]), st.data())
+def test_damaged_files_are_read_or_refused_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, tone(0.02, amplitude=0.5), RATE, format=kind)
+    damaged = bytearray(buffer.getvalue())
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=6)):
+        damaged[place % len(damaged)] = byte
+    file = tmp_path_factory.getbasetemp() / "damaged"
+    file.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
+    try:
+        samples, rate = audio.read(file)
+    except audio.AudioError as error:
+        assert "damaged" in str(error)
+    else:
+        assert samples.dtype == np.float32
+        assert rate > 0
