@@ -32,11 +32,10 @@ def test_without_labels_each_paragraph_is_a_line_of_the_narrator() -> None:
     ("content", "position", "part"),
     [
         ("Title\n\nSpeaker 1: a\n", (1, 1), "text before the first speaker label"),
-        ("Speaker 0: a\n", (1, 9), "allowed: Speaker 1 to 999"),
-        ("Speaker 01: a\n", (1, 9), "allowed: Speaker 1 to 999"),
-        (f"Speaker {'9' * 6000}: a\n", (1, 9), "allowed: Speaker 1 to 999"),
+        ("Speaker 1000: a\n", (1, 9), "allowed: Speaker 0 to 999"),
+        (f"Speaker {'9' * 6000}: a\n", (1, 9), "allowed: Speaker 0 to 999"),
         ("Speaker 1: a\nSpeaker 2:\n\nSpeaker 1: b\n", (2, 1), "empty text"),
-        ("a\n\n---\n\nb\n", (3, 1), "nothing to speak"),
+        ("a\n\n…\n\nb\n", (3, 1), "nothing to speak"),
     ],
 )
 def test_an_invalid_text_is_reported_with_position_and_remedy(
