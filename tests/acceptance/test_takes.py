@@ -114,7 +114,7 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     assert "escalated from ready to ready2" in view["lines"][1]["error"]
     (queue,) = [each for each in shell.json("status")["queues"] if each["model"] == "ready2"]
     assert (queue["waiting"], queue["served"]) == (1, False)
-    message = "1 lines for profile ready2, of which no worker is running: vvbatch up --workers ready2"
+    message = "1 line for profile ready2, which has no worker: vvbatch up --workers ready2"
     assert message in shell("status").stdout
     assert message in shell("status", batch).stdout
     shell.start("tests.support.ready", "ready2")
@@ -179,7 +179,7 @@ def test_a_profile_may_name_takes_and_escalation_and_a_line_may_do_without(
     script = write(tmp_path / "s.yaml", "One line.", {"text": "Another.", "escalate": "none"}, model="chain")
     assert shell.json("check", script)["may_escalate"] == {"ready2": 1}
     assert shell.json("check", script, "--escalate", "none")["may_escalate"] == {}
-    assert "1 lines go to ready2" in shell("check", script).stdout
+    assert "to ready2: 1 line" in shell("check", script).stdout
 
 
 def test_run_starts_the_other_profiles_worker_only_when_a_line_needs_it(

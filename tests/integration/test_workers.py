@@ -17,6 +17,7 @@ from tests.support.ready import ReadyEngine
 from vvbatch import profiles
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.listening.process import Verdict
 from vvbatch.profiles import QcLimits
@@ -131,7 +132,7 @@ def test_a_line_that_ends_while_it_waits_for_its_verdict_leaves_the_listener(
     worker.step()
     assert len(listening(worker)) == 2
     if how == "cancelled":
-        worker.ledger.cancel("b")
+        cancel_lines(worker.ledger, "b")
         worker.drop_unwanted()
     elif how == "lost":
         with worker.ledger.engine.begin() as database:

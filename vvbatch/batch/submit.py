@@ -17,7 +17,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import record_batch, set_batch_state
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
@@ -58,7 +58,7 @@ def submit(
         queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:
-        ledger.set_batch_state(added.id, "open", only_from=("paused",))
+        set_batch_state(ledger, added.id, "open", only_from=("paused",))
         restore(ledger, connection, added.id)
         if added.old_priority:
             moved = [(line_id, profile) for line_id, profile, _ in waiting_lines(ledger, batch_id=added.id)]

@@ -90,6 +90,8 @@ def show(
         print_json(shown)
     else:
         report.print_table(columns, [cells(row) for row in shown])
+        if not shown:
+            click.echo("nothing matches", err=True)
     if len(rows) > len(shown):
         click.echo(f"the first {limit:,} only: --limit 0 shows all", err=True)
 

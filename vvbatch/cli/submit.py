@@ -40,6 +40,7 @@ def submit(
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
     from vvbatch.batch.submit import submit as submit_plan
+    from vvbatch.report.tables import counted
     from vvbatch.transport.queue import has_worker
 
     with session() as here:
@@ -65,7 +66,9 @@ def submit(
     for view in views:
         click.echo(view.batch)
         counts = view.counts
-        click.echo(f"{counts['total']} lines: {counts['cached']} cached, {counts['queued']} queued", err=True)
+        click.echo(
+            f"{counted(counts['total'], 'line')}: {counts['cached']} cached, {counts['queued']} queued", err=True
+        )
     for profile in idle:
         click.echo(
             f"no worker is running for profile {profile}: start one with  vvbatch up --workers {profile}", err=True

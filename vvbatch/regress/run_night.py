@@ -17,6 +17,7 @@ from vvbatch.batch.submit import slug, submit
 from vvbatch.errors import VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines
 from vvbatch.ledger.records import BatchKind
 from vvbatch.processes.session import wait_for, workers_for
 from vvbatch.regress import records
@@ -115,7 +116,7 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
             try:
                 wait_for(ledger, [batch_id], own, look)
             except BaseException:  # before the worker is stopped: it would finish its lines
-                ledger.cancel(batch_id)
+                cancel_lines(ledger, batch_id)
                 raise
     return batch_id
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 from vvbatch.ledger.views import BatchHead, BatchView, LineView, StatusView
 from vvbatch.report.batch import count_words
 from vvbatch.report.ledger_tables import figure, when
-from vvbatch.report.tables import duration, print_facts, print_table, rate
+from vvbatch.report.tables import counted, duration, print_facts, print_table, rate
 
 if TYPE_CHECKING:
     from vvbatch.processes.supervisor import ProgramState
@@ -24,17 +24,16 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
         facts.append(("supervisor", f"vvbatch up, process {seen.supervisor.pid}"))
         facts += [("", program_words(each)) for each in seen.supervisor.programs]
     for profile, count in server.lost.items():
-        facts.append(
-            ("", f"{count} lines of {profile} are missing in the queue: a worker puts them back, or vvbatch resume")
-        )
+        missing = f"{counted(count, 'line')} of {profile}"
+        facts.append(("", f"missing in the queue: {missing}; a worker restores them, or vvbatch resume"))
     for each in seen.queues:
         if each.waiting and each.served is False:
             facts.append(("waiting", unserved(each.profile, each.waiting)))
     for met in seen.troubles:
-        facts.append(("trouble", f"{met.trouble}: {met.lines} lines of {met.profile} are {met.state}"))
+        facts.append(("trouble", f"{met.trouble}: {counted(met.lines, 'line')} of {met.profile} {met.state}"))
     if rates.takes:
         pace = f"{rate(rates.takes_per_min or 0)} takes/min, {rate(rates.speed or 0)} x real time"
-        facts.append(("last 10 min", f"{rates.takes:,} takes, {pace}"))
+        facts.append(("last 10 min", f"{counted(rates.takes, 'take')}, {pace}"))
     for night in seen.nights:
         if night.missed:
             text = f"{len(night.missed)} of suite {night.suite}, the last due {night.missed[-1]}"
@@ -90,7 +89,7 @@ def trouble_words(line: LineView) -> str | None:
 
 
 def unserved(profile: str, count: int) -> str:
-    return f"{count:,} lines for profile {profile}, of which no worker is running: vvbatch up --workers {profile}"
+    return f"{counted(count, 'line')} for profile {profile}, which has no worker: vvbatch up --workers {profile}"
 
 
 def program_words(program: ProgramState) -> str:

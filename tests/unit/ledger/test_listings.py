@@ -13,6 +13,7 @@ from tests.support.documents import batch_view, list_batches, list_lines, list_t
 from tests.support.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import set_batch_state, settle_batch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, moment
@@ -37,7 +38,7 @@ def ledger(tmp_path: Path, clock: Clock) -> Ledger:
     for number, took_s in ((1, 1.0), (2, 2.0), (3, 6.0)):
         render(ledger, "a", number, clock, took_s=took_s)
     fail(ledger, "a", 4)
-    ledger.settle("a")
+    settle_batch(ledger, "a")
     clock.advance(3600)
     add_batch(ledger, "b", ["Five.", "Six."], profile="1.5b", voice="alice")
     render(ledger, "b", 1, clock, took_s=8.0)
@@ -176,7 +177,7 @@ def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger: Le
     worker_started(ledger, "w2", "draft", "host", 124, {})
     worker_stopped(ledger, "w2")
     add_batch(ledger, "c", ["Seven."], profile="1.5b")
-    ledger.set_batch_state("c", "paused", only_from=("open",))
+    set_batch_state(ledger, "c", "paused", only_from=("open",))
     pause_queue(ledger, "draft", "too hot")
     begin(ledger, "b", 2)
     seen = overview(ledger)

@@ -159,7 +159,7 @@ def workers(home: Home) -> Iterator[Finding]:
     served = {each.profile for each in seen.workers if alive is None or each.worker in alive}
     for each in seen.queues:
         if each.waiting and each.profile not in served:
-            words = f"{each.waiting} lines wait, no worker"
+            words = f"no worker, and {each.waiting} in the queue"
             yield Finding(f"queue of {each.profile}", True, words, f"vvbatch up --workers {each.profile}")
         if each.paused:
             yield Finding(
