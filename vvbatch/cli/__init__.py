@@ -10,6 +10,7 @@ import click
 
 from vvbatch import __version__
 from vvbatch.cli.common import command_errors
+from vvbatch.errors import require_utf8
 
 COMMANDS = {
     "run": ("run", "Render scripts from start to end: queue, workers, summary"),
@@ -52,6 +53,12 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"vvbatch.cli.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name)
         return command
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        with command_errors():
+            for argument in args:
+                require_utf8(argument, "the argument")
+        return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> Any:
         with command_errors():

@@ -59,7 +59,7 @@ def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iter
 
 
 def between_cells(text: str, delimiter: str) -> int:
-    """How many delimiters of a text look like those of a row: no space follows, as in prose, and they are in no number."""
+    """How many delimiters of a text look like those of a row: none is in a number or before a space."""
     if delimiter == "\t":
         return text.count(delimiter)
     return len(re.findall(rf"{delimiter}(?!\s|\Z)(?!(?<=[0-9].)[0-9])", text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -25,7 +25,11 @@ from vvbatch.script.items import Item, Texts, chapters_of, in_order, lines_of
 from vvbatch.script.model import Position, Problems, Refused, Script
 from vvbatch.script.source import START, Source
 
-READ = {"text": str, "chapter": title, **READERS}  # a text is read when its voice is known
+READ: Mapping[str, Callable[[str], Any]] = {
+    "text": str,
+    "chapter": title,
+    **READERS,
+}  # a text is read when its voice is known
 COLUMNS = ("text", "id", "chapter", "speaker", "voice", "model", "escalate", *RANGES)
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ ,;\t]*(?:\n|\Z)', re.IGNORECASE)

@@ -13,9 +13,8 @@ _LAST = re.compile(r"[^\W\d_]+$")
 _FIRST = re.compile(r"[^\W\d_]+")
 _LONGEST = 60
 _CONJUNCTIONS = "and or to but nor und oder bis sowie et ou à y o u e ed a och eller en of"
-_SUSPENDED = frozenset(
-    _CONJUNCTIONS.split()
-)  # after a hyphen that stands for the rest of a word: `short- and long-term`
+_SUSPENDED = frozenset(_CONJUNCTIONS.split())
+"""Words after a hyphen that stands for the rest of a word: `short- and long-term`."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _NUMBERED = re.compile(
 _INLINE = re.compile(
     r"[\[(<][ ]?(?:speaker|spk|person|voice|s)[ _-]*(?P<b>[0-9]+)[ ]?[\])>](?:[ ]*[:：])?", re.IGNORECASE
 )
-_SPEAKER = re.compile(rf"{_BOLD}speaker", re.IGNORECASE)
+_SPEAKER = re.compile(rf"{_BOLD}speaker[^\S\n]*[0-9]", re.IGNORECASE)
 _NAME = re.compile(
     rf"{_TIME} (?P<bold>{_BOLD}) (?P<name>[^\W\d_][\w.'’-]{{0,30}}(?:[ ][\w.'’-]{{1,30}}){{0,2}})"
     rf"[ ]? (?:\([^()\n]{{1,40}}\)[ ]?)? {_BOLD} [:：] {_BOLD} (?=\s|$|(?<=：))",

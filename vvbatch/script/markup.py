@@ -24,7 +24,7 @@ _MARK = re.compile(
     | <\#(?P<hash>[0-9.]{1,9})\#>
     | <break(?P<attributes>"""
     + _ATTRIBUTES
-    + r""")\s?(?:/\s?>|>(?:\s?</break\s?>)?)
+    + r""")\s?(?:/\s?)?>(?:\s?</break\s?>)?
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -72,6 +72,7 @@ def split_at_pauses(text: str) -> list[str | re.Match[str]]:
 
 
 _COMMENT = re.compile(r"<!--(?:[^-]|-(?!->)){0,5000}+-->|<[?!][A-Za-z\[][^<>]{0,5000}+>")
+_END_OF_BREAK = re.compile(r"</break\s?>", re.IGNORECASE)
 _TAG = re.compile(rf"</?[A-Za-z][A-Za-z0-9:._-]{{0,40}}+{_ATTRIBUTES}\s?/?>")
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")
 _IMAGE = re.compile(r"!\[[^\[\]]*+\]\([^()\s]*+(?:\s[^()\n]{0,300})?\)")
@@ -114,7 +115,7 @@ def without_markup(text: str, taken: Callable[[str], None]) -> str:
     if "&" in text:
         text = _ENTITY.sub(out(lambda found: html.unescape(found[0])), text)
     if "<" in text:
-        text = _COMMENT.sub(out(lambda _: " "), text)
+        text = _COMMENT.sub(out(lambda _: " "), _END_OF_BREAK.sub("", text))
         text = _TAG.sub(out(lambda found: found[0] if _MARK.fullmatch(found[0]) else _instead_of(found[0])), text)
     if "[" in text:
         text = _IMAGE.sub(out(lambda _: " "), text)
@@ -131,7 +132,7 @@ def without_markup(text: str, taken: Callable[[str], None]) -> str:
 
 
 _WITHIN_WORDS = re.compile(
-    r"</?(?:a|abbr|b|big|cite|code|em|emphasis|font|i|lang|mark|phoneme|prosody|q|s|say-as|small|span|strike|strong|sub"
+    r"</?(?:a|abbr|b|big|cite|code|em|emphasis|font|i|lang|mark|phoneme|prosody|q|say-as|small|span|strike|strong|sub"
     r"|sup|u|voice|w)\b",
     re.IGNORECASE,
 )

@@ -106,7 +106,8 @@ def _with_written(parts: list[Said | Pause], raw: str, written: str) -> tuple[Sa
 
 def _said(spoken: str, written: str) -> Said:
     written = single_spaced(written)
-    return Said(spoken, None if written == spoken else written)
+    same = spoken.startswith(written) and (written == spoken or _CLOSING.fullmatch(spoken[len(written) :]))
+    return Said(spoken, None if same else written)
 
 
 def _notes(taken: Mapping[str, list[str]]) -> list[Note]:
