@@ -26,7 +26,7 @@ from vvbatch.support.redact import redacted, secrets_of
 
 LOG_BYTES = 256 << 10  # of the end of each log
 ROWS = 300  # of each table, the newest
-TEXTS = frozenset({"text", "request", "title", "chapter_title", "script"})
+TEXTS = frozenset({"text", "written", "request", "title", "chapter_title", "script"})
 """Columns that hold the user's own text."""
 SETTINGS = ("VVBATCH_", "HF_", "TRANSFORMERS_", "OMP_", "MKL_", "CUDA_", "PYTORCH_", "REDIS_", "LANG", "LC_", "TERM")
 NEWEST: tuple[tuple[Table, str], ...] = (
