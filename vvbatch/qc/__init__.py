@@ -19,6 +19,7 @@ from vvbatch.qc.text import longest, repeated_length, shortest, usual
 __all__ = ["Check", "at_least", "at_most", "judge", "score"]
 
 FEWEST_SYLLABLES = 3  # shorter texts ("Hmm") have no pace
+SILENCE_S = 1.0  # of silence are not counted: a single short word has that much around it
 STRESSED = 1.5  # how much slower a word is spoken where it is stressed
 MOST_TIMES = 20  # that the detail of a check lists
 
@@ -84,7 +85,7 @@ def _edge_checks(found: Activity, limits: QcLimits) -> Iterator[Check]:
     yield at_most("leading_silence", found.leading_s, limits.leading_silence_s)
     yield at_most("trailing_silence", found.trailing_s, limits.trailing_silence_s)
     yield at_most("inner_silence", found.inner_s, limits.inner_silence_s)
-    yield at_least("speech_share", found.share, limits.speech_share)
+    yield at_least("speech_share", found.speech_share(SILENCE_S), limits.speech_share)
     yield at_most("start_level", found.start_db, limits.start_level_db)
     yield at_most("end_level", found.end_db, limits.end_level_db)
 
