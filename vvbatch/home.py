@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vvbatch.errors import UnavailableError
+from vvbatch.errors import UnavailableError, require_utf8
 
 
 class HomeError(UnavailableError):
@@ -23,9 +23,13 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; creates the folder. Raises HomeError."""
+        """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; creates the folder.
+
+        Raises HomeError, and InputError for a name that is not UTF-8.
+        """
         named = os.environ.get("VVBATCH_HOME")
         path = Path(in_user_folder(named, "VVBATCH_HOME")).absolute() if named else default_path()
+        require_utf8(str(path), "the home folder")
         home = cls(path, os.environ.get("VVBATCH_REDIS_URL") or None, os.environ.get("VVBATCH_LEDGER_URL") or None)
         home.folder("")
         return home

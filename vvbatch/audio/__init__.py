@@ -12,11 +12,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vvbatch.audio.channels import mono
 from vvbatch.audio.files import AudioError, AudioFile, NotAudio, read, read_file
 from vvbatch.engine.contract import SAMPLE_RATE
 
 __all__ = [
-    "AudioError", "AudioFile", "NotAudio", "bring_to_peak", "decibel", "read", "read_file", "to_pcm16", "wav_bytes",
+    "AudioError", "AudioFile", "NotAudio", "bring_to_peak", "decibel", "mono", "read", "read_file", "to_pcm16",
+    "wav_bytes",
 ]  # fmt: skip
 
 FULL_SCALE = 32768

@@ -10,6 +10,7 @@ import click
 
 from vvbatch import __version__
 from vvbatch.cli.common import command_errors
+from vvbatch.errors import require_utf8
 from vvbatch.processes.stop_signals import as_interrupt
 
 COMMANDS = {
@@ -53,6 +54,12 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"vvbatch.cli.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name)
         return command
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        with command_errors():
+            for argument in args:
+                require_utf8(argument, "the argument")
+        return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> Any:
         with command_errors(), as_interrupt():

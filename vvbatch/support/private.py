@@ -49,8 +49,10 @@ NAMED: tuple[tuple[str, Column[str]], ...] = (
 """Columns whose values are replaced as a whole."""
 QUOTED: tuple[Column[str], ...] = (
     schema.lines.c.text,
+    schema.lines.c.written,
     schema.lines.c.request,
     schema.takes.c.text,
+    schema.takes.c.written,
     schema.takes.c.voices,
     schema.baselines.c.text,
     schema.queues.c.reason,
@@ -193,7 +195,7 @@ def add_ledger(private: Private, ledger: Ledger) -> None:
                         private.add(kind, Path(str(value)).stem)
         for column in QUOTED:
             for value in connection.execute(select(column).distinct()).scalars():
-                private.add_words(" ".join(strings(value)))
+                private.add_words(" ".join(strings(value)))  # NULL has none
 
 
 def strings(value: object) -> Iterable[str]:

@@ -52,7 +52,8 @@ def bfloat16_on_cpu() -> bool:
 
 
 def placement_for(profile: Profile) -> Placement:
-    """The first of the profile's devices that can be had, with the dtypes that it can do. Raises EngineUnavailable."""
+    """The first of the profile's devices that this machine has, with dtypes that it supports. Raises
+    EngineUnavailable."""
     if profile.dtype not in DTYPES:
         raise EngineUnavailable(
             f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}"
@@ -60,14 +61,14 @@ def placement_for(profile: Profile) -> Placement:
     found = placement(profile, available, bfloat16_on_cpu)
     if found is None:
         raise EngineUnavailable(
-            f"profile {profile.name!r} asks for {' or '.join([profile.device, *profile.fallback])}: "
+            f"profile {profile.name!r} renders on {' or '.join([profile.device, *profile.fallback])}: "
             "this machine has none of them; add `fallback: [cpu]` to the profile or choose another model"
         )
     return exact_placement(*found)
 
 
 def exact_placement(device: str, dtype: str) -> Placement:
-    """What is asked for and nothing else. Raises EngineUnavailable."""
+    """This device and dtype, without a fallback. Raises EngineUnavailable."""
     if not available(device):
         raise EngineUnavailable(f"this machine has no {device}")
     int8 = dtype == "int8"
