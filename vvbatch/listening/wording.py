@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from vvbatch.qc.check import Detail
 
@@ -17,6 +18,8 @@ OPTIONAL_MISSING = 0.5  # the similarity of such a word when it is missing
 SHORT = 3  # letters: "a" for "I", "or" for "are" say nothing about the take
 CORRECT = 0.5  # similarity from which a single word counts as correct: tiny models spell names freely
 PHRASE = 8  # letters of two words and more; a shorter repetition may be a transcription error
+FEWEST = 4  # words that errors are divided by at least: in a short text, one misrecognized word decides nothing
+EDGE = 7  # letters of the first and the last words that are compared together
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,45 @@ class Wording:
 
     @property
     def error_rate(self) -> float:
-        """The word error rate (WER): (missing + added + wrong) / words of the text."""
+        """The word error rate (WER): (missing + added + wrong) / words of the text, at least FEWEST."""
         errors = len(self.missing) + len(self.added) + len(self.wrong)
-        return errors / max(len(self.text), 1)
+        return errors / max(len(self.text), FEWEST)
 
     @property
     def opening(self) -> float:
-        """The similarity of the first word. A short one counts with the next: articles are often misrecognized."""
-        count = 2 if len(self.text[0]) <= SHORT and len(self.text) > 1 else 1
-        letters = [len(word) for word in self.text[:count]]
-        return sum(a * b for a, b in zip(letters, self.similarity, strict=False)) / sum(letters)
+        """The similarity of the first words, up to EDGE letters: a single short word is often misrecognized."""
+        return self._likeness(range(len(self.text)))
+
+    @property
+    def ending(self) -> float:
+        """The similarity of the last words, up to EDGE letters; that of the last word alone if it is missing."""
+        last = self.text[-1]
+        if self.similarity[-1] == 0 and len(last) > SHORT:
+            return 0.0
+        return self._likeness(range(len(self.text) - 1, -1, -1))
+
+    def _likeness(self, order: range) -> float:
+        """The mean similarity of words weighted by their letters, in this order until there are EDGE letters."""
+        letters, alike = 0, 0.0
+        for index in order:
+            letters += len(self.text[index])
+            alike += len(self.text[index]) * self.similarity[index]
+            if letters >= EDGE:
+                break
+        return alike / max(letters, 1)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The longest phrase of two words and PHRASE letters or more that was not recognized, one word of it missing."""
+        longest: tuple[str, ...] = ()
+        words = zip(self.text, self.similarity, strict=True)
+        for is_off, run in groupby(words, lambda word: word[1] < CORRECT):
+            found = list(run)
+            phrase = tuple(word for word, _ in found)
+            missing = any(similarity == 0 for _, similarity in found)
+            if is_off and missing and len(phrase) > max(len(longest), 1) and len("".join(phrase)) >= PHRASE:
+                longest = phrase
+        return longest
 
     def detail(self) -> Detail:
         """The words that differ, without empty lists."""
@@ -52,6 +84,7 @@ class Wording:
             "missing": self.missing,
             "added": list(self.added),
             "repeated": list(self.repeated),
+            "left_out": list(self.left_out),
             "wrong": [list(pair) for pair in self.wrong],
         }
         return {name: words for name, words in differences.items() if words}

@@ -127,9 +127,10 @@ def wording_checks(wording: Wording, transcript: list[Word], clip: Clip) -> Iter
     times = [[word.text.strip(), round(word.start_s, 2), round(word.end_s, 2)] for word in transcript]
     yield at_most("wer", wording.error_rate, clip.limits.wer, {**wording.detail(), "words": times})
     yield at_most("said_again", len(wording.repeated), clip.limits.said_again)
+    yield at_most("left_out", len(wording.left_out), clip.limits.left_out)
     if wording.text:
         yield at_least("first_word", wording.opening, clip.limits.word_likeness, {"word": wording.text[0]})
-        yield at_least("last_word", wording.similarity[-1], clip.limits.word_likeness, {"word": wording.text[-1]})
+        yield at_least("last_word", wording.ending, clip.limits.word_likeness, {"word": wording.text[-1]})
 
 
 def has_repetition(words: Sequence[Word]) -> bool:
@@ -180,6 +181,6 @@ def _larger() -> tuple[str, Path] | None:
     for name in (chosen,) if chosen else CACHED:
         try:
             return (name, Path(download_model(name, local_files_only=True))) if name != "tiny.en" else None
-        except (OSError, ValueError):  # not in the cache
+        except (OSError, ValueError, RuntimeError):  # not in the cache, or the user has no folder for one
             continue
     return None
