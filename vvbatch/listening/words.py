@@ -237,6 +237,6 @@ def _cached(names: Sequence[str]) -> tuple[str, Path] | None:
     for name in names:
         try:
             return (name, Path(download_model(name, local_files_only=True))) if name != "tiny.en" else None
-        except (OSError, ValueError):  # not in the cache
+        except (OSError, ValueError, RuntimeError):  # not in the cache, or the user has no folder for one
             continue
     return None

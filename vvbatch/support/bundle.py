@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Table, select
 
 from vvbatch import __version__, profiles, store
-from vvbatch.home import Home
+from vvbatch.home import Home, user_folder
 from vvbatch.ledger import schema
 from vvbatch.support.doctor import examine
 from vvbatch.support.doctor.services import open_ledger
@@ -26,7 +26,7 @@ from vvbatch.support.redact import redacted, secrets_of
 
 LOG_BYTES = 256 << 10  # of the end of each log
 ROWS = 300  # of each table, the newest
-TEXTS = frozenset({"text", "request", "title", "chapter_title", "script"})
+TEXTS = frozenset({"text", "written", "request", "title", "chapter_title", "script"})
 """Columns that hold the user's own text."""
 SETTINGS = ("VVBATCH_", "HF_", "TRANSFORMERS_", "OMP_", "MKL_", "CUDA_", "PYTORCH_", "REDIS_", "LANG", "LC_", "TERM")
 NEWEST: tuple[tuple[Table, str], ...] = (
@@ -48,7 +48,7 @@ def make(home: Home, target: Path, environment: Mapping[str, str], *, texts: boo
     buffer, names = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts(home, environment, texts=texts):
-            archive.writestr(name, redacted(text, secrets, Path.home()))
+            archive.writestr(name, redacted(text, secrets, user_folder()))
             names.append(name)
     store.write_atomically(target, buffer.getvalue())
     return names

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from tests.support.cli import Cli
 from tests.support.vibevoice import voice
+from vvbatch.engine.bench.batch import lengths
 
 LAYERS = {"language", "diffusion", "decoder", "encoder"}
 
@@ -39,6 +40,19 @@ def test_engine_reports_speed_parts_and_memory(cli: Cli, tiny: Path) -> None:
         assert result["speed"] == pytest.approx(result["slots"] * 3200 / 24000 / result["step_s"])
 
 
+@pytest.mark.slow
+def test_engine_is_measured_with_few_lines_in_many_slots(cli: Cli, tiny: Path) -> None:
+    words = ("bench", "engine", "--shape", str(tiny), "--slots", "2,3", "--frames", "2", "--rounds", "1")
+    report = cli.json(*words, "--threads", "1", "--occupied", "1,3")
+    assert report.keys() == {"shape", "dtype", "machine", "results"}
+    assert [(row["slots"], row["occupied"]) for row in report["results"]] == [(2, 1), (3, 1), (3, 3)]
+    for row in report["results"]:
+        assert row.keys() == {"slots", "occupied", "speed", "step_s", "parts", "peak_bytes", "ratio"}
+        assert row["speed"] == pytest.approx(row["occupied"] * 3200 / 24000 / row["step_s"])
+    assert report["machine"]["step_shape"].keys() == {"2", "3"}
+    assert set(report["machine"]["step_shape"].values()) <= {"following", "fixed"}
+
+
 def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--rounds", "2")
     report = cli.json(*words, "--threads", "1", "--vs", "transformers")
@@ -49,7 +63,7 @@ def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Pa
 
 
 @pytest.mark.slow
-def test_engine_tells_what_long_contexts_cost(cli: Cli, tiny: Path) -> None:
+def test_engine_reports_the_cost_of_long_contexts(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--threads", "1")
     report = cli.json(*words, "--context", "300,5000")
     assert report.keys() == {"shape", "dtype", "machine", "contexts"}
@@ -80,9 +94,9 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
     seen: list[tuple[int, ...]] = []
     step = engine.model.language.step
 
-    def seeing(x: Any, rows: Any) -> Any:
-        seen.append(tuple(cache.length for _, cache in rows))
-        return step(x, rows)
+    def seeing(x: Any, caches: Any) -> Any:
+        seen.append(tuple(cache.length for cache in caches if cache))
+        return step(x, caches)
 
     monkeypatch.setattr(engine.model.language, "step", seeing)
     contexts.at(engine, 700, 2)
@@ -92,7 +106,10 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, or a model's folder"),
+        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, tiny, or a model's folder"),
+        (("batch", "--shape", "3b"), 3, "unknown shape '3b'"),
+        (("batch", "--device", "cuda:9"), 3, "this machine has no cuda:9"),
+        (("batch", "--lines", "0"), 2, "0 is not in the range"),
         (("engine", "--slots", "0"), 2, "must be at least 1"),
         (("engine", "--slots", "many"), 2, "give numbers separated by commas"),
         (("engine", "--frames", "1"), 2, "--frames"),
@@ -100,6 +117,8 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
         (("engine", "--device", "cuda:99"), 3, "this machine has no cuda:99"),
         (("engine", "--context", "-1"), 2, "must be at least 1"),
         (("engine", "--context", "9", "--vs", "transformers"), 2, "leave out --vs"),
+        (("engine", "--context", "9", "--occupied", "1"), 2, "leave out --vs, --occupied"),
+        (("engine", "--slots", "1,4", "--occupied", "5"), 2, "--occupied 5 is more than the slots: give --slots 5"),
         (("parity", "nowhere"), 2, "nowhere"),
     ],
 )
@@ -116,6 +135,25 @@ def test_a_folder_without_a_model_or_without_expected_outputs_is_named(cli: Cli,
     assert "expected.npz holds no case" in cli("bench", "parity", str(tmp_path), code=3).output
     np.savez(tmp_path / "expected.npz", one_input_ids=np.zeros(3))
     assert "expected.npz lacks one_tokens" in cli("bench", "parity", str(tmp_path), code=3).output
+
+
+@pytest.mark.slow
+def test_a_batch_reports_its_speed_and_its_share_of_the_steady_speed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))  # the command must not touch it
+    monkeypatch.setenv("VVBATCH_LEDGER_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    words = ("bench", "batch", "--shape", "tiny", "--lines", "5", "--slots", "2", "--threads", "1")
+    report = cli.json(*words)
+    assert list(report)[:7] == ["lines", "audio_s", "wall_s", "speed", "steady_speed", "efficiency", "listening"]
+    assert (report["lines"], report["slots"], report["listening"]) == (5, 2, False)
+    assert report["audio_s"] == pytest.approx(sum(lengths(5)) * 3200 / 24000, abs=0.01)
+    assert report["speed"] == pytest.approx(report["audio_s"] / report["wall_s"], rel=0.01)
+    assert report["efficiency"] == pytest.approx(report["speed"] / report["steady_speed"])
+    assert 1 < report["lines_a_step"] <= 2
+    assert report["cpu_s"] > 0
+    assert report["machine"]["threads"] == 1
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.slow

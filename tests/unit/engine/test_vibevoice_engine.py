@@ -116,14 +116,14 @@ def test_audio_comes_as_one_frame_a_step(engine: VibeVoiceEngine, cast: list[Voi
     assert all(frame.shape == (3200,) and frame.dtype == np.float32 for frame in frames)
 
 
-def test_a_take_tells_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
+def test_a_take_records_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
     end = render(engine, [request("a", cast[:1])])["a"].end
     assert isinstance(end, Finished)
     metrics: Mapping[str, Any] = end.metrics
     assert metrics["frames"] > 0
     assert metrics["tokens"] >= metrics["frames"]
     assert metrics["first_chunk_s"] > 0
-    assert metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
+    assert metrics["step_shape"] == {"mode": engine.shape.mode, "slots": 4, "rows": 8, "diffusion_steps": 4}
     assert metrics["peak_bytes"] > 1 << 20
 
 
@@ -216,7 +216,7 @@ def test_prefixes_are_forgotten_when_they_take_too_much_memory() -> None:
 
 
 def test_a_missing_device_falls_back_as_the_profile_says(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineUnavailable, match="asks for cuda:99: this machine has none of them"):
+    with pytest.raises(EngineUnavailable, match="renders on cuda:99: this machine has none of them"):
         VibeVoiceEngine.open(profile(tiny, device="cuda:99"), tmp_path)
     facts = VibeVoiceEngine.open(profile(tiny, device="cuda:99", fallback=["cpu"], dtype="float16"), tmp_path).facts
     assert facts.device == "cpu"
