@@ -62,10 +62,10 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     silence_dbfs: float = -45.0  # what is quieter in a 10 ms frame is silence
     leading_silence_s: float = 1.5
     trailing_silence_s: float = 2.5
-    inner_silence_s: float = 3.0
-    speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
+    inner_silence_s: float = 3.6
+    speech_share: float = 0.2  # of the 10 ms frames, 0 to 1; one second of silence is not counted
     start_level_db: float = -3.0  # the first 20 ms against the loud parts of the speech
-    end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
+    end_level_db: float = -7.0  # the last 20 ms against the loud parts of the speech
     true_peak_dbtp: float = 0.0  # between the samples, after the take was brought to its level
     loudness_min_lufs: float = -45.0
     loudness_max_lufs: float = -6.0
@@ -85,11 +85,13 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
     wer: float = 0.25  # words missing, added or wrong, per word of the text
     said_again: float = 0.0  # words of the longest phrase that was recognised more often than the text has it
-    word_likeness: float = 0.3  # of the first and the last word, letters in common with what was recognised, 0 to 1
+    word_likeness: float = 0.3  # similarity of the first and of the last words to the transcript, 0 to 1
+    left_out: float = 0.0  # words of the longest phrase of the text that is not in the transcript
     voice_similarity: float = 0.6  # cosine of the embeddings of the take and of its voice prompt
     naturalness_mos: float = 2.5  # DNSMOS P.835 overall quality, 1 to 5
     background_mos: float = 3.0  # DNSMOS P.835 background, 1 (very intrusive) to 5 (not noticeable)
-    music_share: float = 0.1  # of the time with sound but without speech
+    music_share: float = 0.1  # of the sound that is not speech, 0 to 1; up to `music_grace_s` seconds are not counted
+    music_grace_s: float = 1.0
 
 
 Listen = Literal["words", "voice", "naturalness", "music"]
@@ -158,13 +160,21 @@ def bundled(folder: str) -> Path:
 
 
 def folders() -> list[Path]:
-    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones."""
-    own = os.environ.get("VVBATCH_CONFIGS")
-    return ([Path(own)] if own else []) + [bundled("configs")]
+    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones. Raises ProfileError."""
+    named = os.environ.get("VVBATCH_CONFIGS")
+    if not named:
+        return [bundled("configs")]
+    own = Path(os.path.expanduser(named))  # noqa: PTH111  pathlib raises for an unknown ~user
+    if not own.is_dir():
+        raise ProfileError(
+            f"VVBATCH_CONFIGS={named}: {own.absolute()} is not a folder; set VVBATCH_CONFIGS to the folder of your "
+            "profiles, or unset it"
+        )
+    return [own, bundled("configs")]
 
 
 def names() -> list[str]:
-    """Every profile's name, sorted."""
+    """Every profile's name, sorted. Raises ProfileError."""
     return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 

@@ -27,6 +27,7 @@ from vvbatch.ledger.queues import queue_is_paused, waiting_lines
 from vvbatch.ledger.recovery import is_suspect, no_longer_wanted
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.listening.process import ListeningProcess
+from vvbatch.processes.stop_signals import stop_signals
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
 from vvbatch.transport import queue as transport
@@ -82,7 +83,7 @@ class RenderWorker:
 
     def run(self) -> int:
         """Render until stopped. Returns the exit code: 0, or UNFIT when the engine failed line after line."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             signal.signal(number, self.request_stop)
         with self.jobs.registered(self.open_jobs):
             while not (self.stop_requested and not self.flights):

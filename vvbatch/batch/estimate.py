@@ -33,6 +33,17 @@ class ModelEstimate(Struct):
     wall_s: float | None
 
 
+class WarningView(Struct):
+    """Something in a script that may be a mistake; `code` is its kind, the same in every version."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    remedy: str
+
+
 class Estimate(Struct):
     script: str
     title: str
@@ -45,6 +56,8 @@ class Estimate(Struct):
     not_golden: Sequence[str]
     models: Sequence[ModelEstimate]
     may_escalate: Mapping[str, int]  # lines by profile
+    chapter_titles: Sequence[str]
+    warnings: Sequence[WarningView]
 
 
 def estimate(plan: Plan, ledger: Ledger) -> Estimate:
@@ -82,7 +95,23 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
         not_golden=[line.line for line in plan.lines if not line.request.params.golden],
         models=models,
         may_escalate=dict(Counter(line.escalate.profile for line in fresh if line.escalate)),
+        chapter_titles=list({line.chapter: line.chapter_title for line in plan.lines}.values()),
+        warnings=warning_views(plan),
     )
+
+
+def warning_views(plan: Plan) -> list[WarningView]:
+    return [
+        WarningView(
+            plan.script,
+            warning.position.line,
+            warning.position.column,
+            warning.code,
+            warning.message,
+            warning.remedy,
+        )
+        for warning in plan.warnings
+    ]
 
 
 def there(path: str) -> bool:

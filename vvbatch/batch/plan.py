@@ -6,6 +6,8 @@ A line's key covers everything that its audio depends on. Lines with equal keys 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,7 +17,8 @@ from vvbatch import profiles
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
-from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine
+from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine, ScriptWarning
+from vvbatch.script.sentences import divided
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when the processing of an engine's samples changes."""
@@ -46,9 +49,10 @@ class PlannedLine:
     profile: str
     key: str
     control_hash: str
-    text: str
+    text: str  # as it is spoken
     request: LineRequest
     takes: int = 1
+    written: str | None = None  # None if the text is spoken as it is written
     pause_after_s: float = 0.0
     escalate: Escalation | None = None  # used when no take passes its checks
 
@@ -59,6 +63,7 @@ class Plan:
     script: str
     profile: str | None
     lines: tuple[PlannedLine, ...]
+    warnings: tuple[ScriptWarning, ...] = ()
 
     def fingerprint(self, out: str) -> str:
         """Equal for the same lines, takes and output folder."""
@@ -100,8 +105,9 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
     """Plan every line of a script. Raises ScriptError with all problems at once."""
     problems: list[Problem] = []
     planned: list[PlannedLine] = []
+    warnings = list(script.warnings)
     for chapter_number, chapter in enumerate(script.chapters, start=1):
-        for line in chapter.lines:
+        for line in within_limits(chapter.lines, script, overrides.profile, warnings):
             try:
                 profile = profile_of(line, script, overrides.profile)
                 takes = overrides.takes or line.takes or profile.takes
@@ -123,13 +129,51 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
                     text=" ".join(turn.text for turn in line.turns),
                     request=kept,
                     takes=takes,
+                    written=written_of(line),
                     pause_after_s=line.pause_after_s,
                     escalate=escalation,
                 )
             )
     if problems:
         raise ScriptError(script.path, problems, script.source)
-    return Plan(script.title, str(script.path), overrides.profile or script.model, tuple(planned))
+    return Plan(script.title, str(script.path), overrides.profile or script.model, tuple(planned), tuple(warnings))
+
+
+def written_of(line: ScriptLine) -> str | None:
+    """The texts of the line's turns as the author wrote them; None if all are spoken as they are written."""
+    if all(turn.written is None for turn in line.turns):
+        return None
+    return " ".join(turn.text if turn.written is None else turn.written for turn in line.turns)
+
+
+def within_limits(
+    lines: Iterable[ScriptLine], script: Script, override: str | None, warnings: list[ScriptWarning]
+) -> Iterator[ScriptLine]:
+    """The same lines. A paragraph of plain text that is too long for its profile is divided, with a warning."""
+    for line in lines:
+        turn = line.turns[0]
+        parts = None
+        if line.divisible:
+            with suppress(LineProblems):  # of an unknown profile: whoever plans the line reports it
+                longest = profile_of(line, script, override).text.max_chars
+                parts = divided(turn.text, longest) if len(turn.text) > longest else None
+        if not parts:
+            yield line
+            continue
+        message = (
+            f"a paragraph of {len(turn.text):,} characters is divided into {len(parts)} lines at ends of sentences"
+        )
+        remedy = f"divide it with blank lines where it may pause: a line has at most {longest:,} characters"
+        warnings.append(ScriptWarning(turn.position, "divided", message, remedy))
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)
+            yield replace(
+                line,
+                id=line.id if number == 1 else f"{line.id}-part-{number}",
+                turns=(replace(turn, text=part),),
+                pause_after_s=line.pause_after_s if last else 0.0,
+                pauses=line.pauses if last else (),
+            )
 
 
 def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profile:
@@ -243,11 +287,11 @@ def line_key(request: LineRequest, profile: Profile, takes: int, *, seeded: bool
 
 
 def control_hash(profile: Profile, params: Params) -> str:
-    """sha256 over the whole parameter surface: engine, model, device, dtype, slots (they give a step's products their
-    shape, and so the last bits) and every generation parameter."""
+    """sha256 over the whole parameter surface: engine and its version, model, device, dtype and every generation
+    parameter. Slots, threads and the kind of CPU may change the last bits of a take, but are no part of it."""
     values = {name: value for name, value in msgspec.structs.asdict(params).items() if name != "golden"}
     surface = [profile.engine, VERSIONS[profile.engine], msgspec.to_builtins(profile.model), profile.device]
-    surface += [profile.dtype, profile.slots, profile.generation.voice_seed]
+    surface += [profile.dtype, profile.generation.voice_seed]
     return digest([*surface, sorted(values.items())])
 
 

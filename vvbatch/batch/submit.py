@@ -16,6 +16,7 @@ from vvbatch.batch.estimate import SECONDS_PER_CHARACTER
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
+from vvbatch.errors import require_utf8
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
 from vvbatch.ledger.batches import record_batch, set_batch_state
 from vvbatch.ledger.queries import cached_takes
@@ -41,13 +42,17 @@ def submit(
 
     A batch with the same work that is still open is resumed instead: what is done of it stays done, its priority and
     pauses become those of this submit. `priority` None is normal, or leaves an open batch's. Raises StoreError when the
-    output folder cannot take the files, and redis.ConnectionError before anything is recorded.
+    output folder cannot take the files, InputError when its name is not UTF-8, and redis.ConnectionError; nothing is
+    recorded then.
     """
     connection.ping()
     out = Path(out).absolute()
+    require_utf8(str(out), "the output folder")
     room = int(sum(len(line.text) for line in plan.lines) * SECONDS_PER_CHARACTER * BYTES_PER_SECOND)
     open_store(out).check_writable("", room)
-    batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
+    # An id stands in logs and reports: the title of speech is its text.
+    name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
+    batch_id = f"{name}-{secrets.token_hex(4)}"
     batch = NewBatch(
         batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.profile, priority, str(out), kind
     )

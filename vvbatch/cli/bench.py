@@ -21,8 +21,9 @@ def bench() -> None:
 @bench.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu, mps, cuda or cuda:1.")
 @json_option
-def parity(folder: Path, dtype: str, as_json: bool) -> None:
+def parity(folder: Path, dtype: str, device: str, as_json: bool) -> None:
     """Compare with the output of the original: FOLDER holds a model, v1.wav … and expected.npz.
 
     \b
@@ -30,7 +31,7 @@ def parity(folder: Path, dtype: str, as_json: bool) -> None:
     """
     from vvbatch.engine.bench import parity as measured
 
-    cases = measured.parity(folder, dtype)
+    cases = measured.parity(folder, dtype, device)
     if as_json:
         print_json(measured.as_json(folder, dtype, cases))
     else:
@@ -63,6 +64,11 @@ def whole_numbers(context: click.Context, parameter: click.Parameter, value: str
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--slots", callback=whole_numbers, default="1,4,8,16", show_default=True)
 @click.option(
+    "--occupied",
+    callback=whole_numbers,
+    help="Measure with so many lines in the slots, as in 1,4,16.  [default: one in every slot]",
+)
+@click.option(
     "--context",
     "contexts",
     callback=whole_numbers,
@@ -80,6 +86,7 @@ def engine(
     dtype: str,
     device: str,
     slots: list[int],
+    occupied: list[int],
     contexts: list[int],
     vs: str | None,
     frames: int,
@@ -87,7 +94,7 @@ def engine(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Measure speed with every slot busy. Weights are random unless --shape is a folder; every token is a frame.
+    """Measure the speed of steps. Weights are random unless --shape is a folder; every token is a frame.
 
     \b
     Example:  vvbatch bench engine --shape 1.5b --dtype bfloat16 --slots 1,16 --vs transformers --json
@@ -95,19 +102,19 @@ def engine(
     from vvbatch.engine.bench import contexts as long
     from vvbatch.engine.bench import speed
 
-    if contexts and vs:
-        raise click.UsageError("--context measures the engine alone: leave out --vs")
+    if contexts and (vs or occupied):
+        raise click.UsageError(
+            "--context measures the engine alone with a line in every slot: leave out --vs, --occupied"
+        )
+    if occupied and max(occupied) > max(slots):
+        raise click.UsageError(f"--occupied {max(occupied)} is more than the slots: give --slots {max(occupied)}")
     setup = speed.Setup(shape, dtype, device, frames, rounds, threads)
     if contexts:
-        report = long.measure(setup, slots, contexts, print_progress)
-        text = long.table(report)
+        long_report = long.measure(setup, slots, contexts, print_progress)
+        print_json(long_report) if as_json else click.echo(long.table(long_report))
     else:
-        report = speed.measure(setup, slots, versus=vs is not None, tell=print_progress)
-        text = speed.table(report)
-    if as_json:
-        print_json(report)
-    else:
-        click.echo(text)
+        report = speed.measure(setup, slots, vs is not None, print_progress, occupied)
+        print_json(report) if as_json else click.echo(speed.table(report))
 
 
 @bench.command()

@@ -8,12 +8,13 @@ from vvbatch.cli.common import FAILED, json_option, print_json
 
 
 @click.command()
+@click.option("--deep", is_flag=True, help="Also render with a small random model on each device of this machine.")
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor(deep: bool, as_json: bool) -> None:
     """Examine everything that a render needs, and print the command that fixes what is broken.
 
     \b
-    Example:  vvbatch doctor
+    Example:  vvbatch doctor --deep
     """
     from vvbatch.home import Home, HomeError
     from vvbatch.report import waiting
@@ -25,7 +26,7 @@ def doctor(as_json: bool) -> None:
     except HomeError as error:
         home = error
     with waiting("examining; models that were copied by hand are read once"):
-        findings = list(examine(home))
+        findings = list(examine(home, deep))
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:

@@ -13,6 +13,7 @@ from vvbatch.cli.inputs import (
     print_changes,
     priority_option,
     scripts_argument,
+    show_warnings,
     submitted_views,
 )
 
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Follow the batch until it ends.")
 @json_option
 def submit(
-    scripts: tuple[Path, ...], overrides: Overrides, out: Path | None, priority: str | None, watch: bool, as_json: bool
+    scripts: tuple[Path, ...],
+    chapters: bool,
+    overrides: Overrides,
+    out: Path | None,
+    priority: str | None,
+    watch: bool,
+    as_json: bool,
 ) -> None:
     """Put scripts into the queue and print the batch ids.
 
@@ -44,7 +51,8 @@ def submit(
     from vvbatch.transport.queue import has_worker
 
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home)
+        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        show_warnings(plans)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             wanted = sorted({profile for plan in plans for profile in plan.profiles})

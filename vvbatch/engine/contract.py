@@ -23,7 +23,7 @@ SAMPLE_RATE = 24_000
 FRAME = 3_200
 """Samples in one frame of a VibeVoice model: the length of its chunks, and what it reads of a voice at a time."""
 
-VERSIONS: Mapping[str, str] = {"draft": "1", "vibevoice": "1", "bench": "1"}
+VERSIONS: Mapping[str, str] = {"draft": "1", "vibevoice": "2", "bench": "1"}
 """Part of every request's key: raise an engine's number when the same request would sound different."""
 
 
@@ -73,7 +73,7 @@ class Request:
     steps: int
     temperature: float = 0.0  # 0 is greedy
     max_duration_s: float | None = None
-    stream: bool = False  # somebody listens: the worker hands the chunks on as they come
+    stream: bool = False  # the worker publishes each chunk at once, for a listener
 
 
 @dataclass(frozen=True)

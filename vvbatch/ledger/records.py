@@ -111,6 +111,7 @@ class Claim:
     key: str
     control_hash: str
     text: str
+    written: str | None
     request: LineRequest
     takes: int
     attempt: int
@@ -182,8 +183,8 @@ class Outcome:
 
 
 CLAIM_COLUMNS = (
-    "batch_id", "line", "number", "chapter", "out", "key", "control_hash", "text", "takes", "attempt",
-    "crashes", "rolls",
+    "batch_id", "line", "number", "chapter", "out", "key", "control_hash", "text", "written", "takes",
+    "attempt", "crashes", "rolls",
 )  # fmt: skip
 
 
@@ -244,6 +245,7 @@ def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, object]:
         "params": claim.request.params,
         "control_hash": claim.control_hash,
         "text": claim.text,
+        "written": claim.written,
         "worker": claim.worker,
         "created_at": now,
     }

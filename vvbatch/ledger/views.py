@@ -101,6 +101,8 @@ class LineRow(Struct):
     attempt: int
     crashes: int
     text: str
+    spoken: str
+    written: str
     take: str | None
     path: str | None
     sha256: str | None
@@ -130,6 +132,8 @@ class TakeRow(Struct):
     params: Json
     control_hash: str
     text: str
+    spoken: str
+    written: str
     path: str | None
     sha256: str | None
     duration_s: float | None

@@ -42,6 +42,19 @@ class NotRendered(VvbatchError):
     """The engine returned no audio; the message has the reason."""
 
 
+class RecordedShape(msgspec.Struct, frozen=True):
+    """The shape of the engine's steps; takes from before there was a choice had a fixed one."""
+
+    slots: int
+    mode: str = "fixed"
+
+
+class TakeMetrics(msgspec.Struct, frozen=True):
+    """The metrics of a take that a replay needs."""
+
+    step_shape: RecordedShape | None = None
+
+
 class TakeRow(msgspec.Struct, frozen=True, kw_only=True):
     """The columns of a take that a replay needs."""
 
@@ -61,6 +74,13 @@ class TakeRow(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
     control_hash: str
     params: dict[str, object]
+    metrics: TakeMetrics | None
+
+    @property
+    def fixed_slots(self) -> int | None:
+        """The engine's slots, if the last bits of the take depend on them."""
+        shape = self.metrics.step_shape if self.metrics else None
+        return shape.slots if shape and shape.mode == "fixed" else None
 
 
 @dataclass(frozen=True)
@@ -138,12 +158,15 @@ def replay(
 ) -> tuple[Replay, bytes]:
     """Render the take with the id or prefix `take` again in this process. Returns the comparison and the new WAV file.
 
+    A take whose steps had a fixed shape is rendered by an engine with as many slots.
     Takes are equal by their sha256 or samples; a take without a file by its checks. The difference is measured if the
     original file still exists.
     Raises UnknownTake, ProfileError, InvalidVoice, RequestRefused, EngineUnavailable, NotRendered.
     """
     then = recorded(ledger, take)
     profile = profiles.load(then.take.profile)
+    if then.take.fixed_slots is not None:
+        profile = msgspec.structs.replace(profile, slots=then.take.fixed_slots)
     request = then.request.for_take(then.take.id, then.take.seed)
     request = replace(request, voices=tuple(with_file(voice, home) for voice in request.voices))
     now = render(profile, request, home.cache, open_it, then.take.text)
@@ -259,7 +282,8 @@ def changes(then: Recorded, facts: EngineFacts, profile: Profile) -> list[Change
         ("profile or parameters (control hash)", take.control_hash, plan.control_hash(profile, then.request.params)),
     ]
     details = then.facts.details or {}
-    pairs += [(name, details[name], facts.details.get(name)) for name in details]
+    without_effect = {"slots"} if take.fixed_slots is None else set()
+    pairs += [(name, details[name], facts.details.get(name)) for name in details if name not in without_effect]
     for old, now in ((then.facts.versions, machine.versions()), (then.facts.machine, machine.identity())):
         pairs += [(name, value, now.get(name)) for name, value in (old or {}).items()]
     return [Change(name, was, now) for name, was, now in pairs if was != now]

@@ -73,56 +73,56 @@ def planned(folder: Path, model: str, **overrides: Any) -> Plan:
 
 KEYS = {  # key, control hash and seed, by the profile and the line's number
     ("spoken", 1): (
-        "ca090893efc6e0c491638fe9a407e458b8a74a2be0cd09d9fc4f4e6b5f4d0046",
-        "26494e45e4026f06cd6f5ad7930e21ab38b19833d4a9658dd31cee654033595c",
-        847429695,
+        "fafe3ff875ecd66724864271bf5870ea81ba243a8881b57362b5acee2d65d33a",
+        "cd8f198c0b3e3c854b031a4fea18c9a5b210cec4cd7e236c243f227e9525221d",
+        3203650009,
     ),
     ("spoken", 2): (
-        "294312dd912e13174d259fb97408c559647fd71402dc616859a541f91320496f",
-        "148c59431347381abb9f0a73fd6146cb43be5e841075c5ab719fc84a2b11f4da",
+        "26f5820e8bac5889a644fa397e077c0f84dbd60d8721dd662ebf368483f038af",
+        "df5b725c83b632d76fc5429d35eb797b0ab5198beefb2a0983f984fb286417f6",
         7,
     ),
     ("spoken", 3): (
-        "aa64b2c7cd16365f3fcf0a7b802acd0215aaf0e9eecab57c02018eee8c64db11",
-        "26494e45e4026f06cd6f5ad7930e21ab38b19833d4a9658dd31cee654033595c",
-        3870494786,
+        "336affcc3e260ab56b897bcf61bdd04d304d10f3028fab3c31a647920ef01f5d",
+        "cd8f198c0b3e3c854b031a4fea18c9a5b210cec4cd7e236c243f227e9525221d",
+        1437562952,
     ),
     ("spoken", 4): (
-        "1c4620931d4e4beaecab45b0e373a3c36cbb8dc359826007d8c8f0e4d3a03b17",
-        "26494e45e4026f06cd6f5ad7930e21ab38b19833d4a9658dd31cee654033595c",
-        604043798,
+        "26b07f76a83d7ab4dd76bc7f0f2dd306bd1bbef19d126295d46adf53979a2f11",
+        "cd8f198c0b3e3c854b031a4fea18c9a5b210cec4cd7e236c243f227e9525221d",
+        684290821,
     ),
     ("other", 1): (
-        "3e25a74ce8eedf595f9120a5c9d86cabfd6b5e6d6283cc70c9d0bfa120d8b544",
-        "9ab71961df1233a31cb687be423682a267b60d4c54f835cac8da66978153f711",
-        1448354418,
+        "5bf1872dca7c6b4fc5a14cb7e2f6a14338550545d9a242fad38ae381795b8fd1",
+        "b8bb4cc2732a3a3ecb921dfbfee7517c602d380ae2143f7876d145008fa1ddb1",
+        2330582600,
     ),
     ("other", 2): (
-        "d296a0fd1f75fa47a8aab164d8271df5e3c3b7d284d38008303b6dfceb26b5b1",
-        "f7788cc03bb21e8b45692005995f784c3b18c5f0a7b6f156c9fae1aeebc37f19",
+        "ed5ddd3de523762c05128d84ccd2cdec9f6d838ddf19703a996b9d8b57e764ad",
+        "482d2d91134486f2586f759b328427dccc561ebd3eb35d3d6143558eadf7f14a",
         7,
     ),
     ("other", 3): (
-        "5e2dd356d57178c63e1057e8f5e18d2804bb3749ff578f0f5e1b3f78a0cc6dba",
-        "9ab71961df1233a31cb687be423682a267b60d4c54f835cac8da66978153f711",
-        3669077221,
+        "9130641a3417fa4168226d38e18e8f254ea83534b4992bfa0c0ccd7d6af7107f",
+        "b8bb4cc2732a3a3ecb921dfbfee7517c602d380ae2143f7876d145008fa1ddb1",
+        439621696,
     ),
     ("other", 4): (
-        "f91be303262799e9e18c4ce1159f47b90704474632ca39fba89b75e61db34d9a",
-        "9ab71961df1233a31cb687be423682a267b60d4c54f835cac8da66978153f711",
-        2125772949,
+        "1cde2561db73831820eb5fc3efaf03ec4228b4598852dbb17bf6f3d294d56318",
+        "b8bb4cc2732a3a3ecb921dfbfee7517c602d380ae2143f7876d145008fa1ddb1",
+        1913455425,
     ),
 }
 FINGERPRINTS = {  # by the profile and whether all takes are kept
-    ("spoken", False): "30e1540d836958900b3edf8b68b59629f9efa41acae2811f2daf6c2b0b22fa50",
-    ("spoken", True): "bd3d131b88f8e2592f79d8f8490187efdc8b8be69d2662176287661d43bced6b",
-    ("other", False): "1c5080007621c1baeb5b7191b43c6039f069ae9d34b344c26d1fb94d25189522",
-    ("other", True): "7f6256a53a411d448ea55313470ad75d3fd9316493a76854ded7744b8a8092d3",
+    ("spoken", False): "6222fdfa1871ff837ebcd401c8039b8d493f132cfcccf448a9766cb4951a32e3",
+    ("spoken", True): "be3166d0f330eea7e6a64fcccd56d2d1512f56022e580f7ebc6f3554e38660af",
+    ("other", False): "4e8ccf36019e4f72be9dfab556b89e4cec5bfe8106ce98cf0df0090fe0ee18b3",
+    ("other", True): "5132b23df93b7d41e0640fce32e102734860647daa4b1c9317cda3673a31333c",
 }
 DIALOGUE = (
     '{"turns":[[0,"Who is there?"],[1,"It is only me."]],"speakers":["A","B"],'
     f'"voices":[{{"name":"one","sha256":"{"o" * 64}","path":"/voices/one.wav","rate":1.0,"pitch":0.0}},'
-    f'{{"name":"two","sha256":"{"t" * 64}","path":"/voices/two.wav","rate":1.2,"pitch":-2.0}}],"seed":604043798,'
+    f'{{"name":"two","sha256":"{"t" * 64}","path":"/voices/two.wav","rate":1.2,"pitch":-2.0}}],"seed":684290821,'
     '"params":{"cfg_scale":1.3,"steps":10,"temperature":0.0,"max_duration_s":null,"golden":true}}'
 )
 
@@ -164,3 +164,11 @@ def test_the_ledger_keeps_a_request_as_this_json(configs: Path) -> None:
 
 def test_the_seed_of_each_take_is_the_same_in_every_version() -> None:
     assert [seed_of_take(7, number) for number in (0, 1, 5)] == [7, 392610622, 1183949017]
+
+
+def test_the_number_of_slots_changes_no_key(configs: Path) -> None:
+    before = [(line.key, line.request.seed) for line in planned(configs, "other").lines]
+    file = configs / "other.yaml"
+    file.write_text(file.read_text().replace("slots: 8", "slots: 3"))
+    profiles.load.cache_clear()
+    assert [(line.key, line.request.seed) for line in planned(configs, "other").lines] == before

@@ -40,6 +40,19 @@ def test_engine_reports_speed_parts_and_memory(cli: Cli, tiny: Path) -> None:
         assert result["speed"] == pytest.approx(result["slots"] * 3200 / 24000 / result["step_s"])
 
 
+@pytest.mark.slow
+def test_engine_is_measured_with_few_lines_in_many_slots(cli: Cli, tiny: Path) -> None:
+    words = ("bench", "engine", "--shape", str(tiny), "--slots", "2,3", "--frames", "2", "--rounds", "1")
+    report = cli.json(*words, "--threads", "1", "--occupied", "1,3")
+    assert report.keys() == {"shape", "dtype", "machine", "results"}
+    assert [(row["slots"], row["occupied"]) for row in report["results"]] == [(2, 1), (3, 1), (3, 3)]
+    for row in report["results"]:
+        assert row.keys() == {"slots", "occupied", "speed", "step_s", "parts", "peak_bytes", "ratio"}
+        assert row["speed"] == pytest.approx(row["occupied"] * 3200 / 24000 / row["step_s"])
+    assert report["machine"]["step_shape"].keys() == {"2", "3"}
+    assert set(report["machine"]["step_shape"].values()) <= {"following", "fixed"}
+
+
 def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--rounds", "2")
     report = cli.json(*words, "--threads", "1", "--vs", "transformers")
@@ -50,7 +63,7 @@ def test_engine_is_compared_with_transformers_in_the_same_run(cli: Cli, tiny: Pa
 
 
 @pytest.mark.slow
-def test_engine_tells_what_long_contexts_cost(cli: Cli, tiny: Path) -> None:
+def test_engine_reports_the_cost_of_long_contexts(cli: Cli, tiny: Path) -> None:
     words = ("bench", "engine", "--shape", str(tiny), "--slots", "2", "--frames", "2", "--threads", "1")
     report = cli.json(*words, "--context", "300,5000")
     assert report.keys() == {"shape", "dtype", "machine", "contexts"}
@@ -81,9 +94,9 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
     seen: list[tuple[int, ...]] = []
     step = engine.model.language.step
 
-    def seeing(x: Any, rows: Any) -> Any:
-        seen.append(tuple(cache.length for _, cache in rows))
-        return step(x, rows)
+    def seeing(x: Any, caches: Any) -> Any:
+        seen.append(tuple(cache.length for cache in caches if cache))
+        return step(x, caches)
 
     monkeypatch.setattr(engine.model.language, "step", seeing)
     contexts.at(engine, 700, 2)
@@ -104,6 +117,8 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
         (("engine", "--device", "cuda:99"), 3, "this machine has no cuda:99"),
         (("engine", "--context", "-1"), 2, "must be at least 1"),
         (("engine", "--context", "9", "--vs", "transformers"), 2, "leave out --vs"),
+        (("engine", "--context", "9", "--occupied", "1"), 2, "leave out --vs, --occupied"),
+        (("engine", "--slots", "1,4", "--occupied", "5"), 2, "--occupied 5 is more than the slots: give --slots 5"),
         (("parity", "nowhere"), 2, "nowhere"),
     ],
 )

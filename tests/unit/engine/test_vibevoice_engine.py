@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.support.vibevoice import profile, render, request, voice
@@ -39,47 +37,6 @@ def crowd(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.T
 @pytest.fixture
 def engine(tiny: Path, tmp_path: Path) -> VibeVoiceEngine:
     return VibeVoiceEngine.open(profile(tiny), tmp_path)
-
-
-LINES = st.lists(
-    st.tuples(
-        st.sampled_from(["Yes.", "Who's there?", "It was a long and rather windy night."]),
-        st.integers(0, 3),  # seed
-        st.sampled_from([1, 2]),  # voices
-        st.sampled_from([1.0, 1.3, 2.5]),  # cfg_scale
-        st.sampled_from([2, 3]),  # steps
-        st.sampled_from([0.0, 0.7]),  # temperature
-        st.sampled_from([0.4, 0.8]),  # max_duration_s
-    ),
-    min_size=2,
-    max_size=12,
-)
-
-
-@pytest.mark.slow
-@given(lines=LINES)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_line_is_the_same_bits_alone_and_among_others_in_any_order_and_slot(
-    crowd: VibeVoiceEngine, cast: list[Voice], lines: list[tuple[str, int, int, float, int, float, float]]
-) -> None:
-    asked = [
-        request(
-            str(number),
-            cast[:voices],
-            text,
-            seed=seed,
-            cfg_scale=scale,
-            steps=steps,
-            temperature=temperature,
-            max_duration_s=duration,
-        )
-        for number, (text, seed, voices, scale, steps, temperature, duration) in enumerate(lines)
-    ]
-    together, backwards = render(crowd, asked), render(crowd, asked[::-1])
-    for one in asked:
-        alone = render(crowd, [one])[one.id].audio
-        assert np.array_equal(together[one.id].audio, alone)
-        assert np.array_equal(backwards[one.id].audio, alone)
 
 
 @pytest.mark.slow
@@ -116,14 +73,14 @@ def test_audio_comes_as_one_frame_a_step(engine: VibeVoiceEngine, cast: list[Voi
     assert all(frame.shape == (3200,) and frame.dtype == np.float32 for frame in frames)
 
 
-def test_a_take_tells_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
+def test_a_take_records_how_it_was_made(engine: VibeVoiceEngine, cast: list[Voice]) -> None:
     end = render(engine, [request("a", cast[:1])])["a"].end
     assert isinstance(end, Finished)
     metrics: Mapping[str, Any] = end.metrics
     assert metrics["frames"] > 0
     assert metrics["tokens"] >= metrics["frames"]
     assert metrics["first_chunk_s"] > 0
-    assert metrics["step_shape"] == {"slots": 4, "rows": 8, "diffusion_steps": 4}
+    assert metrics["step_shape"] == {"mode": engine.shape.mode, "slots": 4, "rows": 8, "diffusion_steps": 4}
     assert metrics["peak_bytes"] > 1 << 20
 
 
@@ -216,7 +173,7 @@ def test_prefixes_are_forgotten_when_they_take_too_much_memory() -> None:
 
 
 def test_a_missing_device_falls_back_as_the_profile_says(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineUnavailable, match="asks for cuda:99: this machine has none of them"):
+    with pytest.raises(EngineUnavailable, match="renders on cuda:99: this machine has none of them"):
         VibeVoiceEngine.open(profile(tiny, device="cuda:99"), tmp_path)
     facts = VibeVoiceEngine.open(profile(tiny, device="cuda:99", fallback=["cpu"], dtype="float16"), tmp_path).facts
     assert facts.device == "cpu"

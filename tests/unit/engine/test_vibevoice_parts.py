@@ -15,7 +15,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
 from tests.support import tiny_model
 from vvbatch.engine.vibevoice.device import Placement
 from vvbatch.engine.vibevoice.diffusion import advance, schedule
-from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.key_values import BANK_ROWS, GROWTH, Banks, KeyValues
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.ops import Int8Linear, int8_products
 
@@ -74,17 +74,16 @@ def test_the_tokenizers_stream_like_the_modules_and_silent_slots_stand_still(mod
     torch.manual_seed(2)
     for frame in range(5):
         latents = torch.randn(SLOTS, tiny_model.LATENT)
-        # Slot 1 pauses at frames 1 and 3: what it is shown then must leave no trace.
-        rows = None if frame % 2 == 0 else torch.tensor([0, 2])
-        audio = model.decode(latents, rows)
-        features = model.encoder(audio, rows)
+        slots = torch.arange(SLOTS) if frame % 2 == 0 else torch.tensor([2, 0])  # slot 1 pauses at frames 1 and 3
+        audio = model.decode(latents[slots], slots)
+        features = model.encoder(audio, slots)
         scaled = latents / model.scaling - model.bias
         kept = [{key: layer.cache[1].clone() for key, layer in cache.layers.items()} for cache in (acoustic, semantic)]
         their_audio = inner.audio_tower.decode(scaled[:, None], padding_cache=acoustic, use_cache=True).audio
         their_features = inner.semantic_tokenizer_encoder(their_audio, padding_cache=semantic, use_cache=True).latents
-        torch.testing.assert_close(audio, their_audio[:, 0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(features, their_features[:, 0], atol=1e-3, rtol=1e-3)
-        if rows is not None:
+        torch.testing.assert_close(audio, their_audio[slots, 0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(features, their_features[slots, 0], atol=1e-3, rtol=1e-3)
+        if len(slots) < SLOTS:
             for cache, old in zip((acoustic, semantic), kept, strict=True):
                 for key, layer in cache.layers.items():
                     layer.cache[1] = old[key]
@@ -93,10 +92,11 @@ def test_the_tokenizers_stream_like_the_modules_and_silent_slots_stand_still(mod
 @torch.inference_mode()
 def test_a_cleared_slot_begins_anew(model: VibeVoice) -> None:
     latents = torch.randn(SLOTS, tiny_model.LATENT, generator=torch.Generator().manual_seed(3))
-    first = model.decode(latents, None)
-    model.decode(latents, None)
+    slots = torch.arange(SLOTS)
+    first = model.decode(latents, slots)
+    model.decode(latents, slots)
     model.forget(1)
-    again = model.decode(latents, None)
+    again = model.decode(latents, slots)
     assert torch.equal(again[1], first[1])
     assert not torch.equal(again[0], first[0])
 
@@ -108,14 +108,15 @@ def test_the_language_model_in_pieces_and_steps_gives_what_the_module_gives_at_o
     x = torch.randn(40, tiny_model.SIZE)
     expected = modules().model.language_model(inputs_embeds=x[None]).last_hidden_state[0]
     cache = language.cache()
-    language.extend(x[:17], cache)
-    torch.testing.assert_close(language.extend(x[17:30], cache), expected[29], atol=1e-4, rtol=1e-4)
+    other = (torch.randn(5, tiny_model.SIZE), language.cache())
+    language.extend([(x[:17], cache), other])
+    torch.testing.assert_close(language.extend([(x[17:30], cache)])[0], expected[29], atol=1e-4, rtol=1e-4)
     for position in range(30, 40):
-        batch = torch.randn(2 * SLOTS, tiny_model.SIZE)
-        batch[4] = x[position]
-        found = language.step(batch, [(4, cache)])
+        batch = torch.randn(4, tiny_model.SIZE)
+        batch[2] = x[position]
+        found = language.step(batch, [other[1], None, cache, None])
         cache.length += 1
-        torch.testing.assert_close(found[4], expected[position], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found[2], expected[position], atol=1e-4, rtol=1e-4)
 
 
 def test_a_cache_grows_with_its_context_and_keeps_what_it_holds() -> None:
@@ -126,6 +127,32 @@ def test_a_cache_grows_with_its_context_and_keeps_what_it_holds() -> None:
         cache.length = position + 1
     assert cache.data.shape[3] < 1.5 * 1500 + 256
     assert (cache.data[1, 1, 0, :1500, 2] == torch.arange(1500)).all()
+
+
+@torch.inference_mode()
+def test_rows_in_banks_attend_as_rows_of_their_own_do(model: VibeVoice) -> None:
+    """As on a GPU, here on the CPU: more rows than a bank has, rows that end, and rows that outgrow their bank."""
+    alone, banked = model.language, model.language.first_layer()
+    banked.layers, banked.banks = alone.layers, Banks()
+    torch.manual_seed(7)
+    count = BANK_ROWS + 3
+    ours, theirs = [banked.cache() for _ in range(count)], [alone.cache() for _ in range(count)]
+    for row in range(count):
+        prompt = torch.randn(GROWTH - 3 + row if row < 3 else 2 + row, tiny_model.SIZE)
+        torch.testing.assert_close(banked.extend([(prompt, ours[row])]), alone.extend([(prompt, theirs[row])]))
+    for step in range(6):
+        if step == 3:  # the row leaves NaN behind, and a new one takes its place
+            ours[5].data.fill_(float("nan"))
+            ours[5].release()
+            ours[5], theirs[5] = banked.cache(), alone.cache()
+        x = torch.randn(count + 1, tiny_model.SIZE)
+        found, expected = banked.step(x, [*ours, None]), alone.step(x, [*theirs, None])
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        for each in (*ours, *theirs):
+            each.length += 1
+    for each in ours:
+        each.release()
+    assert banked.banks.rows_in_use() == 0
 
 
 int8 = pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vvbatch.engine.contract import Request, RequestRefused, Turn, Voice
-from vvbatch.engine.vibevoice.prompt import Tokens, cast, flatten
+from vvbatch.engine.vibevoice.prompt import Tokens, cast, plain
 
 ALICE, BOB = Voice("alice", Path("a.wav"), "a" * 64), Voice("bob", Path("b.wav"), "b" * 64)
 
@@ -37,8 +37,24 @@ def test_text_that_spells_a_control_token_is_only_text(tiny: Path) -> None:
 
 
 @given(st.text())
-def test_a_flattened_text_has_one_line(text: str) -> None:
-    assert len(flatten(text).splitlines()) <= 1 or any(mark in text for mark in "\x1c\x1d\x1e")
+def test_a_plain_text_has_one_line(text: str) -> None:
+    assert len(plain(text).splitlines()) <= 1 or any(mark in text for mark in "\x1c\x1d\x1e")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "\N{RIGHT SINGLE QUOTATION MARK}",
+        "\N{LEFT SINGLE QUOTATION MARK}",
+        "\N{SINGLE HIGH-REVERSED-9 QUOTATION MARK}",
+        "\N{MODIFIER LETTER APOSTROPHE}",
+    ],
+)
+def test_a_curly_apostrophe_gives_the_tokens_of_a_straight_one(tiny: Path, mark: str) -> None:
+    tokens = Tokens(tiny)
+    found = tokens.prompt([Turn(0, f"It{mark}s only me.")], [1])
+    assert found.text == tokens.prompt([Turn(0, "It's only me.")], [1]).text
+    assert tokens.decode(found.text).startswith(" Speaker 0: It's only me.\n")
 
 
 def test_speakers_are_numbered_anew_and_voices_follow() -> None:

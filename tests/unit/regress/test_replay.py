@@ -15,7 +15,8 @@ from tests.support.cli import Cli
 from tests.support.ready import ReadyEngine
 from vvbatch import machine, profiles, store
 from vvbatch.batch.plan import Overrides, make_plan
-from vvbatch.engine.contract import Chunk, EngineUnavailable, Request
+from vvbatch.engine import open_engine
+from vvbatch.engine.contract import Chunk, Engine, EngineUnavailable, Request
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, NewBatch
@@ -121,6 +122,32 @@ def test_what_has_changed_since_is_named_then_and_now(made: tuple[Ledger, Home, 
         "onnxruntime": "1.0",
         "cpu": "Another",
     }
+
+
+def with_shape(ledger: Ledger, mode: str, slots: int) -> None:
+    """Record the shape of the engine's steps with every take and its worker."""
+    with write(ledger.engine) as connection:
+        facts = connection.execute(workers.select()).mappings().one()["facts"]
+        facts["details"] |= {"slots": slots}
+        connection.execute(update(workers).values(facts=facts))
+        connection.execute(update(takes).values(metrics={"step_shape": {"mode": mode, "slots": slots}}))
+
+
+@pytest.mark.parametrize(("mode", "slots"), [("fixed", 3), ("following", 4)])
+def test_a_take_is_rendered_with_the_slots_it_had_if_its_shape_was_fixed(
+    made: tuple[Ledger, Home, str, Path], mode: str, slots: int
+) -> None:
+    ledger, home, take_id, _ = made
+    with_shape(ledger, mode, 3)
+    opened = []
+
+    def open_it(profile: Profile, cache: Path) -> Engine:
+        opened.append(profile.slots)
+        return open_engine(profile, cache)
+
+    found, _ = replay(ledger, home, take_id, open_it)
+    assert opened == [slots]
+    assert found.changed == []
 
 
 def test_without_the_old_file_only_the_hash_is_compared(made: tuple[Ledger, Home, str, Path]) -> None:

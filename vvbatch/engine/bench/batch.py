@@ -31,8 +31,8 @@ from vvbatch.engine.vibevoice.prompt import Prompt
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_totals, find_batch
 from vvbatch.listening.contract import LISTEN
-from vvbatch.processes import die_with_parent
-from vvbatch.processes.session import sigterm_as_interrupt
+from vvbatch.processes import die_with_parent, python
+from vvbatch.processes.stop_signals import as_interrupt
 from vvbatch.profiles import Profile, QcLimits
 
 MEAN_FRAMES, SHORTEST_FRAMES, LONGEST_FRAMES = 58, 8, 234
@@ -247,8 +247,8 @@ def run(home: Path) -> int:
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     environment |= {"VVBATCH_HOME": str(home), "VVBATCH_CONFIGS": str(home / "configs")}
     ends_with_this = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())]
-    command = [sys.executable, "-m", "vvbatch", "run", str(home / "script.yaml"), "--out", str(home / "out")]
-    with sigterm_as_interrupt():
+    command = python.module("vvbatch", "run", str(home / "script.yaml"), "--out", str(home / "out"))
+    with as_interrupt():
         process = subprocess.Popen(
             [*ends_with_this, *command],
             env=environment,

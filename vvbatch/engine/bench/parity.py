@@ -1,4 +1,5 @@
-"""How close the engine comes to what the original implementation made of the same model, prompt and random numbers."""
+"""Differences between the engine's output and the original implementation's, from the same model, prompt and random
+numbers."""
 
 from __future__ import annotations
 
@@ -37,6 +38,7 @@ class Case:
     """One case at one number of slots. An error of None: the lengths differ, so nothing can be compared."""
 
     case: str
+    device: str
     slots: int
     together: int  # how many cases were in the batch
     prompt_equal: bool
@@ -45,11 +47,11 @@ class Case:
     audio_max_err: float | None
 
 
-def parity(folder: Path, dtype: str = "float32") -> list[Case]:
+def parity(folder: Path, dtype: str = "float32", device: str = "cpu") -> list[Case]:
     """Run every case of `folder` (model, v1.wav …, expected.npz) at 1 slot and all together. Raises
     EngineUnavailable."""
     expected = read_expected(folder / "expected.npz")
-    where = exact_placement("cpu", dtype)
+    where = exact_placement(device, dtype)
     with TemporaryDirectory() as cache:
         alone = VibeVoiceEngine.open(profile(folder, 1, dtype), Path(cache), where)
         results = [case for name in expected for case in run(alone, folder, {name: expected[name]})]
@@ -123,6 +125,7 @@ def run(engine: VibeVoiceEngine, folder: Path, cases: dict[str, Expected]) -> It
         )
         yield Case(
             case=name,
+            device=engine.facts.device,
             slots=engine.slots,
             together=len(cases),
             prompt_equal=ids(line.prompt) == expected.input_ids,

@@ -69,7 +69,7 @@ def tiny() -> VibeVoiceConfig:
 
 
 class RandomWeights:
-    """Small random numbers in the shapes that a configuration asks for; norms' scales near 1."""
+    """Small random numbers in the shapes of a configuration; norms' scales near 1."""
 
     def __init__(self, config: VibeVoiceConfig) -> None:
         self.shapes = expected_shapes(config)

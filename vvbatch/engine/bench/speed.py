@@ -1,4 +1,4 @@
-"""Speed of the engine with every slot busy, and of transformers' own `generate` doing the same, interleaved in one
+"""Speed of the engine with a line in every slot or in some, and of transformers' own `generate`, interleaved in one
 run."""
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 
 from vvbatch.engine.bench.baseline import Baseline
@@ -51,66 +51,111 @@ class ForcedEngine(VibeVoiceEngine):
         raise EngineUnavailable(f"nothing measured: {line.request.id}: {what} at step {len(line.tokens)}")
 
 
+class Row(msgspec.Struct, kw_only=True):
+    """Medians over the rounds."""
+
+    slots: int
+    occupied: int | msgspec.UnsetType = msgspec.UNSET  # lines that speak; unset: a line in every slot
+    speed: float  # x real time, all lines together
+    step_s: float
+    parts: Mapping[str, float]  # seconds
+    peak_bytes: int
+    ratio: float | None  # to transformers' speed with one line
+
+
+class Other(msgspec.Struct):
+    """transformers' own `generate` with a static batch."""
+
+    batch: int
+    speed: float
+    step_s: float
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What `bench engine --json` prints."""
+
+    shape: str
+    dtype: str
+    machine: Mapping[str, object]
+    results: list[Row]
+    transformers: list[Other] | msgspec.UnsetType = msgspec.UNSET
+
+
+@dataclass
+class Rounds:
+    """What the rounds of one row measured."""
+
+    step_s: list[float] = field(default_factory=list)
+    parts: list[Mapping[str, float]] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+
 def measure(
-    setup: Setup, slots: list[int], versus: bool, tell: Callable[[str], object] = lambda line: None
-) -> dict[str, Any]:
-    """The report of `vvbatch bench engine --json`. Raises EngineUnavailable."""
+    setup: Setup,
+    slots: Sequence[int],
+    versus: bool,
+    progress: Callable[[str], object] = lambda line: None,
+    occupied: Sequence[int] = (),
+) -> Report:
+    """Measure steps of engines with so many slots, each with so many lines in them (none: one in every slot).
+
+    Raises EngineUnavailable.
+    """
     devices.exact_placement(setup.device, setup.dtype)  # before anything is built that takes minutes
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
     baseline = None
     if versus:
-        tell("building transformers' model")
+        progress("building transformers' model")
         baseline = Baseline(setup.shape, DTYPES[setup.dtype], torch.device(setup.device))
-    results: list[dict[str, Any]] = []
+    results: list[Row] = []
+    shapes: dict[str, str] = {}
     times: dict[int, list[float]] = {batch: [] for batch in sorted({1, *slots})}
     for count in slots:
-        tell(f"{count} slots: building the engine")
+        progress(f"{count} slots: building the engine")
         engine, frame_s = build(setup, count)
-        steps, ratios, parts = [], [], []
+        shapes[str(count)] = engine.shape.mode
+        rounds = {lines: Rounds() for lines in occupied or [count] if lines <= count}
         for number in range(setup.rounds):
-            step_s, part_s = play(engine, setup.frames)
-            steps.append(step_s)
-            parts.append(part_s)
-            if baseline:
-                alone = baseline.step_s(1, setup.frames)
-                times[1].append(alone)
-                ratios.append(count * alone / step_s)
-                if count > 1 and number == 0:
-                    times[count].append(baseline.step_s(count, setup.frames))
-            tell(
-                f"{count} slots, round {number + 1}: {step_s:.3f} s a step"
-                + (f", ratio {ratios[-1]:.1f}" if ratios else "")
+            for lines, measured in rounds.items():
+                step_s, parts = play(engine, setup.frames, lines)
+                measured.step_s.append(step_s)
+                measured.parts.append(parts)
+                line = f"{count} slots, {lines} lines, round {number + 1}: {step_s:.3f} s a step"
+                if baseline:
+                    alone = baseline.step_s(1, setup.frames)
+                    times[1].append(alone)
+                    measured.ratios.append(lines * alone / step_s)
+                    line += f", ratio {measured.ratios[-1]:.1f}"
+                progress(line)
+            if baseline and count > 1 and number == 0:
+                times[count].append(baseline.step_s(count, setup.frames))
+        for lines, measured in rounds.items():
+            step_s = statistics.median(measured.step_s)
+            results.append(
+                Row(
+                    slots=count,
+                    occupied=lines if occupied else msgspec.UNSET,
+                    speed=lines * frame_s / step_s,
+                    step_s=step_s,
+                    parts={part: statistics.median(parts[part] for parts in measured.parts) for part in PARTS},
+                    peak_bytes=peak_bytes(),
+                    ratio=statistics.median(measured.ratios) if measured.ratios else None,
+                )
             )
-        step_s = statistics.median(steps)
-        results.append(
-            {
-                "slots": count,
-                "speed": count * frame_s / step_s,
-                "step_s": step_s,
-                "parts": {part: statistics.median(part_s[part] for part_s in parts) for part in PARTS},
-                "peak_bytes": peak_bytes(),
-                "ratio": statistics.median(ratios) if ratios else None,
-            }
-        )
         engine.close()
         del engine
         gc.collect()
-    report: dict[str, Any] = {
-        "shape": setup.shape,
-        "dtype": setup.dtype,
-        "machine": machine(setup.device),
-        "results": results,
-    }
+    report = Report(
+        shape=setup.shape,
+        dtype=setup.dtype,
+        machine={**machine(setup.device), "step_shape": shapes},
+        results=results,
+    )
     if baseline:
-        report["transformers"] = [
-            {
-                "batch": batch,
-                "speed": batch * baseline.frame_s / statistics.median(seconds),
-                "step_s": statistics.median(seconds),
-            }
-            for batch, seconds in times.items()
-            if seconds
+        medians = {batch: statistics.median(seconds) for batch, seconds in times.items() if seconds}
+        report.transformers = [
+            Other(batch, batch * baseline.frame_s / step_s, step_s) for batch, step_s in medians.items()
         ]
     return report
 
@@ -129,9 +174,9 @@ def build(setup: Setup, slots: int) -> tuple[ForcedEngine, float]:
     return engine, model.frame_samples / SAMPLE_RATE
 
 
-def play(engine: ForcedEngine, frames: int) -> tuple[float, dict[str, float]]:
-    """Fill every slot, then the median seconds of a step in which all of them speak, whole and by part."""
-    lines = fill(engine)
+def play(engine: ForcedEngine, frames: int, occupied: int | None = None) -> tuple[float, dict[str, float]]:
+    """The median seconds of a step in which `occupied` lines speak (None: one in every slot), whole and by part."""
+    lines = fill(engine, occupied)
     whole: list[float] = []
     parts: dict[str, list[float]] = {part: [] for part in PARTS}
     for _ in range(frames):
@@ -146,20 +191,21 @@ def play(engine: ForcedEngine, frames: int) -> tuple[float, dict[str, float]]:
 
 
 def request(number: int) -> Request:
-    """A line of `PROMPT_TOKENS` with the random voice; nothing ends it but `cancel`."""
+    """A line of `PROMPT_TOKENS` with the random voice; only `cancel` ends it."""
     voice = Voice("random", Path("random"), "0" * 64)
     return Request(f"line-{number}", (Turn(0, "x"),), (voice,), seed=number, cfg_scale=1.3, steps=10)
 
 
-def fill(engine: ForcedEngine) -> list[Utterance]:
-    """A line in every slot, all prompts read."""
-    lines = [engine.start(request(number)) for number in range(engine.slots)]
+def fill(engine: ForcedEngine, occupied: int | None = None) -> list[Utterance]:
+    """So many lines with their prompts read, by default one in every slot."""
+    lines = [engine.start(request(number)) for number in range(engine.slots if occupied is None else occupied)]
     while engine.reading:
         engine.step()
     return lines
 
 
-def machine(device: str) -> dict[str, Any]:
+def machine(device: str) -> Mapping[str, object]:
+    """Where a measurement was made."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -178,24 +224,26 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def table(report: dict[str, Any]) -> str:
+def table(report: Report) -> str:
     """The report for reading."""
     return "\n".join(rows(report))
 
 
-def rows(report: dict[str, Any]) -> Iterator[str]:
-    yield f"{report['shape']} {report['dtype']} on {report['machine']['cpu']}, {report['machine']['threads']} threads"
+def rows(report: Report) -> Iterator[str]:
+    yield f"{report.shape} {report.dtype} on {report.machine['cpu']}, {report.machine['threads']} threads"
+    yield f"shape of a step by slots: {report.machine['step_shape']}"
     yield (
-        f"{'slots':>5} {'speed':>7} {'step':>8} "
+        f"{'slots':>5} {'lines':>5} {'speed':>7} {'step':>8} "
         + " ".join(f"{part:>9}" for part in PARTS)
         + f" {'peak':>8} {'ratio':>6}"
     )
-    for result in report["results"]:
-        parts = " ".join(f"{result['parts'][part]:7.3f} s" for part in PARTS)
-        ratio = "" if result["ratio"] is None else f"{result['ratio']:5.1f}x"
+    for row in report.results:
+        lines = row.slots if isinstance(row.occupied, msgspec.UnsetType) else row.occupied
+        parts = " ".join(f"{row.parts[part]:7.3f} s" for part in PARTS)
+        ratio = "" if row.ratio is None else f"{row.ratio:5.1f}x"
         yield (
-            f"{result['slots']:5} {result['speed']:6.2f}x {result['step_s']:6.3f} s {parts}"
-            f" {result['peak_bytes'] / 1e9:5.1f} GB {ratio:>6}"
+            f"{row.slots:5} {lines:5} {row.speed:6.2f}x {row.step_s:6.3f} s {parts}"
+            f" {row.peak_bytes / 1e9:5.1f} GB {ratio:>6}"
         )
-    for other in report.get("transformers", []):
-        yield f"transformers, batch of {other['batch']}: {other['speed']:.2f}x, {other['step_s']:.3f} s a step"
+    for other in report.transformers or []:
+        yield f"transformers, batch of {other.batch}: {other.speed:.2f}x, {other.step_s:.3f} s a step"

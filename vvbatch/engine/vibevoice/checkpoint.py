@@ -1,7 +1,7 @@
 """A model snapshot's configuration, and its tensors one at a time, memory-mapped.
 
-Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Inside,
-tensors go by transformers' names and in transformers' shapes, which are the same numbers under other names.
+Two layouts are read: the original's (`microsoft/VibeVoice-1.5B` and its relatives) and transformers'. Tensors
+are given by transformers' names in transformers' shapes, which are the same numbers under other names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def read_config(folder: Path) -> VibeVoiceConfig:
     try:
         return _from_original(data) if is_original(data) else VibeVoiceConfig(**data)
     except KeyError as error:
-        raise EngineUnavailable(f"{file} lacks {error.args[0]!r}: not a VibeVoice model that vvbatch knows") from error
+        raise EngineUnavailable(
+            f"{file} lacks {error.args[0]!r}: not a VibeVoice model that vvbatch can read"
+        ) from error
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise EngineUnavailable(f"{file}: {error}") from error
 
@@ -56,7 +58,8 @@ def _from_original(data: Mapping[str, Any]) -> VibeVoiceConfig:
     )
 
 
-def _tokenizer(data: Mapping[str, Any], model_type: str, **more: Any) -> dict[str, Any]:
+def _tokenizer(data: Mapping[str, Any], model_type: str, **more: float) -> Mapping[str, object]:
+    """The original's configuration of a tokenizer as transformers' keywords. Raises ValueError, KeyError."""
     for name, expected in (
         ("mixer_layer", "depthwise_conv"),
         ("conv_norm", "none"),
@@ -145,10 +148,10 @@ class Checkpoint:
         return tensor
 
     def close(self) -> None:
-        """Let go of the mapped file."""
+        """Close the mapped file."""
         self._open = None
 
     def identity(self) -> str:
-        """What tells this snapshot from another in the same folder: names, sizes and times of its weight files."""
+        """Names, sizes and times of the weight files: another snapshot in the same folder has others."""
         stats = [(file.name, file.stat()) for file in self.weight_files]
         return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)

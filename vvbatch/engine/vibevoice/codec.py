@@ -1,10 +1,9 @@
-"""The acoustic decoder (latent to audio) and the semantic encoder (audio to features), one frame of every slot at a
-time.
+"""The acoustic decoder (latent to audio) and the semantic encoder (audio to features), one frame of every line that
+speaks at a time.
 
-Activations are (slots, time, channels), so that a norm, a feed-forward layer and a convolution read memory in one
-order. Every convolution but the depthwise ones is a linear layer over a window of frames. Constants are folded into
-weights: the norms' scales and the layer scales. What a causal convolution must remember stands at the beginning of
-its own input buffer.
+Activations are (rows, time, channels), a row for each slot named in the call, so that a norm, a feed-forward layer and
+a convolution read memory in one order. Every convolution but the depthwise ones is a linear layer over a window of
+frames. Constants are folded into weights: the norms' scales and the layer scales.
 """
 
 from __future__ import annotations
@@ -21,30 +20,37 @@ Weights = Callable[[str], Tensor]
 
 
 class Context:
-    """A causal convolution's input: `memory` frames of the past, then the `time` new ones that are written to
-    `fresh`."""
+    """What a causal convolution remembers of every slot, and its input buffer: `memory` frames of the past, then the
+    `time` new ones."""
 
     def __init__(self, slots: int, memory: int, time: int, channels: int, like: Tensor) -> None:
         self.memory = memory
+        self.past = torch.zeros(slots + 1, memory, channels, dtype=like.dtype, device=like.device)
         self.buffer = torch.zeros(slots, memory + time, channels, dtype=like.dtype, device=like.device)
-        self.fresh = self.buffer[:, memory:]
 
-    def windows(self, kernel: int, stride: int) -> Tensor:
-        """Every window of `kernel` frames, `stride` apart: (slots, windows, kernel * channels)."""
-        slots, length, channels = self.buffer.shape
-        shape = (slots, (length - kernel) // stride + 1, kernel * channels)
-        return self.buffer.as_strided(shape, (length * channels, stride * channels, 1))
+    def open(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """The input (rows, memory + time, channels) of these slots with their past filled in, and its part for the new
+        frames."""
+        buffer = self.buffer[: len(slots)]
+        if self.memory:
+            buffer[:, : self.memory] = self.past[slots]
+        return buffer, buffer[:, self.memory :]
 
-    def advance(self, rows: Tensor | None) -> None:
-        """Remember the newest frames, of the slots in `rows` only (None: of all)."""
-        newest = self.buffer[:, self.buffer.shape[1] - self.memory :]
-        if rows is None:
-            self.buffer[:, : self.memory] = newest.clone()
-        else:
-            self.buffer[rows, : self.memory] = newest[rows]
+    def close(self, slots: Tensor) -> None:
+        """Remember the newest frames of these slots."""
+        if self.memory:
+            self.past[slots] = self.buffer[: len(slots), self.buffer.shape[1] - self.memory :]
 
     def clear(self, slot: int) -> None:
-        self.buffer[slot, : self.memory] = 0
+        self.past[slot] = 0
+
+
+def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Every window of `kernel` frames, `stride` apart, of x (rows, time, channels): (rows, windows, kernel *
+    channels)."""
+    rows, length, channels = x.shape
+    shape = (rows, (length - kernel) // stride + 1, kernel * channels)
+    return x.as_strided(shape, (length * channels, stride * channels, 1))
 
 
 class Block:
@@ -67,10 +73,11 @@ class Block:
         bias = full("ffn.linear2.bias") * ffn_gamma
         self.narrow = Linear(narrow * ffn_gamma[:, None], bias, dtype, device, rows)
 
-    def __call__(self, x: Tensor, rows: Tensor | None) -> Tensor:
-        rms_into(self.context.fresh, x, self.eps)
-        x = self.mixer(self.context.buffer).add_(x)
-        self.context.advance(rows)
+    def __call__(self, x: Tensor, slots: Tensor) -> Tensor:
+        buffer, fresh = self.context.open(slots)
+        rms_into(fresh, x, self.eps)
+        x = self.mixer(buffer).add_(x)
+        self.context.close(slots)
         flat = x.view(-1, x.shape[-1])
         return self.narrow.plus(self.widen.gelu(rms(flat, self.eps)), flat).view(x.shape)
 
@@ -87,13 +94,14 @@ class Window:
         self.context = Context(slots, kernel - stride, time, weight.shape[1] // kernel, like)
         self.linear = Linear(weight, bias, like.dtype, like.device, slots * time // stride)
 
-    def __call__(self, x: Tensor, rows: Tensor | None) -> Tensor:
-        self.context.fresh.copy_(x)
-        windows = self.context.windows(self.kernel, self.stride)
-        slots, count, size = windows.shape
-        out = self.linear(windows.reshape(slots * count, size))
-        self.context.advance(rows)
-        return out.view(slots, count * self.factor, -1)
+    def __call__(self, x: Tensor, slots: Tensor) -> Tensor:
+        buffer, fresh = self.context.open(slots)
+        fresh.copy_(x)
+        seen = windows(buffer, self.kernel, self.stride)
+        rows, count, size = seen.shape
+        out = self.linear(seen.reshape(rows * count, size))
+        self.context.close(slots)
+        return out.view(rows, count * self.factor, -1)
 
 
 def convolution(weights: Weights, name: str, stride: int, slots: int, time: int, like: Tensor) -> Window:
@@ -128,15 +136,20 @@ class Taps:
         self.linear = Linear(weight[0].t(), None, like.dtype, like.device, rows)
         self.bias = weights(f"{name}.bias").to(like.device, torch.float32)
 
-    def __call__(self, x: Tensor, rows: Tensor | None) -> Tensor:
-        """(slots, time, channels) to (slots, time)."""
-        self.context.fresh.copy_(x)
-        slots, length, channels = self.context.buffer.shape
-        products = self.linear(self.context.buffer.view(slots * length, channels))
-        self.context.advance(rows)
+    def __call__(self, x: Tensor, slots: Tensor) -> Tensor:
+        """(rows, time, channels) to (rows, time)."""
+        buffer, fresh = self.context.open(slots)
+        fresh.copy_(x)
+        rows, length, channels = buffer.shape
+        products = self.linear(buffer.view(rows * length, channels))
+        self.context.close(slots)
         strides = (length * self.kernel, self.kernel, self.kernel + 1)
-        diagonals = products.as_strided((slots, self.time, self.kernel), strides)
-        return diagonals.sum(-1, dtype=torch.float32).add_(self.bias)
+        diagonals = products.as_strided((rows, self.time, self.kernel), strides)
+        # Not one sum over the taps: its order would depend on where an output stands in a thread's share.
+        out = self.bias + diagonals[..., 0]
+        for tap in range(1, self.kernel):
+            out.add_(diagonals[..., tap])
+        return out
 
 
 Layer = Block | Window
@@ -151,7 +164,7 @@ class Chain:
         return [layer.context for layer in self.layers]
 
     def clear(self, slot: int) -> None:
-        """Forget a slot's past."""
+        """Set a slot's past to zero."""
         for context in self.contexts():
             context.clear(slot)
 
@@ -162,7 +175,7 @@ class Chain:
 
 
 class AcousticDecoder(Chain):
-    """One latent frame of every slot (slots, latent) to its audio (slots, 3200), float32."""
+    """One latent frame (rows, latent) of some slots to its audio (rows, 3200), float32."""
 
     def __init__(
         self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor
@@ -182,16 +195,16 @@ class AcousticDecoder(Chain):
     def contexts(self) -> list[Context]:
         return [*super().contexts(), self.head.context]
 
-    def __call__(self, latents: Tensor, rows: Tensor | None) -> Tensor:
-        """`rows`: the slots whose frame this is (None: all); the others' past stays as it was."""
+    def __call__(self, latents: Tensor, slots: Tensor) -> Tensor:
+        """`slots` (rows): whose frames these are; the others' past stays as it was."""
         x = latents.to(self.dtype)[:, None]
         for layer in self.layers:
-            x = layer(x, rows)
-        return self.head(x, rows)
+            x = layer(x, slots)
+        return self.head(x, slots)
 
 
 class SemanticEncoder(Chain):
-    """One frame of audio of every slot (slots, 3200) to its features (slots, features)."""
+    """One frame of audio (rows, 3200) of some slots to its features (rows, features)."""
 
     def __init__(
         self, weights: Weights, ratios: Sequence[int], depths: Sequence[int], eps: float, slots: int, like: Tensor
@@ -210,8 +223,8 @@ class SemanticEncoder(Chain):
             self.layers += self._blocks(weights, part, depth, slots, time, eps, like)
         self.layers.append(convolution(weights, f"{name}.head.conv", 1, slots, time, like))
 
-    def __call__(self, audio: Tensor, rows: Tensor | None) -> Tensor:
+    def __call__(self, audio: Tensor, slots: Tensor) -> Tensor:
         x = audio.to(self.dtype)[:, :, None]
         for layer in self.layers:
-            x = layer(x, rows)
+            x = layer(x, slots)
         return x[:, 0]

@@ -77,7 +77,7 @@ def rename_tensors(source: Path, target: Path) -> None:
 
 
 def write_rest(profile: Profile, folder: Path, target: Path) -> None:
-    """The index, the configuration in transformers' terms, and the tokenizer beside the model."""
+    """The index, the configuration in transformers' terms, and the tokenizer, next to the model's files."""
     from vvbatch.engine.vibevoice.checkpoint import read_config
 
     where = weight_map(folder)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.ops import int8_products, packs
-from vvbatch.machine import peak_memory, placement
+from vvbatch.machine import memory, peak_memory, placement
 from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
@@ -53,7 +52,8 @@ def bfloat16_on_cpu() -> bool:
 
 
 def placement_for(profile: Profile) -> Placement:
-    """The first of the profile's devices that can be had, with the dtypes that it can do. Raises EngineUnavailable."""
+    """The first of the profile's devices that this machine has, with dtypes that it supports. Raises
+    EngineUnavailable."""
     if profile.dtype not in DTYPES:
         raise EngineUnavailable(
             f"profile {profile.name!r}: unknown dtype {profile.dtype!r}: there is {', '.join(DTYPES)}"
@@ -61,14 +61,14 @@ def placement_for(profile: Profile) -> Placement:
     found = placement(profile, available, bfloat16_on_cpu)
     if found is None:
         raise EngineUnavailable(
-            f"profile {profile.name!r} asks for {' or '.join([profile.device, *profile.fallback])}: "
+            f"profile {profile.name!r} renders on {' or '.join([profile.device, *profile.fallback])}: "
             "this machine has none of them; add `fallback: [cpu]` to the profile or choose another model"
         )
     return exact_placement(*found)
 
 
 def exact_placement(device: str, dtype: str) -> Placement:
-    """What is asked for and nothing else. Raises EngineUnavailable."""
+    """This device and dtype, without a fallback. Raises EngineUnavailable."""
     if not available(device):
         raise EngineUnavailable(f"this machine has no {device}")
     int8 = dtype == "int8"
@@ -88,7 +88,7 @@ def free_bytes(device: torch.device) -> int:
     """Memory that can still be taken on a device, in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
+    free = memory().free
     if device.type == "mps":
         free = min(free, int(torch.mps.recommended_max_memory()) - int(torch.mps.driver_allocated_memory()))
     return free

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor
-from torch.nn import functional
 from transformers import VibeVoiceConfig
 
-from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms
+from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms, silu
 
 Weights = Callable[[str], Tensor]
 
@@ -73,12 +72,7 @@ class DiffusionHead:
         """`like` gives dtype and device, `int8` whether the layers' weights are held and multiplied as int8."""
         head, name = config.diffusion_head_config, "model.diffusion_head"
         dtype, device = like.dtype, like.device
-        self.slots, self.size, self.eps, self.layers = (
-            slots,
-            head.hidden_size,
-            head.rms_norm_eps,
-            head.num_hidden_layers,
-        )
+        self.size, self.eps, self.layers = head.hidden_size, head.rms_norm_eps, head.num_hidden_layers
         self.dtype, self.device = dtype, device
         self.frequencies = head.frequency_embedding_size
         self.period = head.diffusion_max_period
@@ -112,27 +106,27 @@ class DiffusionHead:
         return self._schedules[steps]
 
     def sample(self, hidden: Tensor, noise: Tensor, scale: Tensor, steps: int) -> Tensor:
-        """Latents (slots, latent) float32 from `hidden` (2 * slots, size), conditional rows first.
+        """Latents (lines, latent) float32 from `hidden` (2 * lines, size), conditional rows first.
 
-        `noise` is (slots, latent) float32, `scale` (slots, 1) the classifier-free guidance of each slot.
+        `noise` is (lines, latent) float32, `scale` (lines, 1) the classifier-free guidance of each line.
         """
         stages, times = self._prepared(steps)
-        count = 2 * self.slots
+        count, lines = len(hidden), len(noise)
         condition = self.condition(hidden.to(self.dtype))
-        conditions = functional.silu(condition[None] + times[:, None]).view(steps * count, -1)
+        conditions = silu(condition[None] + times[:, None]).view(steps * count, -1)
         modulations = [linear(conditions).view(steps, count, -1) for linear in self.modulate]
         last = self.modulate_last(conditions).view(steps, count, -1)
         x, before = noise, None
         for index, stage in enumerate(stages):
             velocity = self._velocity(x, [modulation[index] for modulation in modulations], last[index])
-            conditional, unconditional = velocity[: self.slots], velocity[self.slots :]
+            conditional, unconditional = velocity[:lines], velocity[lines:]
             guided = unconditional + scale * (conditional - unconditional)
             estimate = stage.alpha * x - stage.sigma * guided
             x, before = advance(stage, x, estimate, before), estimate
         return x
 
     def _velocity(self, x: Tensor, modulations: list[Tensor], last: Tensor) -> Tensor:
-        """(2 * slots, latent) float32."""
+        """(2 * lines, latent) float32."""
         h = self.enter(x.to(self.dtype)).repeat(2, 1)
         for layer, modulation in enumerate(modulations):
             shift, scale, gate = modulation.chunk(3, -1)

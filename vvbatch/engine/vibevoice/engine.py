@@ -31,8 +31,10 @@ from vvbatch.engine.vibevoice import device as devices
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.prompt import Tokens, cast
+from vvbatch.engine.vibevoice.shape import StepShape, checked
 from vvbatch.engine.vibevoice.utterance import Prefixes, Utterance
 from vvbatch.engine.vibevoice.voice_latents import VoiceLatents
+from vvbatch.machine import threads_of
 from vvbatch.models.integrity import require_ready
 from vvbatch.models.snapshot import snapshot
 from vvbatch.profiles import Profile
@@ -42,6 +44,8 @@ PIECE = 256
 bits do not depend on what was cached."""
 PROMPT_TOKENS_A_STEP = 512
 """So much prompt is read between two frames of the lines that speak already."""
+PROMPTS_A_PASS, TOKENS_A_PASS = 4, 160
+"""Short pieces of so many prompts, and of so many tokens in all, are read in one pass over the weights."""
 BUDGET_TIMES = 2
 """A line ends as a runaway after so many tokens for each token of its prompt, as in the original."""
 
@@ -50,9 +54,17 @@ class VibeVoiceEngine:
     """`vvbatch.engine.Engine` for VibeVoice models."""
 
     def __init__(
-        self, model: VibeVoice, tokens: Tokens, voices: VoiceLatents, facts: EngineFacts, voice_seed: int | None = None
+        self,
+        model: VibeVoice,
+        tokens: Tokens,
+        voices: VoiceLatents,
+        facts: EngineFacts,
+        voice_seed: int | None = None,
+        shape: StepShape | None = None,
     ) -> None:
+        """`shape` as the model was checked; None: check it now."""
         self.model, self.tokens, self.voices, self.facts = model, tokens, voices, facts
+        self.shape = shape or checked(model)
         self.voice_seed = voice_seed
         self.slots = model.slots
         self.keep_latents = False
@@ -63,8 +75,10 @@ class VibeVoiceEngine:
         self.reading: deque[int] = deque()  # slots whose prompt is still being read, first come first served
         self._prefixes = Prefixes()
         size, placement = model.language.size, model.placement
-        self._hidden = torch.zeros(2 * self.slots, size, dtype=placement.language, device=placement.device)
-        self._inputs = torch.zeros_like(self._hidden)
+        # Of both branches; the last slot is the scratch slot.
+        self._hidden = torch.zeros(2, self.slots + 1, size, dtype=placement.language, device=placement.device)
+        self._inputs = torch.zeros_like(self._hidden[0])
+        self._scores = torch.zeros(self.slots, len(self._choices))
         self._control = {token: model.language.embed([token])[0] for token in (tokens.start, tokens.end, tokens.stop)}
 
     @classmethod
@@ -76,12 +90,12 @@ class VibeVoiceEngine:
         tokens = Tokens(tokenizer_folder(profile, folder))
         checkpoint = Checkpoint(folder)
         devices.check_fits(profile, devices.needed_bytes(checkpoint, where, profile.slots), where.device)
-        if profile.threads is not None:
-            torch.set_num_threads(profile.threads)
+        torch.set_num_threads(threads_of(profile))
         with torch.inference_mode():
             choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
             model = VibeVoice(checkpoint.tensor, checkpoint.config, choices, tokens.start, profile.slots, where)
         checkpoint.close()
+        shape = checked(model)
         identity = f"{profile.model.repo}@{profile.model.revision};{checkpoint.identity()}"
         facts = EngineFacts(
             engine="vibevoice",
@@ -94,7 +108,9 @@ class VibeVoiceEngine:
                 "language_dtype": str(where.language).removeprefix("torch."),
                 "audio_dtype": str(where.audio).removeprefix("torch."),
                 "requested": f"{profile.device}/{profile.dtype}",
-                "slots": profile.slots,
+                "slots": shape.slots,
+                "step_shape": shape.mode,
+                "independent": shape.independent,
                 "threads": torch.get_num_threads(),
                 "torch": str(torch.__version__),  # a subclass, which no JSON encoder knows
                 "transformers": transformers.__version__,
@@ -102,10 +118,10 @@ class VibeVoiceEngine:
             },
         )
         voices = VoiceLatents(cache / "voices", checkpoint, identity)
-        return cls(model, tokens, voices, facts, profile.generation.voice_seed)
+        return cls(model, tokens, voices, facts, profile.generation.voice_seed, shape)
 
     def read_voices(self, voices: Sequence[Voice]) -> None:
-        """Encode voices into the cache, so that no line has to wait for it. Raises RequestRefused."""
+        """Encode voices into the cache before the first line needs them. Raises RequestRefused."""
         with torch.inference_mode():
             self.voices.get(tuple(voices))
 
@@ -114,7 +130,7 @@ class VibeVoiceEngine:
         self.start(request)
 
     def start(self, request: Request, max_tokens: int | None = None) -> Utterance:
-        """`admit`, with a lower budget of tokens; gives the line to whoever wants to look into it."""
+        """`admit` with a lower budget of tokens; returns the line, for measurements."""
         slot = self._utterances.index(None)
         turns, voices = cast(request)
         with torch.inference_mode():
@@ -157,6 +173,7 @@ class VibeVoiceEngine:
             if not ready:
                 return []
             events: list[Event] = []
+            self._scores = self.model.scores(self._hidden[0, : self.slots])
             speaking = [(slot, utterance) for slot, utterance in ready if self._next_token(slot, utterance, events)]
             if speaking:
                 self._speak(speaking, events)
@@ -207,34 +224,55 @@ class VibeVoiceEngine:
     def _read_prompts(self) -> None:
         left = PROMPT_TOKENS_A_STEP
         while self.reading and left > 0:
-            slot = self.reading[0]
+            together = self._next_prompts()
+            pieces = [(pieces.popleft(), utterance.cache) for _, utterance, pieces in together]
+            left -= sum(len(piece) for piece, _ in pieces)
+            hidden = self.model.language.extend(pieces)
+            for row, (slot, utterance, rest) in enumerate(together):
+                self._hidden[0, slot] = hidden[row]
+                length = utterance.cache.length
+                if length == len(utterance.prompt.prefix):
+                    self._prefixes.put(utterance.prefix_key, utterance.cache.data[:, :, :, :length].clone())
+                if not rest:
+                    self.reading.remove(slot)
+                    self._hidden[1, slot] = self.model.first_negative
+                    utterance.negative.load(self.model.first_negative_cache)
+                    utterance.negative.length = 0  # it stays only if the first token is a frame
+
+    def _next_prompts(self) -> list[tuple[int, Utterance, deque[Tensor]]]:
+        """The lines whose next pieces are read in the next pass: first come, first served, and several if the shape
+        allows it. A line whose prefix another line is reading waits for it, and those behind it wait too."""
+        together: list[tuple[int, Utterance, deque[Tensor]]] = []
+        tokens, prefixes = 0, set()
+        for slot in self.reading:
             utterance = self._utterances[slot]
             assert utterance is not None
-            if utterance.pieces is None:
-                self._begin(utterance)
-                assert utterance.pieces is not None
-            piece = utterance.pieces.popleft()
-            self._hidden[slot] = self.model.language.extend(piece, utterance.cache)
-            left -= len(piece)
-            if utterance.cache.length == len(utterance.prompt.prefix):
-                self._prefixes.put(
-                    utterance.prefix_key, utterance.cache.data[:, :, :, : utterance.cache.length].clone()
-                )
-            if not utterance.pieces:
-                self.reading.popleft()
-                self._hidden[self.slots + slot] = self.model.first_negative
-                utterance.negative.load(self.model.first_negative_cache)
-                utterance.negative.length = 0  # it stays only if the first token is a frame
+            if utterance.prefix_key in prefixes:
+                break
+            pieces = utterance.pieces
+            if pieces is None:
+                pieces = utterance.pieces = self._pieces(utterance)
+            tokens += len(pieces[0])
+            if together and tokens > TOKENS_A_PASS:
+                break
+            together.append((slot, utterance, pieces))
+            if utterance.cache.length < len(utterance.prompt.prefix):
+                prefixes.add(utterance.prefix_key)
+            if len(together) == (PROMPTS_A_PASS if self.shape.following else 1):
+                break
+        return together
 
-    def _begin(self, utterance: Utterance) -> None:
+    def _pieces(self, utterance: Utterance) -> deque[Tensor]:
+        """The inputs (tokens, size) that the line's cache lacks; a prefix that is kept is loaded into it."""
+        pieces: deque[Tensor] = deque()
         prefix = self._prefixes.get(utterance.prefix_key)
-        utterance.pieces = deque()
         if prefix is None:
-            utterance.pieces.extend(torch.split(self._prefix_inputs(utterance), PIECE))
+            pieces.extend(torch.split(self._prefix_inputs(utterance), PIECE))
         else:
             utterance.cache.load(prefix)
             utterance.prefix_cached = True
-        utterance.pieces.extend(torch.split(self.model.language.embed(utterance.prompt.text), PIECE))
+        pieces.extend(torch.split(self.model.language.embed(utterance.prompt.text), PIECE))
+        return pieces
 
     def _prefix_inputs(self, utterance: Utterance) -> Tensor:
         inputs = self.model.language.embed(utterance.prompt.prefix)
@@ -245,7 +283,7 @@ class VibeVoiceEngine:
     # One step
 
     def _next_token(self, slot: int, utterance: Utterance, events: list[Event]) -> bool:
-        """Choose the line's next token and do what it says. True when it is a frame."""
+        """Choose the line's next token and carry it out. True when it is a frame."""
         token = self._choose(slot, utterance)
         if token is None:
             self._fail(slot, utterance, "the token scores became NaN or infinite", events)
@@ -266,7 +304,7 @@ class VibeVoiceEngine:
         return False
 
     def _choose(self, slot: int, utterance: Utterance) -> int | None:
-        scores = self.model.scores(self._hidden[slot])
+        scores = self._scores[slot]
         if not scores.isfinite().all():
             return None
         if utterance.request.temperature == 0:
@@ -275,19 +313,18 @@ class VibeVoiceEngine:
         return self._choices[int(torch.multinomial(chances, 1, generator=utterance.generator))]
 
     def _speak(self, speaking: list[tuple[int, Utterance]], events: list[Event]) -> None:
-        slots = [slot for slot, _ in speaking]
-        rows = None if len(slots) == self.slots else torch.tensor(slots, device=self.model.placement.device)
+        slots = self._rows([slot for slot, _ in speaking])
         with self._timed("diffusion"):
-            latents = self._sample(speaking)
+            latents = self._sample(speaking, slots)
         with self._timed("decoder"):
-            audio = self.model.decode(latents, rows)
+            audio = self.model.decode(latents, slots)
         with self._timed("encoder"):
-            inputs = self.model.frame_inputs(latents, audio, rows)
-            self._inputs[slots] = inputs[slots]
-        finite = (latents.isfinite().all(1) & audio.isfinite().all(1)).tolist()
-        samples = audio.cpu()
-        for slot, utterance in speaking:
-            if not finite[slot]:
+            self._inputs[slots] = self.model.frame_inputs(latents, audio, slots)
+        made = torch.cat([audio, latents], 1)[: len(speaking)].cpu()  # one copy, and so one wait for the device
+        finite = made.isfinite().all(1).tolist()
+        samples, kept = made[:, : audio.shape[1]], made[:, audio.shape[1] :]
+        for row, (slot, utterance) in enumerate(speaking):
+            if not finite[row]:
                 self._fail(slot, utterance, "latents or audio became NaN or infinite", events)
                 continue
             utterance.frames += 1
@@ -295,35 +332,43 @@ class VibeVoiceEngine:
             if utterance.first_chunk_s is None:
                 utterance.first_chunk_s = time.perf_counter() - utterance.admitted
             if self.keep_latents:
-                utterance.latents.append(latents[slot].cpu().clone())
-            events.append(Chunk(utterance.request.id, samples[slot].clone().numpy()))
+                utterance.latents.append(kept[row].clone())
+            events.append(Chunk(utterance.request.id, samples[row].clone().numpy()))
 
-    def _sample(self, speaking: list[tuple[int, Utterance]]) -> Tensor:
-        """Latents (slots, latent). Lines that ask for another number of diffusion steps get a pass of their own."""
-        noise = torch.zeros(self.slots, self.model.latent_size)
-        scale = torch.ones(self.slots, 1)
-        for slot, utterance in speaking:
+    def _sample(self, speaking: list[tuple[int, Utterance]], slots: Tensor) -> Tensor:
+        """Latents (rows, latent) of `slots`. Lines with another number of diffusion steps get a pass of their own."""
+        device = self.model.placement.device
+        noise = torch.zeros(len(slots), self.model.latent_size)
+        scale = torch.ones(len(slots), 1)
+        for row, (_, utterance) in enumerate(speaking):
             # The original draws for both branches and starts both from the conditional one's.
-            noise[slot] = torch.randn(2, self.model.latent_size, generator=utterance.generator)[0]
-            scale[slot] = utterance.request.cfg_scale
-        noise, scale = noise.to(self.model.placement.device), scale.to(self.model.placement.device)
+            noise[row] = torch.randn(2, self.model.latent_size, generator=utterance.generator)[0]
+            scale[row] = utterance.request.cfg_scale
+        noise, scale, hidden = noise.to(device), scale.to(device), self._hidden[:, slots]
         latents = torch.zeros_like(noise)
         for steps in sorted({utterance.request.steps for _, utterance in speaking}):
-            rows = [slot for slot, utterance in speaking if utterance.request.steps == steps]
-            latents[rows] = self.model.head.sample(self._hidden, noise, scale, steps)[rows]
+            group = [row for row, (_, utterance) in enumerate(speaking) if utterance.request.steps == steps]
+            rows = torch.tensor(self.shape.filled(group, scratch=0), device=device)
+            sampled = self.model.head.sample(hidden[:, rows].flatten(0, 1), noise[rows], scale[rows], steps)
+            latents[rows[: len(group)]] = sampled[: len(group)]
         return latents
 
     def _think(self, utterances: list[tuple[int, Utterance]]) -> None:
-        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps what
-        it was fed is known when that token is: its position is written again if not."""
+        """The next token's hidden states, of both branches in one pass. Whether the unconditional branch keeps its
+        input is known when that token is: its position is written again if not."""
         if not utterances:
             return
-        rows = [(slot, utterance.cache) for slot, utterance in utterances]
-        rows += [(self.slots + slot, utterance.negative) for slot, utterance in utterances]
-        self._inputs[self.slots :] = self._inputs[: self.slots]
-        self._hidden = self.model.language.step(self._inputs, rows)
+        slots = self._rows([slot for slot, _ in utterances])
+        empty = [None] * (len(slots) - len(utterances))
+        caches = [*(each.cache for _, each in utterances), *empty, *(each.negative for _, each in utterances), *empty]
+        hidden = self.model.language.step(self._inputs[slots].repeat(2, 1), caches)
+        self._hidden[:, slots] = hidden.view(2, len(slots), -1)
         for _, utterance in utterances:
             utterance.cache.length += 1
+
+    def _rows(self, slots: list[int]) -> Tensor:
+        """The slots that a step computes for these."""
+        return torch.tensor(self.shape.filled(slots, scratch=self.slots), device=self.model.placement.device)
 
     # Endings
 
@@ -335,7 +380,12 @@ class VibeVoiceEngine:
             "reach_max_step": utterance.tokens_left <= 0 and runaway,
             "prefix_cached": utterance.prefix_cached,
             "first_chunk_s": utterance.first_chunk_s,
-            "step_shape": {"slots": self.slots, "rows": 2 * self.slots, "diffusion_steps": utterance.request.steps},
+            "step_shape": {
+                "mode": self.shape.mode,
+                "slots": self.slots,
+                "rows": 2 * self.slots,  # of the language model, at most
+                "diffusion_steps": utterance.request.steps,
+            },
             "peak_bytes": devices.peak_bytes(),
         }
         events.append(Finished(utterance.request.id, runaway=runaway, metrics=metrics))
@@ -348,11 +398,13 @@ class VibeVoiceEngine:
         self._free(slot)
 
     def _free(self, slot: int) -> None:
-        self._utterances[slot] = None
+        utterance, self._utterances[slot] = self._utterances[slot], None
+        if utterance:
+            utterance.cache.release()
+            utterance.negative.release()
         if slot in self.reading:
             self.reading.remove(slot)
-        self._hidden[slot] = 0
-        self._hidden[self.slots + slot] = 0
+        self._hidden[:, slot] = 0
         self._inputs[slot] = 0
 
     @contextmanager

@@ -1,50 +1,36 @@
-"""The language model: prompts in pieces, then one token of every branch of every slot at a time.
+"""The language model: prompts in pieces, then one token of both branches of several lines at a time.
 
-A step's products have one shape, 2 x slots rows, whatever the slots hold. Attention alone goes row by row over
-exactly the positions that the row has, so no row pays for another's length and none can disturb another.
+All rows of a pass share its products. Attention goes over the positions that a row has: `key_values.py`.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import VibeVoiceConfig
 
+from vvbatch.engine.vibevoice.key_values import Bank, BankedKeyValues, Banks, KeyValues
 from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms
 
 Weights = Callable[[str], Tensor]
+Attention = Callable[[int, Tensor, Tensor, Tensor], None]
+"""Attention of a step, from a layer's number, queries (rows, key heads, heads that share one, head size) and new keys
+with values (rows, 2, key heads, head size); the result is written into the last argument (rows, heads x head size)."""
 
-GROWTH = 256
-"""Positions: the smallest piece by which a row's cache grows (it grows by half its length otherwise)."""
 
+class Span:
+    """A piece of prompt in a pass: its rows, and the positions of its cache from `start` to `end` that they become."""
 
-class KeyValues:
-    """Keys and values of one row, (layers, 2, heads, positions, head size). Memory follows the context's length."""
-
-    def __init__(self, like: Tensor) -> None:
-        """`like`: an empty cache of the right shape, dtype and device."""
-        self.data = like
-        self.length = 0
-
-    def reserve(self, positions: int) -> None:
-        """Make room for `positions` in all."""
-        capacity = self.data.shape[3]
-        if positions <= capacity:
-            return
-        capacity = max(-(-positions // GROWTH) * GROWTH, capacity + capacity // 2)
-        grown = self.data.new_empty(*self.data.shape[:3], capacity, self.data.shape[4])
-        grown[:, :, :, : self.length] = self.data[:, :, :, : self.length]
-        self.data = grown
-
-    def load(self, prefix: Tensor) -> None:
-        """Begin with another row's first positions."""
-        positions = prefix.shape[3]
-        self.reserve(positions)
-        self.data[:, :, :, :positions] = prefix
-        self.length = positions
+    def __init__(self, rows: slice, cache: KeyValues, device: torch.device) -> None:
+        self.rows, self.cache = rows, cache
+        self.start, self.end = cache.length, cache.length + rows.stop - rows.start
+        self.positions = torch.arange(self.start, self.end, device=device)
+        self.visible = torch.arange(self.end, device=device) <= self.positions[:, None]  # causal
 
 
 class Layer:
@@ -85,6 +71,7 @@ class LanguageModel:
         ]
         self.norm = weights(f"{name}.norm.weight").to(like.device, like.dtype, copy=True)
         exponents = torch.arange(0, self.head_size, 2, dtype=torch.float32) / self.head_size
+        self.banks = None if like.device.type == "cpu" else Banks()
         self.frequencies = (1.0 / text.rope_parameters["rope_theta"] ** exponents).to(like.device)
 
     def embed(self, tokens: Sequence[int]) -> Tensor:
@@ -93,59 +80,107 @@ class LanguageModel:
 
     def cache(self) -> KeyValues:
         shape = (len(self.layers), 2, self.kv_heads, 0, self.head_size)
-        return KeyValues(torch.empty(shape, dtype=self.dtype, device=self.device))
+        like = torch.empty(shape, dtype=self.dtype, device=self.device)
+        return KeyValues(like) if self.banks is None else BankedKeyValues(like, self.banks)
 
-    def step(self, x: Tensor, rows: Sequence[tuple[int, KeyValues]]) -> Tensor:
-        """Hidden states (rows, size) of one token a row. Each named row's keys and values are written at its cache's
-        `length`, which the caller raises when the token is to stay."""
-        positions = [0] * x.shape[0]
+    def first_layer(self) -> LanguageModel:
+        """A model that ends after the first layer, on the same weights."""
+        short = copy(self)
+        short.layers = self.layers[:1]
+        short.banks = self.banks and Banks()
+        return short
+
+    def step(self, x: Tensor, caches: Sequence[KeyValues | None]) -> Tensor:
+        """Hidden states (rows, size) of one token a row, x (rows, size).
+
+        A row's keys and values are written at its cache's `length`, which the caller raises when the token is to stay.
+        A row without a cache only fills the shape; its result means nothing.
+        """
+        rows = [(row, cache) for row, cache in enumerate(caches) if cache]
+        positions = [0] * len(x)
         for row, cache in rows:
             cache.reserve(cache.length + 1)
             positions[row] = cache.length
-        cos, sin = self._rotation(torch.tensor(positions, dtype=torch.float32, device=self.device))
-        attended = torch.zeros(x.shape[0], self.heads * self.head_size, dtype=self.dtype, device=self.device)
-        grouped = (1, self.kv_heads, self.heads // self.kv_heads, self.head_size)
+        newest = torch.tensor(positions, device=self.device)
+        cos, sin = self._rotation(newest)
+        attend = self._alone(rows) if self.banks is None else self._in_banks(rows, newest)
+        attended = torch.zeros(len(x), self.heads * self.head_size, dtype=self.dtype, device=self.device)
         for index, layer in enumerate(self.layers):
             queries, pairs = self._project(layer, x, cos, sin)
-            for row, cache in rows:
-                store, end = cache.data[index], cache.length + 1
-                store[:, :, cache.length] = pairs[row]
-                # The query heads that share a key head stand where a sequence would: nothing is hidden from any of
-                # them.
-                out = functional.scaled_dot_product_attention(
-                    queries[row].view(grouped), store[:1, :, :end], store[1:, :, :end]
-                )
-                attended[row] = out.view(-1)
+            # The query heads that share a key head stand where a sequence would: nothing is hidden from any of them.
+            attend(index, queries.view(len(x), self.kv_heads, -1, self.head_size), pairs, attended)
             x = self._feed_forward(layer, layer.out.plus(attended, x))
         return rms(x, self.eps) * self.norm
 
-    def extend(self, x: Tensor, cache: KeyValues) -> Tensor:
-        """Append a piece of prompt x (tokens, size) to a cache; the hidden state (size) of its last token."""
-        start, count = cache.length, x.shape[0]
-        end = start + count
-        cache.reserve(end)
-        cos, sin = self._rotation(torch.arange(start, end, dtype=torch.float32, device=self.device))
-        order = torch.arange(end, device=self.device)
-        visible = order[None] <= order[start:, None]
+    def _alone(self, rows: Sequence[tuple[int, KeyValues]]) -> Attention:
+        """Each row in a call of its own, over exactly its positions."""
+
+        def attend(index: int, queries: Tensor, pairs: Tensor, out: Tensor) -> None:
+            for row, cache in rows:
+                store, end = cache.data[index], cache.length + 1
+                store[:, :, cache.length] = pairs[row]
+                seen = functional.scaled_dot_product_attention(
+                    queries[row : row + 1], store[:1, :, :end], store[1:, :, :end]
+                )
+                out[row] = seen.view(-1)
+
+        return attend
+
+    def _in_banks(self, rows: Sequence[tuple[int, KeyValues]], newest: Tensor) -> Attention:
+        """All rows of a bank in one call."""
+        banks: defaultdict[Bank, list[tuple[int, int]]] = defaultdict(list)
+        for row, cache in rows:
+            assert isinstance(cache, BankedKeyValues)
+            assert cache.bank is not None
+            banks[cache.bank].append((row, cache.place))
+        groups = []
+        for bank, members in banks.items():
+            chosen, places = torch.tensor(members, device=self.device).unbind(1)
+            groups.append((bank, chosen, places, bank.visible(places, newest[chosen])))
+
+        def attend(index: int, queries: Tensor, pairs: Tensor, out: Tensor) -> None:
+            for bank, chosen, places, visible in groups:
+                store = bank.data[index]
+                store[:, places, :, newest[chosen]] = pairs[chosen]
+                batch = queries.new_zeros(bank.rows, *queries.shape[1:])
+                batch[places] = queries[chosen]
+                seen = functional.scaled_dot_product_attention(batch, store[0], store[1], attn_mask=visible)
+                out[chosen] = seen[places].flatten(1)
+
+        return attend
+
+    def extend(self, pieces: Sequence[tuple[Tensor, KeyValues]]) -> Tensor:
+        """Append each piece of prompt (tokens, size) to its own cache, all in one pass over the weights; the hidden
+        states (pieces, size) of their last tokens."""
+        spans, first = [], 0
+        for piece, cache in pieces:
+            cache.reserve(cache.length + len(piece))
+            spans.append(Span(slice(first, first + len(piece)), cache, self.device))
+            first += len(piece)
+        x = torch.cat([piece for piece, _ in pieces])
+        cos, sin = self._rotation(torch.cat([span.positions for span in spans]))
+        attended = torch.empty(len(x), self.heads * self.head_size, dtype=self.dtype, device=self.device)
         for index, layer in enumerate(self.layers):
             queries, pairs = self._project(layer, x, cos, sin)
-            store = cache.data[index]
-            store[:, :, start:end] = pairs.permute(1, 2, 0, 3)
-            out = functional.scaled_dot_product_attention(
-                queries.transpose(0, 1)[None],
-                store[:1, :, :end],
-                store[1:, :, :end],
-                attn_mask=visible,
-                enable_gqa=True,
-            )
-            attended = out[0].transpose(0, 1).reshape(count, -1)
+            for span in spans:
+                store = span.cache.data[index]
+                store[:, :, span.start : span.end] = pairs[span.rows].permute(1, 2, 0, 3)
+                out = functional.scaled_dot_product_attention(
+                    queries[span.rows].transpose(0, 1)[None],
+                    store[:1, :, : span.end],
+                    store[1:, :, : span.end],
+                    attn_mask=span.visible,
+                    enable_gqa=True,
+                )
+                attended[span.rows] = out[0].transpose(0, 1).flatten(1)
             x = self._feed_forward(layer, layer.out.plus(attended, x))
-        cache.length = end
-        return (rms(x[-1:], self.eps) * self.norm)[0]
+        for span in spans:
+            span.cache.length = span.end
+        return rms(x[[span.rows.stop - 1 for span in spans]], self.eps) * self.norm
 
     def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """cos and sin, (rows, 1, head size), of rotary position embedding in the half-split form."""
-        angles = positions[:, None] * self.frequencies
+        angles = positions[:, None].float() * self.frequencies
         angles = torch.cat([angles, angles], -1)[:, None]
         return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 

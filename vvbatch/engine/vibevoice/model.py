@@ -36,7 +36,10 @@ class Connector:
 
 
 class VibeVoice:
-    """Language model, diffusion head, acoustic decoder, semantic encoder and connectors for `slots` lines at once."""
+    """Language model, diffusion head, acoustic decoder, semantic encoder and connectors for `slots` lines at once.
+
+    The tokenizers remember one slot more, number `slots`: the scratch slot, whose rows fill a fixed shape.
+    """
 
     def __init__(
         self,
@@ -68,27 +71,30 @@ class VibeVoice:
         tokenizer = config.semantic_model_config
         ratios, depths = tokenizer.downsampling_ratios, tokenizer.depths
         self.encoder = SemanticEncoder(weights, ratios, depths, tokenizer.rms_norm_eps, slots, audio)
-        # What the unconditional branch says after speech-start alone, where every line begins.
+        # The unconditional branch after speech-start alone, where every line begins.
         beginning = self.language.cache()
-        self.first_negative = self.language.extend(self.language.embed([start]), beginning)
+        self.first_negative = self.language.extend([(self.language.embed([start]), beginning)])[0]
         self.first_negative_cache = beginning.data[:, :, :, :1].clone()
+        beginning.release()
 
     def scores(self, hidden: Tensor) -> Tensor:
-        """The scores of the tokens that may be chosen, float32 on the CPU: (choices) of one hidden state (size)."""
-        return (self.choices @ hidden.float()).cpu()
+        """The scores of the tokens that may be chosen, float32 on the CPU: (rows, choices) of hidden states (rows,
+        size)."""
+        # Not one product: its sums would depend on the number of rows.
+        return (hidden.float()[:, None] * self.choices).sum(-1).cpu()
 
     def voice_inputs(self, latents: Tensor) -> Tensor:
         """Voice latents (frames, latent) as the language model's input (frames, size)."""
         scaled = (latents.to(self.placement.device) + self.bias) * self.scaling
         return self.acoustic(scaled).to(self.placement.language)
 
-    def decode(self, latents: Tensor, rows: Tensor | None) -> Tensor:
-        """(slots, latent) to audio (slots, samples) float32."""
-        return self.decoder(latents / self.scaling - self.bias, rows)
+    def decode(self, latents: Tensor, slots: Tensor) -> Tensor:
+        """Frames (rows, latent) of `slots` (rows) as audio (rows, samples) float32."""
+        return self.decoder(latents / self.scaling - self.bias, slots)
 
-    def frame_inputs(self, latents: Tensor, audio: Tensor, rows: Tensor | None) -> Tensor:
-        """A frame as the language model's next input (slots, size)."""
-        return (self.acoustic(latents) + self.semantic(self.encoder(audio, rows))).to(self.placement.language)
+    def frame_inputs(self, latents: Tensor, audio: Tensor, slots: Tensor) -> Tensor:
+        """Frames of `slots` (rows) as the language model's next inputs (rows, size)."""
+        return (self.acoustic(latents) + self.semantic(self.encoder(audio, slots))).to(self.placement.language)
 
     def forget(self, slot: int) -> None:
         """Clear what the tokenizers remember of a slot."""

@@ -1,12 +1,14 @@
 """The few products that a step is made of, in the fastest form that keeps one row's bits free of its neighbours.
 
-On CPU, oneDNN takes weights that were laid out for it once; its row `i` is the same bits whatever the other rows
-hold and wherever it stands, as long as the shape stays (held by a test). Elsewhere the plain operators do the same
-work.
+On the CPU, oneDNN takes weights that are laid out for it once. Elsewhere the plain operators do the same work. In both
+a row's bits do not depend on what the other rows hold. Whether they depend on how many other rows there are is checked
+when a model is loaded: `shape.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import cast
 
 import torch
@@ -25,6 +27,22 @@ def packs(device: torch.device, dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(_mkldnn._is_mkldnn_bf16_supported()))
 
 
+def two_rows_or_more(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A product of one row is computed as two equal rows.
+
+    For a single row oneDNN and other libraries use a kernel of their own, which sums in another order; from two rows on
+    the order is the same.
+    """
+
+    @wraps(product)
+    def call(self: Linear, *factors: Tensor) -> Tensor:
+        if len(factors[0]) > 1:
+            return product(self, *factors)
+        return product(self, *(factor.expand(2, -1).contiguous() for factor in factors))[:1]
+
+    return call
+
+
 class Linear:
     """y = x Wᵀ + b for x (rows, inputs), with W (outputs, inputs) kept in the layout that is fastest for about
     `rows` rows."""
@@ -37,28 +55,33 @@ class Linear:
         self.packed = packs(device, dtype)
         self.weight = _mkldnn._reorder_linear_weight(weight, rows) if self.packed else weight.clone()
 
+    @two_rows_or_more
     def __call__(self, x: Tensor) -> Tensor:
         if self.packed:
             return cast(Tensor, _mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], ""))
         return functional.linear(x, self.weight, self.bias)
 
+    @two_rows_or_more
     def gelu(self, x: Tensor) -> Tensor:
         """gelu(x Wᵀ + b), by the error function."""
         if self.packed:
             return cast(Tensor, _mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none"))
         return functional.gelu(functional.linear(x, self.weight, self.bias))
 
+    @two_rows_or_more
     def silu(self, x: Tensor) -> Tensor:
         if self.packed:
             return cast(Tensor, _mkldnn._linear_pointwise(x, self.weight, self.bias, "swish", [], ""))
-        return functional.silu(functional.linear(x, self.weight, self.bias))
+        return silu(functional.linear(x, self.weight, self.bias))
 
+    @two_rows_or_more
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """x Wᵀ + b + other."""
         if self.packed:
             return cast(Tensor, _mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add"))
         return functional.linear(x, self.weight, self.bias).add_(other)
 
+    @two_rows_or_more
     def times(self, x: Tensor, other: Tensor) -> Tensor:
         """(x Wᵀ + b) * other, element by element."""
         if self.packed:
@@ -100,7 +123,7 @@ class Int8Linear:
         return y if self.bias is None else y.add_(self.bias)
 
     def silu(self, x: Tensor) -> Tensor:
-        return functional.silu(self(x), inplace=True)
+        return silu(self(x))
 
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """x Wᵀ + b + other."""
@@ -112,7 +135,7 @@ class Int8Linear:
 
 
 class Depthwise:
-    """A valid (unpadded) depthwise convolution along time: (slots, context + time, channels) to (slots, time,
+    """A valid (unpadded) depthwise convolution along time: (rows, context + time, channels) to (rows, time,
     channels)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, like: Tensor) -> None:
@@ -127,15 +150,25 @@ class Depthwise:
             self.weight = _mkldnn._reorder_convolution_weight(self.weight, [0, 0], [1, 1], [1, 1], channels, shape)
 
     def __call__(self, x: Tensor) -> Tensor:
-        slots, length, channels = x.shape
-        image = x.view(slots, 1, length, channels).permute(0, 3, 1, 2)
+        rows, length, channels = x.shape
+        image = x.view(rows, 1, length, channels).permute(0, 3, 1, 2)
         if self.packed:
             out = _mkldnn._convolution_pointwise(
                 image, self.weight, self.bias, [0, 0], [1, 1], [1, 1], channels, "none", [], ""
             )
         else:
             out = functional.conv2d(image, self.weight, self.bias, groups=channels)
-        return cast(Tensor, out.permute(0, 2, 3, 1).reshape(slots, -1, channels))
+        return cast(Tensor, out.permute(0, 2, 3, 1).reshape(rows, -1, channels))
+
+
+def silu(x: Tensor) -> Tensor:
+    """x / (1 + exp(-x)), computed in float32.
+
+    torch's own float32 SiLU takes another exponential for the last elements of a thread's share, so an element's bits
+    would depend on where it stands.
+    """
+    wide = x.float()
+    return (wide / wide.neg().exp_().add_(1)).to(x.dtype)
 
 
 def rms(x: Tensor, eps: float) -> Tensor:

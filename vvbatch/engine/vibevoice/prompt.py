@@ -16,6 +16,8 @@ SYSTEM = (
     " utilizing the distinct voice of each respective speaker.\n"
 )
 MAX_SPEAKERS = 4
+APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc", "'"))
+"""‘ ’ ‛ ʼ"""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,15 @@ class Tokens:
         prefix += self.encode(" Text input:\n")
         text: list[int] = []
         for turn in turns:
-            text += self.encode(f" Speaker {turn.speaker}: {flatten(turn.text)}\n")
+            text += self.encode(f" Speaker {turn.speaker}: {plain(turn.text)}\n")
         text += [*self.encode(" Speech output:\n"), self.start]
         return Prompt(prefix, text)
 
 
-def flatten(text: str) -> str:
-    """The text on one line."""
-    return re.sub(r"\s*[\r\n\v\f\x85\u2028\u2029]\s*", " ", text.strip())
+def plain(text: str) -> str:
+    """The text on one line, with straight apostrophes: the original's own programs replace curly ones as well, and the
+    model was trained on texts without them."""
+    return re.sub(r"\s*[\r\n\v\f\x85\u2028\u2029]\s*", " ", text.strip()).translate(APOSTROPHES)
 
 
 def cast(request: Request) -> tuple[tuple[Turn, ...], tuple[Voice, ...]]:

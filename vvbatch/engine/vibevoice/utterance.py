@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vvbatch.engine.contract import Request
-from vvbatch.engine.vibevoice.language import KeyValues
+from vvbatch.engine.vibevoice.key_values import KeyValues
 from vvbatch.engine.vibevoice.prompt import Prompt
 
 PREFIX_CACHE_BYTES = 1 << 30

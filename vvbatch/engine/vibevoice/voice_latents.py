@@ -89,7 +89,7 @@ class VoiceLatents:
     """The latents of voices by the hash of their file, in memory and in a folder."""
 
     def __init__(self, folder: Path, checkpoint: Checkpoint, model: str) -> None:
-        """`model` tells one set of encoder weights from another."""
+        """`model` identifies the encoder's weights."""
         self.folder, self.checkpoint = folder, checkpoint
         self.model = hashlib.sha256(f"{FORMAT};{model}".encode()).hexdigest()[:16]
         self.size = int(checkpoint.config.audio_config.hidden_size)

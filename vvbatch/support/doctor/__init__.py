@@ -12,7 +12,7 @@ Check = Callable[[Home], Iterator[Finding]]
 
 
 def checks() -> list[Check]:
-    from vvbatch.support.doctor import holdings, machine, services
+    from vvbatch.support.doctor import engine, holdings, machine, services
 
     return [
         machine.python,
@@ -27,6 +27,7 @@ def checks() -> list[Check]:
         services.queue_server,
         services.ledger,
         services.workers,
+        engine.step_shapes,
         services.failures,
         services.missed_nights,
         holdings.profiles,
@@ -49,11 +50,21 @@ def homeless_checks() -> list[Check]:
     ]
 
 
-def examine(home: Home | HomeError) -> Iterator[Finding]:
+def deep_checks() -> list[Check]:
+    """Those that take seconds and much memory."""
+    from vvbatch.support.doctor import engine
+
+    return [engine.rendering]
+
+
+def examine(home: Home | HomeError, deep: bool = False) -> Iterator[Finding]:
     """All findings; without a usable home, those that do not need one. A check that fails is a finding too."""
     if isinstance(home, HomeError):
         yield Finding("home", False, str(home), "set VVBATCH_HOME to a folder of yours, or fix its mode or its disk")
-    for check in checks() if isinstance(home, Home) else homeless_checks():
+    for check in [
+        *(checks() if isinstance(home, Home) else homeless_checks()),
+        *(deep_checks() if deep else []),
+    ]:
         try:
             yield from check(home if isinstance(home, Home) else Home(Path()))
         except Exception as error:  # one broken check must not hide the others

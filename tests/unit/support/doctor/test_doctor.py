@@ -16,7 +16,10 @@ from tests.conftest import ROOT
 from tests.support import hub_cache, ledgers
 from tests.support.cli import Cli
 from vvbatch.home import Home
+from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import worker_started
+from vvbatch.machine import THREAD_VARIABLES
+from vvbatch.processes import limits
 from vvbatch.support.doctor import machine
 from vvbatch.transport.server import own_server
 
@@ -82,6 +85,19 @@ def test_a_file_that_is_no_ledger_is_broken(cli: Cli, home: Path) -> None:
     home.mkdir(mode=0o700)
     (home / "ledger.sqlite3").write_text("hello" * 1000)
     assert "cannot be read" in findings(cli, code=1)["ledger"]["value"]
+
+
+def test_the_limits_of_this_process_are_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "cpus", lambda: 3)
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(2_000_000_000, 500_000_000))
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    found = findings(cli)
+    assert found["threads"]["value"] == "a worker computes with at most 3: 3 CPUs by affinity and cgroup quota"
+    assert found["memory"]["value"].startswith("0.5 GB free of 2.0 GB, limited by a cgroup; the machine has ")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert findings(cli)["threads"]["value"].startswith("a worker computes with at most 2: 3 CPUs by")
+    assert findings(cli)["threads"]["value"].endswith("; OMP_NUM_THREADS=2")
 
 
 def test_an_open_home_and_a_broken_profile_and_voice_are_broken(cli: Cli, home: Path, tmp_path: Path) -> None:
@@ -281,3 +297,56 @@ def test_a_bundle_holds_no_secret_no_text_and_no_audio(
     cli("bundle", "--texts", "--out", str(tmp_path / "texts.zip"))
     with zipfile.ZipFile(tmp_path / "texts.zip") as archive:
         assert b"The lamp went out." in archive.read("ledger/takes.json")
+
+
+@pytest.mark.parametrize(
+    ("details", "value", "remedy"),
+    [
+        ({"slots": 16, "step_shape": "following", "independent": True}, "a step computes the lines that speak", None),
+        (
+            {"slots": 16, "step_shape": "fixed", "independent": True},
+            "a step computes all 16 slots, however few lines speak",
+            "lower `slots`",
+        ),
+        (
+            {"slots": 5, "step_shape": "fixed", "independent": False},
+            "a step computes all 5 slots, however few lines speak; "
+            "a line's last bits depend on the lines rendered with it",
+            "`slots: 1`",
+        ),
+    ],
+)
+def test_the_shape_of_steps_is_that_of_the_newest_worker(
+    cli: Cli, home: Path, details: dict[str, object], value: str, remedy: str | None
+) -> None:
+    ledger = Ledger(Home.from_environment().ledger_url)
+    worker_started(ledger, "old", "1.5b", "here", 1, {"details": {"threads": 2}})
+    worker_started(ledger, "new", "1.5b", "here", 2, {"details": details})
+    ledger.close()
+    found = findings(cli)["steps of 1.5b"]
+    assert found["value"] == value
+    assert remedy is None if found["remedy"] is None else str(remedy) in found["remedy"]
+
+
+def test_deep_renders_on_each_device_and_names_one_that_is_wrong(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = pytest.importorskip("vvbatch.engine.bench.devices")
+    from vvbatch.engine.vibevoice.model import VibeVoice
+
+    found = {each["name"]: each for each in cli.json("doctor", "--deep")}["engine: cpu"]
+    assert found["ok"]
+    assert "tokens are the CPU's, latents within 0.0e+00 of the CPU's" in found["value"]
+    build, decode = devices.build, VibeVoice.decode
+
+    def build_wrong(device: str) -> object:
+        if device == "mps":
+            raise RuntimeError("MPS cannot do this")
+        if device == "cuda:0":
+            monkeypatch.setattr(VibeVoice, "decode", lambda *arguments: decode(*arguments) * 1.5)
+        return build("cpu")
+
+    monkeypatch.setattr(devices, "build", build_wrong)
+    monkeypatch.setattr(devices, "devices", lambda: ["mps", "cuda:0"])
+    report = {each["name"]: each for each in cli.json("doctor", "--deep", code=1)}
+    assert report["engine: mps"]["value"] == "RuntimeError: MPS cannot do this"
+    assert not report["engine: cuda:0"]["ok"]
+    assert "device: cpu" in report["engine: cuda:0"]["remedy"]
