@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, json_option, print_json
+from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, json_option, print_json, session
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.group()
 @click.pass_context
 def models(context: click.Context) -> None:
-    """List, fetch, check and convert models."""
+    """List, fetch, check, prove and convert models."""
     if context.invoked_subcommand != "pull":
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
 
@@ -287,6 +287,47 @@ def sync(source: str, names: tuple[str, ...]) -> None:
 
 def progress_line(line: str) -> None:
     click.echo(f"\r\033[K{line}", nl=False, err=True)
+
+
+@models.command()
+@profile_argument
+@click.option("--voice", default="default", show_default=True, help="A voice of the library (`vvbatch voices list`).")
+@json_option
+def prove(name: str, voice: str, as_json: bool) -> None:
+    """Render 12 sentences, listen to them, and compare them with real VibeVoice audio. Exit 1 when a measure is off.
+
+    Do this once after a model was pulled, and after a change of its profile, its device or torch. The result is kept
+    in the ledger; `vvbatch doctor` says which profiles were not proven on this machine.
+
+    \b
+    Example:  vvbatch models prove 1.5b --voice alice
+    """
+    from vvbatch import profiles, report
+    from vvbatch.listening.models import ListeningModels
+    from vvbatch.models.integrity import require_ready
+    from vvbatch.processes.session import sigterm_as_interrupt
+    from vvbatch.proof.run import prove as prove_profile
+    from vvbatch.report.proof import print_proof
+
+    profile = profiles.load(name)
+    listener = ListeningModels.open(("words", "voice"))
+    require_ready(profile, manifests())
+    with session() as here, sigterm_as_interrupt(), report.counting("takes measured", quiet=as_json) as seen:
+        found = prove_profile(
+            profile,
+            voice,
+            here.home,
+            here.ledger,
+            listener,
+            lambda ids: report.progress(here.ledger, ids, quiet=as_json),
+            seen,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        print_proof(found)
+    if found.verdict != "good":
+        sys.exit(FAILED)
 
 
 @models.command()
