@@ -15,6 +15,7 @@ from vvbatch import audio, store
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
+from vvbatch.ledger.batches import settle_batch
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.states import LineState, TakeState
 from vvbatch.regress import records, run_night
@@ -68,7 +69,7 @@ def rendered(
         )
         outcome = replace(outcome, wall_s=wall_s, first_chunk_s=0.1, metrics={"peak_bytes": 300_000_000})
         ledger.keep_take(claim, take_id, outcome, lambda: None)
-    ledger.settle(batch)
+    settle_batch(ledger, batch)
     return batch
 
 

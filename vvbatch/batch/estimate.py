@@ -49,16 +49,16 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
     cached = {key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)}
     fresh = [line for line in plan.lines if line.key not in cached]
     models: list[ModelEstimate] = []
-    for model, characters in Counter(dict.fromkeys(plan.models, 0)).items():
-        wanted = [line for line in fresh if line.model == model]
+    for profile, characters in Counter(dict.fromkeys(plan.profiles, 0)).items():
+        wanted = [line for line in fresh if line.profile == profile]
         characters = sum(len(line.text) * line.takes for line in wanted)
-        pace, speed = history(ledger, model)
+        pace, speed = history(ledger, profile)
         audio_s = characters * (pace or SECONDS_PER_CHARACTER)
         models.append(
             ModelEstimate(
-                model=model,
-                profile=model,
-                title=profiles.load(model).title,
+                model=profile,
+                profile=profile,
+                title=profiles.load(profile).title,
                 lines=len(wanted),
                 audio_s=round(audio_s, 1),
                 speed=speed,
@@ -76,7 +76,7 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
         voices=dict(Counter(voice.name for line in plan.lines for voice in line.request.voices)),
         not_golden=[line.line for line in plan.lines if not line.request.params.golden],
         models=models,
-        may_escalate=dict(Counter(line.escalate.model for line in fresh if line.escalate)),
+        may_escalate=dict(Counter(line.escalate.profile for line in fresh if line.escalate)),
     )
 
 
@@ -84,14 +84,14 @@ def there(path: str) -> bool:
     return Path(path).is_file()
 
 
-def history(ledger: Ledger, model: str) -> tuple[float | None, float | None]:
-    """Seconds of audio per character, and speed (x real time) of the model's last 500 good takes.
+def history(ledger: Ledger, profile: str) -> tuple[float | None, float | None]:
+    """Seconds of audio per character, and speed (x real time) of the profile's last 500 good takes.
 
     The speed counts what the worker did at the same time: audio made over the wall time in which anything was made.
     """
     recent = (
         select(takes.c.duration_s, takes.c.wall_s, func.length(takes.c.text).label("characters"), takes.c.metrics)
-        .where(takes.c.profile == model, takes.c.state == "done")
+        .where(takes.c.profile == profile, takes.c.state == "done")
         .order_by(takes.c.ended_at.desc())
         .limit(500)
     )

@@ -43,7 +43,7 @@ class PlannedLine:
     number: int  # place in the batch, from 1
     chapter: int  # from 1
     chapter_title: str
-    model: str  # profile
+    profile: str
     key: str
     control_hash: str
     text: str
@@ -57,7 +57,7 @@ class PlannedLine:
 class Plan:
     title: str
     script: str
-    model: str | None
+    profile: str | None
     lines: tuple[PlannedLine, ...]
 
     def fingerprint(self, out: str) -> str:
@@ -77,20 +77,20 @@ class Plan:
         return replace(self, lines=tuple(lines))
 
     @property
-    def models(self) -> list[str]:
-        return sorted({line.model for line in self.lines})
+    def profiles(self) -> list[str]:
+        return sorted({line.profile for line in self.lines})
 
     @property
     def escalations(self) -> list[str]:
         """Profiles that lines may be escalated to."""
-        return sorted({line.escalate.model for line in self.lines if line.escalate})
+        return sorted({line.escalate.profile for line in self.lines if line.escalate})
 
 
 @dataclass(frozen=True)
 class Overrides:
     """Settings of the command line for every line of a script; None leaves the choice to the script and the profile."""
 
-    model: str | None = None
+    profile: str | None = None
     takes: int | None = None
     escalate: str | None = None  # a profile, or `none`
     keep_takes: bool = False
@@ -103,7 +103,7 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
     for chapter_number, chapter in enumerate(script.chapters, start=1):
         for line in chapter.lines:
             try:
-                profile = profile_of(line, script, overrides.model)
+                profile = profile_of(line, script, overrides.profile)
                 takes = overrides.takes or line.takes or profile.takes
                 request = request_of(line, profile, voices, takes)
                 escalation = escalation_of(line, profile, voices, overrides)
@@ -117,7 +117,7 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
                     number=len(planned) + 1,
                     chapter=chapter_number,
                     chapter_title=chapter.title,
-                    model=profile.name,
+                    profile=profile.name,
                     key=line_key(request, profile, takes),
                     control_hash=control_hash(profile, request.params),
                     text=" ".join(turn.text for turn in line.turns),
@@ -129,7 +129,7 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
             )
     if problems:
         raise ScriptError(script.path, problems, script.source)
-    return Plan(script.title, str(script.path), overrides.model or script.model, tuple(planned))
+    return Plan(script.title, str(script.path), overrides.profile or script.model, tuple(planned))
 
 
 def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profile:

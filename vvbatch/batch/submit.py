@@ -17,7 +17,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import record_batch, set_batch_state
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
@@ -49,7 +49,7 @@ def submit(
     open_store(out).check_writable("", room)
     batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
     batch = NewBatch(
-        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out), kind
+        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.profile, priority, str(out), kind
     )
     added = record_batch(ledger, batch, plan.lines)
     if added.created:
@@ -58,10 +58,10 @@ def submit(
         queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:
-        ledger.set_batch_state(added.id, "open", only_from=("paused",))
+        set_batch_state(ledger, added.id, "open", only_from=("paused",))
         restore(ledger, connection, added.id)
         if added.old_priority:
-            moved = [(line_id, model) for line_id, model, _ in waiting_lines(ledger, batch_id=added.id)]
+            moved = [(line_id, profile) for line_id, profile, _ in waiting_lines(ledger, batch_id=added.id)]
             queue.withdraw(connection, moved, added.old_priority)
     return added
 

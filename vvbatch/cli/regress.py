@@ -45,7 +45,7 @@ def regress() -> None:
     """
 
 
-@regress.command()
+@regress.command(short_help="Render a suite and compare it with its baselines.")
 @suite_argument
 @model_option
 @json_option
@@ -116,7 +116,7 @@ def change_text(change: Change) -> str:
     return f"{change.what} {change.then} -> {change.now}"
 
 
-@regress.command()
+@regress.command(short_help="Make a night's takes the baselines.")
 @suite_argument
 @night_option
 @click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line; repeatable.")
@@ -134,6 +134,7 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
 
     from vvbatch.regress import baseline, records
     from vvbatch.regress import suite as suites
+    from vvbatch.report.tables import counted
 
     if not why.strip():
         raise click.UsageError("--why is empty: give the reason")
@@ -153,10 +154,10 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
     if as_json:
         print_json({"suite": loaded.name, "night": found.id, "who": name, "why": why.strip(), "lines": blessed})
     else:
-        click.echo(f"{len(blessed)} lines of night {found.id} are baselines now, blessed by {name}")
+        click.echo(f"night {found.id}: {counted(len(blessed), 'line')} blessed by {name} as baselines")
 
 
-@regress.command()
+@regress.command(short_help="Write a night as one HTML page.")
 @suite_argument
 @night_option
 @click.option(
@@ -205,7 +206,7 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
         click.echo(str(path))
 
 
-@regress.command()
+@regress.command(short_help="Schedule a suite, or show what is scheduled.")
 @click.argument("suite", required=False, metavar="[SUITE]", shell_complete=complete_suite)
 @click.option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday in local time: '30 2 * * *'.")
 @click.option("--off", is_flag=True, help="Remove the suite from the schedule.")

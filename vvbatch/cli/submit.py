@@ -40,13 +40,14 @@ def submit(
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
     from vvbatch.batch.submit import submit as submit_plan
+    from vvbatch.report.tables import counted
     from vvbatch.transport.queue import has_worker
 
     with session() as here:
         plans = plan_scripts(scripts, overrides, here.home)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
-            wanted = sorted({profile for plan in plans for profile in plan.models})
+            wanted = sorted({profile for plan in plans for profile in plan.profiles})
             later = sorted({profile for plan in plans for profile in plan.escalations} - set(wanted))
             idle, idle_later = (
                 [profile for profile in profiles if not has_worker(queue.connection, profile)]
@@ -65,7 +66,9 @@ def submit(
     for view in views:
         click.echo(view.batch)
         counts = view.counts
-        click.echo(f"{counts['total']} lines: {counts['cached']} cached, {counts['queued']} queued", err=True)
+        click.echo(
+            f"{counted(counts['total'], 'line')}: {counts['cached']} cached, {counts['queued']} queued", err=True
+        )
     for profile in idle:
         click.echo(
             f"no worker is running for profile {profile}: start one with  vvbatch up --workers {profile}", err=True

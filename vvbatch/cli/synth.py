@@ -47,6 +47,7 @@ def synth(
     from vvbatch.batch.finish import end_if_complete
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
+    from vvbatch.ledger.batches import cancel_lines
     from vvbatch.ledger.queries import batch_view
     from vvbatch.ledger.records import BatchKind
     from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
@@ -76,7 +77,7 @@ def synth(
                     streamed = stream and stream_line(here, queue.connection, batch_id, workers)
                     wait_for(here.ledger, [batch_id], workers)
                 except (KeyboardInterrupt, BrokenPipeError, Failed):  # before the worker is stopped: it would finish it
-                    here.ledger.cancel(batch_id)
+                    cancel_lines(here.ledger, batch_id)
                     end_if_complete(here.ledger, batch_id)
                     raise
         prune_speech(here.ledger, keep_days)

@@ -45,11 +45,11 @@ def up(names: list[str], log: Path | None) -> None:
 
 def report_unserved(here: Session, names: Collection[str]) -> None:
     """Name profiles that lines wait for and that have no worker here; workers report those that come later."""
-    from vvbatch.ledger.queues import waiting_by_model
+    from vvbatch.ledger.queues import waiting_by_profile
     from vvbatch.report.overview import unserved
     from vvbatch.transport import queue, server
 
-    waiting = {profile: count for profile, count in waiting_by_model(here.ledger).items() if profile not in names}
+    waiting = {profile: count for profile, count in waiting_by_profile(here.ledger).items() if profile not in names}
     if waiting:
         with server.connect(here.home) as connection:
             for profile, count in waiting.items():

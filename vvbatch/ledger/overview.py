@@ -49,11 +49,11 @@ def model_queues(connection: Connection) -> list[QueueView]:
     found: dict[str, QueueView] = {}
     for row in connection.execute(select(queues)):
         found[row.name] = QueueView(row.name, row.name, paused=row.reason, paused_at=row.paused_at)
-    for model, state, batch_state, count in connection.execute(query):
+    for profile, state, batch_state, count in connection.execute(query):
         part = "rendering" if state == "rendering" else "held" if batch_state == "paused" else "waiting"
-        view = found.setdefault(model, QueueView(model, model))
+        view = found.setdefault(profile, QueueView(profile, profile))
         setattr(view, part, getattr(view, part) + count)
-    return [found[model] for model in sorted(found)]
+    return [found[profile] for profile in sorted(found)]
 
 
 def running_workers(connection: Connection) -> list[WorkerView]:

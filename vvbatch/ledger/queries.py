@@ -16,7 +16,7 @@ from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
-from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals
+from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals, tried_takes
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import PlannedLine
@@ -242,7 +242,7 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
             take=row.take,
             score=row.score,
             chosen=row.chosen,
-            tried=row.tried or [],
+            tried=tried_takes(row.tried),
             qc=checks.get(row.take, []),
             error=row.error,
             trouble=row.trouble,

@@ -1,4 +1,4 @@
-"""A model's queue as the ledger knows it: the lines that wait in it, and whether it is paused."""
+"""A profile's queue as the ledger knows it: the lines that wait in it, and whether it is paused."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import batches, lines, queues
 
 Waiting = tuple[str, str, str]
-"""Line id, model, priority."""
+"""Line id, profile, priority."""
 
 
 def waiting_lines(
-    ledger: Ledger, *, model: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
+    ledger: Ledger, *, profile: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
 ) -> list[Waiting]:
     """Queued lines of open batches, oldest batch first."""
     query = waits(select(lines.c.id, lines.c.model, batches.c.priority)).order_by(batches.c.created_at, lines.c.number)
-    if model is not None:
-        query = query.where(lines.c.model == model)
+    if profile is not None:
+        query = query.where(lines.c.model == profile)
     if batch_id is not None:
         query = query.where(lines.c.batch_id == batch_id)
     if ids is not None:
@@ -29,14 +29,14 @@ def waiting_lines(
         return [(row.id, row.model, row.priority) for row in connection.execute(query)]
 
 
-def waiting_count(ledger: Ledger, model: str) -> int:
-    query = waits(select(func.count()).select_from(lines)).where(lines.c.model == model)
+def waiting_count(ledger: Ledger, profile: str) -> int:
+    query = waits(select(func.count()).select_from(lines)).where(lines.c.model == profile)
     with ledger.engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
-def waiting_by_model(ledger: Ledger, batch_ids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many lines wait for each model: of these batches, or of all that are open."""
+def waiting_by_profile(ledger: Ledger, batch_ids: Sequence[str] | None = None) -> dict[str, int]:
+    """How many lines wait for each profile: of these batches, or of all that are open."""
     query = waits(select(lines.c.model, func.count().label("waiting"))).group_by(lines.c.model)
     if batch_ids is not None:
         query = query.where(lines.c.batch_id.in_(batch_ids))

@@ -50,7 +50,7 @@ class NewBatch:
     title: str
     script: str
     fingerprint: str
-    model: str | None
+    profile: str | None
     priority: str | None  # None: normal, and that of an open batch stays
     out: str
     kind: BatchKind = BatchKind.SCRIPT
@@ -91,7 +91,7 @@ class TriedTake(msgspec.Struct, frozen=True):
     """A take that was not kept, as the line's row lists it."""
 
     take: str
-    model: str  # profile
+    profile: str = msgspec.field(name="model")  # the stored key
     seed: int
     state: TakeState
     score: float | None
@@ -107,7 +107,7 @@ class Claim:
     line: str
     number: int
     chapter: int
-    model: str
+    profile: str
     out: str
     key: str
     control_hash: str
@@ -130,6 +130,7 @@ class Claim:
         """From a row of `lines` with its batch's `out`."""
         return cls(
             line_id=row["id"],
+            profile=row["model"],
             worker=worker,
             cached=cached,
             **{name: row[name] for name in CLAIM_COLUMNS},
@@ -182,7 +183,7 @@ class Outcome:
 
 
 CLAIM_COLUMNS = (
-    "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "takes", "attempt",
+    "batch_id", "line", "number", "chapter", "out", "key", "control_hash", "text", "takes", "attempt",
     "crashes", "rolls",
 )  # fmt: skip
 
@@ -206,9 +207,14 @@ def line_key(batch_id: str, number: int) -> str:
     return f"{batch_id}-{number:05d}"
 
 
+def columns(record: NewBatch | PlannedLine) -> dict[str, object]:
+    """The fields of a record by their columns: that of the profile is called `model`."""
+    return {"model" if name == "profile" else name: value for name, value in vars(record).items()}
+
+
 def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, object]:
     return {
-        **vars(line),
+        **columns(line),
         "id": line_key(batch_id, line.number),
         "batch_id": batch_id,
         "state": LineState.QUEUED,
@@ -228,7 +234,7 @@ def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, object]:
         "attempt": claim.attempt,
         "state": TakeState.RENDERING,
         "key": claim.key,
-        "profile": claim.model,
+        "profile": claim.profile,
         "engine": f"{facts.engine} {facts.version}",
         "model": facts.model,
         "revision": facts.revision,

@@ -27,6 +27,11 @@ class CheckView(Struct, omit_defaults=True):
     detail: Json = None
 
 
+def tried_takes(stored: Sequence[Mapping[str, Json]] | None) -> list[dict[str, Json]]:
+    """The takes of a line that were not kept, as the row lists them (TriedTake), with `profile` beside `model`."""
+    return [{**take, "profile": take["model"]} for take in stored or ()]
+
+
 class LineView(Struct):
     """`qc` is that of the kept take, or of a failed line's last one; `troubles` counts each class of trouble."""
 

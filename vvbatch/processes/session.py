@@ -16,7 +16,7 @@ import redis
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
-from vvbatch.ledger.queues import waiting_by_model
+from vvbatch.ledger.queues import waiting_by_profile
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
@@ -26,8 +26,8 @@ NEED_POLL_S = 1.0  # between two checks for profiles that lines wait for
 GRACE_S = 600.0  # to finish the lines in flight; a second Ctrl-C ends it sooner
 
 
-def worker_program(model: str) -> Program:
-    return Program(name=model, argv=[sys.executable, "-m", "workers", model])
+def worker_program(profile: str) -> Program:
+    return Program(name=profile, argv=[sys.executable, "-m", "workers", profile])
 
 
 def nightly_program() -> Program:
@@ -52,10 +52,10 @@ class Workers:
         raise_lost_interrupt()
         if time.monotonic() >= self.next_check:
             self.next_check = time.monotonic() + NEED_POLL_S
-            for model in waiting_by_model(ledger, batch_ids).keys() - self.started:
-                if not queue.has_worker(self.connection, model):
-                    self.started.add(model)
-                    self.supervisor.add(worker_program(model))
+            for profile in waiting_by_profile(ledger, batch_ids).keys() - self.started:
+                if not queue.has_worker(self.connection, profile):
+                    self.started.add(profile)
+                    self.supervisor.add(worker_program(profile))
         self.supervisor.poll()
         if self.supervisor.unavailable:
             raise EngineUnavailable(self.supervisor.unavailable)

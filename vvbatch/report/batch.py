@@ -10,7 +10,7 @@ from vvbatch.batch.estimate import Estimate
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_heads, batch_totals, failures
 from vvbatch.ledger.views import Totals
-from vvbatch.report.tables import duration, print_facts, print_table, rate
+from vvbatch.report.tables import counted, duration, print_facts, print_table, rate
 
 FAILURES_SHOWN = 10
 
@@ -66,15 +66,15 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
                 f"{checked.lines:,} in {checked.chapters:,} chapters, {checked.characters:,} characters",
             ),
             ("to render", f"{checked.to_render:,}, and {checked.cached:,} are there already"),
-            ("voices", ", ".join(f"{name} ({count:,} lines)" for name, count in checked.voices.items())),
-            *[("not golden", f"{len(checked.not_golden):,} lines: {', '.join(checked.not_golden[:5])}")][
+            ("voices", ", ".join(f"{name} ({counted(count, 'line')})" for name, count in checked.voices.items())),
+            *[("not golden", f"{counted(len(checked.not_golden), 'line')}: {', '.join(checked.not_golden[:5])}")][
                 : len(checked.not_golden)
             ],
-            *[("if they fail", f"{n:,} lines go to {model}") for model, n in checked.may_escalate.items()],
+            *[("if they fail", f"to {profile}: {counted(n, 'line')}") for profile, n in checked.may_escalate.items()],
         ],
         file,
     )
     rows = [
         [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
-    print_table(["model", ">lines", ">audio", ">time", "title"], rows, file=file)
+    print_table(["profile", ">lines", ">audio", ">time", "title"], rows, file=file)

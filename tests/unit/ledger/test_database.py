@@ -230,6 +230,7 @@ WRITER = """
 import sys
 from tests.support.ledgers import add_batch, fail, render
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import settle_batch
 
 ledger, name = Ledger(sys.argv[1]), sys.argv[2]
 for round in range(10):
@@ -237,7 +238,7 @@ for round in range(10):
     render(ledger, batch, 1)
     fail(ledger, batch, 2)
     render(ledger, batch, 3)
-    assert ledger.settle(batch) == "failed"
+    assert settle_batch(ledger, batch) == "failed"
 """
 
 

@@ -156,17 +156,17 @@ def workers(home: Home) -> Iterator[Finding]:
         words = f"{len(alive)} alive" + (f"; dead with lines in flight: {', '.join(stuck)}" if stuck else "")
         recover = "vvbatch up  (a running worker re-queues the lines of a dead one)"
         yield Finding("workers", not stuck, words, recover if stuck else None)
-    served = {each.model for each in seen.workers if alive is None or each.worker in alive}
+    served = {each.profile for each in seen.workers if alive is None or each.worker in alive}
     for each in seen.queues:
-        if each.waiting and each.model not in served:
-            words = f"{each.waiting} lines wait, no worker"
-            yield Finding(f"queue of {each.model}", True, words, f"vvbatch up --workers {each.model}")
+        if each.waiting and each.profile not in served:
+            words = f"no worker, and {each.waiting} in the queue"
+            yield Finding(f"queue of {each.profile}", True, words, f"vvbatch up --workers {each.profile}")
         if each.paused:
             yield Finding(
-                f"queue of {each.model}",
+                f"queue of {each.profile}",
                 True,
                 f"paused: {each.paused}",
-                f"vvbatch resume --queue {each.model}",
+                f"vvbatch resume --queue {each.profile}",
             )
 
 
