@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import yaml
@@ -169,7 +169,7 @@ def load(name: str) -> Profile:
     return read(file_of(name))
 
 
-def with_new_names(data: dict[str, Any]) -> dict[str, Any]:
+def with_new_names(data: dict[str, object]) -> dict[str, object]:
     """A profile's data, in which keys of earlier versions have their present names."""
     retries = data.get("retries")
     if isinstance(retries, dict) and "company" in retries and "crashed_with_others" not in retries:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
     from vvbatch.models.integrity import Problem
+    from vvbatch.models.inventory import ProfileModel
     from vvbatch.models.snapshot import Source
     from vvbatch.profiles import Model, Profile
 
@@ -75,10 +76,10 @@ def list_models(as_json: bool) -> None:
 
     cells = [
         [
-            row["profile"],
-            row["state"],
-            None if row["size_bytes"] is None else report.size(row["size_bytes"]),
-            f"{row['device']}/{row['dtype']}" if row["device"] else "no device",
+            row.profile,
+            row.state,
+            None if row.size_bytes is None else report.size(row.size_bytes),
+            f"{row.device}/{row.dtype}" if row.device else "no device",
             memory_text(row),
         ]
         for row in rows
@@ -86,31 +87,31 @@ def list_models(as_json: bool) -> None:
     report.print_table(["profile", "state", ">size", "runs on", "memory"], cells)
     for (repo, revision), of_it in by_model(rows).items():
         row = of_it[0]
-        click.echo(f"\n{repo} at {revision[:12]}: {', '.join(each['profile'] for each in of_it)}")
-        if row["path"]:
-            click.echo(f"  {row['path']}")
-        for words in [*row["problems"], *row["notes"]]:
+        click.echo(f"\n{repo} at {revision[:12]}: {', '.join(each.profile for each in of_it)}")
+        if row.path:
+            click.echo(f"  {row.path}")
+        for words in [*row.problems, *row.notes]:
             click.echo(f"  {words}")
-        if row["remedy"]:
-            click.echo(f"  to fix it:  {row['remedy']}")
+        if row.remedy:
+            click.echo(f"  to fix it:  {row.remedy}")
 
 
-def by_model(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+def by_model(rows: Sequence[ProfileModel]) -> dict[tuple[str, str], list[ProfileModel]]:
     """The rows of each (repo, revision): profiles often share a model and differ in where it runs."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str], list[ProfileModel]] = {}
     for row in rows:
-        found.setdefault((row["repo"], row["revision"]), []).append(row)
+        found.setdefault((row.repo, row.revision), []).append(row)
     return found
 
 
-def memory_text(row: dict[str, Any]) -> str | None:
+def memory_text(row: ProfileModel) -> str | None:
     from vvbatch import report
 
-    if row["memory_bytes"] is None:
+    if row.memory_bytes is None:
         return None
-    total = row["memory_total_bytes"]
-    words = f"{report.size(row['memory_bytes'])} of {'unknown' if total is None else report.size(total)}"
-    return words if row["memory_fits"] is not False else f"too little: {words}"
+    total = row.memory_total_bytes
+    words = f"{report.size(row.memory_bytes)} of {'unknown' if total is None else report.size(total)}"
+    return words if row.memory_fits is not False else f"too little: {words}"
 
 
 @models.command()
@@ -128,10 +129,10 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     """
     from vvbatch import report
     from vvbatch.models.integrity import drift, profile_problems, remedy
-    from vvbatch.models.inventory import state_of
+    from vvbatch.models.inventory import Verified, state_of
     from vvbatch.models.snapshot import sources
 
-    rows: list[dict[str, Any]] = []
+    rows: list[Verified] = []
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in chosen(names):
         parts = sources(profile.model)
@@ -144,29 +145,22 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
         state = state_of(problems)
         if state == "absent" and not names:
             continue
-        rows.append(
-            {
-                "profile": profile.name,
-                "state": state,
-                "problems": [vars(problem) for problem in problems],
-                "notes": [note for part in parts if (note := drift(part, manifests()))],
-                "remedy": remedy(profile, problems) if problems else None,
-            }
-        )
+        notes = [note for part in parts if (note := drift(part, manifests()))]
+        rows.append(Verified(profile.name, state, problems, notes, remedy(profile, problems) if problems else None))
     if as_json:
         print_json(rows)
     for row in [] if as_json else rows:
         good = "complete, nothing has changed since it was hashed" if fast else "complete, every hash is right"
-        click.echo(f"{row['profile']}: {row['state'] if row['problems'] else good}")
-        for problem in row["problems"]:
-            click.echo(f"  {problem['kind']}: {problem['message']}")
-        for note in row["notes"] if row["state"] != "absent" else []:
+        click.echo(f"{row.profile}: {row.state if row.problems else good}")
+        for problem in row.problems:
+            click.echo(f"  {problem.kind}: {problem.message}")
+        for note in row.notes if row.state != "absent" else []:
             click.echo(f"  note: {note}")
-        if row["remedy"]:
-            click.echo(f"  to fix it:  {row['remedy']}")
+        if row.remedy:
+            click.echo(f"  to fix it:  {row.remedy}")
     if not rows and not as_json:
         click.echo("no model is here: vvbatch models pull PROFILE")
-    states = {row["state"] for row in rows}
+    states = {row.state for row in rows}
     if "incomplete" in states:
         sys.exit(FAILED)
     if "absent" in states:

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -81,7 +80,7 @@ def check_gaps(header: Header) -> None:
         at = entry.data_offsets[1]
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, object]:
     """A JSON object. Raises EngineUnavailable."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))

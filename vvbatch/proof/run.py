@@ -16,6 +16,7 @@ from vvbatch.batch.plan import Overrides, Plan, digest, make_plan
 from vvbatch.batch.submit import submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines
 from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.schema import lines, takes
 from vvbatch.listening.contract import Model
@@ -54,7 +55,7 @@ def prove(profile: Profile, voice: str, home: Home, ledger: Ledger, listener: Mo
     """
     library = Library.of(home)
     prompt = library.resolve(voice).path
-    overrides = Overrides(model=profile.name, takes=1, escalate="none", keep_takes=True)
+    overrides = Overrides(profile=profile.name, takes=1, escalate="none", keep_takes=True)
     plan = uncached(make_plan(script(voice), library, overrides), profile)
     batch_id = render(plan, home, ledger, show)
     first = first_takes(ledger, batch_id)
@@ -103,7 +104,7 @@ def render(plan: Plan, home: Home, ledger: Ledger, show: Show) -> str:
             try:
                 wait_for(ledger, [batch_id], workers, look)
             except BaseException:  # before the worker is stopped: it would finish its lines
-                ledger.cancel(batch_id)
+                cancel_lines(ledger, batch_id)
                 end_if_complete(ledger, batch_id)
                 raise
     return batch_id

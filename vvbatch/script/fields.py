@@ -121,8 +121,8 @@ Given = dict[str, tuple[Any, Position]]
 
 def line(turns: Iterable[ScriptTurn], position: Position, given: Given) -> ScriptLine:
     """A line of these turns. Its id is empty if `given` has none."""
-    own = {key: found for key, found in given.items() if key not in ("speaker", "voice")}
-    values: dict[str, Any] = {"id": "", **{key: value for key, (value, _) in own.items()}}
+    own = {key: value for key, (value, _) in given.items() if key not in ("speaker", "voice")}
+    values = {"id": "", **own}
     return ScriptLine(
         turns=tuple(turns), position=position, positions={key: at for key, (_, at) in given.items()}, **values
     )

@@ -19,7 +19,7 @@ def proofs(home: Home) -> Iterator[Finding]:
     try:
         for profile in readable():
             row = describe(profile, home.cache / "models")
-            if profile.engine != "vibevoice" or row["state"] != "complete" or not row["device"]:
+            if profile.engine != "vibevoice" or row.state != "complete" or not row.device:
                 continue
             name, remedy = f"proof of {profile.name}", f"vvbatch models prove {profile.name}"
             proof = newest(ledger, profile.name, platform.node()) if ledger else None
