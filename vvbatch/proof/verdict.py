@@ -51,14 +51,17 @@ dwilli15/VibeVoice-Community, with the functions of `vvbatch.proof.measure`. Eac
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A measure over all takes; `level` is their RMS, `bandwidth` a multiple of the voice prompt's. `low` and `high` are its range. A measure that no take has is None, and not good."""
+    """A measure over all takes. It is off too if no take has it: then `median` is None.
+
+    `level` is RMS, `bandwidth` a multiple of the voice prompt's.
+    """
 
     name: str
     unit: str
     median: float | None  # `word_errors`: the share of all words; `takes`: how many have audio
     lowest: float | None
     highest: float | None
-    low: float
+    low: float  # of the range
     high: float
     outside: int  # takes
     ok: bool
