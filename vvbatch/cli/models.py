@@ -200,22 +200,22 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
         raise click.UsageError("--revision belongs to --repo; a profile's own revision is in its file")
     profile = with_model(name)
     wanted = [part for part in with_repo(sources(profile.model), repo, revision) if not part.local]
-    offers = [pulling.ask(part) for part in wanted]
-    size = pulling.check_space(offers)
+    found = [pulling.find_on_hub(part) for part in wanted]
+    size = pulling.check_space(found)
     if size:
         click.echo(f"{report.size(size)} to download from {pulling.endpoint()}", err=True)
-    for offer in offers:
-        repo_name = offer.source.repo
+    for hub in found:
+        repo_name = hub.source.repo
         with (
             report.counting(f"of {repo_name} fetched", of_bytes=True) as fetched,
             report.counting(f"of {repo_name} verified", of_bytes=True) as verified,
         ):
-            folder = pulling.pull(offer, manifests(), fetched, verified)
-        click.echo(f"{offer.source.repo} at {offer.commit}: {folder}")
+            folder = pulling.pull(hub, manifests(), fetched, verified)
+        click.echo(f"{hub.source.repo} at {hub.commit}: {folder}")
     if repo:
-        model = {"repo": repo, "revision": offers[0].commit}
-        if not any(file.name == "tokenizer.json" for file in offers[0].files):
-            model |= {"tokenizer_repo": offers[1].source.repo, "tokenizer_revision": offers[1].commit}
+        model = {"repo": repo, "revision": found[0].commit}
+        if not any(file.name == "tokenizer.json" for file in found[0].files):
+            model |= {"tokenizer_repo": found[1].source.repo, "tokenizer_revision": found[1].commit}
         explain_use(name, model)
 
 

@@ -1,4 +1,4 @@
-"""How much memory a model takes, from its headers and its configuration alone."""
+"""The memory that a model needs, computed from its headers and its configuration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ INT8 = ("model.language_model.layers.", "model.diffusion_head.layers.")
 def memory_needed(
     shapes: Mapping[str, Sequence[int]], position: int, language: int, audio: int, slots: int, int8: bool = False
 ) -> int:
-    """Bytes of the weights as they will be held, and of every slot's key/value cache.
+    """Bytes of the weights in memory, and of every slot's key/value cache.
 
     `shapes` by transformers' names; `position`: numbers that the cache holds for one token; `language` and `audio`:
     bytes a number of the language model and of the rest; `int8`: the layers' matrices take one byte a number.
     """
     total = 0
     for name, shape in shapes.items():
-        if name.startswith("model.audio_tower.encoder"):  # loaded for new voices alone, then given back
+        if name.startswith("model.audio_tower.encoder"):  # loaded for new voices only, then freed
             continue
         if int8 and len(shape) == 2 and name.startswith(INT8):
             total += math.prod(shape)
@@ -59,7 +59,7 @@ def language_model(described: object, folder: Path) -> LanguageModel:
 
 
 def of_snapshot(folder: Path, dtype: str, slots: int) -> int:
-    """Bytes that a snapshot takes with the language model in `dtype`.
+    """Bytes that a snapshot needs with the language model in `dtype`.
 
     Raises EngineUnavailable, BadWeights, OSError, KeyError.
     """
