@@ -1,4 +1,4 @@
-"""`vvbatch models`: which models are here, and the only two commands that use the network (`pull` and `sync`)."""
+"""`vvbatch models`: list, download, check, prove and convert. Only `pull` and `sync` use the network."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def chosen(names: Sequence[str]) -> list[Profile]:
 @models.command("list")
 @json_option
 def list_models(as_json: bool) -> None:
-    """Show each profile's model: where it is, whether it is complete, where it would run, whether it fits in memory.
+    """Show each profile's model: its path, whether it is complete, its device, whether it fits in memory.
 
     \b
     Example:  vvbatch models list
@@ -159,7 +159,7 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
         if row.remedy:
             click.echo(f"  to fix it:  {row.remedy}")
     if not rows and not as_json:
-        click.echo("no model is here: vvbatch models pull PROFILE")
+        click.echo("no model is on this machine: vvbatch models pull PROFILE")
     states = {row.state for row in rows}
     if "incomplete" in states:
         sys.exit(FAILED)
@@ -328,7 +328,7 @@ def prove(name: str, voice: str, as_json: bool) -> None:
 @profile_argument
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to create.")
 def convert(name: str, out: Path) -> None:
-    """Write a model of the original layout in transformers' layout, and check it by loading it again.
+    """Convert a model from the original's layout to transformers', and check it by loading it again.
 
     \b
     Example:  vvbatch models convert 1.5b --out ~/models/vibevoice-1.5b-hf
@@ -346,7 +346,7 @@ def convert(name: str, out: Path) -> None:
 
 
 def explain_use(name: str, model: dict[str, str]) -> None:
-    """How to make a profile for a model that no profile names yet."""
+    """Print how to make a profile for a model that no profile names yet."""
     import yaml
 
     from vvbatch import profiles
