@@ -13,6 +13,8 @@ import yaml
 from vvbatch.errors import InputError
 
 MOST_TAKES = 20  # of a line
+SLOTS = 16  # of a profile that does not say otherwise
+AUTO = 0  # slots: as many as suit the machine that renders, see `vvbatch.models.slots`
 
 
 class ProfileError(InputError):
@@ -114,11 +116,14 @@ class DelaysS(Strict, frozen=True, kw_only=True):
     resource: float = 15.0
 
 
+PATIENT_SLOTS = 16
+
+
 class Patience(Strict, frozen=True, kw_only=True):
-    """Limits of the wall time of a line, in seconds."""
+    """Seconds of wall time that are allowed with up to PATIENT_SLOTS slots; with more, in proportion to them."""
 
     step_s: float = 120.0  # one step of the engine
-    step_s_per_char: float = 0.5  # added for each character of the longest text: the first step reads all of it
+    step_s_per_char: float = 0.5  # added for each character of the longest text in a slot: the first step reads it
     take_s_per_char: float = 30.0  # of a whole take, added to step_s
 
 
@@ -131,7 +136,7 @@ class Profile(Strict, frozen=True, kw_only=True):
     dtype: str
     fallback: list[str] = []  # devices to try in turn when `device` is not available
     threads: int | None = None  # None: as many as the machine has
-    slots: int = 16
+    slots: int = SLOTS  # or AUTO
     takes: int = 1  # of each line that does not say otherwise; the best is kept
     keep_takes: bool = False  # also keep the audio of the others
     escalate: str | None = None  # the profile that renders the lines whose takes all fail
@@ -153,13 +158,24 @@ def bundled(folder: str) -> Path:
 
 
 def folders() -> list[Path]:
-    """The folders of profiles: $VVBATCH_CONFIGS, then the bundled one. The first that has a name is used."""
-    own = os.environ.get("VVBATCH_CONFIGS")
-    return ([Path(own)] if own else []) + [bundled("configs")]
+    """The folders of profiles: $VVBATCH_CONFIGS, then the bundled one. The first that has a name is used.
+
+    Raises ProfileError.
+    """
+    named = os.environ.get("VVBATCH_CONFIGS")
+    if not named:
+        return [bundled("configs")]
+    own = Path(os.path.expanduser(named))  # noqa: PTH111  pathlib raises for an unknown ~user
+    if not own.is_dir():
+        raise ProfileError(
+            f"VVBATCH_CONFIGS={named}: {own.absolute()} is not a folder; set VVBATCH_CONFIGS to the folder of your "
+            "profiles, or unset it"
+        )
+    return [own, bundled("configs")]
 
 
 def names() -> list[str]:
-    """Every profile's name, sorted."""
+    """Every profile's name, sorted. Raises ProfileError."""
     return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
@@ -169,8 +185,10 @@ def load(name: str) -> Profile:
     return read(file_of(name))
 
 
-def with_new_names(data: dict[str, object]) -> dict[str, object]:
-    """A profile's data, in which keys of earlier versions have their present names."""
+def as_written_now(data: dict[str, object]) -> dict[str, object]:
+    """A profile's data, in which keys of earlier versions have their present names, and `slots: auto` is AUTO."""
+    if data.get("slots") == "auto":
+        data = data | {"slots": AUTO}
     retries = data.get("retries")
     if isinstance(retries, dict) and "company" in retries and "crashed_with_others" not in retries:
         renamed = {"crashed_with_others" if key == "company" else key: value for key, value in retries.items()}
@@ -191,13 +209,15 @@ def read(file: Path) -> Profile:
     """Parse one profile file; its name is the file's. Raises ProfileError."""
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        profile = msgspec.convert(with_new_names({"name": file.stem, **data}), Profile)
+        profile = msgspec.convert(as_written_now({"name": file.stem, **data}), Profile)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):
         value: Setting = getattr(profile.generation, setting)
         if not value.min <= value.golden <= value.max:
             raise ProfileError(f"{file}: {setting}: golden {value.golden} is not within {value.min} to {value.max}")
+    if profile.slots < 1 and data.get("slots") != "auto":
+        raise ProfileError(f"{file}: slots is {profile.slots}; allowed are auto, or 1 and more")
     if not 1 <= profile.takes <= MOST_TAKES:
         raise ProfileError(f"{file}: takes is {profile.takes}; allowed are 1 to {MOST_TAKES}")
     return profile

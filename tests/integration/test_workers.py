@@ -154,7 +154,7 @@ def test_a_lost_record_of_a_job_costs_one_warning_and_its_line_is_rendered_later
         raise TypeError("'NoneType' object is not iterable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(worker, "prepare_execution", incomplete)
+        patched.setattr(worker.jobs, "prepare_execution", incomplete)
         worker.fill_slots()
     assert worker.flights == {} and worker.lines.has_room()
     queue.enqueue(worker.connection, waiting_lines(worker.ledger))

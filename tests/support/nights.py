@@ -44,6 +44,7 @@ def rendered(
     sounds: Mapping[int, np.ndarray | None] | None = None,
     machine: Mapping[str, str] = MACHINE,
     wall_s: float = 0.6,
+    slots: int = 16,
 ) -> str:
     """Record a night's batch; `sounds` by line number in place of the usual ones, None for a line that failed."""
     out = home.folder("regress") / "small" / "nights"
@@ -51,7 +52,7 @@ def rendered(
     batch = add_batch(ledger, f"night-{name}", TEXTS, out)
     records.set_batch(ledger, name, batch)
     worker = f"w-{name}"
-    facts = {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}}
+    facts = {**vars(FACTS), "details": {"slots": slots}, "machine": machine, "versions": {"numpy": "2"}}
     worker_started(ledger, worker, "draft", "h", 1, facts)
     for number in range(1, len(TEXTS) + 1):
         samples = (sounds or {}).get(number, voice(number)) if number in (sounds or {}) else voice(number)

@@ -10,6 +10,7 @@ import click
 
 from vvbatch import __version__
 from vvbatch.cli.common import command_errors
+from vvbatch.processes.stop_signals import as_interrupt
 
 COMMANDS = {
     "run": ("run", "Render scripts from start to end: queue, workers, summary"),
@@ -54,7 +55,7 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, context: click.Context) -> Any:
-        with command_errors():
+        with command_errors(), as_interrupt():
             return super().invoke(context)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

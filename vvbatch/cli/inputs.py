@@ -37,7 +37,10 @@ priority_option = click.option(
 def complete_profile(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     from vvbatch import profiles
 
-    return [name for name in profiles.names() if name.startswith(start)]
+    try:
+        return [name for name in profiles.names() if name.startswith(start)]
+    except profiles.ProfileError:  # the command itself reports it
+        return []
 
 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -96,6 +96,10 @@ def list_models(as_json: bool) -> None:
             click.echo(f"  to fix it:  {row.remedy}")
 
 
+def user_path(path: Path) -> Path:
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  pathlib raises for an unknown ~user
+
+
 def by_model(rows: Sequence[ProfileModel]) -> dict[tuple[str, str], list[ProfileModel]]:
     """The rows of each (repo, revision): profiles often share a model and differ in where it runs."""
     found: dict[tuple[str, str], list[ProfileModel]] = {}
@@ -299,14 +303,13 @@ def prove(name: str, voice: str, as_json: bool) -> None:
     from vvbatch import profiles, report
     from vvbatch.listening.models import ListeningModels
     from vvbatch.models.integrity import require_ready
-    from vvbatch.processes.session import sigterm_as_interrupt
     from vvbatch.proof.run import prove as prove_profile
     from vvbatch.report.proof import print_proof
 
     profile = profiles.load(name)
     listener = ListeningModels.open(("words", "voice"))
     require_ready(profile, manifests())
-    with session() as here, sigterm_as_interrupt(), report.counting("takes measured", quiet=as_json) as seen:
+    with session() as here, report.counting("takes measured", quiet=as_json) as seen:
         found = prove_profile(
             profile,
             voice,
@@ -340,7 +343,7 @@ def convert(name: str, out: Path) -> None:
     profile = with_model(name)
     require_ready(profile, manifests())
     with report.counting("converted", of_bytes=True) as seen:
-        folder = convert_model(profile, out.expanduser().absolute(), seen)
+        folder = convert_model(profile, user_path(out), seen)
     click.echo(str(folder))
     explain_use(name, {"repo": str(folder), "revision": "local"})
 

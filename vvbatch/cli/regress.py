@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,12 +61,11 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
               vvbatch regress run my/suite.yaml --model 1.5b --json
     """
     from vvbatch import profiles, report
-    from vvbatch.processes.session import sigterm_as_interrupt
     from vvbatch.regress import run_night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
 
-    with session() as here, sigterm_as_interrupt():
+    with session() as here:
         loaded = suites.load(suite)
         if profile:
             profiles.load(profile)  # one error, not one for each line
@@ -223,7 +223,7 @@ def schedule(
 ) -> None:
     """Schedule a suite; without options, show what is scheduled, what is next and what was missed.
 
-    `vvbatch up` (or `python -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
+    `vvbatch up` (or `python -P -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
     missed. To use cron instead, add the line that --print writes to your crontab, as in the second example.
 
     \b
@@ -255,7 +255,7 @@ def schedule(
                 wanted = plan.checked(cron, datetime.fromisoformat(here.ledger.now()))
                 if kind:
                     line = plan.crontab_line if kind == "cron" else plan.launchd_line
-                    click.echo(line(here.home, name, profile, wanted))
+                    click.echo(line(here.home, name, profile, wanted, os.environ))
                     return
                 plan.set_schedule(here.ledger, name, profile, wanted)
         rows = plan.overview(here.ledger)

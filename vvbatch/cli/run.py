@@ -37,12 +37,12 @@ def run(scripts: tuple[Path, ...], overrides: Overrides, out: Path | None, prior
     """
     from vvbatch import report
     from vvbatch.batch.submit import submit
-    from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.processes.session import wait_for, workers_for
 
     interrupted = False
     with session() as here:
         plans = plan_scripts(scripts, overrides, here.home)
-        with sigterm_as_interrupt(), here.queue() as queue:
+        with here.queue() as queue:
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             ids = [each.id for each in added]
             try:

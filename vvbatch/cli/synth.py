@@ -50,7 +50,7 @@ def synth(
     from vvbatch.ledger.batches import cancel_lines
     from vvbatch.ledger.queries import batch_view
     from vvbatch.ledger.records import BatchKind
-    from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.script.one import one_line
     from vvbatch.voices import Library
 
@@ -67,7 +67,7 @@ def synth(
             plan = plan.streamed()
         if out is not None:
             store.check_writable(out.absolute().parent, 0)
-        with sigterm_as_interrupt(), here.queue() as queue:
+        with here.queue() as queue:
             added = submit(
                 plan, here.ledger, queue.connection, here.home.out, "high", kind=BatchKind.SPEECH, at_front=True
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,25 +158,28 @@ def import_(
     """
     from vvbatch.voices.decode import decode, excerpted
     from vvbatch.voices.editing import import_voice
+    from vvbatch.voices.prepare import mixed
 
     library = open_library()
     recording = excerpted(decode(file), start_s, length_s)
     fields = {**given, "gender": gender or ""}
     entry = import_voice(own_folder(project), file, recording, fields, datetime.now(UTC), library)
-    added(entry.name, as_json)
+    added(entry.name, as_json, (*recording.notes, *filter(None, [mixed(recording.samples)[1]])))
     if not (entry.consent and entry.license):
         click.echo("no consent or licence is recorded: clone only voices that you may clone", err=True)
 
 
-def added(name: str, as_json: bool) -> None:
-    """Print the new voice, and a warning about its length."""
+def added(name: str, as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print the new voice, notes on its recording, and a warning about its length."""
     from vvbatch.voices.overview import row
 
     made = row(open_library().find(name))
     if as_json:
-        print_json(made)
+        print_json({**made, "notes": list(notes)})
     else:
         click.echo(f"{made['name']}: {made['duration_s']:.1f} s, {made['path']}")
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     if not 3.0 <= made["duration_s"] <= 30.0:
         click.echo(f"{made['duration_s']:.1f} s: a voice of 3 to 30 s clones best", err=True)
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-
 import click
 
 from vvbatch.cli.common import Unavailable, json_option, print_json
@@ -18,15 +16,14 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     \b
     Example:  vvbatch warmup 1.5b
     """
-    from vvbatch import profiles, report
+    from vvbatch import machine, profiles, report
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
     from vvbatch.support.warmup import warmup as warm_up
     from vvbatch.voices import Library, VoiceError
 
     profile = profiles.load(name)
-    if profile.threads:
-        os.environ["OMP_NUM_THREADS"] = str(profile.threads)
+    machine.pin_threads(profile)
     home = Home.from_environment()
     library = Library.of(home)
     try:

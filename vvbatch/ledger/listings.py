@@ -121,7 +121,7 @@ def list_batches(ledger: Ledger, wanted: Filter) -> list[BatchRow]:
         query = query if value is None else query.where(column == value)
     query = cut(query, batches, wanted, BATCH_COLUMNS, [batches.c.created_at.desc(), batches.c.id])
     with ledger.engine.connect() as connection:
-        return batch_rows(connection, connection.execute(query).mappings().all())
+        return batch_rows(connection, connection.execute(query).mappings().all(), ledger.now())
 
 
 def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:

@@ -22,7 +22,7 @@ def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
     """Open batches first, then the newest ended, and failures, of these kinds; queues, workers and rates of all."""
     with ledger.engine.connect() as connection:
         return Overview(
-            batches=newest_batches(connection, kinds),
+            batches=newest_batches(connection, kinds, ledger.now()),
             queues=model_queues(connection),
             workers=running_workers(connection),
             failures=newest_failures(connection, kinds),
@@ -31,12 +31,12 @@ def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
         )
 
 
-def newest_batches(connection: Connection, kinds: Collection[str]) -> list[BatchRow]:
+def newest_batches(connection: Connection, kinds: Collection[str], now: str) -> list[BatchRow]:
     newest = select(batches).where(batches.c.kind.in_(kinds)).order_by(batches.c.created_at.desc())
     is_open = newest.where(batches.c.state.in_(("open", "paused"))).limit(OPEN_SHOWN)
     has_ended = newest.where(batches.c.state.in_(("done", "failed", "cancelled"))).limit(ENDED_SHOWN)
     rows = [row for query in (is_open, has_ended) for row in connection.execute(query).mappings()]
-    return batch_rows(connection, rows)
+    return batch_rows(connection, rows, now)
 
 
 def model_queues(connection: Connection) -> list[QueueView]:

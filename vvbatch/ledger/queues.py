@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from vvbatch import profiles
+from vvbatch.batch.admission import WaitingLine, admission_order
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import batches, lines, queues
 
@@ -17,8 +19,10 @@ Waiting = tuple[str, str, str]
 def waiting_lines(
     ledger: Ledger, *, profile: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
 ) -> list[Waiting]:
-    """Queued lines of open batches, oldest batch first."""
-    query = waits(select(lines.c.id, lines.c.model, batches.c.priority)).order_by(batches.c.created_at, lines.c.number)
+    """Queued lines of open batches, oldest batch first, in the order in which they enter the queue."""
+    characters = func.length(lines.c.text) * lines.c.takes
+    columns = (lines.c.id, lines.c.batch_id, lines.c.model, batches.c.priority, characters)
+    query = waits(select(*columns)).order_by(batches.c.created_at, lines.c.batch_id, lines.c.number)
     if profile is not None:
         query = query.where(lines.c.model == profile)
     if batch_id is not None:
@@ -26,7 +30,16 @@ def waiting_lines(
     if ids is not None:
         query = query.where(lines.c.id.in_(ids))
     with ledger.engine.connect() as connection:
-        return [(row.id, row.model, row.priority) for row in connection.execute(query)]
+        waiting = [WaitingLine(*row) for row in connection.execute(query)]
+    return [(line.id, line.profile, line.priority) for line in admission_order(waiting, slots_of)]
+
+
+def slots_of(profile: str) -> int:
+    """The slots of a profile; the default's for one that is gone, or leaves them to the machine that renders."""
+    try:
+        return profiles.load(profile).slots or profiles.SLOTS
+    except profiles.ProfileError:
+        return profiles.SLOTS
 
 
 def waiting_count(ledger: Ledger, profile: str) -> int:

@@ -180,6 +180,6 @@ def _larger() -> tuple[str, Path] | None:
     for name in (chosen,) if chosen else CACHED:
         try:
             return (name, Path(download_model(name, local_files_only=True))) if name != "tiny.en" else None
-        except (OSError, ValueError):  # not in the cache
+        except (OSError, ValueError, RuntimeError):  # not in the cache, or the user has no folder for one
             continue
     return None

@@ -12,11 +12,13 @@ from vvbatch import machine
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import memory
 from vvbatch.models.integrity import Problem, drift, files_of, profile_problems, remedy, verify
+from vvbatch.models.slots import with_slots
 from vvbatch.models.snapshot import Source, snapshot, sources
 from vvbatch.models.weights import BadWeights
 from vvbatch.profiles import Profile
 
 State = Literal["complete", "incomplete", "absent"]
+DRAFT_BYTES = 300_000_000  # measured: the resident memory of a worker of the draft voice
 
 
 class ProfileModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +98,23 @@ def drift_note(source: Source, manifests: Path) -> str | None:
     return None if absent else drift(source, manifests)
 
 
+def needed_memory(profile: Profile) -> int | None:
+    """Bytes that a worker of the profile needs here, without its listening models.
+
+    None if no device of the profile or no model is on this machine.
+    """
+    if profile.engine == "draft":
+        return DRAFT_BYTES
+    found = machine.can_run(profile)
+    if found is None:
+        return None
+    source = sources(profile.model)[0]
+    try:
+        return memory.of_snapshot(snapshot(source.repo, source.revision), found[1], with_slots(profile).slots)
+    except (EngineUnavailable, BadWeights, OSError, KeyError):
+        return None  # problems of its files are listed separately
+
+
 def with_snapshot(row: ProfileModel, profile: Profile, source: Source) -> ProfileModel:
     """The row with the path, the size and the memory of a model that is on this machine."""
     try:
@@ -104,11 +123,8 @@ def with_snapshot(row: ProfileModel, profile: Profile, source: Source) -> Profil
         return row
     size = sum(file.stat().st_size for file in files_of(source, folder) if file.exists())
     row = msgspec.structs.replace(row, path=str(folder), size_bytes=size)
-    if row.dtype is None:
+    needed = needed_memory(profile)
+    if row.device is None or needed is None:
         return row
-    try:
-        needed = memory.of_snapshot(folder, row.dtype, profile.slots)
-    except (EngineUnavailable, BadWeights, OSError, KeyError):
-        return row  # problems of its files are listed separately
     total = row.memory_total_bytes
     return msgspec.structs.replace(row, memory_bytes=needed, memory_fits=None if total is None else needed < total)

@@ -225,17 +225,17 @@ def medians(lines: Sequence[Line]) -> dict[str, float]:
 
 
 def earlier_speeds(ledger: Ledger, suite: Suite, profile: str, facts: Facts | None) -> list[dict[str, float]]:
-    """The medians of earlier nights on the same machine and device, newest first."""
+    """The medians of earlier nights on the same machine and device with as many slots, newest first."""
     here = machine_of(facts)
     ended = [each for each in records.history(ledger, suite.name, profile, limit=60) if each.state == "ended"]
     return [each.speed for each in ended if each.speed and machine_of(each.facts) == here]
 
 
-def machine_of(facts: Facts | None) -> tuple[object, object, object]:
-    """Host, processor and device."""
+def machine_of(facts: Facts | None) -> tuple[object, ...]:
+    """Host, processor, device, and slots: a take's RTF grows with the lines that are rendered at the same time."""
     if facts is None:
-        return None, None, None
-    return facts.machine.get("host"), facts.machine.get("cpu"), facts.device
+        return ()
+    return facts.machine.get("host"), facts.machine.get("cpu"), facts.device, facts.details.get("slots")
 
 
 def line_verdict(line: Line, night_id: str) -> LineVerdict:

@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Table, select
 
 from vvbatch import __version__, profiles, store
-from vvbatch.home import Home
+from vvbatch.home import Home, user_folder
 from vvbatch.ledger import schema
 from vvbatch.support.doctor import examine
 from vvbatch.support.doctor.services import open_ledger
@@ -48,7 +48,7 @@ def make(home: Home, target: Path, environment: Mapping[str, str], *, texts: boo
     buffer, names = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts(home, environment, texts=texts):
-            archive.writestr(name, redacted(text, secrets, Path.home()))
+            archive.writestr(name, redacted(text, secrets, user_folder()))
             names.append(name)
     store.write_atomically(target, buffer.getvalue())
     return names

@@ -36,13 +36,15 @@ def queues_of(profile: str, connection: redis.Redis, job_class: type[Job] | None
 
 
 def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *, at_front: bool = False) -> None:
-    """Put (line id, profile, priority) into the queues, in order. A line that is queued twice is rendered once."""
+    """Put (line id, profile, priority) into the queues, in order, also `at_front`. A line that is queued twice is
+    rendered once."""
     by_queue: dict[str, list[str]] = {}
     for line_id, profile, priority in waiting:
         by_queue.setdefault(queue_name(profile, priority), []).append(line_id)
     for name, line_ids in by_queue.items():
         queue = Queue(name, connection=connection, serializer=JSONSerializer)
-        for chunk in chunks(line_ids, 1000):
+        # Each is pushed before the one before it: the first of them last.
+        for chunk in chunks(reversed(line_ids) if at_front else line_ids, 1000):
             # No rq time limit, which would wait for C calls to return. No rq result: the ledger has it.
             queue.enqueue_many(
                 [

@@ -26,6 +26,7 @@ class Recording:
     rate: int  # Hz
     sha256: str  # of the file's bytes
     start_s: float = 0.0  # of an excerpt
+    notes: tuple[str, ...] = ()  # what the file's header got wrong
 
     @property
     def duration_s(self) -> float:
@@ -48,10 +49,12 @@ def decode(path: Path) -> Recording:
     container = ffmpeg_format(start)
     if container:
         return Recording(*_decode_by_ffmpeg(path, container), sha256)
-    if start and not start.startswith(audio.MAGIC):
-        raise InvalidVoice(f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read")
     try:
-        return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
+        read = audio.read_file(path, MAX_BYTES, MAX_DURATION_S)
+        return Recording(read.samples, read.rate, sha256, notes=read.notes)
+    except audio.NotAudio as error:
+        message = f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read"
+        raise InvalidVoice(message) from error
     except audio.AudioError as error:
         raise InvalidVoice(str(error)) from error
 

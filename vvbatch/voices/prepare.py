@@ -12,6 +12,8 @@ LEVEL_DBFS = -25.0  # RMS; what the models were trained to be prompted with
 PEAK_DBFS = -1.0
 SHORTEST_S = 0.4
 HOP = 240  # 10 ms
+ALIKE = 0.5  # the lowest correlation of two channels that are mixed
+SILENT_CHANNEL_DB = 30.0
 SILENT_BELOW_DB = 35.0  # under the loud parts' level
 MARGIN = 1_200  # samples kept around the speech, so that no onset is cut
 
@@ -34,13 +36,45 @@ def prepare(samples: NDArray[np.floating], rate: int) -> Samples:
 
 
 def mono(samples: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The mean of all channels, (n,). Raises InvalidVoice."""
+    """One channel, (n,), as `mixed` makes it. Raises InvalidVoice."""
+    return mixed(samples)[0]
+
+
+def mixed(samples: NDArray[np.floating]) -> tuple[NDArray[np.float64], str | None]:
+    """The mean of the channels, (n,), and None; or one channel and why, where their mean would spoil the speech.
+
+    Channels of opposite phase cancel each other, those of distant microphones sound like a comb filter: below a
+    correlation of ALIKE the better channel is taken, that with the largest distance between speech and noise. A
+    channel that is SILENT_CHANNEL_DB below the loudest is left out. Raises InvalidVoice.
+    """
     if samples.size == 0:
         raise InvalidVoice("it holds no samples")
-    signal: NDArray[np.float64] = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1)
-    if not np.isfinite(signal).all():
+    channels = samples.astype(np.float64).reshape(len(samples), -1)
+    if not np.isfinite(channels).all():
         raise InvalidVoice("it holds samples that are not numbers (NaN or infinite)")
-    return signal
+    centred = channels - channels.mean(axis=0)
+    powers = np.mean(centred**2, axis=0)
+    live = np.flatnonzero(powers > powers.max() * 10 ** (-SILENT_CHANNEL_DB / 10))
+    count = channels.shape[1]
+    if len(live) == 0 or count == 1:  # silent, or one channel
+        return channels.mean(axis=1), None
+    if len(live) == 1:
+        return channels[:, live[0]], f"channel {live[0] + 1} of {count} is used: the others are silent"
+    correlation = float(np.corrcoef(centred[:, live].T).min())
+    if correlation < ALIKE:
+        best = live[int(np.argmax([speech_over_noise(channels[:, channel]) for channel in live]))]
+        note = (
+            f"channel {best + 1} of {count} is used: their correlation is {correlation:.2f}, their mean would distort"
+        )
+        return channels[:, best], note
+    left_out = count - len(live)
+    return channels[:, live].mean(axis=1), f"{left_out} of {count} channels are left out: silent" if left_out else None
+
+
+def speech_over_noise(signal: NDArray[np.float64]) -> float:
+    """Decibels between the loud and the quiet hops of a signal."""
+    low, high = np.percentile(hop_levels(signal), (10, 95))
+    return float(high - low)
 
 
 def sounding(signal: NDArray[np.float64]) -> tuple[int, int]:

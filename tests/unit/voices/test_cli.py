@@ -73,6 +73,19 @@ def test_import_says_why_a_file_is_no_voice(tmp_path: Path, source: Path) -> Non
         assert reason in done.stderr and "Traceback" not in done.output
 
 
+def test_import_names_what_was_odd_about_the_recording(tmp_path: Path) -> None:
+    talk = speechlike(5.0)
+    soundfile.write(tmp_path / "odd.flac", np.stack([talk, -talk], axis=1), RATE)
+    data = bytearray((tmp_path / "odd.flac").read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)  # no number of samples, as in a stream
+    (tmp_path / "odd.flac").write_bytes(data)
+    made = voices("import", tmp_path / "odd.flac", "--name", "odd", "--json")
+    length, channels = json.loads(made.stdout)["notes"]
+    assert "does not say how long it is" in length and "channel 1 of 2 is used" in channels
+    assert f"note: {length}" in made.stderr and f"note: {channels}" in made.stderr
+
+
 def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
     long = write_wav(tmp_path / "long.wav", speechlike(40.0))
     done = voices("import", long, "--name", "long")

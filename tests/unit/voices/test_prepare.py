@@ -10,7 +10,7 @@ from tests.support.sounds import RATE, pitch_of, speechlike
 from vvbatch.engine.contract import FRAME
 from vvbatch.profiles import bundled
 from vvbatch.voices import InvalidVoice
-from vvbatch.voices.prepare import MARGIN, prepare
+from vvbatch.voices.prepare import MARGIN, mixed, prepare
 
 
 def level_dbfs(samples: np.ndarray) -> float:
@@ -37,8 +37,40 @@ def test_any_recording_becomes_a_levelled_prompt_of_whole_frames(
 
 def test_stereo_is_mixed(rate: int = RATE) -> None:
     left, right = speechlike(2.0, 120.0), speechlike(2.0, 120.0, seed=1)
-    mixed = prepare(np.stack([left, right], axis=1), rate)
-    assert np.allclose(mixed, prepare((left + right) / 2, rate))
+    both = prepare(np.stack([left, right], axis=1), rate)
+    assert np.allclose(both, prepare((left + right) / 2, rate))
+
+
+def test_channels_of_opposite_phase_lose_nothing() -> None:
+    speech = speechlike(2.0)
+    signal, note = mixed(np.stack([speech, -speech], axis=1))
+    assert np.allclose(signal, speech) and note == (
+        "channel 1 of 2 is used: their correlation is -1.00, their mean would distort"
+    )
+
+
+@pytest.mark.parametrize("correlation", [-0.5, 0.0, 0.3])
+def test_of_channels_that_differ_the_one_with_less_noise_is_used(correlation: float) -> None:
+    rng = np.random.default_rng(3)
+    speech = speechlike(2.0).astype(np.float64)
+    other = correlation * speech + np.sqrt(1 - correlation**2) * rng.normal(0, speech.std(), len(speech))
+    signal, note = mixed(np.stack([other, speech], axis=1))
+    assert np.allclose(signal, speech) and "channel 2 of 2 is used" in str(note)
+
+
+def test_a_channel_without_sound_is_left_out() -> None:
+    speech = speechlike(2.0)
+    signal, note = mixed(np.stack([np.zeros_like(speech), speech], axis=1))
+    assert np.allclose(signal, speech) and note == "channel 2 of 2 is used: the others are silent"
+    signal, note = mixed(np.stack([speech, speech, 1e-4 * speech], axis=1))
+    assert np.allclose(signal, speech) and note == "1 of 3 channels are left out: silent"
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.5])
+def test_channels_that_are_alike_are_mixed_without_a_note(gain: float) -> None:
+    speech = speechlike(2.0).astype(np.float64)
+    signal, note = mixed(np.stack([speech, gain * speech], axis=1))
+    assert np.allclose(signal, (1 + gain) / 2 * speech) and note is None
 
 
 def test_pitch_survives_another_rate() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.home import Home
 from vvbatch.models.inventory import describe
+from vvbatch.models.snapshot import hub_cache
 from vvbatch.proof.record import hash_of, newest
 from vvbatch.support.doctor.finding import Finding
 from vvbatch.support.doctor.holdings import readable
@@ -15,6 +17,10 @@ from vvbatch.support.doctor.services import open_ledger
 
 def proofs(home: Home) -> Iterator[Finding]:
     """A finding for each VibeVoice profile whose model is complete and which can run here."""
+    try:
+        hub_cache()
+    except EngineUnavailable:
+        return  # reported by `disks`
     ledger = open_ledger(home)
     try:
         for profile in readable():
