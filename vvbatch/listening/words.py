@@ -37,7 +37,12 @@ CACHED = ("small.en", "small", "base.en", "base")
 
 MULTILINGUAL = ("large-v3-turbo", "medium", "small")
 """For other languages than English, the first that is in the cache. Smaller ones misrecognize too many words."""
-LANGUAGES = frozenset(["en", "es", "it", "pt", "de", "fr", "nl", "pl", "ru", "ca", "ja", "zh", "ko", "tr", "uk", "sv", "id", "no", "da", "fi", "vi", "cs", "ro", "el", "hu"])
+LANGUAGES = frozenset(
+    {
+        *("en", "es", "it", "pt", "de", "fr", "nl", "pl", "ru", "ca", "ja", "zh", "ko", "tr", "uk", "sv", "id", "no"),
+        *("da", "fi", "vi", "cs", "ro", "el", "hu"),
+    }
+)
 """Languages that these models recognize well enough to judge a take."""
 OTHER = "other"  # a language that is not known
 
