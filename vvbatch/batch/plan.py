@@ -117,8 +117,9 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
             except LineProblems as error:
                 problems += error.problems
                 continue
-            warnings += unspoken_turns(line, profile)
-            kept = msgspec.structs.replace(request, keep_takes=overrides.keep_takes or profile.keep_takes)
+            warnings += unspoken_turns(line, profile, script.language)
+            keep_takes = overrides.keep_takes or profile.keep_takes
+            kept = msgspec.structs.replace(request, keep_takes=keep_takes, language=script.language)
             planned.append(
                 PlannedLine(
                     line=line.id,
@@ -148,10 +149,10 @@ def written_of(line: ScriptLine) -> str | None:
     return " ".join(turn.text if turn.written is None else turn.written for turn in line.turns)
 
 
-def unspoken_turns(line: ScriptLine, profile: Profile) -> Iterator[ScriptWarning]:
+def unspoken_turns(line: ScriptLine, profile: Profile, language: str | None) -> Iterator[ScriptWarning]:
     """A warning for each turn that the profile's voices cannot speak."""
     for turn in line.turns:
-        if what := unspoken(turn.text, profile.languages):
+        if what := unspoken(turn.text, profile.languages, language):
             message = f"line {line.id!r}: {what}, which the voices of profile {profile.name!r} cannot speak"
             remedy = f"they speak {', '.join(profile.languages)}: translate it, or choose another profile"
             yield ScriptWarning(turn.position, "language", message, remedy)

@@ -118,6 +118,11 @@ def language_of(text: str) -> str | None:
     return _by_words(text)
 
 
+def code_of(tag: str) -> str:
+    """The language of a tag: "en" of "en-GB"."""
+    return re.split("[-_]", tag.lower(), maxsplit=1)[0]
+
+
 def foreign_letters(text: str, languages: Iterable[str]) -> tuple[str, str] | None:
     """The first script that none of these languages is written in, and its letters in `text`; None without one.
 
@@ -134,17 +139,18 @@ def foreign_letters(text: str, languages: Iterable[str]) -> tuple[str, str] | No
     return None
 
 
-def unspoken(text: str, languages: Sequence[str]) -> str | None:
+def unspoken(text: str, languages: Sequence[str], declared: str | None = None) -> str | None:
     """What in a text a voice that speaks these languages cannot speak, as a phrase for a message; None if nothing.
 
-    Without languages nothing is known.
+    Without languages nothing is known. `declared` is the language tag of the script.
     """
     if not languages:
         return None
     if foreign := foreign_letters(text, languages):
         return f"{foreign[0]} letters ({foreign[1][:20]})"
-    found = language_of(text)
-    if found and found not in languages and len(WORD.findall(text)) >= FEWEST_WORDS:
+    found = code_of(declared) if declared else language_of(text)
+    enough = declared or len(WORD.findall(text)) >= FEWEST_WORDS
+    if found and found not in languages and enough:
         return f"a text in the language {found!r}"
     return None
 
