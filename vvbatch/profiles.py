@@ -144,6 +144,7 @@ class Profile(Strict, frozen=True, kw_only=True):
     escalate: str | None = None  # the profile that renders the lines whose takes all fail
     generation: Generation
     text: TextLimits
+    languages: list[str] = []  # that its voices speak, as ISO 639-1 codes; empty: not known
     qc: QcLimits = QcLimits()
     listen: list[Listen] = []
     """Checks by listening models before a take is kept; they need the extra `qc`."""
