@@ -109,8 +109,7 @@ class Private:
             if phrase in text:
                 before = r"(?<!\w)" if phrase[0].isalnum() else ""
                 after = r"(?!\w)" if phrase[-1].isalnum() else ""
-                replacement = self.phrases[phrase]
-                text = re.sub(before + re.escape(phrase) + after, lambda _, by=replacement: by, text)
+                text = re.sub(before + re.escape(phrase) + after, self.phrases[phrase].replace("\\", r"\\"), text)
         text = PATH.sub(f"/{HIDDEN}", BATCH.sub(r"batch-\1", text))
         return TOKEN.sub(lambda found: HIDDEN if found[0].casefold() in self.words else found[0], text)
 
