@@ -41,7 +41,7 @@ CORPUS ?= build/fuzz
 fuzz: $(VENV)/.dev
 	$(PIP) 'atheris>=2.3' 'coverage>=7'
 	$(BIN)/python -m tools.fuzz $(CORPUS) -max_total_time=$(SECONDS)
-	$(BIN)/coverage run --data-file=build/fuzz.coverage --include='vvbatch/script/*,vvbatch/audio.py,vvbatch/voices/decode.py' \
+	$(BIN)/coverage run --data-file=build/fuzz.coverage --include='vvbatch/script/*,vvbatch/audio/*,vvbatch/voices/decode.py' \
 	  -m tools.fuzz --replay $(CORPUS)
 	$(BIN)/coverage report --data-file=build/fuzz.coverage
 

@@ -255,7 +255,7 @@ def rows(batch: str, size: int) -> Iterator[tuple[Row, Row, list[Row]]]:
             "first_chunk_s": 0.4,
             "peak_dbfs": -1.0,
             "loudness_lufs": -21.5,
-            "metrics": {"lines_at_once": 4},
+            "metrics": {},
             "worker": "w1",
             "created_at": stamp(number),
             "ended_at": stamp(number + 4),

@@ -13,13 +13,13 @@ from vvbatch.regress.summary import summary
 log = logging.getLogger("vvbatch.regress")
 
 
-def run_suite(name: str, model: str | None) -> None:
+def run_suite(name: str, profile: str | None) -> None:
     """Run one night of a suite. Raises what `run_night.run` does."""
     home = Home.from_environment()
     ledger = ledger_of(home)
     try:
         loaded = suite.load(name)
-        night_id = run_night.run(loaded, home, ledger, model)
+        night_id = run_night.run(loaded, home, ledger, profile)
         found = summary(ledger, loaded.name, night_id)
         log.warning("night %s of suite %s: %s", night_id, loaded.name, found.verdict)
         try_to_write(ledger, home, loaded, found)

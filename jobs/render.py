@@ -87,7 +87,7 @@ class Context:
 
     ledger: Ledger
     worker: str
-    model: str  # the profile of its engine
+    profile: str  # of its engine
     facts: EngineFacts
     pending: Pending
     paces: Paces = field(default_factory=Paces)
@@ -97,7 +97,7 @@ def render_line(line_id: str, context: Context) -> Rendering:
     """Render a line. Raises the database's error when the ledger does not answer before the line is rendered."""
     # A job for a line of another profile is forged or in the wrong queue. The right queue has the line too.
     first = FirstTake(context.facts, next_seed)
-    claim = context.ledger.claim(line_id, context.worker, first, model=context.model)
+    claim = context.ledger.claim(line_id, context.worker, first, profile=context.profile)
     if claim is None:
         return Ended("not wanted")
     fault_points.point("render.claimed")
@@ -124,7 +124,7 @@ def next_seed(claim: Claim, taken: int = 0) -> int:
 
 def render_takes(claim: Claim, name: str, context: Context) -> Rendering:
     """Render takes until as many as wanted are good, or as many more as the profile allows have been tried."""
-    ledger, profile = context.ledger, profiles.load(claim.model)
+    ledger, profile = context.ledger, profiles.load(claim.profile)
     streamed = claim.request.stream  # a second take would play after the first
     candidates = Candidates(claim.takes, 0 if streamed else profile.retries.qc, claim.request.keep_takes)
     newest: Claim | None = claim
@@ -225,11 +225,11 @@ def all_failed(claim: Claim, context: Context, candidates: Candidates, retries: 
     how: LineState | Literal["lost"]
     with candidates.others(claim) as others:
         if trouble == Trouble.QC and claim.escalate:
-            why = f"{why}; escalated from {claim.model} to {claim.escalate.model}"
+            why = f"{why}; escalated from {claim.profile} to {claim.escalate.profile}"
             how = LineState.QUEUED if ledger.escalate(claim, why, others.ended, tried) else "lost"
         else:
-            earlier = dict.fromkeys(take.model for take in claim.tried if take.model != claim.model)
-            why = "; ".join([why, *(f"takes of {model} failed before" for model in earlier)])
+            earlier = dict.fromkeys(take.profile for take in claim.tried if take.profile != claim.profile)
+            why = "; ".join([why, *(f"takes of {name} failed before" for name in earlier)])
             rolls = claim.rolls + candidates.seeds_used
             limit = 0 if claim.request.stream else allowed(retries, trouble)
             how = ledger.note_trouble(claim, trouble, why, limit, others.ended, rolls=rolls, tried=tried)
@@ -268,10 +268,10 @@ def without_room(
 
     `drop_take` is a take that was opened and never rendered: its row is removed.
     """
-    retries, why = profiles.load(claim.model).retries, f"{claim.out}: {error}"
+    retries, why = profiles.load(claim.profile).retries, f"{claim.out}: {error}"
     if isinstance(error, store.NoRoom) or (isinstance(error, OSError) and error.errno in store.NO_ROOM):
         need = audio_room(claim.text) * claim.takes
-        pause_queue(context.ledger, claim.model, f"no room: {why}", probe=claim.out, need_bytes=need)
+        pause_queue(context.ledger, claim.profile, f"no room: {why}", probe=claim.out, need_bytes=need)
     rolls = claim.rolls + seeds_used
     limit = retries.resource
     how = context.ledger.note_trouble(

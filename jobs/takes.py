@@ -94,7 +94,7 @@ class Judged:
         failed = [check for check in self.checks if not check.ok]
         return Outcome(
             state=TakeState.FAILED_QC if failed else TakeState.DONE,
-            error="; ".join(f"{check.name} {check.value} (limit {check.limit})" for check in failed) or None,
+            error="; ".join(check.reason for check in failed) or None,
             duration_s=len(self.samples) / SAMPLE_RATE,
             wall_s=self.rendered.wall_s,
             first_chunk_s=self.rendered.first_chunk_s,
@@ -114,7 +114,7 @@ class Take:
     id: str
     attempt: int
     seed: int
-    model: str  # profile
+    profile: str
     outcome: Outcome
     trouble: Trouble | None = None
     wav: bytes = b""
@@ -125,14 +125,14 @@ class Take:
         """The claim's newest take. One that failed its checks is encoded only with `keep_bad`."""
         encoded = judged.ok or (keep_bad and judged.encodable)
         outcome, wav = encode(judged) if encoded else (judged.outcome, b"")
-        known = (claim.take, claim.attempt, claim.seed, claim.model)
+        known = (claim.take, claim.attempt, claim.seed, claim.profile)
         return cls(*known, outcome, judged.trouble, wav, judged.speech_s)
 
     @classmethod
     def failed(cls, claim: Claim, trouble: Trouble, error: str, wall_s: float | None = None) -> Take:
         """The claim's newest take, which gave nothing to judge."""
         outcome = Outcome(TakeState.FAILED, error=error, wall_s=wall_s)
-        return cls(claim.take, claim.attempt, claim.seed, claim.model, outcome, trouble)
+        return cls(claim.take, claim.attempt, claim.seed, claim.profile, outcome, trouble)
 
     @property
     def good(self) -> bool:
@@ -148,7 +148,7 @@ class Take:
     def tried(self) -> TriedTake:
         """For the line's row, when this take is not kept."""
         state = TakeState.SUPERSEDED if self.good else self.outcome.state
-        return TriedTake(self.id, self.model, self.seed, state, self.outcome.score, self.outcome.error)
+        return TriedTake(self.id, self.profile, self.seed, state, self.outcome.score, self.outcome.error)
 
 
 def audio_room(text: str) -> int:
@@ -308,7 +308,7 @@ class Paces:
 
     def of(self, claim: Claim) -> Pace:
         voices = (f"{voice.sha256} {voice.rate}" for voice in claim.request.voices)
-        key = (claim.batch_id, claim.model, *voices)
+        key = (claim.batch_id, claim.profile, *voices)
         pace = self.known.setdefault(key, Pace())
         self.known.move_to_end(key)
         if len(self.known) > VOICES_KNOWN:

@@ -241,7 +241,7 @@ def one_input(data: bytes, folder: Path) -> str:
     said = "read"
     try:
         samples, rate = audio.read(path)
-        assert rate > 0 and samples.size <= audio.MAX_SAMPLES
+        assert rate > 0 and samples.size <= audio.files.MAX_SAMPLES
     except audio.AudioError as error:
         said = str(error)
     for read in (refuse_unfit, decode):

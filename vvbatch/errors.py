@@ -21,3 +21,12 @@ class UnavailableError(VvbatchError):
     """A service, a model or a package is missing."""
 
     exit_code = 3
+
+
+def require_utf8(name: str, what: str) -> None:
+    """Raises InputError for a name that is not UTF-8: neither the ledger nor JSON can hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise InputError(f"{what} '{shown}' is not UTF-8: rename it, or write it in UTF-8") from error

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vvbatch.errors import UnavailableError
+from vvbatch.errors import UnavailableError, require_utf8
 
 
 class HomeError(UnavailableError):
@@ -21,14 +21,19 @@ class Home:
     redis_url: str | None = field(default=None, repr=False)  # an address may hold a password
     own_ledger_url: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Resolve the path: by two spellings of it, processes would look for two servers and wait for each other."""
+        object.__setattr__(self, "path", Path(os.path.realpath(self.path)))
+
     @classmethod
     def from_environment(cls) -> Home:
-        """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; creates the folder. Raises HomeError."""
+        """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; creates the folder.
+
+        Raises HomeError, and InputError for a name that is not UTF-8.
+        """
         named = os.environ.get("VVBATCH_HOME")
-        try:
-            path = Path(named).expanduser().absolute() if named else default_path()
-        except RuntimeError as error:  # ~user without a home folder
-            raise HomeError(f"VVBATCH_HOME={named}: {error}; set it to a folder of yours") from error
+        path = Path(in_user_folder(named, "VVBATCH_HOME")).absolute() if named else default_path()
+        require_utf8(str(path), "the home folder")
         home = cls(path, os.environ.get("VVBATCH_REDIS_URL") or None, os.environ.get("VVBATCH_LEDGER_URL") or None)
         home.folder("")
         return home
@@ -91,6 +96,28 @@ class Home:
 
 
 def default_path() -> Path:
+    """Where a home folder lies if VVBATCH_HOME names none. Raises HomeError without a user's folder."""
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("vvbatch", appauthor=False))
+    try:
+        path = platformdirs.user_data_dir("vvbatch", appauthor=False)
+    except RuntimeError:
+        path = "~"
+    return Path(in_user_folder(path, "VVBATCH_HOME"))
+
+
+def in_user_folder(path: str, variable: str) -> str:
+    """The path with `~` replaced by the user's folder. Raises HomeError where that is unknown; it names `variable`."""
+    found = os.path.expanduser(path)  # noqa: PTH111  pathlib raises an error without the name of the user
+    if found.startswith("~"):
+        who = "this user (no HOME, and no entry for the user id in the system)" if found[1:2] in ("", "/") else found
+        raise HomeError(f"the folder of {who} is unknown: set {variable} to a folder of yours")
+    return found
+
+
+def user_folder() -> Path | None:
+    """The user's folder; None where it is unknown, as with an unknown user id in a container."""
+    try:
+        return Path(in_user_folder("~", "HOME"))
+    except HomeError:
+        return None

@@ -10,13 +10,14 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 
+from vvbatch.processes import limits
 from vvbatch.profiles import Profile
 
 REPORTED = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
@@ -27,10 +28,26 @@ BFLOAT16_NEEDS = {"avx512bw", "avx512vl", "avx512dq"}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def pin_threads(profile: Profile) -> str:
+def allowed_threads(environment: Mapping[str, str]) -> int:
+    """Threads for computing: as many as the smallest of the user's OMP_NUM_THREADS and its siblings, else one a CPU.
+
+    The CPUs are those that affinity and cgroups allow. An OMP_NUM_THREADS of `4,2` sets 4, then 2 in nested regions.
+    """
+    given = [environment.get(name, "").partition(",")[0].strip() for name in THREAD_VARIABLES]
+    chosen = [int(word) for word in given if word.isdecimal() and int(word) > 0]
+    return min(chosen) if chosen else limits.cpus()
+
+
+def threads_of(profile: Profile) -> int:
+    """Threads that the profile's engine computes with: its own number, but no more than this process is allowed."""
+    allowed = allowed_threads(os.environ)
+    return min(profile.threads or allowed, allowed)
+
+
+def pin_threads(profile: Profile) -> int:
     """Set the number of threads of this process's libraries. Call it before one of them is imported."""
-    threads = str(profile.threads or os.cpu_count() or 1)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    threads = threads_of(profile)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     return threads
 
 
@@ -139,10 +156,19 @@ def int8_on_cpu() -> bool:
     return "avx512_vnni" in cpu_flags()
 
 
+def memory() -> limits.Memory:
+    """The machine's memory in bytes, or what a cgroup leaves of it if that is less."""
+    host = psutil.virtual_memory()
+    allowed = limits.memory()
+    if allowed is None:
+        return limits.Memory(int(host.total), int(host.available))
+    return limits.Memory(min(int(host.total), allowed.total), min(int(host.available), allowed.free))
+
+
 def memory_total(device: str) -> int | None:
     """Total memory of a device in bytes; None if it cannot be determined."""
     if not device.startswith("cuda"):
-        return int(psutil.virtual_memory().total)  # on Apple silicon also the GPU's
+        return memory().total  # on Apple silicon also the GPU's
     program = shutil.which("nvidia-smi")
     if program is None:
         return None

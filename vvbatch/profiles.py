@@ -13,6 +13,8 @@ import yaml
 from vvbatch.errors import InputError
 
 MOST_TAKES = 20  # of a line
+SLOTS = 16  # of a profile that does not say otherwise
+AUTO = 0  # slots: as many as suit the machine that renders, see `vvbatch.models.slots`
 
 
 class ProfileError(InputError):
@@ -60,10 +62,10 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     silence_dbfs: float = -45.0  # what is quieter in a 10 ms frame is silence
     leading_silence_s: float = 1.5
     trailing_silence_s: float = 2.5
-    inner_silence_s: float = 3.0
-    speech_share: float = 0.2  # of the 10 ms frames, 0 to 1
+    inner_silence_s: float = 3.6
+    speech_share: float = 0.2  # of the 10 ms frames, 0 to 1; one second of silence is not counted
     start_level_db: float = -3.0  # the first 20 ms against the loud parts of the speech
-    end_level_db: float = -10.0  # the last 20 ms against the loud parts of the speech
+    end_level_db: float = -7.0  # the last 20 ms against the loud parts of the speech
     true_peak_dbtp: float = 0.0  # between the samples, after the take was brought to its level
     loudness_min_lufs: float = -45.0
     loudness_max_lufs: float = -6.0
@@ -83,11 +85,13 @@ class QcLimits(Strict, frozen=True, kw_only=True):
     duration_grace_s: float = 1.0  # under and over what the characters allow: short texts vary most
     wer: float = 0.25  # words missing, added or wrong, per word of the text
     said_again: float = 0.0  # words of the longest phrase that was recognised more often than the text has it
-    word_likeness: float = 0.3  # of the first and the last word, letters in common with what was recognised, 0 to 1
+    word_likeness: float = 0.3  # similarity of the first and of the last words to the transcript, 0 to 1
+    left_out: float = 0.0  # words of the longest phrase of the text that is not in the transcript
     voice_similarity: float = 0.6  # cosine of the embeddings of the take and of its voice prompt
     naturalness_mos: float = 2.5  # DNSMOS P.835 overall quality, 1 to 5
     background_mos: float = 3.0  # DNSMOS P.835 background, 1 (very intrusive) to 5 (not noticeable)
-    music_share: float = 0.1  # of the time with sound but without speech
+    music_share: float = 0.1  # of the sound that is not speech, 0 to 1; up to `music_grace_s` seconds are not counted
+    music_grace_s: float = 1.0
 
 
 Listen = Literal["words", "voice", "naturalness", "music"]
@@ -114,11 +118,14 @@ class DelaysS(Strict, frozen=True, kw_only=True):
     resource: float = 15.0
 
 
+PATIENT_SLOTS = 16
+
+
 class Patience(Strict, frozen=True, kw_only=True):
-    """Seconds of wall time that are allowed for what a line asks for."""
+    """Seconds of wall time that are allowed with up to PATIENT_SLOTS slots; with more, in proportion to them."""
 
     step_s: float = 120.0  # one step of the engine
-    step_s_per_char: float = 0.5  # added for the longest text in hand: the first step reads it, one may speak it all
+    step_s_per_char: float = 0.5  # added for the longest text in a slot: the first step reads it, one may speak it all
     take_s_per_char: float = 30.0  # of a whole take, added to step_s
 
 
@@ -131,7 +138,7 @@ class Profile(Strict, frozen=True, kw_only=True):
     dtype: str
     fallback: list[str] = []  # devices to try in turn when `device` cannot be had
     threads: int | None = None  # None: as many as the machine has
-    slots: int = 16
+    slots: int = SLOTS  # or AUTO
     takes: int = 1  # of each line that does not say otherwise; the best is kept
     keep_takes: bool = False  # also the audio of the others
     escalate: str | None = None  # the profile that renders the lines whose takes all fail
@@ -153,13 +160,21 @@ def bundled(folder: str) -> Path:
 
 
 def folders() -> list[Path]:
-    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones."""
-    own = os.environ.get("VVBATCH_CONFIGS")
-    return ([Path(own)] if own else []) + [bundled("configs")]
+    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones. Raises ProfileError."""
+    named = os.environ.get("VVBATCH_CONFIGS")
+    if not named:
+        return [bundled("configs")]
+    own = Path(os.path.expanduser(named))  # noqa: PTH111  pathlib raises for an unknown ~user
+    if not own.is_dir():
+        raise ProfileError(
+            f"VVBATCH_CONFIGS={named}: {own.absolute()} is not a folder; set VVBATCH_CONFIGS to the folder of your "
+            "profiles, or unset it"
+        )
+    return [own, bundled("configs")]
 
 
 def names() -> list[str]:
-    """Every profile's name, sorted."""
+    """Every profile's name, sorted. Raises ProfileError."""
     return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml") if file.is_file()})
 
 
@@ -169,8 +184,10 @@ def load(name: str) -> Profile:
     return read(file_of(name))
 
 
-def with_new_names(data: dict[str, Any]) -> dict[str, Any]:
-    """A profile's data, in which keys of earlier versions have their present names."""
+def as_written_now(data: dict[str, Any]) -> dict[str, Any]:
+    """A profile's data, in which keys of earlier versions have their present names, and `slots: auto` is AUTO."""
+    if data.get("slots") == "auto":
+        data = data | {"slots": AUTO}
     retries = data.get("retries")
     if isinstance(retries, dict) and "company" in retries and "crashed_with_others" not in retries:
         renamed = {"crashed_with_others" if key == "company" else key: value for key, value in retries.items()}
@@ -191,13 +208,15 @@ def read(file: Path) -> Profile:
     """Parse one profile file; its name is the file's. Raises ProfileError."""
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        profile = msgspec.convert(with_new_names({"name": file.stem, **data}), Profile)
+        profile = msgspec.convert(as_written_now({"name": file.stem, **data}), Profile)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):
         value: Setting = getattr(profile.generation, setting)
         if not value.min <= value.golden <= value.max:
             raise ProfileError(f"{file}: {setting}: golden {value.golden} is not within {value.min} to {value.max}")
+    if profile.slots < 1 and data.get("slots") != "auto":
+        raise ProfileError(f"{file}: slots is {profile.slots}; allowed are auto, or 1 and more")
     if not 1 <= profile.takes <= MOST_TAKES:
         raise ProfileError(f"{file}: takes is {profile.takes}; allowed are 1 to {MOST_TAKES}")
     return profile

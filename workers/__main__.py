@@ -1,4 +1,4 @@
-"""`python -m workers PROFILE`: the worker of any profile, also of your own in $VVBATCH_CONFIGS."""
+"""`python -P -m workers PROFILE`: the worker of any profile, also of your own in $VVBATCH_CONFIGS."""
 
 import sys
 
@@ -6,5 +6,5 @@ from workers.serve import serve
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m workers PROFILE")
+        sys.exit("usage: python -P -m workers PROFILE")
     sys.exit(serve(sys.argv[1]))

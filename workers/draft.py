@@ -1,4 +1,4 @@
-"""The draft voice, on the CPU: `python -m workers.draft`."""
+"""The draft voice, on the CPU: `python -P -m workers.draft`."""
 
 import sys
 

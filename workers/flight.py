@@ -9,25 +9,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import redis
 from numpy.typing import NDArray
-from rq import Queue
-from rq.executions import Execution
-from rq.job import Job
 
 from jobs.render import Answer, ListenRequest, Rendering
 from jobs.takes import Rendered
 from vvbatch.engine.contract import Finished, Request
 from vvbatch.machine import peak_memory
-from vvbatch.profiles import Patience
+from vvbatch.profiles import PATIENT_SLOTS, Patience
 from vvbatch.transport.stream import Stream
+from workers.rq_jobs import OpenJob
 
 log = logging.getLogger("vvbatch.worker")
 
 
 @dataclass
 class Flight:
-    job: Job
-    queue: Queue
-    execution: Execution
+    job: OpenJob
     rendering: Rendering
     line_id: str
     request: Request | None = None  # in a slot of the engine, or waiting for one
@@ -69,20 +65,26 @@ class Flight:
                 log.warning("%s is no longer streamed: %s", self.line_id, error)
                 self.stream = None
 
-    def rendered(self, event: Finished, lines_at_once: int) -> Rendered:
-        metrics = {"peak_bytes": peak_memory(), **event.metrics, "lines_at_once": lines_at_once}
+    def rendered(self, event: Finished) -> Rendered:
+        metrics = {"peak_bytes": peak_memory(), **event.metrics}
         chunks, self.chunks = self.chunks, []
         return Rendered(chunks, self.wall_s, self.first_chunk_s, event.runaway, metrics)
 
 
-def take_allowed(request: Request, patience: Patience) -> float:
-    """Seconds that a take may occupy a slot."""
-    return patience.step_s + patience.take_s_per_char * characters(request)
+def take_allowed(request: Request, patience: Patience, slots: int) -> float:
+    """Seconds that a take may occupy one of an engine's slots."""
+    return (patience.step_s + patience.take_s_per_char * characters(request)) * share_of(slots)
 
 
-def step_allowed(requests: list[Request], patience: Patience) -> float:
+def step_allowed(requests: list[Request], patience: Patience, slots: int) -> float:
     """Seconds that one step of the engine may take with these requests in its slots."""
-    return patience.step_s + patience.step_s_per_char * max(map(characters, requests), default=0)
+    longest = max(map(characters, requests), default=0)
+    return (patience.step_s + patience.step_s_per_char * longest) * share_of(slots)
+
+
+def share_of(slots: int) -> float:
+    """A step may cost what all slots need, however many lines speak; beyond PATIENT_SLOTS more slots take longer."""
+    return max(1.0, slots / PATIENT_SLOTS)
 
 
 def characters(request: Request) -> int:

@@ -1,6 +1,6 @@
 """The process that runs scheduled suites: rq's cron queues a job when a schedule is due, and a worker runs it.
 
-`python -m workers.nightly`. A signal interrupts the running night, which is then recorded as interrupted.
+`python -P -m workers.nightly`. A signal interrupts the running night, which is then recorded as interrupted.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from jobs.regress import run_suite
 from vvbatch.home import Home, HomeError
 from vvbatch.ledger import Ledger, LedgerError
+from vvbatch.processes.stop_signals import stop_signals
 from vvbatch.regress import schedule
 from vvbatch.transport import server
 from workers.allowed import NotAllowed
@@ -92,8 +93,12 @@ class NightWorker(SimpleWorker):
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         log.error("the night of %s failed: %s", job.args, exc_info[1])
 
+    def _install_signal_handlers(self) -> None:
+        for number in stop_signals():
+            signal.signal(number, self.request_stop)
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             signal.signal(number, signal.SIG_IGN)
         self._stop_requested = True
         if self.get_state() == WorkerStatus.BUSY:

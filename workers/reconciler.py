@@ -123,7 +123,7 @@ class Reconciler:
         for queue in transport.queues_of(profile_name, self.connection):
             with lost_record(queue.name):
                 queued.update(job_id.rpartition("-")[0] for job_id in queue.get_job_ids())
-        missing = {row[0]: row for row in waiting_lines(self.ledger, model=profile_name) if row[0] not in queued}
+        missing = {row[0]: row for row in waiting_lines(self.ledger, profile=profile_name) if row[0] not in queued}
         for line_id in transport.held(self.connection, missing):
             del missing[line_id]
         return missing
@@ -143,7 +143,7 @@ class Reconciler:
         if profile_name not in self.warned_about and not transport.has_worker(self.connection, profile_name):
             self.warned_about.add(profile_name)
             remedy = f"vvbatch up --workers {profile_name}"
-            log.warning("lines wait for model %s, of which no worker is running: %s", profile_name, remedy)
+            log.warning("lines wait for profile %s, of which no worker is running: %s", profile_name, remedy)
 
     def catch_up(self, worker: str, pending: Pending, in_flight: Iterable[str]) -> None:
         """After an outage of the ledger: record what this worker finished, queue the lines whose end was not recorded.

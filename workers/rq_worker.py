@@ -1,4 +1,4 @@
-"""An rq worker that keeps one engine warm in its own process, with as many lines in flight as the scheduler allows.
+"""The worker: one engine kept warm in this process, with as many lines in flight as the scheduler allows.
 
 `run` is the loop: fill the free slots, advance the engine by a step, pass each job its events. A job is a generator
 (see jobs.render): it yields a request, is sent the audio, yields a request to the listening models, is sent their
@@ -10,20 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import threading
 import time
 from types import FrameType
-from typing import Any
 
 import redis
-from rq import Queue
-from rq.executions import Execution
-from rq.intermediate_queue import IntermediateQueue
-from rq.job import Job
-from rq.serializers import JSONSerializer
-from rq.utils import now
-from rq.worker.base import BaseWorker, WorkerStatus
-from rq.worker_registration import register
 from sqlalchemy.exc import DBAPIError
 
 from jobs.render import Answer, Cancelled, ClaimLost, Context, Ended, ListenRequest, NoVerdict, PutBack, TimedOut
@@ -37,19 +27,19 @@ from vvbatch.ledger.queues import queue_is_paused, waiting_lines
 from vvbatch.ledger.recovery import is_suspect, no_longer_wanted
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.listening.process import ListeningProcess
+from vvbatch.processes.stop_signals import stop_signals
 from vvbatch.processes.supervisor import UNFIT, supervisor_is_gone
 from vvbatch.profiles import Profile
 from vvbatch.transport import queue as transport
 from vvbatch.transport.stream import Stream
-from workers.allowed import ALLOWED, LineJob, NotAllowed, line_of
+from workers.allowed import ALLOWED, NotAllowed, line_of
 from workers.flight import Flight, step_allowed, take_allowed
-from workers.lost_record import RecordLost, lost_record
+from workers.lost_record import RecordLost
 from workers.pulse import BETWEEN_STEPS_S, Pulse
 from workers.reconciler import Reconciler
+from workers.rq_jobs import OpenJob, RqJobs
 from workers.scheduler import Scheduler
 
-HEARTBEAT_S = 2.0
-HEARTBEAT_TTL_S = 6  # after this long without a heartbeat a worker counts as dead
 REST_S = 0.05  # before the queues are looked at again while the engine has no work
 MAINTENANCE_S = 2.5
 SILENCE_S = 2.0  # before a server that did not answer is tried again
@@ -58,7 +48,7 @@ UNFIT_AFTER = 3  # lines in a row that the engine failed, none good in between
 log = logging.getLogger("vvbatch.worker")
 
 
-class RenderWorker(BaseWorker):
+class RenderWorker:
     def __init__(
         self,
         profile: Profile,
@@ -70,16 +60,9 @@ class RenderWorker(BaseWorker):
         name: str,
         listening: ListeningProcess | None = None,
     ) -> None:
-        super().__init__(
-            transport.queues_of(profile.name, connection, LineJob),
-            name=name,
-            connection=connection,
-            job_class=LineJob,
-            serializer=JSONSerializer,
-            log_job_description=False,
-            maintenance_interval=30,
-        )
-        self.log_result_lifespan = False
+        self.name = name
+        self.connection = connection
+        self.jobs = RqJobs(profile.name, connection, name)
         self.profile = profile
         self.engine = engine
         self.ledger = ledger
@@ -93,23 +76,17 @@ class RenderWorker(BaseWorker):
         self.maintained_at = 0.0
         self.failed_in_a_row: set[str] = set()  # line ids
         self.counted_as_dead = False  # another worker was given its lines
+        self.stop_requested = False
         self.put_back_requested = False
         self.stopping_since: float | None = None
         self.server_silent_until = 0.0
 
     def run(self) -> int:
-        """Render until stopped. Replaces rq's `work`, which has one job at a time.
-
-        Returns the exit code: 0, or UNFIT when the engine failed line after line.
-        """
-        self.bootstrap(logging_level="WARNING")
-        self.set_state(WorkerStatus.IDLE)
-        self._install_signal_handlers()
-        ended = threading.Event()
-        heart = threading.Thread(target=self.beat, args=(ended,), name="heartbeat", daemon=True)
-        heart.start()
-        try:
-            while not (self._stop_requested and not self.flights):
+        """Render until stopped. Returns the exit code: 0, or UNFIT when the engine failed line after line."""
+        for number in stop_signals():
+            signal.signal(number, self.request_stop)
+        with self.jobs.registered(self.open_jobs):
+            while not (self.stop_requested and not self.flights):
                 self.pulse.allow(BETWEEN_STEPS_S)
                 self.take_verdicts()
                 self.fill_slots()
@@ -121,13 +98,6 @@ class RenderWorker(BaseWorker):
                     self.drop_unwanted()
                     time.sleep(REST_S)
                 self.maintain()
-        finally:
-            ended.set()
-            heart.join(timeout=5)
-            try:
-                self.teardown()
-            except redis.exceptions.RedisError:
-                log.warning("the queue's server does not answer: this worker ends without being removed from it")
         return UNFIT if self.unfit else 0
 
     # The engine
@@ -152,7 +122,7 @@ class RenderWorker(BaseWorker):
             flight = self.flights[line_id]
             request = flight.request
             assert request is not None
-            self.pulse.allow(step_allowed([request], self.profile.patience))
+            self.pulse.allow(step_allowed([request], self.profile.patience, self.engine.slots))
             try:
                 self.engine.admit(request)
             except Exception as refusal:  # the job knows what each means for its line
@@ -168,7 +138,7 @@ class RenderWorker(BaseWorker):
         flights = [self.flights[line_id] for line_id in self.lines.rendering]
         by_request = {flight.request.id: flight for flight in flights if flight.request}
         requests = [flight.request for flight in by_request.values() if flight.request]
-        self.pulse.allow(step_allowed(requests, self.profile.patience))
+        self.pulse.allow(step_allowed(requests, self.profile.patience, self.engine.slots))
         try:
             events = self.engine.step()
         except Exception as error:
@@ -191,7 +161,7 @@ class RenderWorker(BaseWorker):
         if isinstance(event, Chunk):
             flight.add(event.samples)
         elif isinstance(event, Finished):
-            self.resume(flight, flight.rendered(event, len(self.flights)))
+            self.resume(flight, flight.rendered(event))
         else:
             self.fail(flight, EngineFailed(event.error, flight.wall_s))
 
@@ -254,7 +224,8 @@ class RenderWorker(BaseWorker):
                 self.listen(flight, wanted)
             else:
                 flight.request = wanted
-                self.lines.wait_for_slot(flight.line_id, take_allowed(wanted, self.profile.patience))
+                allowed_s = take_allowed(wanted, self.profile.patience, self.engine.slots)
+                self.lines.wait_for_slot(flight.line_id, allowed_s)
 
     def listen(self, flight: Flight, wanted: ListenRequest) -> None:
         assert self.listening is not None
@@ -273,15 +244,15 @@ class RenderWorker(BaseWorker):
             self.failed_in_a_row.clear()
         if self.unfit and not self.put_back_requested:
             log.error("%d lines in a row failed: this worker is shut down", UNFIT_AFTER)
-            self._stop_requested = self.put_back_requested = True
+            self.stop_requested = self.put_back_requested = True
         try:
             if flight.stream:
                 flight.stream.end()
             if ended.how == LineState.QUEUED and ended.trouble:
                 self.reconciler.queue_again(flight.line_id, getattr(self.profile.delays_s, ended.trouble, 0.0))
-            self.close(flight.job, flight.queue, flight.execution, ended.how)
+            self.jobs.close(flight.job, ended.how)
             if not self.flights:
-                self.set_state(WorkerStatus.IDLE)
+                self.jobs.idle()
         except (redis.exceptions.RedisError, RecordLost) as error:
             # rq drops records that it finds abandoned, and the reconciler queues what waits in the ledger.
             log.warning("%s ended, but its job could not be closed: %s", flight.line_id, error)
@@ -300,98 +271,53 @@ class RenderWorker(BaseWorker):
             except (redis.exceptions.RedisError, DBAPIError) as error:
                 log.warning("%s waits in the ledger: the next worker queues it again (%s)", flight.line_id, error)
 
-    # The queue, and the records of jobs. These raise RedisError and RecordLost.
+    # The queue. These raise RedisError and RecordLost.
 
     def may_take_job(self) -> bool:
         away = self.pending.ledger_away or time.monotonic() < self.server_silent_until
-        return self.lines.has_room() and not away and not self._stop_requested
+        return self.lines.has_room() and not away and not self.stop_requested
 
     def take_job(self) -> bool:
         """Start the most urgent job. False when none waits."""
-        found = self.next_job()
-        if found is None:
+        taken = None if queue_is_paused(self.ledger, self.profile.name) else self.jobs.take()
+        if taken is None:
             return False
-        job, queue = found
         fault_points.point("queue.dequeued")
         try:
-            line_id = line_of(job)
+            line_id = line_of(taken.job)
         except NotAllowed as refusal:
             log.error("%s", refusal)
-            execution = self.open(job)
-            with lost_record(job.id):
-                self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+            self.jobs.refuse(taken, refusal)
             return True
         suspect = is_suspect(self.ledger, line_id, self.profile.retries.crashed_with_others)
         if self.lines.must_wait(suspect=suspect):
-            queue.push_job_id(job.id, at_front=True)
-            IntermediateQueue(queue.key, self.connection).remove(job.id)
+            self.jobs.put_back(taken)
             return True
-        execution = self.open(job)
-        job.started_at = now()
+        job = self.jobs.open(taken)
         if line_id in self.flights:  # queued twice
-            self.close(job, queue, execution, "not wanted")
+            self.jobs.close(job, "not wanted")
             return True
-        rendering = ALLOWED[str(job.func_name)](line_id, self.context)
-        flight = self.flights[line_id] = Flight(job, queue, execution, rendering, line_id)
+        rendering = ALLOWED[str(job.job.func_name)](line_id, self.context)
+        flight = self.flights[line_id] = Flight(job, rendering, line_id)
         self.lines.add(line_id, suspect=suspect)
         self.proceed(flight, None)
         return True
 
-    def next_job(self) -> tuple[Job, Queue] | None:
-        if queue_is_paused(self.ledger, self.profile.name):
-            return None
-        for queue in self.queues:
-            found = self.queue_class.dequeue_any([queue], None, self.connection, LineJob, self.serializer)
-            if found:
-                return found
-        return None
+    def open_jobs(self) -> list[OpenJob]:
+        """Called by another thread as well."""
+        return [flight.job for flight in list(self.flights.values())]
 
-    def open(self, job: Job) -> Execution:
-        """Record in Redis that this worker has the job."""
-        with lost_record(job.id):
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        return execution
-
-    def close(self, job: Job, queue: Queue, execution: Execution, result: str) -> None:
-        with lost_record(job.id):
-            self._finalize_success(job, queue, execution, result)
-
-    # Signals, heartbeats, maintenance
+    # Signals and maintenance
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """First signal: finish what is in flight. A later one: put it back and end."""
         moment = time.monotonic()
         if self.stopping_since is None:
             self.stopping_since = moment
-            self._stop_requested = True
+            self.stop_requested = True
             log.warning("stopping when %d lines in flight are done; signal again to put them back", len(self.flights))
         elif moment - self.stopping_since > 1.0:  # a terminal and a supervisor may both pass the same Ctrl-C on
             self.put_back_requested = True
-
-    def _install_signal_handlers(self) -> None:
-        signal.signal(signal.SIGINT, self.request_stop)
-        signal.signal(signal.SIGTERM, self.request_stop)
-
-    def subscribe(self) -> None:
-        """No remote commands: they would let anyone who reaches Redis stop the worker."""
-
-    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
-        return HEARTBEAT_TTL_S
-
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        super().heartbeat(HEARTBEAT_TTL_S, pipeline=pipeline)
-
-    def beat(self, ended: threading.Event) -> None:
-        """rq sends no heartbeat while a job runs in its own process; this thread does."""
-        while not ended.wait(HEARTBEAT_S):
-            try:
-                self.heartbeat()
-                for flight in list(self.flights.values()):
-                    with lost_record(flight.job.id):
-                        self.maintain_heartbeats(flight.job, flight.execution)
-            except (redis.exceptions.RedisError, RecordLost) as error:
-                log.warning("no heartbeat could be sent: %s", error)
 
     def maintain(self) -> None:
         """Every few seconds: recover from outages, and repair what other workers left."""
@@ -399,18 +325,15 @@ class RenderWorker(BaseWorker):
             return
         self.maintained_at = time.monotonic()
         if supervisor_is_gone():
-            self._stop_requested = True
+            self.stop_requested = True
         try:
             if self.pending.ledger_away or self.counted_as_dead:
                 self.reconciler.catch_up(self.name, self.pending, list(self.flights))
                 self.counted_as_dead = False
             self.reconciler.resume_with_space(self.profile.name)
             if time.monotonic() >= self.server_silent_until:
-                register(self)  # a server that was wiped does not know this worker
+                self.jobs.maintain()
                 self.reconciler.look([self.profile.name])
-                with lost_record("maintenance"):
-                    if self.should_run_maintenance_tasks:
-                        self.run_maintenance_tasks()
         except (redis.exceptions.RedisError, RecordLost) as error:
             log.warning("the queue was not maintained: %s", error)
         except DBAPIError as error:

@@ -67,10 +67,14 @@ class Scheduler:
             self.alone = None
 
     def should_step(self) -> bool:
-        """Whether the engine has work. It rests while more takes than it has slots wait for verdicts: a step for the
-        few lines left costs as much as one for all, and the niced listening process gets little time next to it.
+        """Whether the engine has work, and every line that could take part in the step does.
+
+        It rests while takes that wait for their verdicts keep lines from free slots: the cores are then better used for
+        the verdicts. Without that the niced listening process gets little time beside the engine, and the engine works
+        on for fewer and fewer lines. When all lines have been taken from the queue, there is nothing to wait for.
         """
-        return bool(self.rendering) and len(self.listening) <= self.slots
+        kept_out = len(self.in_flight) >= 2 * self.slots and len(self.listening) > self.slots
+        return bool(self.rendering) and not kept_out
 
     def late(self, now: float) -> list[str]:
         """The lines whose takes have had their time."""

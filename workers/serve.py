@@ -43,6 +43,7 @@ def serve(
     except profiles.ProfileError as error:
         return unavailable(error)
     # Before the import of any library that reads them. Model libraries must not use the network.
+    listener_threads = min(2, machine.allowed_threads(os.environ))
     threads = machine.pin_threads(profile)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
@@ -54,6 +55,7 @@ def serve(
     from vvbatch.ledger.recovery import worker_started, worker_stopped
     from vvbatch.listening.contract import ListeningUnavailable
     from vvbatch.listening.process import ListeningProcess
+    from vvbatch.processes.supervisor import note_loaded
     from vvbatch.transport import server
     from workers.pulse import Pulse
     from workers.rq_worker import RenderWorker
@@ -70,13 +72,14 @@ def serve(
         try:
             if profile.listen:
                 listening = opened.enter_context(
-                    closing(ListeningProcess.start(profile.listen, program=listener_program))
+                    closing(ListeningProcess.start(profile.listen, listener_threads, listener_program))
                 )
             engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
         except (EngineUnavailable, ListeningUnavailable) as error:
             return unavailable(error)
+        note_loaded()
         clean_up(home, ledger, connection)
-        facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": threads}
+        facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": str(threads)}
         facts |= {"versions": machine.versions(), "machine": machine.identity()}
         if listening:
             facts["listener"] = listening.versions

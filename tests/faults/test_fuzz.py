@@ -110,7 +110,7 @@ def test_a_sound_file_with_changed_and_missing_bytes(
     except audio.AudioError as error:
         assert path.name in str(error)
     else:
-        assert rate > 0 and samples.size <= audio.MAX_SAMPLES
+        assert rate > 0 and samples.size <= audio.files.MAX_SAMPLES
     try:
         refuse_unfit(path)
     except InvalidVoice as error:

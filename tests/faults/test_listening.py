@@ -58,7 +58,8 @@ def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_
 
 def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(listening: FaultHome) -> None:
     listening.worker("hears1")
-    batch = listening.submit(AWAITED, "This goes slowly.", "This goes slowly as well.", model="hears1")
+    longest = f"{AWAITED} It is the longest, so it is the first."
+    batch = listening.submit(longest, "This goes slowly.", "This goes slowly as well.", model="hears1")
     wait_until(lambda: evaluated(listening))
     listening.rendering(batch, 2)
     time.sleep(3)
@@ -72,7 +73,7 @@ def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slo
 def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
     listening: FaultHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The listener would not get on beside it, and a step for the few lines left costs as much as one for all."""
+    """As many lines are in flight as may be: the free slot stays empty until there is a verdict."""
     steps = listening.folder / "steps.log"
     monkeypatch.setenv("READY_STEPS", str(steps))
     (listening.folder / "configs" / "hears2.yaml").write_text(

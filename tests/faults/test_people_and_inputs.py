@@ -17,6 +17,7 @@ import yaml
 
 from tests.conftest import Shell, wait_until
 from tests.faults.conftest import FaultHome
+from vvbatch.ledger.batches import cancel_lines
 from vvbatch.profiles import bundled
 
 HOSTILE_NAMES = ["../../escape", "a/b", "..", ".", "x" * 300, "nul\x00", "line\nbreak", "-rf", "CON", "ü̈"]
@@ -64,7 +65,7 @@ def test_what_is_cancelled_leaves_the_engine_within_two_steps_and_stays_cancelle
     from vvbatch.ledger import Ledger
 
     with closing(Ledger(Home.from_environment().ledger_url)) as ledger:
-        assert len(ledger.cancel(batch, None if whole else line)) == 1 + whole
+        assert len(cancel_lines(ledger, batch, None if whole else line)) == 1 + whole
         at = last_step(steps)
     wait_until(lambda: "cancelled" in steps.read_text())
     view = fault_home.ended(batch)

@@ -29,7 +29,7 @@ def test_submit_without_a_server_exits_3_and_records_nothing(
 ) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", f"unix://{tmp_path}/absent.sock")
     done = shell("submit", str(script("Nobody hears this.")), "--out", str(tmp_path / "out"), code=3, timeout=30)
-    assert "does not answer" in done.stderr
+    assert "is not running" in done.stderr
     assert not (tmp_path / "out").exists()
     monkeypatch.delenv("VVBATCH_REDIS_URL")
     assert shell.json("ledger", "batches") == []
@@ -99,7 +99,7 @@ def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(fault_home: Fa
     batch = fault_home.submit(*[f"Line {n} of a lost queue." for n in range(30)])
     fault_home.redis().flushall()
     assert fault_home.shell.json("status")["redis"]["lost"] == {"ready": 30}
-    assert "30 lines of ready are missing in the queue" in fault_home.shell("status").stdout.replace("\n", " ")
+    assert "missing in the queue: 30 lines of ready" in fault_home.shell("status").stdout.replace("\n", " ")
     fault_home.shell("resume", batch)
     assert fault_home.shell.json("status")["redis"]["lost"] == {}
     fault_home.redis().flushall()

@@ -161,6 +161,42 @@ def test_when_asked_to_fail_fast_a_program_that_fails_each_time_is_given_up_but_
         assert supervisor.unavailable is None
 
 
+KILLED = "import os, time; {} os.kill(os.getpid(), {})"
+NOTED = "os.write(int(os.environ['VVBATCH_READY']), b'1');"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGILL, signal.SIGSEGV])
+def test_a_program_that_is_killed_each_time_it_loads_is_given_up_with_the_reason(
+    home: Home, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(module, "GOOD_RUN_S", 0.0)  # loading may take longer than a good run
+    argv = [sys.executable, "-c", KILLED.format("", int(number))]
+    with Supervisor(home, [Program("a", argv, lambda found, times: f"{found}, {times}")], fail_fast=True) as supervisor:
+        polled_until(supervisor, lambda: supervisor.unavailable)
+        assert supervisor.unavailable == f"{int(number)}, 5"
+        assert supervisor.children[0].restarts == 4
+
+
+def test_a_program_that_is_killed_once_it_is_ready_is_not_given_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
+    argv = [sys.executable, "-c", KILLED.format(NOTED, 9)]
+    with Supervisor(home, [Program("a", argv, lambda found, times: "given up")], fail_fast=True) as supervisor:
+        polled_until(supervisor, lambda: supervisor.children[0].restarts > module.FAILURES_IN_A_ROW + 1)
+        assert supervisor.unavailable is None
+
+
+def test_up_tries_a_program_that_is_killed_while_it_loads_again_slowly(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
+    argv = [sys.executable, "-c", KILLED.format("", 9)]
+    with Supervisor(home, [Program("a", argv, lambda found, times: "memory ran out")]) as supervisor:
+        polled_until(supervisor, lambda: supervisor.children[0].pause_s == module.SLOW_PAUSE_S)
+        assert supervisor.children[0].restarts == 4 and supervisor.unavailable is None
+        assert "memory ran out" in caplog.text
+
+
 def test_a_program_that_does_not_exist_is_reported_in_its_log(home: Home) -> None:
     with Supervisor(home, [Program("a", ["/no/such/program"])]) as supervisor:
         polled_until(supervisor, lambda: supervisor.children[0].last_exit is not None)

@@ -17,6 +17,7 @@ from tests.support.ready import ReadyEngine
 from vvbatch import profiles
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.listening.process import Verdict
 from vvbatch.profiles import QcLimits
@@ -50,7 +51,7 @@ def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(
     connection: redis.Redis, ledger: Ledger, home: Path
 ) -> None:
     for profile in ("ready", "ready2"):
-        add_batch(ledger, f"batch-{profile}", ["One.", "Two."], model=profile)
+        add_batch(ledger, f"batch-{profile}", ["One.", "Two."], profile=profile)
     reconciler = Reconciler(ledger, connection, Home.from_environment())
     assert reconciler.look(["ready", "ready2"]) == 0, "one look is not believed"
     assert reconciler.look(["ready", "ready2"]) == 4
@@ -62,7 +63,7 @@ def test_lines_that_redis_lost_are_queued_again_for_each_of_several_profiles(
 def test_a_look_that_finds_every_line_queued_ends_what_the_look_before_suspected(
     connection: redis.Redis, ledger: Ledger, home: Path
 ) -> None:
-    add_batch(ledger, "b", ["One."], model="ready")
+    add_batch(ledger, "b", ["One."], profile="ready")
     reconciler = Reconciler(ledger, connection, Home.from_environment())
     assert reconciler.look(["ready"]) == 0  # between a submit's row and its job
     queue.enqueue(connection, waiting_lines(ledger))
@@ -111,7 +112,7 @@ def worker(connection: redis.Redis, ledger: Ledger, home: Path, tmp_path: Path) 
 
 def submit(worker: RenderWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *texts: str) -> list[str]:
     monkeypatch.setattr("jobs.render.require_unchanged", lambda voices: None)
-    add_batch(worker.ledger, "b", texts, out=tmp_path / "out", model="listens")
+    add_batch(worker.ledger, "b", texts, out=tmp_path / "out", profile="listens")
     waiting = waiting_lines(worker.ledger)
     queue.enqueue(worker.connection, waiting)
     return [row[0] for row in waiting]
@@ -131,7 +132,7 @@ def test_a_line_that_ends_while_it_waits_for_its_verdict_leaves_the_listener(
     worker.step()
     assert len(listening(worker)) == 2
     if how == "cancelled":
-        worker.ledger.cancel("b")
+        cancel_lines(worker.ledger, "b")
         worker.drop_unwanted()
     elif how == "lost":
         with worker.ledger.engine.begin() as database:
@@ -153,7 +154,7 @@ def test_a_lost_record_of_a_job_costs_one_warning_and_its_line_is_rendered_later
         raise TypeError("'NoneType' object is not iterable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(worker, "prepare_execution", incomplete)
+        patched.setattr(worker.jobs, "prepare_execution", incomplete)
         worker.fill_slots()
     assert worker.flights == {} and worker.lines.has_room()
     queue.enqueue(worker.connection, waiting_lines(worker.ledger))

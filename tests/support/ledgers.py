@@ -37,13 +37,13 @@ def open_ledger(folder: Path, clock: Clock | None = None) -> Ledger:
     return Ledger(url, clock) if clock else Ledger(url)
 
 
-def planned(number: int, text: str, batch: str, model: str = "draft", voice: str = "carter") -> PlannedLine:
+def planned(number: int, text: str, batch: str, profile: str = "draft", voice: str = "carter") -> PlannedLine:
     return PlannedLine(
         line=f"l{number}",
         number=number,
         chapter=1,
         chapter_title="One",
-        model=model,
+        profile=profile,
         key=f"key {batch} {number}",
         control_hash="c" * 64,
         text=text,
@@ -62,11 +62,11 @@ def add_batch(
     batch: str,
     texts: Sequence[str],
     out: Path | str = "/out",
-    model: str = "draft",
+    profile: str = "draft",
     voice: str = "carter",
 ) -> str:
-    new = NewBatch(batch, f"Title of {batch}", f"{batch}.yaml", f"fingerprint {batch}", model, "normal", str(out))
-    record_batch(ledger, new, [planned(n, text, batch, model, voice) for n, text in enumerate(texts, start=1)])
+    new = NewBatch(batch, f"Title of {batch}", f"{batch}.yaml", f"fingerprint {batch}", profile, "normal", str(out))
+    record_batch(ledger, new, [planned(n, text, batch, profile, voice) for n, text in enumerate(texts, start=1)])
     return batch
 
 

@@ -15,6 +15,7 @@ from vvbatch import audio, store
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, Outcome
+from vvbatch.ledger.batches import settle_batch
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.states import LineState, TakeState
 from vvbatch.regress import records, run_night
@@ -43,6 +44,7 @@ def rendered(
     sounds: Mapping[int, np.ndarray | None] | None = None,
     machine: Mapping[str, str] = MACHINE,
     wall_s: float = 0.6,
+    slots: int = 16,
 ) -> str:
     """Record a night's batch; `sounds` by line number in place of the usual ones, None for a line that failed."""
     out = home.folder("regress") / "small" / "nights"
@@ -50,7 +52,7 @@ def rendered(
     batch = add_batch(ledger, f"night-{name}", TEXTS, out)
     records.set_batch(ledger, name, batch)
     worker = f"w-{name}"
-    facts = {**vars(FACTS), "machine": machine, "versions": {"numpy": "2"}}
+    facts = {**vars(FACTS), "details": {"slots": slots}, "machine": machine, "versions": {"numpy": "2"}}
     worker_started(ledger, worker, "draft", "h", 1, facts)
     for number in range(1, len(TEXTS) + 1):
         samples = (sounds or {}).get(number, voice(number)) if number in (sounds or {}) else voice(number)
@@ -68,7 +70,7 @@ def rendered(
         )
         outcome = replace(outcome, wall_s=wall_s, first_chunk_s=0.1, metrics={"peak_bytes": 300_000_000})
         ledger.keep_take(claim, take_id, outcome, lambda: None)
-    ledger.settle(batch)
+    settle_batch(ledger, batch)
     return batch
 
 

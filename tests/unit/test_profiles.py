@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import READY_PROFILE
+from vvbatch import profiles
 from vvbatch.profiles import ProfileError, read
 
 
@@ -31,3 +32,24 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str) -> None
     file.write_text(text)
     with pytest.raises(ProfileError, match=r"own\.yaml"):
         read(file)
+
+
+def test_a_tilde_in_the_folder_of_profiles_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    profile(tmp_path / "mine", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("VVBATCH_CONFIGS", "~/mine")
+    assert profiles.folders()[0] == tmp_path / "mine"
+    assert "own" in profiles.names()
+
+
+@pytest.mark.parametrize("named", ["nowhere", "file", "~nobody-here/configs", "~/nowhere"])
+def test_a_folder_of_profiles_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("VVBATCH_CONFIGS", named)
+    with pytest.raises(ProfileError, match=f"VVBATCH_CONFIGS={named}: /.* is not a folder; set VVBATCH_CONFIGS"):
+        profiles.names()

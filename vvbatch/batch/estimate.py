@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import func, select
@@ -12,14 +13,16 @@ from sqlalchemy import func, select
 from vvbatch import profiles
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import cached_takes
+from vvbatch.ledger.forecast import Throughput, throughput_of
+from vvbatch.ledger.queries import WORK_COLUMNS, cached_takes, work_of
 from vvbatch.ledger.schema import takes
 
 SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
 
 
 class ModelEstimate(Struct):
-    """A profile's part; `speed` is x real time. None where the ledger has no history."""
+    """A profile's part; `speed` is x real time: of these lines, so that few lines have less than a large batch. None
+    where the ledger has no history."""
 
     model: str
     profile: str
@@ -28,6 +31,17 @@ class ModelEstimate(Struct):
     audio_s: float
     speed: float | None
     wall_s: float | None
+
+
+class WarningView(Struct):
+    """Something in a script that may be a mistake; `code` is its kind, the same in every version."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    remedy: str
 
 
 class Estimate(Struct):
@@ -42,6 +56,8 @@ class Estimate(Struct):
     not_golden: Sequence[str]
     models: Sequence[ModelEstimate]
     may_escalate: Mapping[str, int]  # lines by profile
+    chapter_titles: Sequence[str]
+    warnings: Sequence[WarningView]
 
 
 def estimate(plan: Plan, ledger: Ledger) -> Estimate:
@@ -49,20 +65,22 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
     cached = {key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)}
     fresh = [line for line in plan.lines if line.key not in cached]
     models: list[ModelEstimate] = []
-    for model, characters in Counter(dict.fromkeys(plan.models, 0)).items():
-        wanted = [line for line in fresh if line.model == model]
-        characters = sum(len(line.text) * line.takes for line in wanted)
-        pace, speed = history(ledger, model)
-        audio_s = characters * (pace or SECONDS_PER_CHARACTER)
+    for profile in plan.profiles:
+        characters = [len(line.text) * line.takes for line in fresh if line.profile == profile]
+        past = history(ledger, profile)
+        audio_s = sum(characters) * past.audio_s_per_character
+        wall_s = None
+        if past.throughput:
+            wall_s = past.throughput.seconds_left(sum(characters), max(characters, default=0))
         models.append(
             ModelEstimate(
-                model=model,
-                profile=model,
-                title=profiles.load(model).title,
-                lines=len(wanted),
+                model=profile,
+                profile=profile,
+                title=profiles.load(profile).title,
+                lines=len(characters),
                 audio_s=round(audio_s, 1),
-                speed=speed,
-                wall_s=round(audio_s / speed, 1) if speed else None,
+                speed=round(audio_s / wall_s, 3) if wall_s else None,
+                wall_s=None if wall_s is None else round(wall_s, 1),
             )
         )
     return Estimate(
@@ -76,31 +94,48 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
         voices=dict(Counter(voice.name for line in plan.lines for voice in line.request.voices)),
         not_golden=[line.line for line in plan.lines if not line.request.params.golden],
         models=models,
-        may_escalate=dict(Counter(line.escalate.model for line in fresh if line.escalate)),
+        may_escalate=dict(Counter(line.escalate.profile for line in fresh if line.escalate)),
+        chapter_titles=list({line.chapter: line.chapter_title for line in plan.lines}.values()),
+        warnings=warning_views(plan),
     )
+
+
+def warning_views(plan: Plan) -> list[WarningView]:
+    return [
+        WarningView(
+            plan.script,
+            warning.position.line,
+            warning.position.column,
+            warning.code,
+            warning.message,
+            warning.remedy,
+        )
+        for warning in plan.warnings
+    ]
 
 
 def there(path: str) -> bool:
     return Path(path).is_file()
 
 
-def history(ledger: Ledger, model: str) -> tuple[float | None, float | None]:
-    """Seconds of audio per character, and speed (x real time) of the model's last 500 good takes.
+class History(NamedTuple):
+    audio_s_per_character: float
+    throughput: Throughput | None
 
-    The speed counts what the worker did at the same time: audio made over the wall time in which anything was made.
-    """
+
+def history(ledger: Ledger, profile: str) -> History:
+    """From the profile's last 500 takes, of any batch."""
     recent = (
-        select(takes.c.duration_s, takes.c.wall_s, func.length(takes.c.text).label("characters"), takes.c.metrics)
-        .where(takes.c.profile == model, takes.c.state == "done")
+        select(
+            *(takes.c[name] for name in WORK_COLUMNS), takes.c.duration_s, func.length(takes.c.text).label("characters")
+        )
+        .where(takes.c.profile == profile, takes.c.ended_at.is_not(None))
         .order_by(takes.c.ended_at.desc())
         .limit(500)
     )
     with ledger.engine.connect() as connection:
         rows = connection.execute(recent).all()
-    audio_s = sum(row.duration_s for row in rows)
-    characters = sum(row.characters for row in rows)
-    # A take shares its wall time with the lines rendered at the same time: divide by their number.
-    alone_s = sum(row.wall_s / max((row.metrics or {}).get("lines_at_once", 1), 1) for row in rows)
-    if not rows or not characters or not alone_s:
-        return None, None
-    return audio_s / characters, round(audio_s / alone_s, 3)
+    works = [work_of(row, row.ended_at) for row in rows]
+    audio_s = sum(row.duration_s or 0.0 for row, work in zip(rows, works, strict=True) if work.good)
+    characters = sum(work.characters for work in works if work.good)
+    return History(audio_s / characters if audio_s and characters else SECONDS_PER_CHARACTER, throughput_of(works))

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from vvbatch import fault_points, store
 from vvbatch.batch.output import manifest_name, name_of, open_store
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import settle_batch
 from vvbatch.ledger.recovery import manifest_written
 from vvbatch.ledger.schema import batches, lines, takes
 
@@ -21,7 +22,7 @@ log = logging.getLogger("vvbatch.batch.finish")
 
 def end_if_complete(ledger: Ledger, batch_id: str) -> bool:
     """End the batch when no line of it is open. Returns whether this call ended it."""
-    ended = ledger.settle(batch_id) is not None
+    ended = settle_batch(ledger, batch_id) is not None
     if ended:
         fault_points.point("batch.settled")
         try_to_write_manifest(ledger, batch_id)

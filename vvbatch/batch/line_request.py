@@ -61,7 +61,7 @@ class LineRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 class Escalation(msgspec.Struct, frozen=True):
     """How another profile would render a line: what differs from the line's own plan."""
 
-    model: str  # profile
+    profile: str = msgspec.field(name="model")  # the stored key
     key: str
     control_hash: str
     takes: int

@@ -6,6 +6,8 @@ A line's key covers everything that its audio depends on. Lines with equal keys 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,7 +17,8 @@ from vvbatch import profiles
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
-from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine
+from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine, ScriptWarning
+from vvbatch.script.sentences import divided
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when the processing of an engine's samples changes."""
@@ -43,12 +46,13 @@ class PlannedLine:
     number: int  # place in the batch, from 1
     chapter: int  # from 1
     chapter_title: str
-    model: str  # profile
+    profile: str
     key: str
     control_hash: str
-    text: str
+    text: str  # as it is spoken
     request: LineRequest
     takes: int = 1
+    written: str | None = None  # None if the text is spoken as it is written
     pause_after_s: float = 0.0
     escalate: Escalation | None = None  # used when no take passes its checks
 
@@ -57,8 +61,9 @@ class PlannedLine:
 class Plan:
     title: str
     script: str
-    model: str | None
+    profile: str | None
     lines: tuple[PlannedLine, ...]
+    warnings: tuple[ScriptWarning, ...] = ()
 
     def fingerprint(self, out: str) -> str:
         """Equal for the same lines, takes and output folder."""
@@ -77,20 +82,20 @@ class Plan:
         return replace(self, lines=tuple(lines))
 
     @property
-    def models(self) -> list[str]:
-        return sorted({line.model for line in self.lines})
+    def profiles(self) -> list[str]:
+        return sorted({line.profile for line in self.lines})
 
     @property
     def escalations(self) -> list[str]:
         """Profiles that lines may be escalated to."""
-        return sorted({line.escalate.model for line in self.lines if line.escalate})
+        return sorted({line.escalate.profile for line in self.lines if line.escalate})
 
 
 @dataclass(frozen=True)
 class Overrides:
     """Settings of the command line for every line of a script; None leaves the choice to the script and the profile."""
 
-    model: str | None = None
+    profile: str | None = None
     takes: int | None = None
     escalate: str | None = None  # a profile, or `none`
     keep_takes: bool = False
@@ -100,10 +105,11 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
     """Plan every line of a script. Raises ScriptError with all problems at once."""
     problems: list[Problem] = []
     planned: list[PlannedLine] = []
+    warnings = list(script.warnings)
     for chapter_number, chapter in enumerate(script.chapters, start=1):
-        for line in chapter.lines:
+        for line in within_limits(chapter.lines, script, overrides.profile, warnings):
             try:
-                profile = profile_of(line, script, overrides.model)
+                profile = profile_of(line, script, overrides.profile)
                 takes = overrides.takes or line.takes or profile.takes
                 request = request_of(line, profile, voices, takes)
                 escalation = escalation_of(line, profile, voices, overrides)
@@ -117,19 +123,57 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
                     number=len(planned) + 1,
                     chapter=chapter_number,
                     chapter_title=chapter.title,
-                    model=profile.name,
+                    profile=profile.name,
                     key=line_key(request, profile, takes),
                     control_hash=control_hash(profile, request.params),
                     text=" ".join(turn.text for turn in line.turns),
                     request=kept,
                     takes=takes,
+                    written=written_of(line),
                     pause_after_s=line.pause_after_s,
                     escalate=escalation,
                 )
             )
     if problems:
         raise ScriptError(script.path, problems, script.source)
-    return Plan(script.title, str(script.path), overrides.model or script.model, tuple(planned))
+    return Plan(script.title, str(script.path), overrides.profile or script.model, tuple(planned), tuple(warnings))
+
+
+def written_of(line: ScriptLine) -> str | None:
+    """The texts of the line's turns as the author wrote them; None if all are spoken as they are written."""
+    if all(turn.written is None for turn in line.turns):
+        return None
+    return " ".join(turn.text if turn.written is None else turn.written for turn in line.turns)
+
+
+def within_limits(
+    lines: Iterable[ScriptLine], script: Script, override: str | None, warnings: list[ScriptWarning]
+) -> Iterator[ScriptLine]:
+    """The same lines. A paragraph of plain text that is too long for its profile is divided, with a warning."""
+    for line in lines:
+        turn = line.turns[0]
+        parts = None
+        if line.divisible:
+            with suppress(LineProblems):  # of an unknown profile: whoever plans the line reports it
+                longest = profile_of(line, script, override).text.max_chars
+                parts = divided(turn.text, longest) if len(turn.text) > longest else None
+        if not parts:
+            yield line
+            continue
+        message = (
+            f"a paragraph of {len(turn.text):,} characters is divided into {len(parts)} lines at ends of sentences"
+        )
+        remedy = f"divide it with blank lines where it may pause: a line has at most {longest:,} characters"
+        warnings.append(ScriptWarning(turn.position, "divided", message, remedy))
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)
+            yield replace(
+                line,
+                id=line.id if number == 1 else f"{line.id}-part-{number}",
+                turns=(replace(turn, text=part),),
+                pause_after_s=line.pause_after_s if last else 0.0,
+                pauses=line.pauses if last else (),
+            )
 
 
 def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profile:

@@ -16,8 +16,9 @@ from vvbatch.batch.estimate import SECONDS_PER_CHARACTER
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
+from vvbatch.errors import require_utf8
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import record_batch, set_batch_state
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
@@ -41,15 +42,19 @@ def submit(
 
     A batch with the same work that is still open is resumed instead: what is done of it stays done, its priority and
     pauses become those of this submit. `priority` None is normal, or leaves an open batch's. Raises StoreError when the
-    output folder cannot take the files, and redis.ConnectionError before anything is recorded.
+    output folder cannot take the files, InputError when its name is not UTF-8, and redis.ConnectionError; nothing is
+    recorded then.
     """
     connection.ping()
     out = Path(out).absolute()
+    require_utf8(str(out), "the output folder")
     room = int(sum(len(line.text) for line in plan.lines) * SECONDS_PER_CHARACTER * BYTES_PER_SECOND)
     open_store(out).check_writable("", room)
-    batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
+    # An id stands in logs and reports: the title of speech is its text.
+    name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
+    batch_id = f"{name}-{secrets.token_hex(4)}"
     batch = NewBatch(
-        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.model, priority, str(out), kind
+        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.profile, priority, str(out), kind
     )
     added = record_batch(ledger, batch, plan.lines)
     if added.created:
@@ -58,10 +63,10 @@ def submit(
         queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
         end_if_complete(ledger, batch_id)
     else:
-        ledger.set_batch_state(added.id, "open", only_from=("paused",))
+        set_batch_state(ledger, added.id, "open", only_from=("paused",))
         restore(ledger, connection, added.id)
         if added.old_priority:
-            moved = [(line_id, model) for line_id, model, _ in waiting_lines(ledger, batch_id=added.id)]
+            moved = [(line_id, profile) for line_id, profile, _ in waiting_lines(ledger, batch_id=added.id)]
             queue.withdraw(connection, moved, added.old_priority)
     return added
 

@@ -10,6 +10,8 @@ import click
 
 from vvbatch import __version__
 from vvbatch.cli.common import command_errors
+from vvbatch.errors import require_utf8
+from vvbatch.processes.stop_signals import as_interrupt
 
 COMMANDS = {
     "run": ("run", "Render scripts from start to end: queue, workers, summary"),
@@ -53,8 +55,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, name)
         return command
 
-    def invoke(self, context: click.Context) -> Any:
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         with command_errors():
+            for argument in args:
+                require_utf8(argument, "the argument")
+        return super().parse_args(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        with command_errors(), as_interrupt():
             return super().invoke(context)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vvbatch.cli.common import FAILED, json_option, print_json
+from vvbatch.profiles import SLOTS
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 
@@ -114,6 +115,36 @@ def engine(
     else:
         report = speed.measure(setup, slots, vs is not None, print_progress, occupied)
         print_json(report) if as_json else click.echo(speed.table(report))
+
+
+@bench.command()
+@click.option("--shape", default="1.5b", show_default=True, help="1.5b, 7b, tiny, or the folder of a model.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--lines", type=click.IntRange(1), default=48, show_default=True, help="Lines of the batch.")
+@click.option("--slots", type=click.IntRange(1), default=SLOTS, show_default=True)
+@click.option("--listen", is_flag=True, help="All models listen to each take.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
+@json_option
+def batch(
+    shape: str, dtype: str, device: str, lines: int, slots: int, listen: bool, threads: int | None, as_json: bool
+) -> None:
+    """Measure a whole batch: lines of 1 to 31 s through `vvbatch run` in a folder of its own.
+
+    The lines are the same each time. Weights are random unless --shape is a folder. Efficiency is the speed of the
+    batch over the speed with a line in every slot all the time, measured in the same run.
+
+    
+    Example:  vvbatch bench batch --shape 1.5b --dtype bfloat16 --lines 48 --json
+    """
+    from vvbatch.engine.bench import batch as measured
+
+    setup = measured.Setup(shape, dtype, device, slots, lines, listen, threads)
+    report = measured.measure(setup, print_progress)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(measured.table(report))
 
 
 def print_progress(line: str) -> None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 @scripts_argument
 @override_options
 @json_option
-def check(scripts: tuple[Path, ...], overrides: Overrides, as_json: bool) -> None:
+def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, as_json: bool) -> None:
     """Parse and plan scripts without rendering: what would be rendered, what is cached, how long it will take.
+
+    Shows chapters, and warnings with their places: what of a text is not spoken, and what may be a mistake.
 
     \b
     Example:  vvbatch check book.yaml --model 1.5b
@@ -26,7 +28,7 @@ def check(scripts: tuple[Path, ...], overrides: Overrides, as_json: bool) -> Non
     from vvbatch.batch.estimate import estimate
 
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home)
+        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         checked = [estimate(plan, here.ledger) for plan in plans]
     if as_json:
         print_json(checked[0] if len(checked) == 1 else checked)

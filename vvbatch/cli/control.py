@@ -62,6 +62,7 @@ def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
     Example:  vvbatch pause lighthouse-1a2b3c4d
               vvbatch pause --queue 1.5b
     """
+    from vvbatch.ledger.batches import set_batch_state
     from vvbatch.ledger.queues import pause_queue
 
     one_of(batch, profile)
@@ -71,7 +72,7 @@ def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
             answer(as_json, f"queue {profile} is paused", queue=profile, state="paused")
             return
         batch_id = full_id(here.ledger, batch)
-        if not here.ledger.set_batch_state(batch_id, "paused", only_from=("open", "paused")):
+        if not set_batch_state(here.ledger, batch_id, "paused", only_from=("open", "paused")):
             raise Failed(f"{batch_id} has ended: there is nothing to pause")
         answer(as_json, f"{batch_id} is paused", batch=batch_id, state="paused")
 
@@ -87,7 +88,9 @@ def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
     Example:  vvbatch resume lighthouse-1a2b3c4d
               vvbatch resume --queue 1.5b
     """
+    from vvbatch.ledger.batches import set_batch_state
     from vvbatch.ledger.queues import resume_queue
+    from vvbatch.report.tables import counted
 
     one_of(batch, profile)
     with session() as here:
@@ -97,10 +100,16 @@ def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
             answer(as_json, text, queue=profile, state="open")
             return
         batch_id = full_id(here.ledger, batch)
-        if not here.ledger.set_batch_state(batch_id, "open", only_from=("paused", "open")):
+        if not set_batch_state(here.ledger, batch_id, "open", only_from=("paused", "open")):
             raise Failed(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again")
         count = queue_again(here, batch_id)
-        answer(as_json, f"{batch_id} is resumed: {count} lines wait", batch=batch_id, state="open", queued=count)
+        answer(
+            as_json,
+            f"{batch_id} is resumed: {counted(count, 'line')} queued",
+            batch=batch_id,
+            state="open",
+            queued=count,
+        )
 
 
 @click.command()
@@ -115,13 +124,20 @@ def cancel(batch: str | None, line: str | None, as_json: bool) -> None:
               vvbatch cancel lighthouse-1a2b3c4d --line ch1-003
     """
     from vvbatch.batch.finish import end_if_complete
+    from vvbatch.ledger.batches import cancel_lines
+    from vvbatch.report.tables import counted
 
     with session() as here:
         batch_id = full_id(here.ledger, batch)
         known_line(here.ledger, batch_id, line)
-        cancelled = here.ledger.cancel(batch_id, line)
+        cancelled = cancel_lines(here.ledger, batch_id, line)
         end_if_complete(here.ledger, batch_id)
-        answer(as_json, f"{batch_id}: {len(cancelled)} lines cancelled", batch=batch_id, cancelled=len(cancelled))
+        answer(
+            as_json,
+            f"{batch_id}: {counted(len(cancelled), 'line')} cancelled",
+            batch=batch_id,
+            cancelled=len(cancelled),
+        )
 
 
 @click.command()
@@ -134,13 +150,16 @@ def retry(batch: str | None, line: str | None, as_json: bool) -> None:
     \b
     Example:  vvbatch retry lighthouse-1a2b3c4d
     """
+    from vvbatch.ledger.batches import retry_lines
+    from vvbatch.report.tables import counted
+
     with session() as here:
         batch_id = full_id(here.ledger, batch)
         known_line(here.ledger, batch_id, line)
-        count = here.ledger.retry(batch_id, line)
+        count = retry_lines(here.ledger, batch_id, line)
         if count:
             queue_again(here, batch_id)
-        answer(as_json, f"{batch_id}: {count} lines queued again", batch=batch_id, queued=count)
+        answer(as_json, f"{batch_id}: {counted(count, 'line')} queued again", batch=batch_id, queued=count)
 
 
 def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:

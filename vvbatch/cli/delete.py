@@ -51,11 +51,12 @@ def delete_all(ledger: Ledger, doomed: list[Doomed], yes: bool, as_json: bool) -
     """Ask, delete, and print what went. Exits 1 when something was not deleted."""
     from vvbatch.batch import delete as batch_delete
     from vvbatch.ledger.deletion import BatchInUse
+    from vvbatch.report.tables import counted
 
     batch_delete.finish_removals(ledger)
     if not as_json:
         print_doomed(doomed)
-    if doomed and not yes and not click.confirm(f"Delete {len(doomed)} batches?", err=True):
+    if doomed and not yes and not click.confirm(f"Delete {counted(len(doomed), 'batch')}?", err=True):
         raise Failed("nothing was deleted")
     for each in doomed:
         try:
@@ -70,7 +71,7 @@ def delete_all(ledger: Ledger, doomed: list[Doomed], yes: bool, as_json: bool) -
                 click.echo(f"{each.batch}: {each.refused}", err=True)
             elif each.left:
                 click.echo(f"{each.batch}: deleted; {len(each.left)} other files stay in its folder", err=True)
-        click.echo(f"deleted {sum(each.deleted for each in doomed)} of {len(doomed)} batches")
+        click.echo(f"deleted {sum(each.deleted for each in doomed)} of {counted(len(doomed), 'batch')}")
     if any(each.refused for each in doomed):
         sys.exit(FAILED)
 

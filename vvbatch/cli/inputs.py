@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
     from vvbatch.ledger.records import AddedBatch
     from vvbatch.ledger.views import SubmittedView
 
-scripts_argument = click.argument(
-    "scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…"
-)
+
+def scripts_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The scripts, and how they are read: the command gets `scripts` and `chapters`."""
+    with_option = click.option(
+        "--chapters/--no-chapters",
+        default=True,
+        help="Begin a chapter at each heading of a plain text, or speak the headings.  [default: chapters]",
+    )(command)
+    argument = click.argument("scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…")
+    return argument(with_option)
+
+
 out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -37,7 +47,10 @@ priority_option = click.option(
 def complete_profile(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     from vvbatch import profiles
 
-    return [name for name in profiles.names() if name.startswith(start)]
+    try:
+        return [name for name in profiles.names() if name.startswith(start)]
+    except profiles.ProfileError:  # the command itself reports it
+        return []
 
 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,7 +115,7 @@ def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home) -> list[Plan]:
+def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, chapters: bool) -> list[Plan]:
     """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good."""
     from vvbatch.batch.plan import make_plan
     from vvbatch.script import parse
@@ -114,12 +127,28 @@ def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home) -> l
     errors: list[str] = []
     for path in paths:
         try:
-            plans.append(make_plan(parse(path), library, overrides))
+            plans.append(make_plan(parse(path, chapters=chapters), library, overrides))
         except ScriptError as error:
             errors.append(str(error))
     if errors:
         raise BadInput("\n".join(errors))
     return plans
+
+
+WARNINGS_SHOWN = 5
+
+
+def show_warnings(plans: list[Plan]) -> None:
+    """The first warnings of each script, on stderr."""
+    from vvbatch.batch.estimate import warning_views
+
+    for plan in plans:
+        if plan.warnings:
+            from vvbatch import report
+
+            report.print_warnings(warning_views(plan), shown=WARNINGS_SHOWN, file=sys.stderr)
+            if len(plan.warnings) > WARNINGS_SHOWN:
+                click.echo(f"all of them: vvbatch check {plan.script}", err=True)
 
 
 def submitted_views(ledger: Ledger, added: list[AddedBatch]) -> list[SubmittedView]:

@@ -39,8 +39,13 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
     options = {
         "batch": click.option("--batch", metavar="BATCH", shell_complete=complete_batch, help="Of this batch only."),
         "state": click.option("--state", type=click.Choice(states), help="In this state only."),
-        "model": click.option(
-            "--model", metavar="PROFILE", shell_complete=complete_profile, help="Of this profile only."
+        "profile": click.option(
+            "--model",
+            "--profile",
+            "profile",
+            metavar="PROFILE",
+            shell_complete=complete_profile,
+            help="Of this profile only.",
         ),
         "kind": click.option("--kind", type=click.Choice(KINDS), help="Of this kind only."),
         "voice": click.option("--voice", metavar="NAME", help="Spoken with this voice only."),
@@ -85,6 +90,8 @@ def show(
         print_json(shown)
     else:
         report.print_table(columns, [cells(row) for row in shown])
+        if not shown:
+            click.echo("nothing matches", err=True)
     if len(rows) > len(shown):
         click.echo(f"the first {limit:,} only: --limit 0 shows all", err=True)
 
@@ -97,7 +104,7 @@ def one_more(wanted: Any) -> Any:
 
 
 @ledger.command()
-@filters("state", "model", "kind", "since", "sort", "limit", states=BATCH_STATES)
+@filters("state", "profile", "kind", "since", "sort", "limit", states=BATCH_STATES)
 def batches(ledger: Any, wanted: Any, as_json: bool) -> None:
     """List batches, newest first.
 
@@ -112,7 +119,7 @@ def batches(ledger: Any, wanted: Any, as_json: bool) -> None:
 
 @ledger.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
-@filters("state", "model", "voice", "since", "sort", "limit", states=LINE_STATES)
+@filters("state", "profile", "voice", "since", "sort", "limit", states=LINE_STATES)
 def lines(ledger: Any, wanted: Any, as_json: bool) -> None:
     """List the lines of a batch, or of all.
 
@@ -126,7 +133,7 @@ def lines(ledger: Any, wanted: Any, as_json: bool) -> None:
 
 
 @ledger.command()
-@filters("batch", "state", "model", "voice", "since", "sort", "limit", states=TAKE_STATES)
+@filters("batch", "state", "profile", "voice", "since", "sort", "limit", states=TAKE_STATES)
 def takes(ledger: Any, wanted: Any, as_json: bool) -> None:
     """List takes, newest first: every attempt at a line, with all that it was made with.
 
@@ -142,7 +149,7 @@ def takes(ledger: Any, wanted: Any, as_json: bool) -> None:
 
 @ledger.command()
 @click.option("--per-day", is_flag=True, help="A row for each day (UTC).")
-@filters("batch", "state", "model", "voice", "since", states=TAKE_STATES)
+@filters("batch", "state", "profile", "voice", "since", states=TAKE_STATES)
 def metrics(ledger: Any, wanted: Any, as_json: bool, per_day: bool) -> None:
     """Speed and quality by model, device and dtype.
 

@@ -95,6 +95,10 @@ def list_models(as_json: bool) -> None:
             click.echo(f"  to fix it:  {row['remedy']}")
 
 
+def user_path(path: Path) -> Path:
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  pathlib raises for an unknown ~user
+
+
 def by_model(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """The rows of each (repo, revision): profiles often share a model and differ in where it runs."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -305,7 +309,7 @@ def convert(name: str, out: Path) -> None:
     profile = with_model(name)
     require_ready(profile, manifests())
     with report.counting("converted", of_bytes=True) as seen:
-        folder = convert_model(profile, out.expanduser().absolute(), seen)
+        folder = convert_model(profile, user_path(out), seen)
     click.echo(str(folder))
     explain_use(name, {"repo": str(folder), "revision": "local"})
 

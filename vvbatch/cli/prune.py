@@ -29,6 +29,7 @@ def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: 
     from vvbatch import settings
     from vvbatch.batch.delete import old_batches
     from vvbatch.ledger.records import BatchKind
+    from vvbatch.report.tables import counted
 
     require_yes(yes or dry_run, as_json)
     with session() as here:
@@ -52,7 +53,7 @@ def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: 
             print_json(found)
         else:
             print_doomed(found)
-            click.echo(f"{len(deletable)} batches would be deleted")
+            click.echo(f"{counted(len(deletable), 'batch')} would be deleted")
 
 
 def age_of(text: str) -> timedelta:

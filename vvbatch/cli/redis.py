@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import signal
-import sys
-import time
-from types import FrameType
+import threading
 
 import click
 
@@ -16,14 +13,10 @@ def redis() -> None:
     Example:  honcho start
     """
     from vvbatch.home import Home
+    from vvbatch.processes.stop_signals import on_stop_signal
     from vvbatch.transport import server
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    with server.own_server(Home.from_environment()) as own:
-        while True:
-            time.sleep(1)
+    stop = threading.Event()
+    with on_stop_signal(stop.set), server.own_server(Home.from_environment()) as own:
+        while not stop.wait(1):
             own.ensure()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def regress() -> None:
     """
 
 
-@regress.command()
+@regress.command(short_help="Render a suite and compare it with its baselines.")
 @suite_argument
 @model_option
 @json_option
@@ -60,12 +61,11 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
               vvbatch regress run my/suite.yaml --model 1.5b --json
     """
     from vvbatch import profiles, report
-    from vvbatch.processes.session import sigterm_as_interrupt
     from vvbatch.regress import run_night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
 
-    with session() as here, sigterm_as_interrupt():
+    with session() as here:
         loaded = suites.load(suite)
         if profile:
             profiles.load(profile)  # one error, not one for each line
@@ -116,7 +116,7 @@ def change_text(change: Change) -> str:
     return f"{change.what} {change.then} -> {change.now}"
 
 
-@regress.command()
+@regress.command(short_help="Make a night's takes the baselines.")
 @suite_argument
 @night_option
 @click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line; repeatable.")
@@ -134,6 +134,7 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
 
     from vvbatch.regress import baseline, records
     from vvbatch.regress import suite as suites
+    from vvbatch.report.tables import counted
 
     if not why.strip():
         raise click.UsageError("--why is empty: give the reason")
@@ -153,10 +154,10 @@ def bless(suite: str, night: str, lines: tuple[str, ...], why: str, who: str | N
     if as_json:
         print_json({"suite": loaded.name, "night": found.id, "who": name, "why": why.strip(), "lines": blessed})
     else:
-        click.echo(f"{len(blessed)} lines of night {found.id} are baselines now, blessed by {name}")
+        click.echo(f"night {found.id}: {counted(len(blessed), 'line')} blessed by {name} as baselines")
 
 
-@regress.command()
+@regress.command(short_help="Write a night as one HTML page.")
 @suite_argument
 @night_option
 @click.option(
@@ -205,7 +206,7 @@ def report(suite: str, night: str, out: Path | None, junit: Path | None, as_json
         click.echo(str(path))
 
 
-@regress.command()
+@regress.command(short_help="Schedule a suite, or show what is scheduled.")
 @click.argument("suite", required=False, metavar="[SUITE]", shell_complete=complete_suite)
 @click.option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday in local time: '30 2 * * *'.")
 @click.option("--off", is_flag=True, help="Remove the suite from the schedule.")
@@ -222,7 +223,7 @@ def schedule(
 ) -> None:
     """Schedule a suite; without options, show what is scheduled, what is next and what was missed.
 
-    `vvbatch up` (or `python -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
+    `vvbatch up` (or `python -P -m workers.nightly`, as in the Procfile) runs what is scheduled. Exit 1 if nights were
     missed. To use cron instead, add the line that --print writes to your crontab, as in the second example.
 
     \b
@@ -254,7 +255,7 @@ def schedule(
                 wanted = plan.checked(cron, datetime.fromisoformat(here.ledger.now()))
                 if kind:
                     line = plan.crontab_line if kind == "cron" else plan.launchd_line
-                    click.echo(line(here.home, name, profile, wanted))
+                    click.echo(line(here.home, name, profile, wanted, os.environ))
                     return
                 plan.set_schedule(here.ledger, name, profile, wanted)
         rows = plan.overview(here.ledger)

@@ -14,6 +14,7 @@ from vvbatch.cli.inputs import (
     print_changes,
     priority_option,
     scripts_argument,
+    show_warnings,
     submitted_views,
 )
 
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 @out_option
 @priority_option
 @json_option
-def run(scripts: tuple[Path, ...], overrides: Overrides, out: Path | None, priority: str | None, as_json: bool) -> None:
+def run(
+    scripts: tuple[Path, ...],
+    chapters: bool,
+    overrides: Overrides,
+    out: Path | None,
+    priority: str | None,
+    as_json: bool,
+) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
     Ctrl-C finishes the lines in flight and stops; run the same command again to continue.
@@ -37,12 +45,13 @@ def run(scripts: tuple[Path, ...], overrides: Overrides, out: Path | None, prior
     """
     from vvbatch import report
     from vvbatch.batch.submit import submit
-    from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.processes.session import wait_for, workers_for
 
     interrupted = False
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home)
-        with sigterm_as_interrupt(), here.queue() as queue:
+        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        show_warnings(plans)
+        with here.queue() as queue:
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             ids = [each.id for each in added]
             try:

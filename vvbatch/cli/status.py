@@ -62,10 +62,10 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
 
 
 def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
-    """How many of a batch's lines wait for models that no worker serves; nothing when the server does not say."""
-    from vvbatch.ledger.queues import waiting_by_model
+    """How many of a batch's lines wait for profiles that no worker serves; nothing when the server does not say."""
+    from vvbatch.ledger.queues import waiting_by_profile
 
-    waiting = waiting_by_model(ledger, [batch_id])
+    waiting = waiting_by_profile(ledger, [batch_id])
     if not waiting:
         return {}
     import redis
@@ -75,7 +75,7 @@ def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
 
     try:
         connection = connect(home)
-        return {model: count for model, count in waiting.items() if not queue.has_worker(connection, model)}
+        return {profile: count for profile, count in waiting.items() if not queue.has_worker(connection, profile)}
     except (ServerUnreachable, redis.exceptions.RedisError):
         return {}
 
@@ -110,14 +110,14 @@ def ask_server(home: Home, seen: Overview) -> ServerView:
     from vvbatch.transport import queue
     from vvbatch.transport.connection import ServerUnreachable, connect, server_url, without_password
 
-    models = {each.profile for each in seen.queues} | {each.profile for each in seen.workers}
+    profiles = {each.profile for each in seen.queues} | {each.profile for each in seen.workers}
     address = None
     try:
         address = without_password(server_url(home))
         connection = connect(home)
         living = queue.alive(connection, [worker.worker for worker in seen.workers])
-        waiting = {model: queue.waiting(connection, model) for model in sorted(models)}
-        served = {model for model in models if queue.has_worker(connection, model)}
+        waiting = {profile: queue.waiting(connection, profile) for profile in sorted(profiles)}
+        served = {profile for profile in profiles if queue.has_worker(connection, profile)}
     except (ServerUnreachable, redis.exceptions.RedisError) as error:
         for worker in seen.workers:
             worker.alive = None
@@ -127,9 +127,7 @@ def ask_server(home: Home, seen: Overview) -> ServerView:
     for worker in seen.workers:
         worker.alive = worker.worker in living
     for each in seen.queues:
-        each.served = each.model in served
-    open_lines = {each.model: each.waiting for each in seen.queues}
-    lost = {
-        model: open_lines[model] - waiting[model] for model in sorted(open_lines) if open_lines[model] > waiting[model]
-    }
+        each.served = each.profile in served
+    open_lines = {each.profile: each.waiting for each in seen.queues}
+    lost = {name: count - waiting[name] for name, count in sorted(open_lines.items()) if count > waiting[name]}
     return ServerView(True, address, None, waiting, lost)

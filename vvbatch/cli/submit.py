@@ -13,6 +13,7 @@ from vvbatch.cli.inputs import (
     print_changes,
     priority_option,
     scripts_argument,
+    show_warnings,
     submitted_views,
 )
 
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Follow the batch until it ends.")
 @json_option
 def submit(
-    scripts: tuple[Path, ...], overrides: Overrides, out: Path | None, priority: str | None, watch: bool, as_json: bool
+    scripts: tuple[Path, ...],
+    chapters: bool,
+    overrides: Overrides,
+    out: Path | None,
+    priority: str | None,
+    watch: bool,
+    as_json: bool,
 ) -> None:
     """Put scripts into the queue and print the batch ids.
 
@@ -40,13 +47,15 @@ def submit(
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
     from vvbatch.batch.submit import submit as submit_plan
+    from vvbatch.report.tables import counted
     from vvbatch.transport.queue import has_worker
 
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home)
+        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        show_warnings(plans)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
-            wanted = sorted({profile for plan in plans for profile in plan.models})
+            wanted = sorted({profile for plan in plans for profile in plan.profiles})
             later = sorted({profile for plan in plans for profile in plan.escalations} - set(wanted))
             idle, idle_later = (
                 [profile for profile in profiles if not has_worker(queue.connection, profile)]
@@ -65,7 +74,9 @@ def submit(
     for view in views:
         click.echo(view.batch)
         counts = view.counts
-        click.echo(f"{counts['total']} lines: {counts['cached']} cached, {counts['queued']} queued", err=True)
+        click.echo(
+            f"{counted(counts['total'], 'line')}: {counts['cached']} cached, {counts['queued']} queued", err=True
+        )
     for profile in idle:
         click.echo(
             f"no worker is running for profile {profile}: start one with  vvbatch up --workers {profile}", err=True

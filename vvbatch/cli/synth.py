@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.common import FAILED, Failed, Session, json_option, print_json, session
-from vvbatch.cli.inputs import override_options
+from vvbatch.cli.inputs import override_options, show_warnings
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from vvbatch.processes.session import Workers
 
 
-@click.command()
+AUDIO_SUFFIXES = ("", ".wav", ".wave")
+
+
+class TextCommand(click.Command):
+    """A command whose argument is a text: the error for one that begins with a dash shows how to pass it."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as error:
+            remedy = 'put -- before a text that begins with a dash: vvbatch synth -- "-20 degrees outside."'
+            raise click.UsageError(f"{error.format_message().rstrip('.')}; {remedy}", context) from error
+
+
+@click.command(cls=TextCommand)
 @click.argument("text")
 @click.option("--voice", default="default", show_default=True, help="A voice of the library (`vvbatch voices list`).")
 @override_options
@@ -47,12 +61,15 @@ def synth(
     from vvbatch.batch.finish import end_if_complete
     from vvbatch.batch.plan import make_plan
     from vvbatch.batch.submit import submit
+    from vvbatch.ledger.batches import cancel_lines
     from vvbatch.ledger.queries import batch_view
     from vvbatch.ledger.records import BatchKind
-    from vvbatch.processes.session import sigterm_as_interrupt, wait_for, workers_for
+    from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.script.one import one_line
     from vvbatch.voices import Library
 
+    if out is not None and out.suffix.lower() not in AUDIO_SUFFIXES:
+        raise click.BadParameter(f"the audio is a WAV file: {out.name!r} has to end in .wav", param_hint="--out")
     if stream:
         if as_json:
             raise click.UsageError("--stream and --json both write to stdout: choose one")
@@ -62,11 +79,12 @@ def synth(
     with session() as here:
         keep_days = settings.load(here.home).keep_speech_days
         plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(here.home), overrides)
+        show_warnings([plan])
         if stream:
             plan = plan.streamed()
         if out is not None:
             store.check_writable(out.absolute().parent, 0)
-        with sigterm_as_interrupt(), here.queue() as queue:
+        with here.queue() as queue:
             added = submit(
                 plan, here.ledger, queue.connection, here.home.out, "high", kind=BatchKind.SPEECH, at_front=True
             )
@@ -76,7 +94,7 @@ def synth(
                     streamed = stream and stream_line(here, queue.connection, batch_id, workers)
                     wait_for(here.ledger, [batch_id], workers)
                 except (KeyboardInterrupt, BrokenPipeError, Failed):  # before the worker is stopped: it would finish it
-                    here.ledger.cancel(batch_id)
+                    cancel_lines(here.ledger, batch_id)
                     end_if_complete(here.ledger, batch_id)
                     raise
         prune_speech(here.ledger, keep_days)

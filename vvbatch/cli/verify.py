@@ -30,6 +30,7 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """
     from vvbatch import report
     from vvbatch.batch.verify_files import verify as verify_files
+    from vvbatch.report.tables import counted
 
     with session() as here, report.counting("files hashed", quiet=as_json) as seen:
         repaired = recover(here) if repair else []
@@ -45,7 +46,7 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
             report.print_table(["problem", "batch", "line", "path"], problems)
         for each in repaired:
             click.echo(f"{each.line} of {each.batch}: {each.done}")
-        click.echo(f"{found.ok:,} of {found.checked:,} files match the ledger")
+        click.echo(f"{found.ok:,} of {counted(found.checked, 'file')} match the ledger")
     if found.problems:
         sys.exit(FAILED)
 

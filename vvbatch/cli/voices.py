@@ -1,20 +1,23 @@
-"""voices list, import, check, variants, remove: the voices that a script can name, and how fit they are."""
+"""`vvbatch voices`: list, import, check, variants, remove."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 from click.shell_completion import CompletionItem
 
 from vvbatch.cli.common import FAILED, BadInput, json_option, print_json
 
 if TYPE_CHECKING:
     from vvbatch.voices.library import Found, Library
+    from vvbatch.voices.overview import Row
+    from vvbatch.voices.quality import Quality
 
 GENDERS = ("female", "male", "other")
 audio_file = click.Path(path_type=Path)
@@ -83,39 +86,38 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
         print_json(rows)
     else:
         report.print_table(
-            ["voice", "language", "gender", ">seconds", "licence", "draft manner", "lies in", "note"],
+            ["voice", "language", "gender", ">seconds", "licence", "draft manner", "folder", "note"],
             [
                 [
-                    row["name"] + (" (default)" if row["default"] else ""),
-                    row["language"] or None,
-                    row["gender"] or None,
-                    None if row["duration_s"] is None else f"{row['duration_s']:.1f}",
-                    row["license"] or None,
-                    "{rate:g}x, {pitch:+g} st".format(**row["manner"]) if row["manner"] else None,
-                    Path(row["path"]).parent,
+                    row.name + (" (default)" if row.default else ""),
+                    row.language or None,
+                    row.gender or None,
+                    None if row.duration_s is None else f"{row.duration_s:.1f}",
+                    row.license or None,
+                    f"{row.manner.rate:g}x, {row.manner.pitch:+g} st" if row.manner else None,
+                    Path(row.path).parent,
                     note_on(row),
                 ]
                 for row in rows
             ],
         )
         for row in rows:
-            if row["error"]:
-                click.echo(f"{row['name']}: {row['error']}")
-    if any(row["error"] for row in rows):
+            if row.error:
+                click.echo(f"{row.name}: {row.error}")
+    if any(row.error for row in rows):
         sys.exit(FAILED)
 
 
-def note_on(row: dict[str, Any]) -> str | None:
-    if row["error"]:
+def note_on(row: Row) -> str | None:
+    if row.error:
         return "cannot be used"
-    return f"variant of {row['variant_of']}" if row["variant_of"] else None
+    return f"variant of {row.variant_of}" if row.variant_of else None
 
 
 def draw(library: Library, path: Path) -> None:
     from vvbatch.voices import picture
     from vvbatch.voices.decode import decode
     from vvbatch.voices.errors import InvalidVoice
-    from vvbatch.voices.prepare import mono
     from vvbatch.voices.quality import at_24_khz
 
     drawn = []
@@ -123,9 +125,9 @@ def draw(library: Library, path: Path) -> None:
         try:
             recording = decode(found.path)
         except InvalidVoice:
-            continue  # the table says why
+            continue  # the table has the reason
         note = f"{recording.duration_s:.1f} s"
-        drawn.append((found.name, note, at_24_khz(mono(recording.samples), recording.rate)))
+        drawn.append((found.name, note, at_24_khz(recording.samples, recording.rate)))
     try:
         picture.draw(drawn, path)
     except OSError as error:
@@ -139,7 +141,7 @@ def draw(library: Library, path: Path) -> None:
 @click.option("--language", default="", help="For example en-GB.")
 @click.option("--gender", type=click.Choice(GENDERS), default=None, help="Sets the pitch of the draft profile.")
 @click.option("--license", default="", help="Licence of the recording.")
-@click.option("--consent", default="", metavar="TEXT", help="Who allowed the cloning of this voice, how and when.")
+@click.option("--consent", default="", metavar="TEXT", help="Who allowed the cloning of this voice, how, and when.")
 @start_option
 @length_option
 @project_option
@@ -163,31 +165,34 @@ def import_(
     recording = excerpted(decode(file), start_s, length_s)
     fields = {**given, "gender": gender or ""}
     entry = import_voice(own_folder(project), file, recording, fields, datetime.now(UTC), library)
-    added(entry.name, as_json)
+    added(entry.name, as_json, recording.notes)
     if not (entry.consent and entry.license):
         click.echo("no consent or licence is recorded: clone only voices that you may clone", err=True)
 
 
-def added(name: str, as_json: bool) -> None:
-    """Print the new voice, and a warning about its length."""
+def added(name: str, as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print the new voice, notes on its recording, and a warning about its length."""
     from vvbatch.voices.overview import row
 
     made = row(open_library().find(name))
+    duration_s = made.duration_s or 0.0
     if as_json:
-        print_json(made)
+        print_json(msgspec.structs.asdict(made) | {"notes": notes})
     else:
-        click.echo(f"{made['name']}: {made['duration_s']:.1f} s, {made['path']}")
-    if not 3.0 <= made["duration_s"] <= 30.0:
-        click.echo(f"{made['duration_s']:.1f} s: a voice of 3 to 30 s clones best", err=True)
+        click.echo(f"{made.name}: {duration_s:.1f} s, {made.path}")
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if not 3.0 <= duration_s <= 30.0:
+        click.echo(f"{duration_s:.1f} s: a voice of 3 to 30 s clones best", err=True)
 
 
 @voices.command()
 @click.argument("names", nargs=-1, metavar="[VOICE|FILE]...", shell_complete=complete_voice)
 @json_option
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure how fit voices are for cloning: all of them, or those named, or recordings by their path.
+    """Measure whether voices are fit for cloning: all voices, or those named, or recordings by their path.
 
-    Every measure is shown with its limit. Exit 1 if one is outside its limit.
+    Each measure is shown with its limit. Exit 1 if one is outside its limit.
 
     \b
     Example:  vvbatch voices check
@@ -202,15 +207,16 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         judged(None, subject) if isinstance(subject, Path) else judged(subject.name, subject.path, gain_of(subject))
         for subject in subjects
     ]
-    problems = {found.name: problem(found) for found in subjects if not isinstance(found, Path)}
-    for report in reports:
-        if problems.get(report["voice"]):
-            report.update(ok=False, error=report.get("error") or problems[report["voice"]])
+    problems = [None if isinstance(subject, Path) else problem(subject) for subject in subjects]
+    reports = [
+        msgspec.structs.replace(report, error=report.error or why)
+        for report, why in zip(reports, problems, strict=True)
+    ]
     show(reports, as_json, print_quality)
 
 
 def library_or_file(library: Library, name: str) -> Found | Path:
-    """A voice, or else a file: a path with a folder, or an existing file."""
+    """The voice of that name. Without one, the file: a path with a folder, or an existing file."""
     from vvbatch.voices.errors import UnknownVoice
 
     try:
@@ -237,12 +243,12 @@ def problem(found: Found) -> str | None:
     return None
 
 
-def show(reports: list[dict[str, Any]], as_json: bool, print_them: Callable[[list[dict[str, Any]]], None]) -> None:
+def show(reports: Sequence[Quality], as_json: bool, print_them: Callable[[Sequence[Quality]], None]) -> None:
     if as_json:
-        print_json(reports)
+        print_json([report.as_json() for report in reports])
     else:
         print_them(reports)
-    if not all(report["ok"] for report in reports):
+    if not all(report.ok for report in reports):
         sys.exit(FAILED)
 
 
@@ -279,7 +285,9 @@ def variants(name: str, label: str | None, project: bool, as_json: bool, **chang
     if change != Change():
         raise click.UsageError("name the variant with --as LABEL")
     found = [library.find(name), *variants_of(library, name)]
-    reports = [judged(each.name, each.path, gain_of(each)) | {"sha256": row(each)["sha256"]} for each in found]
+    reports = [
+        msgspec.structs.replace(judged(each.name, each.path, gain_of(each)), sha256=row(each).sha256) for each in found
+    ]
     show(reports, as_json, print_comparison)
 
 

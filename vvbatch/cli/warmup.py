@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-
 import click
 
 from vvbatch.cli.common import Unavailable, json_option, print_json
@@ -18,22 +16,21 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     \b
     Example:  vvbatch warmup 1.5b
     """
-    from vvbatch import profiles, report
+    from vvbatch import machine, profiles, report
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
     from vvbatch.support.warmup import warmup as warm_up
-    from vvbatch.voices import Library, VoiceError
+    from vvbatch.voices import Library
 
     profile = profiles.load(name)
-    if profile.threads:
-        os.environ["OMP_NUM_THREADS"] = str(profile.threads)
+    machine.pin_threads(profile)
     home = Home.from_environment()
     library = Library.of(home)
     try:
         voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
         with report.waiting(f"loading {name} and reading {len(voices)} voices"):
             found = warm_up(profile, home.cache, list(voices.values()))
-    except (VoiceError, RequestRefused) as error:
+    except RequestRefused as error:
         raise Unavailable(str(error)) from error
     if as_json:
         print_json(found)

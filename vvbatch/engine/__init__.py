@@ -16,6 +16,9 @@ def open_engine(profile: Profile, cache: Path) -> Engine:
 
     Raises EngineUnavailable when it cannot run here.
     """
+    from vvbatch.models.slots import with_slots  # what it imports needs this package's contract
+
+    profile = with_slots(profile)
     if profile.engine == "draft":
         from vvbatch.engine.draft import DraftEngine
 
@@ -24,4 +27,8 @@ def open_engine(profile: Profile, cache: Path) -> Engine:
         from vvbatch.engine.vibevoice import VibeVoiceEngine
 
         return VibeVoiceEngine.open(profile, cache)
+    if profile.engine == "bench":
+        from vvbatch.engine.bench.batch import BatchEngine
+
+        return BatchEngine.open(profile, cache)
     raise EngineUnavailable(f"profile {profile.name!r} names no known engine: {profile.engine!r}")

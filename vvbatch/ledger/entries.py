@@ -29,9 +29,9 @@ def add(connection: Connection, kind: str, **facts: object) -> None:
     connection.info[COLLECTED].append({"kind": kind, **facts})
 
 
-def take_begun(connection: Connection, claim: Fence, take_id: str, seed: int, model: str) -> None:
+def take_begun(connection: Connection, claim: Fence, take_id: str, seed: int, profile: str) -> None:
     of_line = {"line": claim.line_id, "worker": claim.worker}
-    add(connection, "take", take=take_id, state="rendering", **of_line, attempt=claim.attempt, seed=seed, model=model)
+    add(connection, "take", take=take_id, state="rendering", **of_line, attempt=claim.attempt, seed=seed, model=profile)
 
 
 def take_ended(connection: Connection, take_id: str, outcome: Outcome, fence: Fence | None) -> None:

@@ -1,4 +1,4 @@
-"""Everything that writes to the ledger. Each method is one transaction, and says what it left unchanged."""
+"""Writes to lines and takes. Each method is one transaction; its docstring says when it changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, and_, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from vvbatch import fault_points
 from vvbatch.ledger import entries
@@ -24,13 +23,12 @@ from vvbatch.ledger.records import (
     FirstTake,
     Outcome,
     TriedTake,
-    final_state,
     still_at_attempt,
     still_claimed,
     take_row,
     utc_now,
 )
-from vvbatch.ledger.schema import LINE_OPEN, batches, events, lines, qc_results, takes
+from vvbatch.ledger.schema import batches, events, lines, qc_results, takes
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
@@ -39,21 +37,7 @@ if TYPE_CHECKING:  # reading commands start quicker without what planning needs
 
 
 NOTED = ("trouble", "troubles", "model")
-"""What an event tells of the columns of a line that was put back or has failed."""
-
-
-def open_again(connection: Connection, batch_id: str) -> None:
-    """Open a batch that has ended; one that is paused stays paused.
-
-    If the same work was submitted since and is open, that batch keeps the fingerprint and this one gets its own.
-    """
-    ended = batches.update().where(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
-    opened = {"state": "open", "ended_at": None}
-    try:
-        with connection.begin_nested():
-            connection.execute(ended.values(opened))
-    except IntegrityError:
-        connection.execute(ended.values(**opened, fingerprint=batches.c.fingerprint + f" {batch_id}"))
+"""Columns that the event of a line that was put back or has failed repeats."""
 
 
 class Ledger:
@@ -82,96 +66,19 @@ class Ledger:
         if collected:
             self.committed(collected)
 
-    # Batches
-
-    def set_batch_state(self, batch_id: str, state: str, *, only_from: Sequence[str]) -> bool:
-        with self.transaction() as connection:
-            changed = connection.execute(
-                batches.update().where(batches.c.id == batch_id, batches.c.state.in_(only_from)).values(state=state)
-            ).rowcount
-            if changed:
-                self.note(connection, f"batch {state}", batch_id=batch_id)
-        return bool(changed)
-
-    def settle(self, batch_id: str) -> str | None:
-        """End a batch that has no open line left. Returns its final state; None when it is open or had ended."""
-        still_open = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN)).limit(1)
-        with self.engine.connect() as connection:  # checked after every line: reading must not wait for the write lock
-            if connection.execute(still_open).first():
-                return None
-        with self.transaction() as connection:
-            if connection.execute(still_open).first():
-                return None
-            states = set(
-                connection.execute(select(lines.c.state).where(lines.c.batch_id == batch_id).distinct()).scalars()
-            )
-            state = final_state(states)
-            changed = connection.execute(
-                batches.update()
-                .where(batches.c.id == batch_id, batches.c.ended_at.is_(None))
-                .values(state=state, ended_at=self.now(), manifest_sha256=None)
-            ).rowcount
-            if changed:
-                self.note(connection, f"batch {state}", batch_id=batch_id)
-        return state if changed else None
-
-    def cancel(self, batch_id: str, line: str | None = None) -> list[str]:
-        """Cancel a batch's open lines, or one of them. Returns the ids of the lines that were open."""
-        which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
-        if line is not None:
-            which = and_(which, lines.c.line == line)
-        with self.transaction() as connection:
-            ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
-            connection.execute(lines.update().where(which).values(state="cancelled", updated_at=self.now()))
-            if ids:
-                detail = {"lines": len(ids), "line": line}
-                self.note(connection, "lines cancelled", batch_id=batch_id, detail=detail)
-                for line_id in ids:
-                    entries.add(connection, "line", line=line_id, batch=batch_id, state="cancelled", error=None)
-        return ids
-
-    def retry(self, batch_id: str, line: str | None = None, states: Sequence[str] = ("failed", "cancelled")) -> int:
-        """Queue a batch's failed and cancelled lines again, or one of them. Returns how many."""
-        which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(states))
-        if line is not None:
-            which = and_(which, lines.c.line == line)
-        with self.transaction() as connection:
-            ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
-            connection.execute(
-                lines.update()
-                .where(which)
-                .values(
-                    state="queued",
-                    crashes=0,
-                    suspicion=0,
-                    trouble=None,
-                    troubles=None,
-                    error=None,
-                    tried=None,
-                    worker=None,
-                    updated_at=self.now(),
-                )
-            )
-            if ids:
-                open_again(connection, batch_id)
-                self.note(connection, "lines retried", batch_id=batch_id, detail={"lines": len(ids), "line": line})
-                for line_id in ids:
-                    entries.add(connection, "line", line=line_id, batch=batch_id, state="queued", error=None)
-        return len(ids)
-
     # Lines and takes
 
     def claim(
-        self, line_id: str, worker: str, first: FirstTake | None = None, *, model: str | None = None
+        self, line_id: str, worker: str, first: FirstTake | None = None, *, profile: str | None = None
     ) -> Claim | None:
         """Take a queued line of an open batch for this worker; None when it is not (or no longer) to be rendered.
 
         With `first`, and when no equal take may serve it, the line's first take is begun as well: `claim.take`. With
-        `model` only a line for that profile is taken.
+        `profile` only a line for that one is taken.
         """
         wanted = and_(lines.c.id == line_id, lines.c.state == "queued", batches.c.state == "open")
-        if model is not None:
-            wanted = and_(wanted, lines.c.model == model)
+        if profile is not None:
+            wanted = and_(wanted, lines.c.model == profile)
         with self.transaction() as connection:
             row = (
                 connection.execute(
@@ -199,7 +106,7 @@ class Ledger:
             connection.execute(lines.update().where(lines.c.id == line_id).values(mine))
             entries.add(connection, "line", line=line_id, batch=claim.batch_id, state="rendering", worker=worker)
             if claim.take:
-                entries.take_begun(connection, claim, claim.take, claim.seed, claim.model)
+                entries.take_begun(connection, claim, claim.take, claim.seed, claim.profile)
         return claim
 
     def open_take(
@@ -218,7 +125,7 @@ class Ledger:
             if not connection.execute(mine.values(attempt=begun.attempt, updated_at=now)).rowcount:
                 return None
             connection.execute(takes.insert().values(take_row(begun, facts, now)))
-            entries.take_begun(connection, begun, begun.take, seed, begun.model)
+            entries.take_begun(connection, begun, begun.take, seed, begun.profile)
         return begun
 
     def close_takes(self, closing: Iterable[tuple[str, Outcome]]) -> None:
@@ -349,7 +256,7 @@ class Ledger:
             closing,
             trouble=Trouble.QC,
             tried=list(tried),
-            model=other.model,
+            model=other.profile,
             key=other.key,
             control_hash=other.control_hash,
             takes=other.takes,

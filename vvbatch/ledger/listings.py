@@ -18,7 +18,7 @@ from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
 from vvbatch.ledger.schema import batches, lines, takes
-from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow
+from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow, tried_takes
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FAILED = ("failed_qc", "failed", "crashed")
@@ -30,11 +30,11 @@ class BadFilter(InputError, ValueError):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which rows, in which order; None does not filter. `model` is a profile's name, or the model's in a take."""
+    """Which rows, in which order; None does not filter. `profile` also finds takes of a model of that name."""
 
     batch: str | None = None
     state: str | None = None
-    model: str | None = None
+    profile: str | None = None
     since: str | None = None
     voice: str | None = None
     kind: str | None = None
@@ -68,6 +68,8 @@ LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "attempt": lines.c.attempt,
     "crashes": lines.c.crashes,
     "text": lines.c.text,
+    "spoken": lines.c.text,
+    "written": func.coalesce(lines.c.written, lines.c.text),
     "take": lines.c.take_id,
     "path": lines.c.path,
     "sha256": lines.c.sha256,
@@ -97,6 +99,8 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "params": takes.c.params,
     "control_hash": takes.c.control_hash,
     "text": takes.c.text,
+    "spoken": takes.c.text,
+    "written": func.coalesce(takes.c.written, takes.c.text),
     "path": takes.c.path,
     "sha256": takes.c.sha256,
     "duration_s": takes.c.duration_s,
@@ -116,18 +120,18 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
 def list_batches(ledger: Ledger, wanted: Filter) -> list[BatchRow]:
     """Batches, newest first, with counts and ETA. Raises BadFilter."""
     query = select(batches)
-    conditions = ((batches.c.state, wanted.state), (batches.c.model, wanted.model), (batches.c.kind, wanted.kind))
+    conditions = ((batches.c.state, wanted.state), (batches.c.model, wanted.profile), (batches.c.kind, wanted.kind))
     for column, value in conditions:
         query = query if value is None else query.where(column == value)
     query = cut(query, batches, wanted, BATCH_COLUMNS, [batches.c.created_at.desc(), batches.c.id])
     with ledger.engine.connect() as connection:
-        return batch_rows(connection, connection.execute(query).mappings().all())
+        return batch_rows(connection, connection.execute(query).mappings().all(), ledger.now())
 
 
 def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:
     """Lines in the order of their batch, newest batch first. Raises BadFilter, UnknownBatch."""
     query = select(*labelled(LINE_COLUMNS)).select_from(lines.outerjoin(takes, takes.c.id == lines.c.take_id))
-    for column, value in ((lines.c.state, wanted.state), (lines.c.model, wanted.model)):
+    for column, value in ((lines.c.state, wanted.state), (lines.c.model, wanted.profile)):
         query = query if value is None else query.where(column == value)
     with ledger.engine.connect() as connection:
         wanted = resolved(connection, wanted)
@@ -137,7 +141,10 @@ def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:
             query = query.where(has_voice(lines.c.request["voices"], wanted.voice, ledger))
         order = [lines.c.created_at.desc(), lines.c.batch_id, lines.c.number]
         query = cut(query, lines, wanted, LINE_COLUMNS, order)
-        return [LineRow(**row) for row in connection.execute(query).mappings()]
+        return [
+            LineRow(**{**row, "tried": tried_takes(row["tried"]) or None})
+            for row in connection.execute(query).mappings()
+        ]
 
 
 def list_takes(ledger: Ledger, wanted: Filter) -> list[TakeRow]:
@@ -154,8 +161,8 @@ def chosen_takes(ledger: Ledger, wanted: Filter, columns: Iterable[Any]) -> Sele
     query = select(*columns).select_from(takes.join(lines, lines.c.id == takes.c.line_id))
     for column, value in ((takes.c.batch_id, wanted.batch), (takes.c.state, wanted.state)):
         query = query if value is None else query.where(column == value)
-    if wanted.model is not None:
-        query = query.where((takes.c.profile == wanted.model) | (takes.c.model == wanted.model))
+    if wanted.profile is not None:
+        query = query.where((takes.c.profile == wanted.profile) | (takes.c.model == wanted.profile))
     if wanted.voice is not None:
         query = query.where(has_voice(takes.c.voices, wanted.voice, ledger))
     return cut(query, takes, wanted, TAKE_COLUMNS, [takes.c.created_at.desc(), takes.c.id])

@@ -181,3 +181,14 @@ def kinds_of_batches_and_one_open_batch_for_the_same_work(connection: Connection
             batch_id TEXT NOT NULL PRIMARY KEY, "out" TEXT NOT NULL, files JSON_TYPE NOT NULL, at TEXT NOT NULL)
         """,
     )
+
+
+@migration
+def texts_as_they_were_written(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        ALTER TABLE lines ADD COLUMN written TEXT;
+        ALTER TABLE takes ADD COLUMN written TEXT
+        """,
+    )

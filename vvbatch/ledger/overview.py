@@ -22,7 +22,7 @@ def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
     """Open batches first, then the newest ended, and failures, of these kinds; queues, workers and rates of all."""
     with ledger.engine.connect() as connection:
         return Overview(
-            batches=newest_batches(connection, kinds),
+            batches=newest_batches(connection, kinds, ledger.now()),
             queues=model_queues(connection),
             workers=running_workers(connection),
             failures=newest_failures(connection, kinds),
@@ -31,12 +31,12 @@ def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
         )
 
 
-def newest_batches(connection: Connection, kinds: Collection[str]) -> list[BatchRow]:
+def newest_batches(connection: Connection, kinds: Collection[str], now: str) -> list[BatchRow]:
     newest = select(batches).where(batches.c.kind.in_(kinds)).order_by(batches.c.created_at.desc())
     is_open = newest.where(batches.c.state.in_(("open", "paused"))).limit(OPEN_SHOWN)
     has_ended = newest.where(batches.c.state.in_(("done", "failed", "cancelled"))).limit(ENDED_SHOWN)
     rows = [row for query in (is_open, has_ended) for row in connection.execute(query).mappings()]
-    return batch_rows(connection, rows)
+    return batch_rows(connection, rows, now)
 
 
 def model_queues(connection: Connection) -> list[QueueView]:
@@ -49,11 +49,11 @@ def model_queues(connection: Connection) -> list[QueueView]:
     found: dict[str, QueueView] = {}
     for row in connection.execute(select(queues)):
         found[row.name] = QueueView(row.name, row.name, paused=row.reason, paused_at=row.paused_at)
-    for model, state, batch_state, count in connection.execute(query):
+    for profile, state, batch_state, count in connection.execute(query):
         part = "rendering" if state == "rendering" else "held" if batch_state == "paused" else "waiting"
-        view = found.setdefault(model, QueueView(model, model))
+        view = found.setdefault(profile, QueueView(profile, profile))
         setattr(view, part, getattr(view, part) + count)
-    return [found[model] for model in sorted(found)]
+    return [found[profile] for profile in sorted(found)]
 
 
 def running_workers(connection: Connection) -> list[WorkerView]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
@@ -13,16 +13,19 @@ from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select,
 from sqlalchemy.types import NullType
 
 from vvbatch.errors import InputError
+from vvbatch.ledger.forecast import InWork, Work, covered_s, throughput_of
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
-from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
-from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals
+from vvbatch.ledger.schema import batches, lines, qc_results, takes
+from vvbatch.ledger.states import LineState, TakeState
+from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals, tried_takes
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import PlannedLine
 
 PACE_TAKES = 200
-"""A batch's pace is that of its newest takes: it follows a worker that joins, or one that grows slow."""
+"""A batch's ETA is by its newest takes: it follows a worker that joins, or one that grows slow."""
+WORK_COLUMNS = ("worker", "state", "created_at", "ended_at")
 
 SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
@@ -99,7 +102,7 @@ def batch_view(ledger: Ledger, batch_id: str, kinds: Collection[str] = SCRIPTS) 
     """All about one batch, as `status BATCH --json` prints it. Raises UnknownBatch."""
     with ledger.engine.connect() as connection:
         row = batch_row(connection, batch_id, kinds)
-        head = asdict(heads(connection, [row])[0])
+        head = asdict(heads(connection, [row], ledger.now())[0])
         return BatchView(**head, lines=line_views(connection, row["id"]), kind=row["kind"])
 
 
@@ -110,37 +113,36 @@ def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[BatchHead]:
         rows = {row["id"]: row for row in found}
         if unknown := [batch_id for batch_id in batch_ids if batch_id not in rows]:
             raise UnknownBatch(f"unknown batch {unknown[0]!r}")
-        return heads(connection, [rows[batch_id] for batch_id in batch_ids])
+        return heads(connection, [rows[batch_id] for batch_id in batch_ids], ledger.now())
 
 
-def heads(connection: Connection, rows: Sequence[RowMapping]) -> list[BatchHead]:
+def heads(connection: Connection, rows: Sequence[RowMapping], now: str) -> list[BatchHead]:
     """State, counts and ETA of each batch. `eta_s` is None when it cannot be known, 0 when the batch has ended."""
     counts = counts_by_state(connection, [row["id"] for row in rows])
     open_ids = [row["id"] for row in rows if row["state"] == "open"]
-    left = characters_left(connection, open_ids)
-    recent = newest_takes(connection, open_ids)
+    left = lines_left(connection, open_ids, now)
+    recent = newest_takes(connection, open_ids, now)
     views = []
     for row in rows:
         mine = counts[row["id"]]
-        state, eta_s = row["state"], None
+        state, eta = row["state"], None
         if not mine["queued"] + mine["rendering"]:
             # Between its last line's end and its own a batch would seem to be in work with nothing left to do.
-            state, eta_s = final_state([name for name in COUNTS[1:] if mine[name]]), 0
+            state, eta = final_state([name for name in COUNTS[1:] if mine[name]]), 0
         elif state == "open":
-            took_part = recent.get(row["id"], [])
+            took_part = recent.get(row["id"], {})
             begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
-            state, speed = "rendering" if begun else "queued", pace(took_part)
-            eta_s = round(left.get(row["id"], 0) / speed) if speed else None
-        views.append(BatchHead(row["id"], row["script"], state, mine, row["out"], eta_s))
+            state, eta = "rendering" if begun else "queued", eta_s(left[row["id"]], took_part)
+        views.append(BatchHead(row["id"], row["script"], state, mine, row["out"], eta))
     return views
 
 
-def batch_rows(connection: Connection, rows: Sequence[RowMapping]) -> list[BatchRow]:
+def batch_rows(connection: Connection, rows: Sequence[RowMapping], now: str) -> list[BatchRow]:
     """Heads with what a list shows besides."""
     extras = ("title", "kind", "model", "priority", "created_at", "ended_at")
     return [
         BatchRow(**asdict(head), **{name: row[name] for name in extras}, profile=row["model"])
-        for head, row in zip(heads(connection, rows), rows, strict=True)
+        for head, row in zip(heads(connection, rows, now), rows, strict=True)
     ]
 
 
@@ -157,58 +159,83 @@ def counts_by_state(connection: Connection, batch_ids: Sequence[str]) -> dict[st
     return counts
 
 
-def characters_left(connection: Connection, batch_ids: Sequence[str]) -> dict[str, int]:
-    """Characters still to be rendered, counting each of a line's takes."""
-    query = (
-        select(lines.c.batch_id, func.sum(func.length(lines.c.text) * lines.c.takes))
-        .where(lines.c.batch_id.in_(batch_ids), lines.c.state.in_(LINE_OPEN))
-        .group_by(lines.c.batch_id)
+class Left(NamedTuple):
+    """What a batch has left for one profile: characters of its queued lines and of the longest of them, each counted
+    once for each take of the line, and the lines in work."""
+
+    queued: int
+    longest: int
+    in_work: list[InWork]
+
+
+def lines_left(connection: Connection, batch_ids: Sequence[str], now: str) -> dict[str, dict[str, Left]]:
+    """By batch and profile."""
+    characters = func.length(lines.c.text) * lines.c.takes
+    queued = (
+        select(lines.c.batch_id, lines.c.model, func.sum(characters), func.max(characters))
+        .where(lines.c.batch_id.in_(batch_ids), lines.c.state == LineState.QUEUED)
+        .group_by(lines.c.batch_id, lines.c.model)
     )
-    return {batch_id: int(characters) for batch_id, characters in connection.execute(query)}
+    newest = and_(takes.c.line_id == lines.c.id, takes.c.attempt == lines.c.attempt)
+    in_work = (
+        select(lines.c.batch_id, lines.c.model, characters.label("characters"), takes.c.created_at)
+        .select_from(lines.outerjoin(takes, newest))
+        .where(lines.c.batch_id.in_(batch_ids), lines.c.state == LineState.RENDERING)
+    )
+    left: dict[str, dict[str, Left]] = {batch_id: {} for batch_id in batch_ids}
+    for batch_id, profile, total, longest in connection.execute(queued):
+        left[batch_id][profile] = Left(int(total), int(longest), [])
+    for row in connection.execute(in_work):
+        elapsed_s = seconds(now) - seconds(row.created_at) if row.created_at else 0.0
+        mine = left[row.batch_id].setdefault(row.model, Left(0, 0, []))
+        mine.in_work.append(InWork(row.characters, max(0.0, elapsed_s)))
+    return left
 
 
-def newest_takes(connection: Connection, batch_ids: Sequence[str]) -> dict[str, list[Any]]:
-    """Rows (batch_id, state, characters, created_at, ended_at) of each batch's newest PACE_TAKES takes."""
+def newest_takes(connection: Connection, batch_ids: Sequence[str], now: str) -> dict[str, dict[str, list[Work]]]:
+    """Each batch's newest PACE_TAKES takes, by batch and profile."""
     if not batch_ids:
         return {}
+    columns = [takes.c[name] for name in ("batch_id", "profile", *WORK_COLUMNS)]
     newest = [
-        select(
-            takes.c.batch_id,
-            takes.c.state,
-            func.length(takes.c.text).label("characters"),
-            takes.c.created_at,
-            takes.c.ended_at,
-        )
+        select(*columns, func.length(takes.c.text).label("characters"))
         .where(takes.c.batch_id == batch_id)
         .order_by(takes.c.created_at.desc())
         .limit(PACE_TAKES)
         .subquery()
         for batch_id in batch_ids
     ]
-    found: dict[str, list[Any]] = {}
+    found: dict[str, dict[str, list[Work]]] = {}
     for row in connection.execute(union_all(*(select(each) for each in newest))):
-        found.setdefault(row.batch_id, []).append(row)
+        found.setdefault(row.batch_id, {}).setdefault(row.profile, []).append(work_of(row, now))
     return found
 
 
-def pace(recent: Iterable[Any]) -> float | None:
-    """Characters a second over the time in which any of these takes was in work; None when none came out good.
+def work_of(row: Any, now: str) -> Work:
+    """A take's time in work: in its slot, and until its verdict and its file are there."""
+    good = row.state in (TakeState.DONE, TakeState.SUPERSEDED) if row.ended_at else None
+    return Work(row.worker, seconds(row.created_at), seconds(row.ended_at or now), row.characters, good)
 
-    Time in which the batch was paused, or no worker ran, is not counted.
+
+def eta_s(left: Mapping[str, Left], done: Mapping[str, Sequence[Work]]) -> int | None:
+    """Seconds until the lines of every profile are rendered, by the batch's own takes; None when none was good.
+
+    A profile without a good take is taken to be as fast as the others.
     """
-    ended = [row for row in recent if row.ended_at]
-    characters = sum(row.characters for row in ended if row.state in ("done", "superseded"))
-    busy_s = time_in_work(ended)
-    return characters / busy_s if characters and busy_s else None
+    known = {profile: found for profile, works in done.items() if (found := throughput_of(works))}
+    if not known:
+        return None
+    if left.keys() - known.keys():
+        overall = throughput_of(take for works in done.values() for take in works)
+        assert overall is not None  # one profile has a good take
+        known = dict.fromkeys(left, overall) | known
+    seconds_left = [known[profile].seconds_left(*mine) for profile, mine in left.items()]
+    return max(1, round(max(seconds_left, default=0.0)))  # 0 is for a batch that has ended
 
 
 def time_in_work(ended: Iterable[Any]) -> float:
     """Wall seconds in which at least one of these ended takes was in work."""
-    busy, until = 0.0, 0.0
-    for began, end in sorted((seconds(row.created_at), seconds(row.ended_at)) for row in ended):
-        busy += max(0.0, end - max(began, until))
-        until = max(until, end)
-    return busy
+    return covered_s((seconds(row.created_at), seconds(row.ended_at)) for row in ended)
 
 
 def seconds(timestamp: str) -> float:
@@ -242,7 +269,7 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
             take=row.take,
             score=row.score,
             chosen=row.chosen,
-            tried=row.tried or [],
+            tried=tried_takes(row.tried),
             qc=checks.get(row.take, []),
             error=row.error,
             trouble=row.trouble,

@@ -1,4 +1,4 @@
-"""A model's queue as the ledger knows it: the lines that wait in it, and whether it is paused."""
+"""A profile's queue as the ledger knows it: the lines that wait in it, and whether it is paused."""
 
 from __future__ import annotations
 
@@ -7,36 +7,49 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from vvbatch import profiles
+from vvbatch.batch.admission import WaitingLine, admission_order
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import batches, lines, queues
 
 Waiting = tuple[str, str, str]
-"""Line id, model, priority."""
+"""Line id, profile, priority."""
 
 
 def waiting_lines(
-    ledger: Ledger, *, model: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
+    ledger: Ledger, *, profile: str | None = None, batch_id: str | None = None, ids: Sequence[str] | None = None
 ) -> list[Waiting]:
-    """Queued lines of open batches, oldest batch first."""
-    query = waits(select(lines.c.id, lines.c.model, batches.c.priority)).order_by(batches.c.created_at, lines.c.number)
-    if model is not None:
-        query = query.where(lines.c.model == model)
+    """Queued lines of open batches, oldest batch first, in the order in which they enter the queue."""
+    characters = func.length(lines.c.text) * lines.c.takes
+    columns = (lines.c.id, lines.c.batch_id, lines.c.model, batches.c.priority, characters)
+    query = waits(select(*columns)).order_by(batches.c.created_at, lines.c.batch_id, lines.c.number)
+    if profile is not None:
+        query = query.where(lines.c.model == profile)
     if batch_id is not None:
         query = query.where(lines.c.batch_id == batch_id)
     if ids is not None:
         query = query.where(lines.c.id.in_(ids))
     with ledger.engine.connect() as connection:
-        return [(row.id, row.model, row.priority) for row in connection.execute(query)]
+        waiting = [WaitingLine(*row) for row in connection.execute(query)]
+    return [(line.id, line.profile, line.priority) for line in admission_order(waiting, slots_of)]
 
 
-def waiting_count(ledger: Ledger, model: str) -> int:
-    query = waits(select(func.count()).select_from(lines)).where(lines.c.model == model)
+def slots_of(profile: str) -> int:
+    """The slots of a profile; the default's for one that is gone, or leaves them to the machine that renders."""
+    try:
+        return profiles.load(profile).slots or profiles.SLOTS
+    except profiles.ProfileError:
+        return profiles.SLOTS
+
+
+def waiting_count(ledger: Ledger, profile: str) -> int:
+    query = waits(select(func.count()).select_from(lines)).where(lines.c.model == profile)
     with ledger.engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
-def waiting_by_model(ledger: Ledger, batch_ids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many lines wait for each model: of these batches, or of all that are open."""
+def waiting_by_profile(ledger: Ledger, batch_ids: Sequence[str] | None = None) -> dict[str, int]:
+    """How many lines wait for each profile: of these batches, or of all that are open."""
     query = waits(select(lines.c.model, func.count().label("waiting"))).group_by(lines.c.model)
     if batch_ids is not None:
         query = query.where(lines.c.batch_id.in_(batch_ids))

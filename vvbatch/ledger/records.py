@@ -49,7 +49,7 @@ class NewBatch:
     title: str
     script: str
     fingerprint: str
-    model: str | None
+    profile: str | None
     priority: str | None  # None: normal, and that of an open batch stays
     out: str
     kind: BatchKind = BatchKind.SCRIPT
@@ -90,7 +90,7 @@ class TriedTake(msgspec.Struct, frozen=True):
     """A take that was not kept, as the line's row lists it."""
 
     take: str
-    model: str  # profile
+    profile: str = msgspec.field(name="model")  # the stored key
     seed: int
     state: TakeState
     score: float | None
@@ -106,11 +106,12 @@ class Claim:
     line: str
     number: int
     chapter: int
-    model: str
+    profile: str
     out: str
     key: str
     control_hash: str
     text: str
+    written: str | None
     request: LineRequest
     takes: int
     attempt: int
@@ -129,6 +130,7 @@ class Claim:
         """From a row of `lines` with its batch's `out`."""
         return cls(
             line_id=row["id"],
+            profile=row["model"],
             worker=worker,
             cached=cached,
             **{name: row[name] for name in CLAIM_COLUMNS},
@@ -181,8 +183,8 @@ class Outcome:
 
 
 CLAIM_COLUMNS = (
-    "batch_id", "line", "number", "chapter", "model", "out", "key", "control_hash", "text", "takes", "attempt",
-    "crashes", "rolls",
+    "batch_id", "line", "number", "chapter", "out", "key", "control_hash", "text", "written", "takes",
+    "attempt", "crashes", "rolls",
 )  # fmt: skip
 
 
@@ -205,9 +207,14 @@ def line_key(batch_id: str, number: int) -> str:
     return f"{batch_id}-{number:05d}"
 
 
+def columns(record: NewBatch | PlannedLine) -> dict[str, object]:
+    """The fields of a record by their columns: that of the profile is called `model`."""
+    return {"model" if name == "profile" else name: value for name, value in vars(record).items()}
+
+
 def line_row(batch_id: str, line: PlannedLine, now: str) -> dict[str, object]:
     return {
-        **vars(line),
+        **columns(line),
         "id": line_key(batch_id, line.number),
         "batch_id": batch_id,
         "state": LineState.QUEUED,
@@ -227,7 +234,7 @@ def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, object]:
         "attempt": claim.attempt,
         "state": TakeState.RENDERING,
         "key": claim.key,
-        "profile": claim.model,
+        "profile": claim.profile,
         "engine": f"{facts.engine} {facts.version}",
         "model": facts.model,
         "revision": facts.revision,
@@ -238,6 +245,7 @@ def take_row(claim: Claim, facts: EngineFacts, now: str) -> dict[str, object]:
         "params": claim.request.params,
         "control_hash": claim.control_hash,
         "text": claim.text,
+        "written": claim.written,
         "worker": claim.worker,
         "created_at": now,
     }

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import RowMapping, and_, exists, not_, or_, select
 
 from vvbatch.ledger import entries
-from vvbatch.ledger.ledger import Ledger, open_again
+from vvbatch.ledger.batches import open_again
+from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes, workers
 from vvbatch.profiles import Retries
 

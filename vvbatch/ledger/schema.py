@@ -92,7 +92,7 @@ lines = Table(
     Column("crashes", Integer, nullable=False),  # of its own: workers that died while they had only this line
     Column("key", Text, nullable=False),
     Column("control_hash", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Text, nullable=False),  # as it is spoken
     Column("request", Json, nullable=False),
     Column("takes", Integer, nullable=False),
     Column("pause_after_s", Double, nullable=False),
@@ -109,6 +109,7 @@ lines = Table(
     Column("rolls", Integer, nullable=False, server_default="0"),  # seeds that are used up: they gave no good take
     Column("escalate", Json),  # when no take passes: vvbatch.batch.line_request.Escalation; NULL once it was used
     Column("tried", Json),  # the takes that were not kept, in order: vvbatch.ledger.records.TriedTake
+    Column("written", Text),  # as the author wrote it; NULL: as it is spoken
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),
@@ -151,6 +152,7 @@ takes = Table(
     Column("ended_at", Text),
     Column("score", Double),  # 0 to 1, of its checks: vvbatch.qc.score
     Column("chosen", Text),  # why it was kept, or which take was kept instead
+    Column("written", Text),  # as in `lines`
     Index("ux_takes_line_attempt", "line_id", "attempt", unique=True),
     Index(
         "ux_takes_one_done_a_line",

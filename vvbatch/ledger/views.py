@@ -27,6 +27,11 @@ class CheckView(Struct, omit_defaults=True):
     detail: Json = None
 
 
+def tried_takes(stored: Sequence[Mapping[str, Json]] | None) -> list[dict[str, Json]]:
+    """The takes of a line that were not kept, as the row lists them (TriedTake), with `profile` beside `model`."""
+    return [{**take, "profile": take["model"]} for take in stored or ()]
+
+
 class LineView(Struct):
     """`qc` is that of the kept take, or of a failed line's last one; `troubles` counts each class of trouble."""
 
@@ -96,6 +101,8 @@ class LineRow(Struct):
     attempt: int
     crashes: int
     text: str
+    spoken: str
+    written: str
     take: str | None
     path: str | None
     sha256: str | None
@@ -125,6 +132,8 @@ class TakeRow(Struct):
     params: Json
     control_hash: str
     text: str
+    spoken: str
+    written: str
     path: str | None
     sha256: str | None
     duration_s: float | None

@@ -1,4 +1,7 @@
-"""`python -m vvbatch.listening words voice …`: the listening process. Requests on stdin, replies on stdout (`wire`)."""
+"""`python -P -m vvbatch.listening words voice …`: the listening process.
+
+Requests come on stdin, replies go to stdout (`wire`).
+"""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from vvbatch.listening.contract import Clip, not_checked
+from vvbatch.listening.contract import RATE, Clip, not_checked
 from vvbatch.listening.model_files import model_file, session, versions_of
-from vvbatch.listening.vad import Vad
+from vvbatch.listening.vad import CHUNK, Vad
 from vvbatch.qc.check import Check, at_least, at_most
 
 SHA256 = "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
@@ -68,7 +68,8 @@ class Naturalness:
 
 
 class Music:
-    """`background`: MOS of the background under the speech. `music`: the share of sound that is not speech."""
+    """`background`: MOS of the background under the speech. `music`: the share of the sound that is not
+    speech, without the first second of it."""
 
     def __init__(self, dnsmos: Dnsmos, vad: Vad) -> None:
         self._dnsmos = dnsmos
@@ -86,7 +87,9 @@ class Music:
         chunks = self._vad.detect(clip.at_16_khz)
         if not chunks.sounding.any():
             return not_checked("music", "the take is silent")
-        share = float((chunks.sounding & ~chunks.speech).sum() / chunks.sounding.sum())
+        # A detector of speech misses parts of a second of good speech, most of all in short takes.
+        other_s = float((chunks.sounding & ~chunks.speech).sum()) * CHUNK / RATE
+        share = max(other_s - clip.limits.music_grace_s, 0.0) / (float(chunks.sounding.sum()) * CHUNK / RATE)
         return at_most("music", share, clip.limits.music_share, {"speech_share": round(float(chunks.speech.mean()), 3)})
 
 

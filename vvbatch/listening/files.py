@@ -63,8 +63,9 @@ def reports(
 ) -> Iterator[FileReport]:
     """The report of each file, in order.
 
-    Several channels are checked as their mean, and fail the check `channels`. A file that cannot be read fails the
-    check `readable` and has no other. `not_checked` gives the reason for each listening model that is not in `models`.
+    Several channels are checked as one (see `vvbatch.audio.mono`), and fail the check `channels`. A file that
+    cannot be read fails the check `readable` and has no other. `not_checked` gives the reason for each listening model
+    that is not in `models`.
     """
     for start in range(0, len(paths), BATCH):
         batch = [_read(path, expected) for path in paths[start : start + BATCH]]
@@ -88,7 +89,7 @@ def _read(path: Path, expected: Expected) -> _File:
     except audio.AudioError as error:
         return _File(path, [at_least("readable", 0, 1)], error=str(error))
     channels = samples.shape[1] if samples.ndim > 1 else 1
-    mono = samples.mean(axis=1) if channels > 1 else samples
+    mono = audio.mono(samples, rate)[0].astype(np.float32) if channels > 1 else samples
     checks = [at_most("channels", channels, 1), *judge(mono, rate, expected.text, expected.limits)]
     audible = len(mono) and np.isfinite(mono).all() and np.abs(mono).max() > 0
     return _File(path, checks, mono if audible else None, rate)

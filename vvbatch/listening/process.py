@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from vvbatch.listening.contract import ListeningUnavailable
 from vvbatch.listening.wire import CheckRequest, Reply, read_reply, write
-from vvbatch.processes import die_with_parent
+from vvbatch.processes import die_with_parent, python
 from vvbatch.profiles import Listen, QcLimits
 from vvbatch.qc.check import Check
 
@@ -73,7 +74,7 @@ class ListeningProcess:
     """Not thread-safe: `submit`, `poll`, `forget` and `close` belong to one thread."""
 
     def __init__(self, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> None:
-        self._argv = [*(program or (sys.executable, "-m", "vvbatch.listening")), *listen]
+        self._argv = [*(program or python.module("vvbatch.listening")), *listen]
         self._threads = threads
         self._sent: dict[str, Pending] = {}  # in the order of sending
         self._unsent: list[Pending] = []  # first those that were sent to a process that has ended
@@ -86,7 +87,7 @@ class ListeningProcess:
     def start(cls, listen: Sequence[Listen], threads: int = 2, program: Sequence[str] = ()) -> ListeningProcess:
         """Start the process and wait until its models are loaded. Raises ListeningUnavailable.
 
-        `program` replaces `python -m vvbatch.listening`, for tests.
+        `program` replaces the module `vvbatch.listening`, for tests.
         """
         started = cls(listen, threads, program)
         child = started._child = Child(started._argv, threads)
@@ -96,9 +97,11 @@ class ListeningProcess:
             started.close()
             raise ListeningUnavailable(f"the listening process was not ready after {START_S:.0f} s") from None
         if reply is None or reply.ready is None:
+            code = child.process.wait() if reply is None else 0
             started.close()
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"code {code}"
             reason = reply and reply.unavailable
-            raise ListeningUnavailable(reason or "the listening process exited at its start: see the log")
+            raise ListeningUnavailable(reason or f"the listening process exited at its start ({how}): see the log")
         started.versions = reply.ready
         return started
 
@@ -116,6 +119,7 @@ class ListeningProcess:
         voice: Path | None,
         limits: QcLimits,
         sample_rate: int = 24_000,
+        language: str | None = None,
     ) -> None:
         """Request a verdict on finite mono samples (frames,). Do not change the array before the verdict."""
         request = CheckRequest(
@@ -125,6 +129,7 @@ class ListeningProcess:
             text=text,
             voice=str(voice) if voice else None,
             limits=limits,
+            language=language,
         )
         self._unsent.append(Pending(request, samples))
         self._send_what_fits()

@@ -64,7 +64,7 @@ class Voice:
 
     def _embedding_of_file(self, path: Path, _size: int, _mtime_ns: int) -> Vector:
         samples, rate = audio.read(path)
-        mono = samples.mean(axis=1) if samples.ndim > 1 else samples
+        mono = audio.mono(samples, rate)[0].astype(np.float32) if samples.ndim > 1 else samples
         return self.embedding(without_silence(Clip(mono, rate).at_16_khz))
 
 

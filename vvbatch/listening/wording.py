@@ -7,16 +7,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 
+from vvbatch.qc import numbers
 from vvbatch.qc.check import Detail
+from vvbatch.qc.letters import IDEOGRAPHS, KANA, runs
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+LONG_NUMBER = re.compile(r"(?<![\d.,])(?:\d{7,}|\d{1,3}(?:,\d{3}){4,})(?![\d,])")
 SAME_SOUND = 0.75  # similarity from which a passage counts as correct: "light house", "colour", "Sarah"
 OPTIONAL = frozenset({"and"})  # transcribers insert and drop it freely, not only in numbers
 OPTIONAL_MISSING = 0.5  # the similarity of such a word when it is missing
 SHORT = 3  # letters: "a" for "I", "or" for "are" say nothing about the take
 CORRECT = 0.5  # similarity from which a single word counts as correct: tiny models spell names freely
 PHRASE = 8  # letters of two words and more; a shorter repetition may be a transcription error
+FEWEST = 4  # words that errors are divided by at least: in a short text, one misrecognized word decides nothing
+EDGE = 7  # letters of the first and the last words that are compared together
 
 
 @dataclass(frozen=True)
@@ -35,16 +41,45 @@ class Wording:
 
     @property
     def error_rate(self) -> float:
-        """The word error rate (WER): (missing + added + wrong) / words of the text."""
+        """The word error rate (WER): (missing + added + wrong) / words of the text, at least FEWEST."""
         errors = len(self.missing) + len(self.added) + len(self.wrong)
-        return errors / max(len(self.text), 1)
+        return errors / max(len(self.text), FEWEST)
 
     @property
     def opening(self) -> float:
-        """The similarity of the first word. A short one counts with the next: articles are often misrecognized."""
-        count = 2 if len(self.text[0]) <= SHORT and len(self.text) > 1 else 1
-        letters = [len(word) for word in self.text[:count]]
-        return sum(a * b for a, b in zip(letters, self.similarity, strict=False)) / sum(letters)
+        """The similarity of the first words, up to EDGE letters: a single short word is often misrecognized."""
+        return self._likeness(range(len(self.text)))
+
+    @property
+    def ending(self) -> float:
+        """The similarity of the last words, up to EDGE letters; that of the last word alone if it is missing."""
+        last = self.text[-1]
+        if self.similarity[-1] == 0 and len(last) > SHORT:
+            return 0.0
+        return self._likeness(range(len(self.text) - 1, -1, -1))
+
+    def _likeness(self, order: range) -> float:
+        """The mean similarity of words weighted by their letters, in this order until there are EDGE letters."""
+        letters, alike = 0, 0.0
+        for index in order:
+            letters += len(self.text[index])
+            alike += len(self.text[index]) * self.similarity[index]
+            if letters >= EDGE:
+                break
+        return alike / max(letters, 1)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The longest phrase, of at least two words and PHRASE letters, not recognized and with a word missing."""
+        longest: tuple[str, ...] = ()
+        words = zip(self.text, self.similarity, strict=True)
+        for is_off, run in groupby(words, lambda word: word[1] < CORRECT):
+            found = list(run)
+            phrase = tuple(word for word, _ in found)
+            missing = any(similarity == 0 for _, similarity in found)
+            if is_off and missing and len(phrase) > max(len(longest), 1) and len("".join(phrase)) >= PHRASE:
+                longest = phrase
+        return longest
 
     def detail(self) -> Detail:
         """The words that differ, without empty lists."""
@@ -52,18 +87,41 @@ class Wording:
             "missing": self.missing,
             "added": list(self.added),
             "repeated": list(self.repeated),
+            "left_out": list(self.left_out),
             "wrong": [list(pair) for pair in self.wrong],
         }
         return {name: words for name, words in differences.items() if words}
 
 
-def spoken_words(text: str) -> list[str]:
-    """The words of a text as they are spoken, in lower case: "£3.50" is three, pounds, and, fifty, pence."""
+def spoken_words(text: str, language: str = "en") -> list[str]:
+    """The words of a text as they are spoken, in lower case: "£3.50" is three, pounds, and, fifty, pence.
+
+    Ideographs and kana are words of their own. What cannot be said stays as it is written.
+    """
+    spoken = spoken_form(LONG_NUMBER.sub(_number_words, text) if language == "en" else text, language)
+    words = (word.lower().replace("’", "'") for word in WORD.findall(spoken))
+    plain = (word.removesuffix("'s").replace("'", "") for word in words)
+    return [part for word in plain for part in _parts(word)]
+
+
+def spoken_form(text: str, language: str) -> str:
+    """`text` with numbers and abbreviations in words; as written where spokenform does not know how."""
     from spokenform import prepare
 
-    spoken = prepare(text, language="en").spoken_text if text.strip() else ""
-    words = (word.lower().replace("’", "'") for word in WORD.findall(spoken))
-    return [word.removesuffix("'s").replace("'", "") for word in words]
+    try:
+        return str(prepare(text, language=language).spoken_text) if text.strip() else ""
+    except (ValueError, ArithmeticError, LookupError):  # a number out of its range, a language it does not know
+        return text
+
+
+def _number_words(number: re.Match[str]) -> str:
+    """A number that spokenform leaves in digits or refuses, in words."""
+    return " ".join(numbers.readings(number[0])[0])
+
+
+def _parts(word: str) -> Iterator[str]:
+    for density, letters in runs(word):
+        yield from letters if density in (IDEOGRAPHS, KANA) else (letters,)
 
 
 def compare(text: Sequence[str], transcript: Sequence[str]) -> Wording:

@@ -6,11 +6,13 @@ The cache's layout: `models--OWNER--NAME/` with `refs/` (names of revisions), `s
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from vvbatch.engine.contract import EngineUnavailable
+from vvbatch.home import HomeError, in_user_folder
 from vvbatch.profiles import Model
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -36,7 +38,7 @@ class Source:
     @property
     def local(self) -> bool:
         """A folder of this machine, not a repo of the hub."""
-        return Path(self.repo).expanduser().is_dir()
+        return Path(os.path.expanduser(self.repo)).is_dir()  # noqa: PTH111  pathlib raises for an unknown ~user
 
     def __str__(self) -> str:
         return self.repo if self.local else f"{self.repo} at revision {self.revision}"
@@ -55,10 +57,13 @@ def sources(model: Model) -> list[Source]:
 
 
 def hub_cache() -> Path:
-    """The Hugging Face cache: HF_HUB_CACHE, or `hub` in HF_HOME, or the user's default."""
+    """The Hugging Face cache: HF_HUB_CACHE, or `hub` in HF_HOME, or the user's default. Raises EngineUnavailable."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE).expanduser()
+    try:
+        return Path(in_user_folder(str(constants.HF_HUB_CACHE), "HF_HOME"))
+    except HomeError as error:
+        raise EngineUnavailable(f"there is no cache for models: {error}") from error
 
 
 def repo_folder(repo: str) -> Path:
@@ -89,7 +94,7 @@ def revisions(repo: str) -> list[str]:
 
 def snapshot(repo: str, revision: str) -> Path:
     """The folder of `repo` at `revision` in the cache, or `repo` itself if it is one. Raises EngineUnavailable."""
-    folder = Path(repo).expanduser()
+    folder = Path(os.path.expanduser(repo))  # noqa: PTH111
     if folder.is_dir():
         return folder
     commit = commit_of(repo, revision)

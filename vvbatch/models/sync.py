@@ -5,6 +5,7 @@ Blobs are there before the snapshots that link to them.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -40,7 +41,7 @@ def checked_source(source: str) -> str:
     """The source as rsync takes it, ending in a slash. Raises ValueError for what is none, or could be an option."""
     if source.startswith("-") or any(ord(character) < 32 for character in source):
         raise ValueError(f"{source!r} is not a source: it must not begin with '-' or hold control characters")
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))  # noqa: PTH111  pathlib raises for an unknown ~user
     if folder.is_dir():
         return f"{folder.resolve()}/"
     if DAEMON.fullmatch(source) or ("://" not in source and REMOTE.fullmatch(source)):

@@ -16,19 +16,11 @@ import msgspec
 
 from vvbatch import store
 from vvbatch.errors import VvbatchError
+from vvbatch.home import in_user_folder
+from vvbatch.processes import python
 
 LABEL = "io.vvbatch.up"
 UNIT = "vvbatch.service"
-PASSED_ON = (
-    "VVBATCH_HOME",
-    "VVBATCH_CONFIGS",
-    "VVBATCH_REDIS_URL",
-    "VVBATCH_LEDGER_URL",
-    "HF_HOME",
-    "HF_HUB_CACHE",
-    "PYTHONPATH",
-)
-"""Variables of the installing shell that the service needs too. Only the owner can read the file."""
 STOP_S = 630  # workers may finish the lines in flight
 
 
@@ -104,9 +96,8 @@ def quoted(word: str, *, command: bool = False) -> str:
 def service(workers: str, home: Path, environment: Mapping[str, str]) -> Service:
     """The service that runs `vvbatch up` with these workers and logs to the home folder, rotated."""
     log = home / "logs" / "service.log"
-    argv = [sys.executable, "-m", "vvbatch", "up", "--workers", workers, "--log", str(log)]
-    passed = {name: environment[name] for name in PASSED_ON if environment.get(name)}
-    return Service(argv, home, {**passed, "VVBATCH_HOME": str(home)})
+    argv = python.module("vvbatch", "up", "--workers", workers, "--log", str(log))
+    return Service(argv, home, {**python.needed_variables(environment), "VVBATCH_HOME": str(home)})
 
 
 def on_macos() -> bool:
@@ -114,11 +105,11 @@ def on_macos() -> bool:
 
 
 def file() -> Path:
-    """Where the service's file belongs."""
+    """Where the service's file belongs. Raises HomeError."""
     if on_macos():
-        return Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "systemd" / "user" / UNIT
+        return Path(in_user_folder("~/Library/LaunchAgents", "HOME")) / f"{LABEL}.plist"
+    base = os.environ.get("XDG_CONFIG_HOME") or in_user_folder("~/.config", "HOME or XDG_CONFIG_HOME")
+    return Path(base).absolute() / "systemd" / "user" / UNIT
 
 
 def install(what: Service, *, start: bool) -> Path:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from functools import partial
 
 import redis
 
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
-from vvbatch.ledger.queues import waiting_by_model
+from vvbatch.ledger.queues import waiting_by_profile
+from vvbatch.processes import python
+from vvbatch.processes.killed_loading import killed_while_loading
+from vvbatch.processes.stop_signals import raise_lost_interrupt
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
@@ -26,13 +26,14 @@ NEED_POLL_S = 1.0  # between two checks for profiles that lines wait for
 GRACE_S = 600.0  # to finish the lines in flight; a second Ctrl-C ends it sooner
 
 
-def worker_program(model: str) -> Program:
-    return Program(name=model, argv=[sys.executable, "-m", "workers", model])
+def worker_program(profile: str) -> Program:
+    argv = python.module("workers", profile)
+    return Program(name=profile, argv=argv, why_killed=partial(killed_while_loading, profile))
 
 
 def nightly_program() -> Program:
     """The process that runs scheduled suites."""
-    return Program(name="nightly", argv=[sys.executable, "-m", "workers.nightly"])
+    return Program(name="nightly", argv=python.module("workers.nightly"))
 
 
 @dataclass
@@ -52,10 +53,10 @@ class Workers:
         raise_lost_interrupt()
         if time.monotonic() >= self.next_check:
             self.next_check = time.monotonic() + NEED_POLL_S
-            for model in waiting_by_model(ledger, batch_ids).keys() - self.started:
-                if not queue.has_worker(self.connection, model):
-                    self.started.add(model)
-                    self.supervisor.add(worker_program(model))
+            for profile in waiting_by_profile(ledger, batch_ids).keys() - self.started:
+                if not queue.has_worker(self.connection, profile):
+                    self.started.add(profile)
+                    self.supervisor.add(worker_program(profile))
         self.supervisor.poll()
         if self.supervisor.unavailable:
             raise EngineUnavailable(self.supervisor.unavailable)
@@ -80,32 +81,3 @@ def wait_for(
         show()
         time.sleep(POLL_S)
     show()
-
-
-interrupt_requested = threading.Event()
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, by KeyboardInterrupt."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        interrupt_requested.set()
-        raise KeyboardInterrupt
-
-    interrupt_requested.clear()
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else it was started in the background of a script
-        numbers.append(signal.SIGINT)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def raise_lost_interrupt() -> None:
-    """Raise KeyboardInterrupt if one was requested: Python drops what is raised while an object is finalised."""
-    if interrupt_requested.is_set():
-        raise KeyboardInterrupt

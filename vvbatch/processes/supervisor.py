@@ -13,14 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import IO
 
 from vvbatch.home import Home, HomeError
+from vvbatch.processes.stop_signals import on_stop_signal
 from vvbatch.transport.server import EmbeddedServer, ServerUnreachable, open_log, try_lock
 
 CANNOT_START = 3  # a worker's exit code when its engine, model or server is missing
@@ -33,14 +34,21 @@ GRACE_S = 600.0  # to finish the lines in flight
 PUT_BACK_S = 10.0
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 SUPERVISOR_VARIABLE = "VVBATCH_SUPERVISOR"
+READY_VARIABLE = "VVBATCH_READY"  # the number of the file descriptor that `note_loaded` writes to
 
 log = logging.getLogger("vvbatch.processes.supervisor")
 
 
 @dataclass(frozen=True)
 class Program:
+    """A program that calls `note_loaded` once it is ready has `why_killed`.
+
+    From the number of a signal and how often it ended the program before it was ready, that gives the reason in words.
+    """
+
     name: str
     argv: Sequence[str]
+    why_killed: Callable[[int, int], str] | None = None
 
 
 @dataclass
@@ -51,6 +59,8 @@ class Child:
     since: str | None = None  # UTC, as `status` shows it
     restarts: int = -1
     failures: int = 0  # exits with an error code since the last good run
+    killed_loading: int = 0  # deaths by a signal before it was ready, since it last was
+    ready: int | None = None  # the end of a pipe from which the program's note can be read
     last_exit: int | None = None
     pause_s: float = 0.0
     due: float = 0.0
@@ -141,14 +151,20 @@ class Supervisor:
     def launch(self, child: Child, now: float) -> None:
         if not self.to_terminal:
             child.output = open_log(self.home.logs / f"worker-{child.program.name}.log")
-        child.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(DIE_WITH_PARENT), str(os.getpid()), *child.program.argv],
-            stdin=subprocess.DEVNULL,
-            stdout=child.output,
-            stderr=subprocess.STDOUT if child.output else None,
-            env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
-            start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor only, which forwards signals
-        )
+        child.ready, writing = os.pipe()
+        os.set_blocking(child.ready, False)
+        try:
+            child.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(DIE_WITH_PARENT), str(os.getpid()), *child.program.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=child.output,
+                stderr=subprocess.STDOUT if child.output else None,
+                env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid()), READY_VARIABLE: str(writing)},
+                pass_fds=[writing],
+                start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor only, which forwards signals
+            )
+        finally:
+            os.close(writing)
         child.started = now
         child.since = datetime.now(UTC).isoformat(timespec="seconds")
         child.restarts += 1
@@ -158,26 +174,36 @@ class Supervisor:
         code = child.last_exit = child.process.returncode
         kill_group(child.process)  # processes that it started and left behind
         child.process = None
-        if child.output:
-            child.output.close()
-            child.output = None
+        loaded = child.program.why_killed is None or was_noted(child)
+        close_files(child)
         if self.signals:
             child.due = float("inf")
             return
-        if now - child.started > GOOD_RUN_S:
+        if loaded:
+            child.killed_loading = 0
+        if loaded and now - child.started > GOOD_RUN_S:
             child.pause_s, child.failures = 0.0, 0
-        # A signal is not counted: a line that kills its worker is quarantined, and the worker is restarted.
+        # Once it is ready a signal is not counted: a line that kills its worker is quarantined, the worker restarted.
         child.failures += code > 0
+        child.killed_loading += code < 0 and not loaded
         if self.fail_fast and (code == CANNOT_START or child.failures >= FAILURES_IN_A_ROW):
             self.unavailable = self.reason_of_failure(child)
-        if code == CANNOT_START:
+        given_up = child.killed_loading >= FAILURES_IN_A_ROW
+        if given_up and child.program.why_killed:
+            reason = child.program.why_killed(-code, child.killed_loading)
+            if self.fail_fast:
+                self.unavailable = reason
+            else:
+                log.error("%s", reason)
+        if code == CANNOT_START or given_up:
             child.pause_s = SLOW_PAUSE_S
         elif code == UNFIT:
             child.pause_s = min(max(2 * child.pause_s, SLOW_PAUSE_S), UNFIT_PAUSE_S)
         else:
             child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         child.due = now + child.pause_s
-        log.warning("%s ended (exit code %s); restarting it in %g s", child.program.name, code, child.pause_s)
+        if self.unavailable is None:
+            log.warning("%s ended (exit code %s); restarting it in %g s", child.program.name, code, child.pause_s)
 
     def reason_of_failure(self, child: Child) -> str:
         file = self.home.logs / f"worker-{child.program.name}.log"
@@ -226,9 +252,7 @@ class Supervisor:
                 kill_group(child.process)
                 child.last_exit = child.process.wait()
                 child.process = None
-            if child.output:
-                child.output.close()
-                child.output = None
+            close_files(child)
         self.write_state()
 
     def run(self) -> int:
@@ -244,27 +268,22 @@ class Supervisor:
         self.write_state()
         wanted = 0
 
-        def count(_number: int, _frame: FrameType | None) -> None:
+        def count() -> None:
             # Forwarded by the loop: the handler could miss a child that is just being started.
             nonlocal wanted
             wanted += 1
 
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else started by nohup
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, count) for number in numbers}
         until = float("inf")
         try:
-            while not self.signals or (self.running() and time.monotonic() < until):
-                self.poll()
-                if self.signals < wanted:
-                    self.signal(signal.SIGTERM)
-                    until = time.monotonic() + (GRACE_S if self.signals == 1 else PUT_BACK_S)
-                time.sleep(0.1)
+            with on_stop_signal(count):
+                while not self.signals or (self.running() and time.monotonic() < until):
+                    self.poll()
+                    if self.signals < wanted:
+                        self.signal(signal.SIGTERM)
+                        until = time.monotonic() + (GRACE_S if self.signals == 1 else PUT_BACK_S)
+                    time.sleep(0.1)
             return 0
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             self.kill()
             (self.home.path / "supervisor.json").unlink(missing_ok=True)
             os.close(self.lock)
@@ -289,6 +308,33 @@ class Supervisor:
         temporary = file.with_suffix(f".{os.getpid()}")
         temporary.write_bytes(msgspec.json.encode(SupervisorState(pid=os.getpid(), programs=programs)))
         temporary.replace(file)
+
+
+def was_noted(child: Child) -> bool:
+    """Whether the program that has ended called `note_loaded`."""
+    assert child.ready is not None
+    try:
+        return os.read(child.ready, 1) != b""
+    except BlockingIOError:  # a process that it left behind still holds the pipe
+        return False
+
+
+def close_files(child: Child) -> None:
+    if child.output:
+        child.output.close()
+        child.output = None
+    if child.ready is not None:
+        os.close(child.ready)
+        child.ready = None
+
+
+def note_loaded() -> None:
+    """In a supervised program: it has loaded what it needs, and is ready."""
+    if os.environ.get(SUPERVISOR_VARIABLE) == str(os.getppid()):  # else started by hand, with an inherited variable
+        writing = int(os.environ[READY_VARIABLE])
+        with contextlib.suppress(OSError):  # the supervisor has ended
+            os.write(writing, b"1")
+        os.close(writing)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -14,11 +14,12 @@ from vvbatch.qc.breaks import clicks, dropouts, true_peak
 from vvbatch.qc.check import Check, at_least, at_most, score
 from vvbatch.qc.signal import Activity, activity, clipped_share
 from vvbatch.qc.spectrum import bandwidth_hz, power, repeat
-from vvbatch.qc.text import repeated_length, spoken_length, syllables, word_count
+from vvbatch.qc.text import longest, repeated_length, shortest, usual
 
 __all__ = ["Check", "at_least", "at_most", "judge", "score"]
 
 FEWEST_SYLLABLES = 3  # shorter texts ("Hmm") have no pace
+SILENCE_S = 1.0  # of silence are not counted: a single short word has that much around it
 STRESSED = 1.5  # how much slower a word is spoken where it is stressed
 MOST_TIMES = 20  # that the detail of a check lists
 
@@ -74,7 +75,7 @@ def _break_checks(
     yield at_least("bandwidth", bandwidth_hz(spectra, sample_rate), limits.bandwidth_hz)
     twice = repeat(spectra, sample_rate, limits.repeat_likeness)
     allowed = limits.repeated_s
-    if text and (length := spoken_length(text)):  # repetitions of the text itself, at the pace of the take
+    if text and (length := usual(text).length):  # repetitions of the text itself, at the pace of the take
         allowed += STRESSED * found.speech_s / length * repeated_length(text)
     times_s = {"first_s": twice.first_s, "second_s": twice.second_s} if twice.length_s else None
     yield at_most("repeated", twice.length_s, allowed, times_s)
@@ -84,18 +85,21 @@ def _edge_checks(found: Activity, limits: QcLimits) -> Iterator[Check]:
     yield at_most("leading_silence", found.leading_s, limits.leading_silence_s)
     yield at_most("trailing_silence", found.trailing_s, limits.trailing_silence_s)
     yield at_most("inner_silence", found.inner_s, limits.inner_silence_s)
-    yield at_least("speech_share", found.share, limits.speech_share)
+    yield at_least("speech_share", found.speech_share(SILENCE_S), limits.speech_share)
     yield at_most("start_level", found.start_db, limits.start_level_db)
     yield at_most("end_level", found.end_db, limits.end_level_db)
 
 
 def _length_checks(speech_s: float, text: str, limits: QcLimits) -> Iterator[Check]:
-    """The grace is for short texts, whose pace varies most."""
-    length, grace = spoken_length(text), limits.duration_grace_s
-    yield at_least("duration_min", speech_s, max(limits.min_s_per_char * length - grace, 0))
-    yield at_most("duration_max", speech_s, limits.max_s_per_char * length + grace)
-    count = syllables(text)
-    if count >= FEWEST_SYLLABLES:
-        yield at_least("s_per_syllable_min", (speech_s + grace) / count, limits.s_per_syllable_min)
-        yield at_most("s_per_syllable_max", max(speech_s - grace, 0.0) / count, limits.s_per_syllable_max)
-        yield at_most("s_per_word_max", max(speech_s - grace, 0.0) / max(word_count(text), 1), limits.s_per_word_max)
+    """The shortest reading of the text sets the lower limits, the longest reading the upper limits.
+
+    The grace is for short texts, whose pace varies most.
+    """
+    least, most, grace = shortest(text), longest(text), limits.duration_grace_s
+    yield at_least("duration_min", speech_s, max(limits.min_s_per_char * least.length - grace, 0))
+    yield at_most("duration_max", speech_s, limits.max_s_per_char * most.length + grace)
+    if usual(text).syllables >= FEWEST_SYLLABLES:
+        slow_s = max(speech_s - grace, 0.0)
+        yield at_least("s_per_syllable_min", (speech_s + grace) / max(least.syllables, 1), limits.s_per_syllable_min)
+        yield at_most("s_per_syllable_max", slow_s / most.syllables, limits.s_per_syllable_max)
+        yield at_most("s_per_word_max", slow_s / max(most.words, 1), limits.s_per_word_max)

@@ -14,6 +14,7 @@ BETWEEN = 6  # nearest samples that the comparison leaves out, because a click r
 INAUDIBLE = 1e-4  # curvature
 SLOT_S = 0.0025
 FALL_DB = 25.0  # how much quieter than its surroundings a dropout is
+LONGEST_S = 1.5  # of a dropout; a longer hole is a pause, which `inner_silence` limits
 SURROUNDINGS = 4  # slots on each side of a dropout
 LOUD_DB = -30.0  # relative to the loud parts of the speech
 OVERSAMPLING = 4  # ITU-R BS.1770-4, annex 2
@@ -83,7 +84,12 @@ def dropouts(samples: NDArray[np.float32], sample_rate: int, loud_dbfs: float) -
     found = []
     for first, last in _runs(holes):
         before, after = levels[max(first - SURROUNDINGS, 0) : first], levels[last + 1 : last + 1 + SURROUNDINGS]
-        if last == first or len(before) < SURROUNDINGS or len(after) < SURROUNDINGS:
+        if (
+            last == first
+            or (last - first) * SLOT_S > LONGEST_S
+            or len(before) < SURROUNDINGS
+            or len(after) < SURROUNDINGS
+        ):
             continue
         edges = min(float(before[-2:].max()), float(after[:2].max()))
         if edges > loud_dbfs + LOUD_DB and edges - levels[first : last + 1].max() > FALL_DB:

@@ -26,6 +26,12 @@ class Activity:
     start_db: float  # the first 20 ms relative to the loud parts; near 0 if the start is cut off
     floor_dbfs: float  # level of the quietest 5 %
     end_db: float  # the last 20 ms relative to the loud parts; near 0 if the end is cut off
+    length_s: float = 0.0
+
+    def speech_share(self, silence_s: float) -> float:
+        """The share of the take that is not silent, 0 to 1, when up to `silence_s` seconds of silence are left out."""
+        sounding_s = self.share * self.length_s
+        return sounding_s / max(self.length_s - silence_s, sounding_s) if sounding_s else 0.0
 
 
 def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float) -> Activity:
@@ -43,7 +49,7 @@ def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float
     active = np.flatnonzero(levels > min(silence_dbfs, loud - 25))
     if not len(active) or loud <= silence_dbfs:
         length = count * FRAME_S
-        return Activity(loud, length, length, 0.0, 0.0, 0.0, -120.0, -120.0, -120.0)
+        return Activity(loud, length, length, 0.0, 0.0, 0.0, -120.0, -120.0, -120.0, length)
     return Activity(
         loud_dbfs=loud,
         leading_s=int(active[0]) * FRAME_S,
@@ -54,6 +60,7 @@ def activity(samples: NDArray[np.float32], sample_rate: int, silence_dbfs: float
         start_db=float(levels[:2].max()) - loud,
         floor_dbfs=float(np.percentile(levels, 5)),
         end_db=float(levels[-2:].max()) - loud,
+        length_s=count * FRAME_S,
     )
 
 

@@ -17,6 +17,7 @@ from vvbatch.batch.submit import slug, submit
 from vvbatch.errors import VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines
 from vvbatch.ledger.records import BatchKind
 from vvbatch.processes.session import wait_for, workers_for
 from vvbatch.regress import records
@@ -54,21 +55,21 @@ def run(
     suite: Suite,
     home: Home,
     ledger: Ledger,
-    model: str | None = None,
+    profile: str | None = None,
     show: Show = lambda _: nullcontext(lambda: None),
     count: Count = lambda done, total: None,
 ) -> str:
     """Render and judge one night; returns its id.
 
-    `model` overrides the profile of the suite. `show` displays the progress of batches, `count` that of the comparison.
+    `profile` overrides that of the suite. `show` displays the progress of batches, `count` that of the comparison.
     KeyboardInterrupt cancels the batch and leaves the night `interrupted`. Raises AlreadyRuns, ScriptError, SuiteError,
     ServerUnreachable, EngineUnavailable.
     """
     with only_one(home, suite.name):
         night_id = f"{slug(suite.name)}-{secrets.token_hex(4)}"
-        overrides = Overrides(model=model, escalate="none")  # a take of another model cannot be compared
+        overrides = Overrides(profile=profile, escalate="none")  # a take of another profile cannot be compared
         plan = uncached(make_plan(suite.script, Library.of(home), overrides), night_id, suite)
-        profile = plan.models[0]
+        profile = plan.profiles[0]
         records.begin(ledger, night_id, suite.name, profile)
         try:
             batch_id = render(plan, suite, home, ledger, night_id, show)
@@ -98,8 +99,8 @@ def uncached(plan: Plan, night_id: str, suite: Suite) -> Plan:
 
     The seeds are derived from the original keys, so they do not change.
     """
-    if len(plan.models) != 1:
-        raise SuiteError(f"{suite.path}: its lines name {', '.join(plan.models)}: use one model, or --model")
+    if len(plan.profiles) != 1:
+        raise SuiteError(f"{suite.path}: its lines name {', '.join(plan.profiles)}: use one profile, or --model")
     lines = tuple(replace(line, key=digest([line.key, night_id])) for line in plan.lines)
     return replace(plan, title=f"night {night_id}", lines=lines)
 
@@ -115,7 +116,7 @@ def render(plan: Plan, suite: Suite, home: Home, ledger: Ledger, night_id: str, 
             try:
                 wait_for(ledger, [batch_id], own, look)
             except BaseException:  # before the worker is stopped: it would finish its lines
-                ledger.cancel(batch_id)
+                cancel_lines(ledger, batch_id)
                 raise
     return batch_id
 
@@ -224,17 +225,17 @@ def medians(lines: Sequence[Line]) -> dict[str, float]:
 
 
 def earlier_speeds(ledger: Ledger, suite: Suite, profile: str, facts: Facts | None) -> list[dict[str, float]]:
-    """The medians of earlier nights on the same machine and device, newest first."""
+    """The medians of earlier nights on the same machine and device with as many slots, newest first."""
     here = machine_of(facts)
     ended = [each for each in records.history(ledger, suite.name, profile, limit=60) if each.state == "ended"]
     return [each.speed for each in ended if each.speed and machine_of(each.facts) == here]
 
 
-def machine_of(facts: Facts | None) -> tuple[object, object, object]:
-    """Host, processor and device."""
+def machine_of(facts: Facts | None) -> tuple[object, ...]:
+    """Host, processor, device, and slots: a take's RTF grows with the lines that are rendered at the same time."""
     if facts is None:
-        return None, None, None
-    return facts.machine.get("host"), facts.machine.get("cpu"), facts.device
+        return ()
+    return facts.machine.get("host"), facts.machine.get("cpu"), facts.device, facts.details.get("slots")
 
 
 def line_verdict(line: Line, night_id: str) -> LineVerdict:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shlex
-import sys
 from collections import ChainMap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.database import write
 from vvbatch.ledger.schema import nights, schedules
+from vvbatch.processes import python
 from vvbatch.regress.records import plain
 
 GRACE = timedelta(hours=1)  # a night starts late while the queue is busy
@@ -147,19 +147,25 @@ def utc(at: datetime) -> str:
 
 
 def argv(suite: str, profile: str | None) -> list[str]:
-    return [sys.executable, "-m", "vvbatch", "regress", "run", suite, *(["--model", profile] if profile else [])]
+    return python.module("vvbatch", "regress", "run", suite, *(["--model", profile] if profile else []))
 
 
-def crontab_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
+def variables(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
+    return {**python.needed_variables(environment), "VVBATCH_HOME": str(home.path)}
+
+
+def crontab_line(home: Home, suite: str, profile: str | None, cron: str, environment: Mapping[str, str]) -> str:
     """One line to add by `crontab -e`. Percent signs are escaped: cron ends the command at one."""
     log = home.logs / f"regress-{Path(suite).stem}.log"
-    command = (
-        f"VVBATCH_HOME={shlex.quote(str(home.path))} {shlex.join(argv(suite, profile))} >> {shlex.quote(str(log))} 2>&1"
-    )
+    for name, value in variables(home, environment).items():
+        if "\n" in value:
+            raise BadSchedule(f"{name} has a line end, which a crontab cannot hold: remove it from {value!r}")
+    set_first = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables(home, environment).items())
+    command = f"{set_first} {shlex.join(argv(suite, profile))} >> {shlex.quote(str(log))} 2>&1"
     return f"{cron} {command}".replace("%", r"\%")
 
 
-def launchd_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
+def launchd_line(home: Home, suite: str, profile: str | None, cron: str, environment: Mapping[str, str]) -> str:
     """A property list for ~/Library/LaunchAgents, in one line. Raises BadSchedule if it needs too many entries."""
     import plistlib
 
@@ -177,7 +183,7 @@ def launchd_line(home: Home, suite: str, profile: str | None, cron: str) -> str:
     document = {
         "Label": f"vvbatch.regress.{Path(suite).stem}",
         "ProgramArguments": argv(suite, profile),
-        "EnvironmentVariables": {"VVBATCH_HOME": str(home.path)},
+        "EnvironmentVariables": variables(home, environment),
         "StartCalendarInterval": entries,
         "StandardOutPath": log,
         "StandardErrorPath": log,

@@ -66,7 +66,7 @@ class Shifts(Strict, frozen=True, kw_only=True):
 
 
 class Speed(Strict, frozen=True, kw_only=True):
-    """Limits of the medians of a night against those of earlier nights on the same machine."""
+    """Limits of the medians of a night against those of earlier nights on the same machine with as many slots."""
 
     nights: int = 5  # earlier nights needed for a comparison
     spreads: float = 5.0  # allowed above the median, in robust standard deviations (1.4826 x MAD)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from vvbatch.batch.estimate import Estimate
+from vvbatch.batch.estimate import Estimate, WarningView
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_heads, batch_totals, failures
 from vvbatch.ledger.views import Totals
-from vvbatch.report.tables import duration, print_facts, print_table, rate
+from vvbatch.report.tables import counted, duration, print_facts, print_table, printable, rate
 
 FAILURES_SHOWN = 10
 
@@ -55,6 +55,26 @@ def count_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]:,} {name}" for name in names) or "none"
 
 
+CHAPTERS_SHOWN, WARNINGS_SHOWN = 12, 20
+
+
+def chapter_facts(titles: Sequence[str]) -> list[tuple[str, object]]:
+    """A row for each of the first chapters, if any has a title."""
+    rows = [title or "(without a title)" for title in titles[:CHAPTERS_SHOWN]] if any(titles) else []
+    if rows and len(titles) > CHAPTERS_SHOWN:
+        rows.append(f"and {len(titles) - CHAPTERS_SHOWN:,} more")
+    return [("" if number else "chapters", row) for number, row in enumerate(rows)]
+
+
+def print_warnings(warnings: Sequence[WarningView], *, shown: int = WARNINGS_SHOWN, file: TextIO | None = None) -> None:
+    """What may be a mistake in a script, each with its place and remedy; the last line counts those not shown."""
+    for warning in warnings[:shown]:
+        place = f"{warning.file}:{warning.line}:{warning.column}"
+        print(printable(f"{place}: warning: {warning.message}; {warning.remedy}"), file=file)
+    if len(warnings) > shown:
+        print(f"… and {counted(len(warnings) - shown, 'more warning')}", file=file)
+
+
 def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
     """What `vvbatch check` found out about one script: `vvbatch.batch.estimate.estimate`."""
     print_facts(
@@ -63,18 +83,20 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
             ("title", checked.title),
             (
                 "lines",
-                f"{checked.lines:,} in {checked.chapters:,} chapters, {checked.characters:,} characters",
+                f"{checked.lines:,} in {counted(checked.chapters, 'chapter')}, {checked.characters:,} characters",
             ),
+            *chapter_facts(checked.chapter_titles),
             ("to render", f"{checked.to_render:,}, and {checked.cached:,} are there already"),
-            ("voices", ", ".join(f"{name} ({count:,} lines)" for name, count in checked.voices.items())),
-            *[("not golden", f"{len(checked.not_golden):,} lines: {', '.join(checked.not_golden[:5])}")][
+            ("voices", ", ".join(f"{name} ({counted(count, 'line')})" for name, count in checked.voices.items())),
+            *[("not golden", f"{counted(len(checked.not_golden), 'line')}: {', '.join(checked.not_golden[:5])}")][
                 : len(checked.not_golden)
             ],
-            *[("if they fail", f"{n:,} lines go to {model}") for model, n in checked.may_escalate.items()],
+            *[("if they fail", f"to {profile}: {counted(n, 'line')}") for profile, n in checked.may_escalate.items()],
         ],
         file,
     )
     rows = [
         [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
-    print_table(["model", ">lines", ">audio", ">time", "title"], rows, file=file)
+    print_table(["profile", ">lines", ">audio", ">time", "title"], rows, file=file)
+    print_warnings(checked.warnings, file=file)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow
 from vvbatch.report.tables import shortened
 
-BATCH_COLUMNS = ["batch", "state", ">lines", ">done", ">cached", ">failed", ">left", "kind", "model", "created"]
-LINE_COLUMNS = ["batch", ">number", "line", "state", "model", ">seconds", ">score", "text or error"]
+BATCH_COLUMNS = ["batch", "state", ">lines", ">done", ">cached", ">failed", ">left", "kind", "profile", "created"]
+LINE_COLUMNS = ["batch", ">number", "line", "state", "profile", ">seconds", ">score", "text or error"]
 TAKE_COLUMNS = [
     *("take", "batch", "line", "state", ">attempt", "device", ">seconds", ">rtf", ">LUFS", ">score", "created"),
     "chosen or error",
@@ -19,13 +19,13 @@ def batch_cells(row: BatchRow) -> list[object]:
     counts = row.counts
     left = counts["queued"] + counts["rendering"]
     done = [counts["total"], counts["done"], counts["cached"], counts["failed"], left]
-    return [row.batch, row.state, *done, row.kind, row.model, when(row.created_at)]
+    return [row.batch, row.state, *done, row.kind, row.profile, when(row.created_at)]
 
 
 def line_cells(row: LineRow) -> list[object]:
     text = row.error or shortened(row.text)
     figures = [figure(row.duration_s, 2), figure(row.score, 2)]
-    return [row.batch, row.number, row.line, row.state, row.model, *figures, text]
+    return [row.batch, row.number, row.line, row.state, row.profile, *figures, text]
 
 
 def take_cells(row: TakeRow) -> list[object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 from vvbatch.ledger.views import BatchHead, BatchView, LineView, StatusView
 from vvbatch.report.batch import count_words
 from vvbatch.report.ledger_tables import figure, when
-from vvbatch.report.tables import duration, print_facts, print_table, rate
+from vvbatch.report.tables import counted, duration, print_facts, print_table, rate
 
 if TYPE_CHECKING:
     from vvbatch.processes.supervisor import ProgramState
@@ -23,18 +23,17 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
     if seen.supervisor:
         facts.append(("supervisor", f"vvbatch up, process {seen.supervisor.pid}"))
         facts += [("", program_words(each)) for each in seen.supervisor.programs]
-    for model, count in server.lost.items():
-        facts.append(
-            ("", f"{count} lines of {model} are missing in the queue: a worker puts them back, or vvbatch resume")
-        )
+    for profile, count in server.lost.items():
+        missing = f"{counted(count, 'line')} of {profile}"
+        facts.append(("", f"missing in the queue: {missing}; a worker restores them, or vvbatch resume"))
     for each in seen.queues:
         if each.waiting and each.served is False:
             facts.append(("waiting", unserved(each.profile, each.waiting)))
     for met in seen.troubles:
-        facts.append(("trouble", f"{met.trouble}: {met.lines} lines of {met.model} are {met.state}"))
+        facts.append(("trouble", f"{met.trouble}: {counted(met.lines, 'line')} of {met.profile} {met.state}"))
     if rates.takes:
         pace = f"{rate(rates.takes_per_min or 0)} takes/min, {rate(rates.speed or 0)} x real time"
-        facts.append(("last 10 min", f"{rates.takes:,} takes, {pace}"))
+        facts.append(("last 10 min", f"{counted(rates.takes, 'take')}, {pace}"))
     for night in seen.nights:
         if night.missed:
             text = f"{len(night.missed)} of suite {night.suite}, the last due {night.missed[-1]}"
@@ -61,7 +60,7 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
             ]
             for each in seen.queues
         ]
-        print_table(["model", ">waiting", ">jobs", ">rendering", ">held", "paused"], rows, title="Queues", file=file)
+        print_table(["profile", ">waiting", ">jobs", ">rendering", ">held", "paused"], rows, title="Queues", file=file)
     if seen.workers:
         rows = [
             [
@@ -75,7 +74,7 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
             ]
             for each in seen.workers
         ]
-        columns = ["worker", "model", "device", "host", ">pid", ">rendering", "heartbeat"]
+        columns = ["worker", "profile", "device", "host", ">pid", ">rendering", "heartbeat"]
         print_table(columns, rows, title="Workers", file=file)
     if seen.failures:
         rows = [[when(each.at), each.batch, each.line, each.error] for each in seen.failures]
@@ -89,8 +88,8 @@ def trouble_words(line: LineView) -> str | None:
     return f"{line.trouble} {line.troubles.get(line.trouble, '')}".strip()
 
 
-def unserved(model: str, count: int) -> str:
-    return f"{count:,} lines for model {model}, of which no worker is running: vvbatch up --workers {model}"
+def unserved(profile: str, count: int) -> str:
+    return f"{counted(count, 'line')} for profile {profile}, which has no worker: vvbatch up --workers {profile}"
 
 
 def program_words(program: ProgramState) -> str:
@@ -110,7 +109,7 @@ def print_lines(view: BatchView, file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest."""
     urgent = ("failed", "rendering", "queued", "cancelled")
     lines = sorted(view.lines, key=lambda line: urgent.index(line.state) if line.state in urgent else 9)
-    print_facts([("waiting", unserved(model, count)) for model, count in (view.unserved or {}).items()], file)
+    print_facts([("waiting", unserved(profile, count)) for profile, count in (view.unserved or {}).items()], file)
     rows = [
         [line.id, line.state, figure(line.score, 2), trouble_words(line), line.error or line.path or ""]
         for line in lines[:LINES_SHOWN]

@@ -102,6 +102,12 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 line`, `1,200 lines`, `2 batches`."""
+    plural = "es" if noun.endswith(("ch", "s", "x")) else "s"
+    return f"{count:,} {noun}{'' if count == 1 else plural}"
+
+
 def rate(value: float) -> str:
     """Three digits that count, and no powers of ten."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

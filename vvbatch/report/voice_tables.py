@@ -1,49 +1,50 @@
-"""How fit voices are, as people read it: each measure with its unit, its limit, and what to think of when it is off."""
+"""Tables of the quality of voices: each measure with its unit, its limit, and the likely cause when it is off."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from vvbatch.report.tables import print_table, printable
-from vvbatch.voices.quality import MEASURES
+from vvbatch.voices.quality import MEASURES, Quality
 
 
-def print_quality(reports: list[dict[str, Any]]) -> None:
+def print_quality(reports: Sequence[Quality]) -> None:
     """A table for each voice or recording, then how many are fit."""
     for report in reports:
         cells = []
-        for check in report["checks"]:
-            sign, unit, hint = MEASURES[check["name"]]
-            limit = f"{sign} {measured(check['limit'])} {unit}"
-            cells.append([check["name"], measured(check["value"]), limit, "ok" if check["ok"] else f"off: {hint}"])
-        print_table(["measure", ">value", "limit", ""], cells, title=report["voice"] or report["file"])
-        if "error" in report:
-            print(printable(report["error"]))
+        for check in report.checks:
+            sign, unit, hint = MEASURES[check.name]
+            limit = f"{sign} {measured(check.limit)} {unit}"
+            cells.append([check.name, measured(check.value), limit, "ok" if check.ok else f"off: {hint}"])
+        print_table(["measure", ">value", "limit", ""], cells, title=report.voice or report.file)
+        for note in report.notes:
+            print(printable(f"note: {note}"))
+        if report.error:
+            print(printable(report.error))
         print()
-    good = sum(report["ok"] for report in reports)
+    good = sum(report.ok for report in reports)
     print(f"{good} of {len(reports)} fit for cloning")
 
 
-def print_comparison(reports: list[dict[str, Any]]) -> None:
-    """A voice and its variants side by side, a measure a row."""
-    checks = [{check["name"]: check for check in report["checks"]} for report in reports]
-    rows = [["sha256", None, *((report["sha256"] or "-")[:12] for report in reports)]]
+def print_comparison(reports: Sequence[Quality]) -> None:
+    """A voice and its variants side by side, one measure per row."""
+    checks = [{check.name: check for check in report.checks} for report in reports]
+    rows = [["sha256", None, *((report.sha256 or "-")[:12] for report in reports)]]
     for name, (sign, unit, _) in MEASURES.items():
-        limits = {measured(each[name]["limit"]) for each in checks if name in each}
+        limits = {measured(each[name].limit) for each in checks if name in each}
         limit = f"{sign} {limits.pop()} {unit}" if len(limits) == 1 else None  # each file declares its own frames
         values = [
-            measured(each[name]["value"]) + ("" if each[name]["ok"] else " off") if name in each else None
-            for each in checks
+            measured(each[name].value) + ("" if each[name].ok else " off") if name in each else None for each in checks
         ]
         rows.append([name, limit, *values])
-    print_table(["measure", "limit", *(f">{report['voice']}" for report in reports)], rows)
+    print_table(["measure", "limit", *(f">{report.voice}" for report in reports)], rows)
     for report in reports:
-        if "error" in report:
-            print(printable(f"{report['voice']}: {report['error']}"))
+        if report.error:
+            print(printable(f"{report.voice}: {report.error}"))
 
 
 def measured(value: float) -> str:
-    """Three digits that count; whole numbers whole."""
+    """Two decimals, four for small values; whole numbers, and those from 100 on, without decimals."""
     if value == round(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.4f}"

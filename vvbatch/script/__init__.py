@@ -11,6 +11,8 @@ from vvbatch.script.fields import did_you_mean
 from vvbatch.script.ids import with_ids
 from vvbatch.script.model import (
     Chapter,
+    Pause,
+    PauseKind,
     Position,
     Problem,
     Problems,
@@ -18,6 +20,7 @@ from vvbatch.script.model import (
     ScriptError,
     ScriptLine,
     ScriptTurn,
+    ScriptWarning,
     TooManyProblems,
 )
 from vvbatch.script.source import START, Source, read, title_from
@@ -27,6 +30,8 @@ if TYPE_CHECKING:  # each format's module is imported only for a script of that 
 
 __all__ = [
     "Chapter",
+    "Pause",
+    "PauseKind",
     "Position",
     "Problem",
     "Problems",
@@ -34,21 +39,23 @@ __all__ = [
     "ScriptError",
     "ScriptLine",
     "ScriptTurn",
+    "ScriptWarning",
     "did_you_mean",
     "parse",
     "parsed_tree",
 ]
 
 
-def parse(path: Path) -> Script:
+def parse(path: Path, *, chapters: bool = True) -> Script:
     """Parse the script at `path`: .yaml, .yml, .csv, .tsv or .txt.
 
-    Every line gets an id; names of voices and models are not resolved. Raises ScriptError with all problems.
+    Every line gets an id; names of voices and models are not resolved. Without `chapters`, the headings of a plain text
+    are spoken. Raises ScriptError with all problems.
     """
     problems = Problems()
     source = read(path, problems)
     with suppress(TooManyProblems):
-        script = _complete(_parsed(source, problems), problems)
+        script = _complete(_parsed(source, problems, chapters), problems)
     if problems:
         raise ScriptError(path, problems, source.text)
     return script
@@ -65,10 +72,12 @@ def _complete(script: Script, problems: Problems) -> Script:
     chapters = with_ids(script.chapters, problems)
     if not problems and not any(chapter.lines for chapter in chapters):
         problems.add(START, "no lines", "a script has at least one line to speak")
-    return replace(script, title=script.title or title_from(script.path), chapters=chapters)
+    warnings = sorted(problems.warnings, key=lambda warning: (warning.position.line, warning.position.column))
+    script_title = script.title or title_from(script.path)
+    return replace(script, title=script_title, chapters=chapters, warnings=tuple(warnings))
 
 
-def _parsed(source: Source, problems: Problems) -> Script:
+def _parsed(source: Source, problems: Problems, chapters: bool) -> Script:
     suffix = source.path.suffix.lower()
     if suffix in (".yaml", ".yml"):
         from vvbatch.script import yaml_script
@@ -80,4 +89,4 @@ def _parsed(source: Source, problems: Problems) -> Script:
         return csv_script.read(source, problems)
     from vvbatch.script import text_script
 
-    return text_script.read(source, problems)
+    return text_script.read(source, problems, chapters=chapters)

@@ -26,12 +26,21 @@ def _pattern(delimiter: str) -> re.Pattern[str]:
 
 
 def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iterator[list[Cell]]:
-    """The rows from index `start` that are not empty. An unclosed quote is a problem and ends the rows."""
+    """The rows from index `start` that are not empty.
+
+    An unclosed quote is a problem and ends the rows. So is a cell that has swallowed rows: it spans several and holds
+    as many separators as a row has, because its opening quote was meant as text.
+    """
     row: list[Cell] = []
+    columns = 0  # of the first row
     for cell in _pattern(delimiter).finditer(source.text, start):
         quoted, end, bare, bare_end = cell.groups()
         if quoted is not None:
             row.append(Cell(quoted.replace('""', '"'), cell.start(1)))
+            if columns > 1 and _holds_rows(quoted, delimiter, columns):
+                at = source.position(cell.start(1) - 1)
+                found = f"a quote that opens a cell of {quoted.count(chr(10)) + 1} rows with separators in them"
+                problems.add(at, found, 'close the cell with a quote; a " in a text is written "" in a quoted cell')
         elif bare.lstrip(" ").startswith('"'):
             _quote_problem(source, cell.start(3) + bare.index('"'), problems)
             return
@@ -39,6 +48,7 @@ def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iter
             row.append(Cell(bare, cell.start(3) + len(bare) - len(bare.lstrip())))
         if (end or bare_end) != delimiter:
             if any(not raw.isspace() for raw, _ in row if raw):
+                columns = columns or len(row)
                 yield row
             row = []
         elif len(row) > MAX_CELLS:
@@ -46,6 +56,20 @@ def rows(source: Source, start: int, delimiter: str, problems: Problems) -> Iter
                 source.position(row[-1].start), f"more than {MAX_CELLS} cells in a row", "a script has 13 columns"
             )
             return
+
+
+def between_cells(text: str, delimiter: str) -> int:
+    """How many delimiters of a text look like those of a row: none is in a number or before a space."""
+    if delimiter == "\t":
+        return text.count(delimiter)
+    return len(re.findall(rf"{delimiter}(?!\s|\Z)(?!(?<=[0-9].)[0-9])", text))
+
+
+def _holds_rows(quoted: str, delimiter: str, columns: int) -> bool:
+    _, *others = quoted.strip("\n").split("\n")
+    filled = [between_cells(other, delimiter) for other in others if other.strip()]
+    enough = columns - 1 if delimiter == "\t" else columns  # a tab is rare in a text, a comma is not
+    return bool(filled) and all(filled) and between_cells(quoted, delimiter) >= enough
 
 
 _CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')

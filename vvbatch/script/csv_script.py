@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from vvbatch.script.csv_cells import Cell, rows
+from vvbatch.script.csv_cells import Cell, between_cells, rows
 from vvbatch.script.fields import (
     DEFAULT_VOICE,
     MAX_LINES,
@@ -15,23 +16,39 @@ from vvbatch.script.fields import (
     RANGES,
     READERS,
     Given,
-    Refused,
     choices,
     did_you_mean,
-    line,
     quoted,
-    text,
     title,
 )
-from vvbatch.script.model import Chapter, Position, Problems, Script, ScriptLine, ScriptTurn
+from vvbatch.script.items import Item, Texts, chapters_of, in_order, lines_of
+from vvbatch.script.model import Position, Problems, Refused, Script
 from vvbatch.script.source import START, Source
 
-READ = {"text": text, "chapter": title, **READERS}
+READ: Mapping[str, Callable[[str], Any]] = {
+    "text": str,
+    "chapter": title,
+    **READERS,
+}  # a text is read when its voice is known
 COLUMNS = ("text", "id", "chapter", "speaker", "voice", "model", "escalate", *RANGES)
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ ,;\t]*(?:\n|\Z)', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _ZERO_DECIMALS = re.compile(r"([0-9]+)[.,]0+")
+
+
+# What spreadsheets write into the cell of a formula that failed, in English, German, French, Spanish, Italian,
+# Portuguese and Dutch; LibreOffice's codes; and a column that is too narrow.
+_ERRORS = (
+    "NAME? REF! VALUE! DIV/0! N/A NULL! NUM! SPILL! CALC! FIELD! BLOCKED! CONNECT! UNKNOWN! BUSY! EXTERNAL! PYTHON! "
+    "ERROR! GETTING_DATA TIMEOUT! BEZUG! WERT! NV ZAHL! ÜBERLAUF! KALK! FEHLER! BLOCKIERT! NOM? VALEUR! NOMBRE! NUL! "
+    "PROPAGATION! ¡REF! ¿NOMBRE? ¡VALOR! ¡DIV/0! ¡NUM! ¡NULO! ¡DESBORDAMIENTO! N/D NOME? VALORE! RIF! VALOR! NÚM! "
+    "NULO! DESPEJAR! N/DISP NAAM? WAARDE! VERW! DEEL/0! N/B GETAL! LEEG! OVERLOOP!"
+)
+ERROR_VALUE = re.compile(
+    rf"#(?:{'|'.join(map(re.escape, _ERRORS.split()))})|#{{3,}}|(?:Err|Fehler|Erreur|Errore|Fel|Fout):\s?[0-9]{{3}}",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -51,16 +68,16 @@ def read(source: Source, problems: Problems) -> Script:
     _check_case("speaker", (row.given["speaker"] for row in found if "speaker" in row.given), problems)
     _check_case("chapter", ((row.chapter, row.position) for row in found), problems)
     voices = _first_voices(found)
-    chapters: dict[str, list[ScriptLine]] = {}
+    texts = Texts(source, problems)
+    drafts: list[tuple[str, list[Item]]] = []
     for row in found:
         speaker, _ = row.given.get("speaker", (None, START))
         if "voice" in row.given and speaker:
             voices[speaker] = row.given["voice"]
         voice, voice_position = row.given.get("voice") or voices.get(speaker, (DEFAULT_VOICE, row.text_position))
-        turn = ScriptTurn(speaker or NARRATOR, voice, row.text, row.text_position, voice_position)
-        chapters.setdefault(row.chapter, []).append(line([turn], row.position, row.given))
-    made = tuple(Chapter(chapter, tuple(lines)) for chapter, lines in chapters.items())
-    return Script(source.path, source.text, "", None, None, made)
+        spoken = texts.read(row.text, speaker or NARRATOR, voice, row.text_position, voice_position)
+        drafts.append((row.chapter, lines_of(spoken, row.position, row.given)))
+    return Script(source.path, source.text, "", None, None, chapters_of(in_order(drafts), problems))
 
 
 def _check_case(kind: str, names: Iterable[tuple[str, Position]], problems: Problems) -> None:
@@ -91,8 +108,9 @@ def _read_rows(source: Source, problems: Problems) -> list[Row]:
         problems.add(START, f"the separator {quoted(delimiter)}", "allowed: comma, semicolon or tab")
         return []
     table = rows(source, start, delimiter, problems)
-    columns = _columns(source, next(table, []), problems)
-    if "text" not in columns:
+    header = next(table, [])
+    columns = _columns(source, header, problems)
+    if "text" not in columns or _other_separator(source, header, delimiter, problems):
         return []
     reader = _RowReader(source, columns, delimiter, problems)
     found: list[Row] = []
@@ -114,6 +132,30 @@ def _delimiter(source: Source) -> str:
         return sum(_column(cell.strip(' "')) in COLUMNS for cell in header.split(delimiter))
 
     return max(",;\t", key=known)
+
+
+_QUOTED = re.compile('"[^"]*"')
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def _other_separator(source: Source, header: list[Cell], delimiter: str, problems: Problems) -> bool:
+    """Whether the rows below the header have another separator than the header. It is a problem."""
+    below = list(islice(re.compile(r"[^\n]*\S[^\n]*").finditer(source.text, header[0].start), 1, 20))
+    wanted = len(header) - 1
+    for other in _NAMES if below and wanted else ():
+        if other != delimiter and all(_separated_by(other, row[0], delimiter, wanted) for row in below):
+            found = f"{_NAMES[other]} between the cells, and {_NAMES[delimiter]} in the header row"
+            problems.add(source.position(below[0].start()), found, "use one separator in the whole file")
+            return True
+    return False
+
+
+def _separated_by(other: str, row: str, delimiter: str, wanted: int) -> bool:
+    """Whether `other` rather than the delimiter separates the cells of a row."""
+    row = _QUOTED.sub('""', row)
+    if between_cells(row, other) < wanted:
+        return False
+    return row.count(delimiter) < wanted or row.index(other) < row.index(delimiter)
 
 
 def _column(raw: str) -> str:
@@ -148,8 +190,13 @@ class _RowReader:
     def row(self, cells: list[Cell]) -> Row | None:
         """The values of the row, or None without a text. An empty chapter cell means the chapter of the row above."""
         given: Given = {}
+        broken = False
         for column, cell in zip(self.columns, cells, strict=False):
             raw = cell.raw.strip()
+            if ERROR_VALUE.fullmatch(raw):
+                self.problem(cell, f"{quoted(raw)}, an error value of a spreadsheet", "correct the formula of the cell")
+                broken = True
+                continue
             if column == "" and raw:
                 self.problem(cell, f"{quoted(raw)} in a column without a name", "name the column or clear the cell")
             if column in READ and (raw or column == "text") and column not in given:
@@ -162,6 +209,13 @@ class _RowReader:
             self.problem(beyond, found, "put a text that contains the separator in quotes")
         if "chapter" in given:
             self.chapter, _ = given.pop("chapter")
+        if broken:
+            return None
+        other = next((each for each in _NAMES if between_cells(cells[0].raw, each) >= len(self.columns) - 1), None)
+        if len(cells) == 1 < len(self.columns) and other:
+            found = f"{_NAMES[other]} between the cells, and {_NAMES[self.delimiter]} in the header row"
+            self.problem(cells[0], found, "use one separator in the whole file")
+            return None
         if len(cells) <= self.columns.index("text"):
             self.problem(cells[-1], "a row without text", "a text needs a letter or a digit")
         if "text" not in given:

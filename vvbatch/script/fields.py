@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vvbatch.script.model import Position, ScriptLine, ScriptTurn
+from vvbatch.script.characters import without_silent
+from vvbatch.script.model import LONGEST_PAUSE_S, Position, Refused
 from vvbatch.script.source import UNSPEAKABLE, unspeakable
 
 MAX_LINES = 100_000
@@ -16,18 +17,9 @@ MAX_SPEAKERS = 4  # in one dialogue
 NARRATOR = "narrator"
 DEFAULT_VOICE = "default"
 
-_SPEAKABLE = re.compile(r"[^\W_]")
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-
-
-class Refused(Exception):
-    """The value of a field is not allowed. `found` names it, `allowed` says what is allowed instead."""
-
-    def __init__(self, found: str, allowed: str) -> None:
-        super().__init__(found, allowed)
-        self.found, self.allowed = found, allowed
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ RANGES: Mapping[str, Range] = {
     "steps": Range(1, 100, whole=True),
     "takes": Range(1, 20, whole=True),
     "max_duration_s": Range(0, 7200, low_allowed=False),
-    "pause_after_s": Range(0, 60),
+    "pause_after_s": Range(0, LONGEST_PAUSE_S),
 }
 
 
@@ -72,15 +64,6 @@ def number(key: str, raw: str) -> int | float:
     if value not in limit:
         raise Refused(f"{key} is {raw[:40]}", f"allowed: {limit}")
     return value
-
-
-def text(raw: str) -> str:
-    """Read a text to speak: whitespace collapsed, Unicode form NFC. Raises Refused without a letter or digit."""
-    spoken = _clean(raw)
-    if not _SPEAKABLE.search(spoken):
-        found = f"{quoted(spoken)}, nothing to speak" if spoken else "empty text"
-        raise Refused(found, "a text needs a letter or a digit")
-    return spoken
 
 
 def title(raw: str) -> str:
@@ -119,15 +102,6 @@ Given = dict[str, tuple[Any, Position]]
 """Fields that a line has or inherits: the value from READERS, and its position."""
 
 
-def line(turns: Iterable[ScriptTurn], position: Position, given: Given) -> ScriptLine:
-    """A line of these turns. Its id is empty if `given` has none."""
-    own = {key: found for key, found in given.items() if key not in ("speaker", "voice")}
-    values: dict[str, Any] = {"id": "", **{key: value for key, (value, _) in own.items()}}
-    return ScriptLine(
-        turns=tuple(turns), position=position, positions={key: at for key, (_, at) in given.items()}, **values
-    )
-
-
 def quoted(raw: str) -> str:
     """A value for a message: in quotes, escaped, at most 60 characters."""
     return repr(raw) if len(raw) <= 60 else repr(raw[:59] + "…")
@@ -149,7 +123,8 @@ def did_you_mean(unknown: str, known: Iterable[str]) -> str:
     return f", did you mean {by_folded[near[0]]!r}?" if near else ""
 
 
-def _clean(raw: str) -> str:
+def single_spaced(raw: str) -> str:
+    """`raw` in Unicode form NFC with single spaces. Raises Refused for an UNSPEAKABLE character."""
     bad = UNSPEAKABLE.search(raw)
     if bad:
         raise Refused(unspeakable(bad[0]), "remove it")
@@ -157,7 +132,7 @@ def _clean(raw: str) -> str:
 
 
 def _short(raw: str, kind: str, longest: int) -> str:
-    value = _clean(raw)
+    value = single_spaced(without_silent(single_spaced(raw)))
     if not value:
         raise Refused(f"an empty {kind}", f"a {kind} has 1 to {longest} characters")
     if len(value) > longest:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from vvbatch.errors import InputError
@@ -12,6 +13,7 @@ from vvbatch.script.excerpt import excerpt, visible
 MAX_PROBLEMS = 1000
 SHOWN = 50
 """The number of problems that the text of a ScriptError shows; the others are counted."""
+LONGEST_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,26 @@ class Problem:
     allowed: str
 
 
+@dataclass(frozen=True)
+class ScriptWarning:
+    """Something in a script that may be a mistake. The script is rendered all the same."""
+
+    position: Position
+    code: str  # the kind of mistake, the same in every version
+    message: str
+    remedy: str
+
+
 class Problems(list[Problem]):
-    """The problems found so far, at most MAX_PROBLEMS."""
+    """The problems found so far, and the warnings: at most MAX_PROBLEMS of each."""
+
+    def __init__(self, problems: Iterable[Problem] = ()) -> None:
+        super().__init__(problems)
+        self.warnings: list[ScriptWarning] = []
+
+    def warn(self, position: Position, code: str, message: str, remedy: str) -> None:
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.warnings.append(ScriptWarning(position, code, message, remedy))
 
     def add(self, position: Position, found: str, allowed: str) -> None:
         """Raises TooManyProblems when the list is full."""
@@ -40,6 +60,14 @@ class Problems(list[Problem]):
         if len(self) >= MAX_PROBLEMS:
             self.append(Problem(position, f"more than {MAX_PROBLEMS} problems", "fix these first"))
             raise TooManyProblems
+
+
+class Refused(Exception):
+    """A value is not allowed. `found` names it, `allowed` says what is allowed instead."""
+
+    def __init__(self, found: str, allowed: str) -> None:
+        super().__init__(found, allowed)
+        self.found, self.allowed = found, allowed
 
 
 class TooManyProblems(Exception):
@@ -68,15 +96,29 @@ class ScriptError(InputError):
         return "\n".join(shown)
 
 
+class PauseKind(StrEnum):
+    PAUSE = "pause"  # of a given length
+    SECTION = "section"  # between two scenes or sections
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Silence that a script has between two lines."""
+
+    kind: PauseKind
+    seconds: float
+
+
 @dataclass(frozen=True)
 class ScriptTurn:
-    """The text of one speaker. `voice` is a name that is not resolved yet."""
+    """What one speaker says. `voice` is a name that is not resolved yet."""
 
     speaker: str
     voice: str
-    text: str
+    text: str  # as it is spoken
     position: Position
     voice_position: Position
+    written: str | None = None  # with single spaces and in Unicode form NFC; None if it is spoken as it is written
 
 
 @dataclass(frozen=True)
@@ -93,7 +135,9 @@ class ScriptLine:
     takes: int | None = None
     escalate: str | None = None  # a profile, or `none`
     max_duration_s: float | None = None
-    pause_after_s: float = 0.0
+    pause_after_s: float = 0.0  # at least the sum of `pauses`
+    pauses: tuple[Pause, ...] = ()  # between this line and the next
+    divisible: bool = False  # a paragraph of plain text: may be divided at the ends of sentences
     positions: Mapping[str, Position] = field(default_factory=dict)  # of each key that the line has or inherits
 
 
@@ -111,3 +155,4 @@ class Script:
     model: str | None
     model_position: Position | None
     chapters: tuple[Chapter, ...]
+    warnings: tuple[ScriptWarning, ...] = ()

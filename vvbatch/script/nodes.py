@@ -6,6 +6,7 @@ document and deep nesting are problems. Built from PyYAML's events, without recu
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import yaml
@@ -23,6 +24,8 @@ class Scalar:
     raw: str
     plain: bool  # without quotes and not a block
     position: Position
+    length: int = 0  # in the source
+    cut: Position | None = None  # a # that ends a plain text, although text follows it directly
 
     @property
     def nothing(self) -> bool:
@@ -47,6 +50,10 @@ class Broken:
 
     position: Position
 
+
+_CUT = re.compile(r"[^\S\n]*(\n)?([^\S\n]*)#(?=[^\s#!-])")
+
+_DASHES = re.compile(r"[^\S\n]*(?:-[^\S\n]+)*")
 
 Node = Scalar | Items | Fields | Broken
 
@@ -78,7 +85,7 @@ class _Tree:
         """Add an event. Returns False when parsing should stop."""
         if isinstance(event, yaml.ScalarEvent):
             position = self.begin(event)
-            self.add(Scalar(event.value, not event.style, position))
+            self.add(self.scalar(event, position))
         elif isinstance(event, yaml.CollectionStartEvent):
             position = self.begin(event)
             node = Items(position) if isinstance(event, yaml.SequenceStartEvent) else Fields(position)
@@ -101,6 +108,27 @@ class _Tree:
         if self.count > MAX_NODES:
             return self.problem(position, f"more than {MAX_NODES} values", "split the script")
         return True
+
+    def scalar(self, event: yaml.ScalarEvent, position: Position) -> Scalar:
+        plain = not event.style
+        start = event.start_mark.index if event.start_mark else 0
+        end = event.end_mark.index if event.end_mark else start
+        found = _CUT.match(self.source.text, end) if plain and event.value else None
+        # A row that begins with # goes on with the text only if it is indented more than what the text belongs to.
+        if found and found[1] and found.end() - found.start(2) - 1 <= self.indent(start):
+            found = None
+        cut = self.source.position(found.end() - 1) if found else None
+        return Scalar(event.value, plain, position, end - start, cut)
+
+    def indent(self, start: int) -> int:
+        """The column, from 0, of what the text at `start` belongs to: its key, its dash, or the row above it."""
+        row = self.source.text.rfind("\n", 0, start) + 1
+        before = self.source.text[row:start]
+        dashes = _DASHES.match(before)
+        lead = dashes[0] if dashes else ""
+        if len(lead) < len(before):
+            return len(lead)
+        return len(lead.rstrip()) - 1 if lead.strip() else len(lead) - 1
 
     def at(self, event: yaml.Event) -> Position:
         return self.source.position(event.start_mark.index if event.start_mark else 0)
@@ -153,6 +181,17 @@ _REMEDIES = (
 )
 
 
+CUT = "# and text: YAML cuts the text here", "put the whole text in quotes; a comment has a space after the #"
+_CUT_TEXT = re.compile(r"[^\s'\"][^\S\n]+(#)[^\s#!-]")
+
+
+def _cut_before(text: str, index: int) -> int | None:
+    """The index of a # that cuts a text in the row of `index` or the one above; what is left may be no YAML."""
+    above = text.rfind("\n", 0, max(0, text.rfind("\n", 0, index))) + 1
+    found = _CUT_TEXT.search(text, above, index)
+    return found.start(1) if found else None
+
+
 def _add_syntax_problem(source: Source, error: Exception, problems: Problems) -> None:
     mark = getattr(error, "problem_mark", None)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
@@ -162,6 +201,9 @@ def _add_syntax_problem(source: Source, error: Exception, problems: Problems) ->
     opened = getattr(error, "context_mark", None)
     if index >= len(source.text.rstrip()):
         index = opened.index if opened else len(source.text.rstrip())
+    if cut := _cut_before(source.text, mark.index if mark else index):
+        problems.add(source.position(cut), *CUT)
+        return
     found = f"invalid YAML: {context + ', ' if context else ''}{what[:200]}"
     allowed = next((remedy for part, remedy in _REMEDIES if part in what), "a script is a YAML mapping")
     problems.add(source.position(index), found, allowed)

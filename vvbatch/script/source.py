@@ -8,12 +8,14 @@ import re
 import stat
 from array import array
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
 
+from vvbatch.script.hyphens import words_of
 from vvbatch.script.model import Position, Problem, Problems, ScriptError
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -35,6 +37,18 @@ class Source:
     @cached_property
     def _starts(self) -> array[int]:
         return array("I", chain([0], (newline.end() for newline in re.finditer("\n", self.text))))
+
+    @cached_property
+    def _words(self) -> Mapping[str, int]:
+        return words_of(self.text)
+
+    def words(self) -> Mapping[str, int]:
+        """How often each word is in the text."""
+        return self._words
+
+    def index(self, position: Position) -> int:
+        """The index of the character at a position of this text."""
+        return self._starts[position.line - 1] + position.column - 1
 
     def position(self, index: int) -> Position:
         """The line and column of the character at `index`, or of the end of the text."""

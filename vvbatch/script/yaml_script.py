@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,17 +14,16 @@ from vvbatch.script.fields import (
     RANGES,
     READERS,
     Given,
-    Refused,
     choices,
     did_you_mean,
-    line,
     name,
     quoted,
-    text,
     title,
 )
-from vvbatch.script.model import Chapter, Position, Problems, Script, ScriptLine, ScriptTurn
-from vvbatch.script.nodes import Broken, Fields, Items, Node, Scalar, read_nodes
+from vvbatch.script.items import Item, PauseItem, Spoken, Texts, chapters_of, lines_of
+from vvbatch.script.markup import SECTION, timed
+from vvbatch.script.model import Pause, Position, Problems, Refused, Script
+from vvbatch.script.nodes import CUT, Broken, Fields, Items, Node, Scalar, read_nodes
 from vvbatch.script.source import Source
 
 T = TypeVar("T")
@@ -52,6 +51,10 @@ class _Reader:
     voices: dict[str, tuple[str, Position | None]] = field(default_factory=dict)  # by speaker
     line_count: int = 0
 
+    @property
+    def texts(self) -> Texts:
+        return Texts(self.source, self.problems)
+
     def script(self, root: Node) -> Script:
         pairs = self.pairs(root, "the script", SCRIPT_KEYS, required=("version",))
         if "version" in pairs:
@@ -67,11 +70,12 @@ class _Reader:
             self.problem(pairs["lines"].position, "both chapters and lines", "put the lines into the chapters")
         elif isinstance(root, Fields) and "chapters" not in pairs and "lines" not in pairs:
             self.problem(root.position, "neither chapters nor lines", "a script has one of them")
-        chapters = [self.chapter(node) for node in self.items(pairs.get("chapters"), "chapters")]
+        drafts = [self.chapter(node) for node in self.items(pairs.get("chapters"), "chapters")]
         if "lines" in pairs:
-            chapters.append(Chapter("", self.lines(pairs["lines"])))
+            drafts.append(("", self.lines(pairs["lines"])))
+        chapters = chapters_of(drafts, self.problems)
         model_position = pairs["model"].position if "model" in pairs else None
-        return Script(self.source.path, self.source.text, script_title or "", model, model_position, tuple(chapters))
+        return Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
 
     def speakers(self, node: Node) -> None:
         pairs = self.mapping(node, "speakers")
@@ -95,28 +99,28 @@ class _Reader:
             seen.add(speaker)
             self.voices[speaker] = voice or DEFAULT_VOICE, value.position
 
-    def chapter(self, node: Node) -> Chapter:
+    def chapter(self, node: Node) -> tuple[str, list[Item]]:
         pairs = self.pairs(node, "a chapter", ("title", "lines"), required=("title", "lines"))
         chapter_title = self.value(pairs["title"], "title", title) if "title" in pairs else None
-        return Chapter(chapter_title or "", self.lines(pairs["lines"]) if "lines" in pairs else ())
+        return chapter_title or "", self.lines(pairs["lines"]) if "lines" in pairs else []
 
-    def lines(self, node: Node) -> tuple[ScriptLine, ...]:
-        lines = []
+    def lines(self, node: Node) -> list[Item]:
+        lines: list[Item] = []
         for item in self.items(node, "lines"):
             self.line_count += 1
             if self.line_count > MAX_LINES:
                 if self.line_count == MAX_LINES + 1:
                     self.problem(item.position, f"more than {MAX_LINES} lines", "split the script")
                 break
-            one = self.line(item)
-            if one:
-                lines.append(one)
-        return tuple(lines)
+            lines += self.line(item)
+        return lines
 
-    def line(self, node: Node) -> ScriptLine | None:
+    def line(self, node: Node) -> list[Item]:
         if not isinstance(node, Fields) or self.is_short(node):
-            turn = self.turn(node, "a line")
-            return line([turn], node.position, self.defaults) if turn else None
+            if isinstance(node, Fields) and (key := node.pairs[0][0].raw) in PAUSE_ITEMS and key not in self.voices:
+                pause = self.value(node.pairs[0][1], key, PAUSE_ITEMS[key])
+                return [PauseItem(pause, node.position)] if pause else []
+            return lines_of(self.turn(node, "a line"), node.position, self.defaults)
         pairs = self.pairs(node, "a line", LINE_KEYS)
         own = self.given({key: value for key, value in pairs.items() if key in READERS})
         given = self.defaults | own
@@ -125,58 +129,56 @@ class _Reader:
                 if key in pairs:
                     allowed = "each turn of a dialogue is `speaker: text`, in the speaker's voice"
                     self.problem(pairs[key].position, f"both dialogue and {key}", allowed)
-            turns = self.dialogue(pairs["dialogue"])
-            return line(turns, node.position, given) if turns else None
+            return lines_of(self.dialogue(pairs["dialogue"]), node.position, given)
         if "text" not in pairs:
             if len(pairs) == len(node.pairs):  # otherwise an unknown key has been reported
                 self.problem(node.position, "a line without text", "a line has text or dialogue")
-            return None
+            return []
         speaker, at = own.get("speaker", (NARRATOR, node.position))
         if "speaker" in own and not self.known(speaker, at):
-            return None
-        turn = self.spoken(pairs["text"], speaker, own.get("voice"))
-        return line([turn], node.position, given) if turn else None
+            return []
+        return lines_of(self.spoken(pairs["text"], speaker, own.get("voice")), node.position, given)
 
-    def dialogue(self, node: Node) -> list[ScriptTurn]:
-        turns: list[ScriptTurn] = []
+    def dialogue(self, node: Node) -> Spoken:
+        spoken: Spoken = []
         speakers: set[str] = set()
         for item in self.items(node, "dialogue"):
-            turn = self.turn(item, "a turn")
-            if not turn:
-                continue
-            turns.append(turn)
-            if turn.speaker not in speakers and len(speakers) == MAX_SPEAKERS:
-                found = f"{turn.speaker!r}, the fifth speaker of a dialogue"
-                self.problem(item.position, found, f"at most {MAX_SPEAKERS} different speakers")
-            speakers.add(turn.speaker)
-        return turns
+            turns = self.turn(item, "a turn")
+            spoken += turns
+            for speaker in {turn.speaker for turn in turns if not isinstance(turn, Pause)} - speakers:
+                if len(speakers) == MAX_SPEAKERS:
+                    found = f"{speaker!r}, the fifth speaker of a dialogue"
+                    self.problem(item.position, found, f"at most {MAX_SPEAKERS} different speakers")
+                speakers.add(speaker)
+        return spoken
 
     def is_short(self, node: Fields) -> bool:
         """Whether the mapping is `speaker: text`; the speaker may be unknown."""
         return len(node.pairs) == 1 and node.pairs[0][0].raw not in LINE_KEYS
 
-    def turn(self, node: Node, what: str) -> ScriptTurn | None:
-        """A text of the narrator, or `speaker: text`."""
+    def turn(self, node: Node, what: str) -> Spoken:
+        """A text of the narrator, or `speaker: text`; empty if there is a problem."""
         if isinstance(node, Fields):
             if not self.is_short(node):
                 self.problem(node.position, f"a mapping as {what}", f"{what} is text or `speaker: text`")
-                return None
+                return []
             key, content = node.pairs[0]
             speaker = self.value(key, "speaker", name("speaker"))
-            return self.spoken(content, speaker) if speaker and self.known(speaker, key.position, a_key=True) else None
+            return self.spoken(content, speaker) if speaker and self.known(speaker, key.position, a_key=True) else []
         if isinstance(node, Items):
             self.problem(
                 node.position, f"a list as {what}", f"{what} is text or `speaker: text`; put a text with [ in quotes"
             )
-            return None
+            return []
         return self.spoken(node, NARRATOR)
 
-    def spoken(self, node: Node, speaker: str, voice: tuple[str, Position] | None = None) -> ScriptTurn | None:
-        content = self.value(node, "text", text)
+    def spoken(self, node: Node, speaker: str, voice: tuple[str, Position] | None = None) -> Spoken:
+        content = self.value(node, "text", str)
         if content is None:
-            return None
+            return []
         voice_name, voice_position = voice or self.voices[speaker]
-        return ScriptTurn(speaker, voice_name, content, node.position, voice_position or node.position)
+        length = node.length if isinstance(node, Scalar) else 0
+        return self.texts.read(content, speaker, voice_name, node.position, voice_position or node.position, length)
 
     def known(self, speaker: str, position: Position, a_key: bool = False) -> bool:
         if speaker in self.voices:
@@ -201,6 +203,9 @@ class _Reader:
         elif not node.plain and what in (*RANGES, "version"):
             self.problem(node.position, f"{what} in quotes", "write a number without quotes")
         else:
+            if node.cut and what in ("text", "title", "speaker"):
+                self.problem(node.cut, *CUT)
+                return None
             try:
                 return read(node.raw)
             except Refused as refused:
@@ -249,6 +254,16 @@ class _Reader:
 
     def problem(self, position: Position, found: str, allowed: str) -> None:
         self.problems.add(position, found, allowed)
+
+
+def _break(raw: str) -> Pause:
+    if raw != "section":
+        raise Refused(f"break {quoted(raw)}", "allowed: section")
+    return SECTION
+
+
+PAUSE_ITEMS: Mapping[str, Callable[[str], Pause]] = {"pause": timed, "break": _break}
+"""`- pause: 1.5` and `- break: section` among lines; a speaker of that name wins."""
 
 
 def _kind(node: Scalar | Items | Fields) -> str:

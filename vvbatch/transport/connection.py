@@ -102,7 +102,9 @@ def await_answer(
                 waited = time.monotonic() - begin
                 loading = isinstance(error, redis.exceptions.BusyLoadingError)
                 if not alive() or waited > (loading_s if loading else patience_s):
-                    message = f"the queue at {without_password(url)} does not answer: {error}"
+                    absent = isinstance(error.__cause__ or error.__context__, FileNotFoundError)  # no such socket
+                    why = "is not running" if absent else f"does not answer: {error}"
+                    message = f"the queue at {without_password(url)} {why}"
                     raise ServerUnreachable(message) from error
             time.sleep(min(0.02 + waited / 10, 1.0))
 

@@ -23,26 +23,28 @@ WORKER_KEY = "rq:worker:{}"
 HELD_KEY = "vvbatch:held:{}"
 
 
-def queue_name(model: str, priority: str = "normal") -> str:
-    return model if priority == "normal" else f"{model}.{priority}"
+def queue_name(profile: str, priority: str = "normal") -> str:
+    return profile if priority == "normal" else f"{profile}.{priority}"
 
 
-def queues_of(model: str, connection: redis.Redis, job_class: type[Job] | None = None) -> list[Queue]:
+def queues_of(profile: str, connection: redis.Redis, job_class: type[Job] | None = None) -> list[Queue]:
     """The profile's queues, most urgent first."""
     return [
-        Queue(queue_name(model, priority), connection=connection, job_class=job_class, serializer=JSONSerializer)
+        Queue(queue_name(profile, priority), connection=connection, job_class=job_class, serializer=JSONSerializer)
         for priority in PRIORITIES
     ]
 
 
 def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *, at_front: bool = False) -> None:
-    """Put (line id, profile, priority) into the queues, in order. A line that is queued twice is rendered once."""
+    """Put (line id, profile, priority) into the queues, in order, also `at_front`. A line that is queued twice is
+    rendered once."""
     by_queue: dict[str, list[str]] = {}
-    for line_id, model, priority in waiting:
-        by_queue.setdefault(queue_name(model, priority), []).append(line_id)
+    for line_id, profile, priority in waiting:
+        by_queue.setdefault(queue_name(profile, priority), []).append(line_id)
     for name, line_ids in by_queue.items():
         queue = Queue(name, connection=connection, serializer=JSONSerializer)
-        for chunk in chunks(line_ids, 1000):
+        # Each is pushed before the one before it: the first of them last.
+        for chunk in chunks(reversed(line_ids) if at_front else line_ids, 1000):
             # No rq time limit, which would wait for C calls to return. No rq result: the ledger has it.
             queue.enqueue_many(
                 [
@@ -64,8 +66,8 @@ def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *,
 def withdraw(connection: redis.Redis, moved: Iterable[tuple[str, str]], priority: str) -> None:
     """Remove the jobs of (line id, model) from the queues of a priority that they no longer have."""
     by_queue: dict[str, set[str]] = {}
-    for line_id, model in moved:
-        by_queue.setdefault(queue_name(model, priority), set()).add(line_id)
+    for line_id, profile in moved:
+        by_queue.setdefault(queue_name(profile, priority), set()).add(line_id)
     for name, line_ids in by_queue.items():
         queue = Queue(name, connection=connection, serializer=JSONSerializer)
         with connection.pipeline(transaction=False) as pipeline:
@@ -76,10 +78,10 @@ def withdraw(connection: redis.Redis, moved: Iterable[tuple[str, str]], priority
             pipeline.execute()
 
 
-def waiting(connection: redis.Redis, model: str) -> int:
+def waiting(connection: redis.Redis, profile: str) -> int:
     """How many jobs wait in Redis for a profile."""
     with connection.pipeline(transaction=False) as pipeline:
-        for queue in queues_of(model, connection):
+        for queue in queues_of(profile, connection):
             pipeline.llen(queue.key)
         return sum(pipeline.execute())
 
@@ -95,10 +97,10 @@ def alive(connection: redis.Redis, names: Iterable[str]) -> set[str]:
     return {name for name, here, dead in zip(names, answers[::2], answers[1::2], strict=True) if here and not dead}
 
 
-def has_worker(connection: redis.Redis, model: str) -> bool:
+def has_worker(connection: redis.Redis, profile: str) -> bool:
     """Whether a live worker serves the profile's queue."""
     prefix = WORKER_KEY.format("")
-    names = [as_text(key).removeprefix(prefix) for key in connection.smembers(f"rq:workers:{model}")]
+    names = [as_text(key).removeprefix(prefix) for key in connection.smembers(f"rq:workers:{profile}")]
     return bool(alive(connection, names))
 
 

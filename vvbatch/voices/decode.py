@@ -1,4 +1,4 @@
-"""Samples of any recording: what libsndfile reads (WAV, FLAC, MP3, Ogg), and by PyAV what else FFmpeg does (M4A, …)."""
+"""Any recording as mono samples. libsndfile reads WAV, FLAC, MP3 and Ogg; PyAV reads M4A, AAC and WebM."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from vvbatch.voices.errors import InvalidVoice, MissingExtra
 
 MAX_BYTES = 512 << 20
 MAX_DURATION_S = 1_800.0
-COMPLETE = 0.98  # of the declared duration must be there; containers round it
+COMPLETE = 0.98  # the share of the declared duration that must be decoded; containers round it
 
-Samples = NDArray[np.float32]
+Samples = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Recording:
-    samples: Samples  # (n,) or (n, channels)
+    samples: NDArray[np.float64]  # (n,), mono
     rate: int  # Hz
     sha256: str  # of the file's bytes
+    channels: int = 1  # of the file
+    notes: tuple[str, ...] = ()  # what the user should know about the file
     start_s: float = 0.0  # of an excerpt
 
     @property
@@ -33,12 +35,12 @@ class Recording:
 
 
 def decode(path: Path) -> Recording:
-    """Read a recording whole. Raises InvalidVoice with the reason, MissingExtra where a package is needed for it."""
+    """Read a whole recording. Raises InvalidVoice with the reason, or MissingExtra if a package is needed for it."""
     from vvbatch import audio
 
     try:
         if not path.is_file():
-            raise InvalidVoice(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name an audio file")
+            raise InvalidVoice(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: name an audio file")
         with path.open("rb") as file:
             start = file.read(12)
             file.seek(0)
@@ -47,23 +49,33 @@ def decode(path: Path) -> Recording:
         raise InvalidVoice(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     container = ffmpeg_format(start)
     if container:
-        return Recording(*_decode_by_ffmpeg(path, container), sha256)
-    if start and not start.startswith(audio.MAGIC):
-        raise InvalidVoice(f"{path} is no recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read")
+        return _mixed(*_decode_by_ffmpeg(path, container), sha256)
     try:
-        return Recording(*audio.read(path, MAX_BYTES, MAX_DURATION_S), sha256)
+        read = audio.read_file(path, MAX_BYTES, MAX_DURATION_S)
+    except audio.NotAudio as error:
+        message = f"{path} is not a recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read"
+        raise InvalidVoice(message) from error
     except audio.AudioError as error:
         raise InvalidVoice(str(error)) from error
+    return _mixed(read.samples, read.rate, sha256, read.notes)
+
+
+def _mixed(samples: Samples, rate: int, sha256: str, notes: tuple[str, ...] = ()) -> Recording:
+    from vvbatch import audio
+
+    signal, note = audio.mono(samples, rate)
+    channels = samples.shape[1] if samples.ndim > 1 else 1
+    return Recording(signal, rate, sha256, channels, (*notes, *([note] if note else [])))
 
 
 def excerpted(recording: Recording, start_s: float, length_s: float | None) -> Recording:
-    """The part of a recording from `start_s` on, still known by the whole file's hash. Raises InvalidVoice."""
+    """The part of a recording from `start_s` on; the hash stays that of the whole file. Raises InvalidVoice."""
     samples = excerpt(recording.samples, recording.rate, start_s, length_s)
     return replace(recording, samples=samples, start_s=recording.start_s + start_s)
 
 
-def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None) -> Samples:
-    """The part of (n,) or (n, channels) from `start_s` on. Raises InvalidVoice where there is nothing."""
+def excerpt(samples: NDArray[np.float64], rate: int, start_s: float, length_s: float | None) -> NDArray[np.float64]:
+    """The part of samples (n,) from `start_s` on. Raises InvalidVoice if there is nothing."""
     first = round(start_s * rate)
     if first >= len(samples):
         raise InvalidVoice(f"an excerpt from {start_s:g} s on is empty: there are {len(samples) / rate:.2f} s")
@@ -71,10 +83,9 @@ def excerpt(samples: Samples, rate: int, start_s: float, length_s: float | None)
 
 
 def ffmpeg_format(start: bytes) -> str | None:
-    """FFmpeg's name of the container that a file's first 12 bytes indicate; None for what
-    libsndfile reads, or what neither knows.
+    """FFmpeg's name of the container that begins with these 12 bytes; None for any other format.
 
-    It is given to FFmpeg, which else would also follow playlists to other files.
+    FFmpeg is given this name. Without it, it would also follow playlists to other files.
     """
     if start[4:8] == b"ftyp":
         return "mov"

@@ -1,4 +1,4 @@
-"""Putting voices into a folder and taking them out: each WAV and each manifest is there whole or not at all."""
+"""Adding voices to a folder and removing them: each WAV and each manifest is complete or absent."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from vvbatch.voices.decode import Recording, decode
 from vvbatch.voices.errors import InvalidVoice, VoiceError
 from vvbatch.voices.library import Found, Library, voice_of
 from vvbatch.voices.manifest import MANIFEST, Entry, Manifest, folded, name_problem, read
-from vvbatch.voices.prepare import mono, prepare
+from vvbatch.voices.prepare import prepare
 from vvbatch.voices.vary import Change, vary
 
 
 class NameTaken(VoiceError):
-    """The name cannot be given to a new voice."""
+    """A new voice cannot have the name."""
 
 
 def import_voice(
@@ -50,6 +50,7 @@ def import_voice(
         "source_rate_hz": recording.rate,
         "start_s": recording.start_s,
         "length_s": round(recording.duration_s, 3),
+        **({"note": "; ".join(recording.notes)} if recording.notes else {}),
         "made_at": when.isoformat(timespec="seconds"),
         "made_by": f"vvbatch {__version__}, voices import",
     }
@@ -73,7 +74,7 @@ def add_variant(folder: Path, origin: Found, label: str, change: Change, when: d
     }
     fields = {field: getattr(entry, field) if entry else "" for field in ("language", "gender", "license", "consent")}
     more = {"variant_of": origin.name, "manner": {"rate": manner.rate, "pitch": manner.pitch}}
-    samples = vary(mono(decode(base.path).samples).astype(np.float32), change)
+    samples = vary(decode(base.path).samples, change)
     return put(folder, samples, {"name": name, **fields, "provenance": provenance, **more}, library)
 
 
@@ -87,10 +88,10 @@ def put(folder: Path, samples: NDArray[np.float32], fields: Mapping[str, object]
     data = audio.wav_bytes(audio.to_pcm16(samples), SAMPLE_RATE)
     sha256 = hashlib.sha256(data).hexdigest()
     with changing(folder) as manifest:
-        if folded(name) in {folded(entry.name) for entry in manifest.voices}:  # put there since the library was read
+        if folded(name) in {folded(entry.name) for entry in manifest.voices}:  # added since the library was read
             raise NameTaken(f"there is already a voice {name!r} in {folder}")
         path = folder / f"{name}.wav"
-        if os.path.lexists(path):  # a file that just lies there stays as it is
+        if os.path.lexists(path):  # a file without an entry is not overwritten
             path = folder / f"{name}-{sha256[:8]}.wav"
         try:
             entry = msgspec.convert({**fields, "name": name, "file": path.name, "sha256": sha256}, Entry)
@@ -102,7 +103,7 @@ def put(folder: Path, samples: NDArray[np.float32], fields: Mapping[str, object]
 
 
 def remove(folder: Path, name: str) -> Path:
-    """Take a voice out of the folder's manifest, then remove its file, whose path is returned. Raises VoiceError."""
+    """Remove a voice from the folder's manifest, then its file. Returns the file's path. Raises VoiceError."""
     with changing(folder) as manifest:
         for entry in manifest.voices:
             if folded(entry.name) == folded(name):
@@ -116,7 +117,7 @@ def remove(folder: Path, name: str) -> Path:
 
 
 def refuse_name(name: str, library: Library) -> None:
-    """Raise NameTaken unless a new voice may have the name: safe, and unlike every listed one in any case or form."""
+    """Raise NameTaken if the name is unsafe, or a listed voice has it in any case and Unicode form."""
     problem = name_problem(name)
     if problem:
         raise NameTaken(f"a voice cannot be named {name!r}: {problem}")
@@ -127,7 +128,10 @@ def refuse_name(name: str, library: Library) -> None:
 
 @contextlib.contextmanager
 def changing(folder: Path) -> Iterator[Manifest]:
-    """The folder's manifest to be changed in place, written when the block ends well; one process at a time."""
+    """The folder's manifest, to change in place; it is written when the block ends without an error.
+
+    A lock admits one process at a time.
+    """
     from vvbatch.store import write_atomically
 
     try:

@@ -1,4 +1,4 @@
-"""Is a voice, or a recording that might become one, fit to be cloned? Every measure with its value and its limit."""
+"""Measures of whether a voice, or a recording, is fit to be cloned: each with its value and its limit."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch.engine.contract import FRAME, SAMPLE_RATE
 from vvbatch.qc import Check, at_least, at_most
 from vvbatch.voices import measure
-from vvbatch.voices.decode import decode
+from vvbatch.voices.decode import Recording, decode
 from vvbatch.voices.errors import InvalidVoice
 from vvbatch.voices.library import LARGEST, wav_frames
-from vvbatch.voices.prepare import LEVEL_DBFS, PEAK_DBFS, mono
+from vvbatch.voices.prepare import LEVEL_DBFS, PEAK_DBFS, refuse_unusable
 
 MEASURED_S = 60.0
 
@@ -52,11 +52,11 @@ MEASURES = {
     "partial_frame": ("≤", "samples", "import it"),
     "peak": ("≤", "dBFS", "import it"),
     "level_off": ("≤", "dB", "import it"),
-    "duration_min": ("≥", "s", "too short to know the speaker by: record more"),
-    "duration_max": ("≤", "s", "longer than helps: import an excerpt with --start and --length"),
-    "dc_offset": ("≤", "", "an offset: import takes it out"),
+    "duration_min": ("≥", "s", "too short to clone the speaker: record more"),
+    "duration_max": ("≤", "s", "longer than useful: import an excerpt with --start and --length"),
+    "dc_offset": ("≤", "", "an offset: import removes it"),
     "clipping": ("≤", "", "overdriven: record it at a lower level"),
-    "speech_share": ("≥", "", "much of it is no speech: import an excerpt"),
+    "speech_share": ("≥", "", "less than this share is speech: import an excerpt"),
     "noise_floor": ("≤", "dBFS", "background noise: record in a quieter place"),
     "snr": ("≥", "dB", "background noise: record in a quieter place, or closer"),
     "bandwidth": ("≥", "Hz", "dull, as from a telephone: use another recording"),
@@ -67,25 +67,50 @@ MEASURES = {
     "pitch_range_min": ("≥", "semitones", "a drone"),
     "pitch_range_max": ("≤", "semitones", "two speakers, or music"),
 }
-"""By the name of a check: how its value relates to a good limit, their unit, and what to think of when it fails."""
+"""By the name of a check: how a good value relates to the limit, their unit, and the likely cause of a failure."""
 
 
-def report(name: str | None, path: Path, gain_db: float = 0.0) -> dict[str, Any]:
-    """`{"voice", "file", "ok", "checks": [{"name", "value", "limit", "ok"}]}`, and an `error` where it cannot be read.
+class Quality(msgspec.Struct, frozen=True):
+    """The checks of one voice or recording."""
 
-    With a `name` it is judged as a voice of the library, which is mono, 24 kHz and levelled (`gain_db` over that, for a
-    variant); without, as a recording that could be imported. Raises MissingExtra.
+    voice: str | None  # its name in the library; None for a recording
+    file: str
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()  # what the user should know about the file
+    error: str | None = None  # why the file cannot be read or used
+    sha256: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and all(check.ok for check in self.checks)
+
+    def as_json(self) -> dict[str, object]:
+        """`{"voice", "file", "ok", "checks", "notes"}`, and `error` and `sha256` if there is one."""
+        plain: dict[str, object] = {
+            "voice": self.voice,
+            "file": self.file,
+            "ok": self.ok,
+            "checks": [check.as_json() for check in self.checks],
+            "notes": list(self.notes),
+        }
+        more = {"error": self.error, "sha256": self.sha256}
+        return plain | {name: value for name, value in more.items() if value is not None}
+
+
+def report(name: str | None, path: Path, gain_db: float = 0.0) -> Quality:
+    """The checks of a file, with an `error` if it cannot be read.
+
+    With a `name` it is checked as a voice of the library, which is mono, 24 kHz and levelled; a variant is `gain_db`
+    above that level. Without a name it is checked as a recording that could be imported. Raises MissingExtra.
     """
     checks = list(_frames(path))
-    error = None
     try:
-        checks += _checks(path, name is not None, gain_db)
+        recording = decode(path)
+        checks += _checks(recording, name is not None, gain_db)
     except InvalidVoice as reason:
         checks.append(at_least("readable", 0, 1))
-        error = str(reason)
-    ok = all(check.ok for check in checks)
-    found = {"voice": name, "file": str(path), "ok": ok, "checks": [check.as_json() for check in checks]}
-    return found | ({"error": error} if error else {})
+        return Quality(name, str(path), tuple(checks), error=str(reason))
+    return Quality(name, str(path), tuple(checks), recording.notes)
 
 
 def _frames(path: Path) -> Iterator[Check]:
@@ -95,17 +120,16 @@ def _frames(path: Path) -> Iterator[Check]:
             declared, actual, _, _ = wav_frames(path)
             yield Check("frames", actual, declared, 0 < actual == declared)
     except (OSError, wave.Error):
-        return  # no PCM WAV: whether it can be read is said by the check for that
+        return  # not a PCM WAV; the check `readable` covers other files
 
 
-def _checks(path: Path, is_voice: bool, gain_db: float) -> Iterator[Check]:
-    recording = decode(path)
-    samples, rate = mono(recording.samples), recording.rate
+def _checks(recording: Recording, is_voice: bool, gain_db: float) -> Iterator[Check]:
+    samples, rate = recording.samples, recording.rate
+    refuse_unusable(samples)
     yield at_least("readable", 1, 1)
     if is_voice:
-        channels = recording.samples.shape[1] if recording.samples.ndim > 1 else 1
         yield Check("sample_rate", rate, SAMPLE_RATE, rate == SAMPLE_RATE)
-        yield at_most("channels", channels, 1)
+        yield at_most("channels", recording.channels, 1)
         yield at_most("partial_frame", len(samples) % FRAME, 0)
         yield from _levels(samples, gain_db)
     yield from judge(samples, rate)
@@ -120,7 +144,7 @@ def _levels(samples: NDArray[np.float64], gain_db: float) -> Iterator[Check]:
 
 
 def judge(samples: NDArray[np.float64], rate: int, limits: Limits = LIMITS) -> list[Check]:
-    """What any mono recording (n,) at `rate` Hz is held against; of a long one MEASURED_S are listened to.
+    """The checks of any mono recording (n,) at `rate` Hz; its sound is measured in the first MEASURED_S seconds.
 
     Raises MissingExtra.
     """

@@ -1,4 +1,4 @@
-"""Other takes on one voice: another excerpt, gain, speed or pitch, each a voice of its own."""
+"""Variants of a voice: another excerpt, gain, speed or pitch; each is a separate voice."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ class Change:
         return Manner(round(rate, 3), round(min(max(base.pitch + self.pitch, -12.0), 12.0), 3))
 
 
-def vary(samples: Samples, change: Change) -> Samples:
-    """The changed voice, prepared again, (k * FRAME,) at 24 kHz. Raises InvalidVoice, MissingExtra."""
+def vary(samples: NDArray[np.float64], change: Change) -> Samples:
+    """The changed voice of samples (n,) at 24 kHz, prepared again: (k * FRAME,). Raises InvalidVoice, MissingExtra."""
     import soxr
 
     from vvbatch.audio import bring_to_peak
 
-    signal = excerpt(samples, SAMPLE_RATE, change.start_s, change.length_s)
+    signal = excerpt(samples, SAMPLE_RATE, change.start_s, change.length_s).astype(np.float32)
     higher = 2.0 ** (change.pitch / 12.0)
     if higher != 1.0:
         signal = soxr.resample(signal, SAMPLE_RATE * higher, SAMPLE_RATE, "VHQ")
     tempo = change.speed / higher
     if tempo != 1.0:
-        signal = at_tempo(signal.astype(np.float32), tempo)
+        signal = at_tempo(signal, tempo)
     louder = prepare(signal, SAMPLE_RATE) * np.float32(10 ** (change.gain_db / 20))
     return bring_to_peak(louder)[0]
 

@@ -18,7 +18,7 @@ from vvbatch.batch.delete import delete, examine, finish_removals, old_batches, 
 from vvbatch.batch.output import line_name
 from vvbatch.batch.verify_files import verify
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines, settle_batch
 from vvbatch.ledger.deletion import BatchInUse, pending_removals
 from vvbatch.ledger.queries import UnknownBatch, batch_view, cached_takes, find_batch
 from vvbatch.ledger.records import BatchKind
@@ -55,7 +55,7 @@ def finished(ledger: Ledger, out: Path, batch: str, kind: BatchKind = BatchKind.
     path.parent.mkdir(parents=True)
     path.write_bytes(f"audio of {batch}".encode())
     assert ledger.keep_take(claim, take, good(path, sha256=store.sha256_file(path)), lambda: None)
-    ledger.settle(batch)
+    settle_batch(ledger, batch)
     (out / batch / "manifest.json").write_text("{}")
     return take
 
@@ -69,7 +69,7 @@ def serve(ledger: Ledger, out: Path, batch: str, of: str) -> Path:
     path = out / line_name(batch, 1, 1, "l1")
     with store.stage_copy(Path(take.path), path, take.sha256) as staged:
         ledger.serve_cached(batch, [(line_id(batch, 1), CachedTake(take.take_id, take.path, take.sha256), staged)])
-    ledger.settle(batch)
+    settle_batch(ledger, batch)
     return path
 
 
@@ -124,8 +124,8 @@ def test_a_batch_with_open_lines_is_refused_until_it_is_cancelled(ledger: Ledger
     with pytest.raises(BatchInUse, match="vvbatch cancel a"):
         delete(ledger, doomed)
     assert rows(ledger, lines) == [1]
-    ledger.cancel("a")
-    ledger.settle("a")
+    cancel_lines(ledger, "a")
+    settle_batch(ledger, "a")
     delete(ledger, examine(ledger, "a"))
     assert rows(ledger, lines) == [0]
 
@@ -191,8 +191,8 @@ def test_old_speech_is_pruned_and_scripts_stay(ledger: Ledger, tmp_path: Path, c
 def test_speech_that_is_queued_again_is_not_pruned(ledger: Ledger, tmp_path: Path, clock: Clock) -> None:
     new = NewBatch("a", "t", "TEXT", "f", None, "high", str(tmp_path), BatchKind.SPEECH)
     record_batch(ledger, new, [replace(planned(1, "One.", "a"))])
-    ledger.cancel("a")
-    ledger.settle("a")
-    ledger.retry("a")
+    cancel_lines(ledger, "a")
+    settle_batch(ledger, "a")
+    retry_lines(ledger, "a")
     clock.advance(timedelta(days=99).total_seconds())
     assert prune_speech(ledger, 30) == 0

@@ -137,7 +137,7 @@ def test_keys_control_hashes_and_seeds_are_the_same_in_every_version(configs: Pa
 @pytest.mark.parametrize("model", ["spoken", "other"])
 def test_an_escalation_has_the_key_that_the_other_profile_would_give_the_line(configs: Path, model: str) -> None:
     (escalation,) = [line.escalate for line in planned(configs, model).lines if line.escalate]
-    assert (escalation.key, escalation.control_hash, escalation.seed) == KEYS[escalation.model, 3]
+    assert (escalation.key, escalation.control_hash, escalation.seed) == KEYS[escalation.profile, 3]
 
 
 @pytest.mark.parametrize(("model", "keep_takes"), FINGERPRINTS)

@@ -13,6 +13,7 @@ from tests.support.ledgers import open_ledger, planned
 from vvbatch.batch.plan import Plan
 from vvbatch.batch.submit import submit
 from vvbatch.home import Home
+from vvbatch.ledger.records import BatchKind
 from vvbatch.transport import queue, server
 
 
@@ -29,6 +30,12 @@ def connection(home: Path) -> Iterator[redis.Redis]:
         yield server.connect(Home.from_environment())
 
 
+def test_lines_that_are_put_at_the_front_keep_their_order(connection: redis.Redis) -> None:
+    queue.enqueue(connection, [("b-1", "draft", "high")])
+    queue.enqueue(connection, [("a-1", "draft", "high"), ("a-2", "draft", "high")], at_front=True)
+    assert jobs(connection, "high") == ["a-1", "a-2", "b-1"]
+
+
 def test_submitting_again_with_another_priority_moves_the_waiting_lines_to_its_queue(
     connection: redis.Redis, tmp_path: Path
 ) -> None:
@@ -43,3 +50,17 @@ def test_submitting_again_with_another_priority_moves_the_waiting_lines_to_its_q
     assert (jobs(connection, "low"), jobs(connection, "high")) == ([], ids)
     kept = submit(edited, ledger, connection, tmp_path / "out")
     assert (kept.priority, kept.old_priority, kept.pauses_changed) == ("high", None, 0)
+
+
+def test_the_longest_line_of_a_batch_goes_first_but_not_before_an_urgent_one(
+    connection: redis.Redis, tmp_path: Path
+) -> None:
+    ledger = open_ledger(tmp_path)
+    texts = ("Short.", "A line that is as long as two or three others.", "Middling line.")
+    plan = Plan("t", "s.yaml", None, tuple(planned(number, text, "t") for number, text in enumerate(texts, start=1)))
+    batch = submit(plan, ledger, connection, tmp_path / "out")
+    spoken = Plan("s", "s.txt", None, (planned(1, "Hm.", "s"),))
+    speech = submit(spoken, ledger, connection, tmp_path / "out", "high", kind=BatchKind.SPEECH, at_front=True)
+    order = [line for name in queue.PRIORITIES for line in jobs(connection, name)]
+    assert order == [f"{speech.id}-00001", *(f"{batch.id}-{number:05}" for number in (2, 3, 1))]
+    ledger.close()

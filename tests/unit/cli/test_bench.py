@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from tests.support.cli import Cli
 from tests.support.vibevoice import voice
+from vvbatch.engine.bench.batch import lengths
 
 LAYERS = {"language", "diffusion", "decoder", "encoder"}
 
@@ -105,7 +106,10 @@ def test_the_contexts_are_really_that_long(tiny: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, or a model's folder"),
+        (("engine", "--shape", "3b"), 3, "unknown shape '3b': there is 1.5b, 7b, tiny, or a model's folder"),
+        (("batch", "--shape", "3b"), 3, "unknown shape '3b'"),
+        (("batch", "--device", "cuda:9"), 3, "this machine has no cuda:9"),
+        (("batch", "--lines", "0"), 2, "0 is not in the range"),
         (("engine", "--slots", "0"), 2, "must be at least 1"),
         (("engine", "--slots", "many"), 2, "give numbers separated by commas"),
         (("engine", "--frames", "1"), 2, "--frames"),
@@ -131,6 +135,25 @@ def test_a_folder_without_a_model_or_without_expected_outputs_is_named(cli: Cli,
     assert "expected.npz holds no case" in cli("bench", "parity", str(tmp_path), code=3).output
     np.savez(tmp_path / "expected.npz", one_input_ids=np.zeros(3))
     assert "expected.npz lacks one_tokens" in cli("bench", "parity", str(tmp_path), code=3).output
+
+
+@pytest.mark.slow
+def test_a_batch_reports_its_speed_and_its_share_of_the_steady_speed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))  # the command must not touch it
+    monkeypatch.setenv("VVBATCH_LEDGER_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    words = ("bench", "batch", "--shape", "tiny", "--lines", "5", "--slots", "2", "--threads", "1")
+    report = cli.json(*words)
+    assert list(report)[:7] == ["lines", "audio_s", "wall_s", "speed", "steady_speed", "efficiency", "listening"]
+    assert (report["lines"], report["slots"], report["listening"]) == (5, 2, False)
+    assert report["audio_s"] == pytest.approx(sum(lengths(5)) * 3200 / 24000, abs=0.01)
+    assert report["speed"] == pytest.approx(report["audio_s"] / report["wall_s"], rel=0.01)
+    assert report["efficiency"] == pytest.approx(report["speed"] / report["steady_speed"])
+    assert 1 < report["lines_a_step"] <= 2
+    assert report["cpu_s"] > 0
+    assert report["machine"]["threads"] == 1
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from tests.unit.batch.test_delete import finished
 from vvbatch.cli import main
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import retry_lines
 from vvbatch.ledger.records import BatchKind
 
 
@@ -32,7 +33,7 @@ def test_delete_asks_first_and_a_no_deletes_nothing(ledger: Ledger, tmp_path: Pa
     assert refused.exit_code == 1 and "nothing was deleted" in refused.output
     assert (tmp_path / "out" / "book-1").exists()
     done = run("delete", "last", answer="y\n")
-    assert done.exit_code == 0 and "deleted 1 of 1 batches" in done.output
+    assert done.exit_code == 0 and "deleted 1 of 1 batch" in done.output
     assert not (tmp_path / "out" / "book-1").exists() and (tmp_path / "out" / "hello-1").exists()
 
 
@@ -44,7 +45,7 @@ def test_delete_prints_what_went_as_json(ledger: Ledger) -> None:
 
 
 def test_delete_of_an_open_batch_exits_with_1_and_says_what_to_do(ledger: Ledger) -> None:
-    ledger.retry("book-1", states=("done",))
+    retry_lines(ledger, "book-1", states=("done",))
     refused = run("delete", "book-1", "--yes")
     assert refused.exit_code == 1 and "vvbatch cancel book-1" in refused.output
 

@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch.cli import main
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import cancel_lines, settle_batch
 from vvbatch.ledger.recovery import worker_started
 
 
@@ -38,7 +39,7 @@ def ledger(home: Path, tmp_path: Path) -> Ledger:
     add_batch(ledger, "book-1", ["One.", "Two."], out=out)
     render(ledger, "book-1", 1, clock, path=folder / "0001-l1.wav", sha256=hashlib.sha256(b"RIFF").hexdigest())
     fail(ledger, "book-1", 2)
-    ledger.settle("book-1")
+    settle_batch(ledger, "book-1")
     (out / "book-1" / "manifest.json").write_text("{}")
     clock.advance(1)
     add_batch(ledger, "poem-1", ["Three."], out=out)
@@ -77,7 +78,7 @@ def test_an_unknown_batch_exits_with_2_and_says_what_there_is(ledger: Ledger) ->
 
 
 @pytest.mark.slow
-def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer(ledger: Ledger) -> None:
+def test_status_works_without_the_queues_server_and_says_that_it_is_not_running(ledger: Ledger) -> None:
     worker_started(ledger, "w1", "draft", "host", 1, {"device": "cpu"})
     seen = in_json("status")
     assert seen["redis"]["reachable"] is False
@@ -85,7 +86,7 @@ def test_status_works_without_the_queues_server_and_says_that_it_does_not_answer
     assert seen["workers"][0]["alive"] is None
     assert [batch["batch"] for batch in seen["batches"]] == ["poem-1", "book-1"]
     shown = vvbatch("status").stdout
-    assert "does not answer" in shown
+    assert "is not running" in shown
     assert ["poem-1", "queued", "1", "queued", "unknown"] in [line.split()[:5] for line in shown.splitlines()]
 
 
@@ -174,7 +175,7 @@ def test_an_export_is_a_whole_file_or_none(ledger: Ledger, tmp_path: Path) -> No
 
 def test_verify_finds_all_files_as_the_ledger_has_them(ledger: Ledger) -> None:
     assert in_json("verify") == {"checked": 1, "ok": 1, "problems": []}
-    assert "1 of 1 files" in vvbatch("verify", "book-1").stdout
+    assert "1 of 1 file" in vvbatch("verify", "book-1").stdout
 
 
 def becomes_a_pipe(file: Path) -> None:
@@ -210,8 +211,8 @@ def test_verify_leaves_a_running_workers_unfinished_file_alone(ledger: Ledger, t
     folder.mkdir(parents=True)
     (folder / ".tmp-0123").write_bytes(b"half")
     vvbatch("verify")
-    ledger.cancel("poem-1")
-    ledger.settle("poem-1")
+    cancel_lines(ledger, "poem-1")
+    settle_batch(ledger, "poem-1")
     assert in_json("verify", code=1)["problems"][0]["path"].endswith(".tmp-0123")
 
 

@@ -25,7 +25,7 @@ from vvbatch.batch.held_takes import Pending
 from vvbatch.batch.plan import Overrides, make_plan
 from vvbatch.engine.contract import Request, Voice
 from vvbatch.ledger import Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines
 from vvbatch.ledger.schema import lines
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.qc.check import Check, at_most
@@ -179,7 +179,7 @@ def test_takes_that_fail_their_checks_use_up_their_seeds_also_for_a_retry(night:
     night.submit("listens")
     assert night.render(good, BAD_WER, silent, good, BAD_WER) == Ended(LineState.FAILED, Trouble.QC)
     assert night.rows("SELECT rolls FROM lines") == [(3,)]
-    assert night.ledger.retry("b") == 1
+    assert retry_lines(night.ledger, "b") == 1
     assert night.render(good, GOOD_WER).how == "done"
     assert len(set(night.rows("SELECT seed FROM takes"))) == 4
 
@@ -250,7 +250,7 @@ def test_kept_audio_is_removed_when_the_line_was_lost_meanwhile(night: Night) ->
     night.submit(takes=2, keep_takes=True)
 
     def cancelled_meanwhile(request: Request) -> Rendered:
-        night.ledger.cancel("b")
+        cancel_lines(night.ledger, "b")
         return good(request)
 
     assert night.render(good, cancelled_meanwhile).how == "lost"
@@ -285,7 +285,7 @@ def slow(request: Request) -> Rendered:
 
 def test_paces_are_kept_for_a_limited_number_of_batches_and_takes(night: Night) -> None:
     night.submit()
-    claim = night.ledger.claim("b-00001", "w", model="ready")
+    claim = night.ledger.claim("b-00001", "w", profile="ready")
     for number in range(takes.VOICES_KNOWN + 10):
         night.paces.add(replace(claim, batch_id=f"b{number}"), 2.0)
     for _ in range(takes.TAKES_KNOWN + 10):

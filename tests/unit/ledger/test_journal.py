@@ -13,6 +13,7 @@ from tests.support import ledgers
 from vvbatch import store
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import CachedTake
+from vvbatch.ledger.batches import cancel_lines, retry_lines, set_batch_state, settle_batch
 from vvbatch.ledger.journal import Journal, journalled
 from vvbatch.ledger.queues import waiting_count
 from vvbatch.ledger.recovery import abandon, reopen, worker_started
@@ -29,8 +30,8 @@ def test_every_take_and_change_of_state_is_one_line(tmp_path: Path) -> None:
     ledgers.add_batch(book, "b", ["One.", "Two.", "Three."])
     ledgers.render(book, "b", 1)
     ledgers.fail(book, "b", 2)
-    book.cancel("b")
-    book.settle("b")
+    cancel_lines(book, "b")
+    settle_batch(book, "b")
     book.close()
     found = [(each["kind"], each.get("line"), each.get("state")) for each in lines_of(path)]
     one, two, three = (ledgers.line_id("b", number) for number in (1, 2, 3))
@@ -76,12 +77,12 @@ def test_what_changes_many_lines_at_once_is_a_line_for_each(tmp_path: Path) -> N
         ("line", one, "queued"),
         ("take", take, "crashed"),
     ]
-    assert entries_of(lambda: book.cancel("b")) == [
+    assert entries_of(lambda: cancel_lines(book, "b")) == [
         ("lines cancelled", None, None),
         ("line", one, "cancelled"),
         ("line", three, "cancelled"),
     ]
-    assert entries_of(lambda: book.retry("b")) == [
+    assert entries_of(lambda: retry_lines(book, "b")) == [
         ("lines retried", None, None),
         ("line", one, "queued"),
         ("line", three, "queued"),
@@ -98,7 +99,7 @@ def test_a_claim_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     ledgers.add_batch(book, "b", ["One."])
     claim = book.claim(ledgers.line_id("b", 1), "w1")
     assert claim is not None
-    book.cancel("b")
+    cancel_lines(book, "b")
     before = len(lines_of(path))
     assert book.claim(ledgers.line_id("b", 1), "w2") is None
     assert book.open_take(claim, 1, EngineFacts("draft", "1", "m", "r", "cpu", "float32")) is None
@@ -142,12 +143,12 @@ def test_a_transaction_that_fails_leaves_no_entry(tmp_path: Path) -> None:
 
     event.listen(book.engine, "commit", refuse)
     with pytest.raises(RuntimeError, match="the commit fails"):
-        book.cancel("b")
+        cancel_lines(book, "b")
     with pytest.raises(RuntimeError, match="the commit fails"):
         book.claim(ledgers.line_id("b", 1), "w1")
     event.remove(book.engine, "commit", refuse)
     assert lines_of(path) == before
-    book.set_batch_state("b", "paused", only_from=("open",))
+    set_batch_state(book, "b", "paused", only_from=("open",))
     assert [each["kind"] for each in lines_of(path)[len(before) :]] == ["batch paused"]
     book.close()
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.support.documents import batch_view
 from tests.support.ledgers import Clock, add_batch, begin, fail, good, line_id, planned, render
 from vvbatch.ledger import Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import record_batch, retry_lines, set_batch_state, settle_batch
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.recovery import abandon
 from vvbatch.profiles import Retries
@@ -18,8 +18,8 @@ def again(ledger: Ledger, batch: str, of: str) -> None:
 def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One.", "Two."])
     fail(ledger, "b", 1)
-    ledger.set_batch_state("b", "paused", only_from=("open",))
-    assert ledger.retry("b") == 1
+    set_batch_state(ledger, "b", "paused", only_from=("open",))
+    assert retry_lines(ledger, "b") == 1
     assert batch_view(ledger, "b")["state"] == "paused"
     assert ledger.claim(line_id("b", 1), "w1") is None
 
@@ -27,11 +27,11 @@ def test_retrying_lines_of_a_paused_batch_leaves_it_paused(ledger: Ledger) -> No
 def test_retrying_lines_of_an_ended_batch_opens_it_again(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     fail(ledger, "b", 1)
-    assert ledger.settle("b") == "failed"
-    assert ledger.retry("b") == 1
+    assert settle_batch(ledger, "b") == "failed"
+    assert retry_lines(ledger, "b") == 1
     assert batch_view(ledger, "b")["state"] == "rendering"
     render(ledger, "b", 1)
-    assert ledger.settle("b") == "done"
+    assert settle_batch(ledger, "b") == "done"
 
 
 def test_of_several_takes_with_one_key_the_newest_serves_as_cache(ledger: Ledger, clock: Clock) -> None:

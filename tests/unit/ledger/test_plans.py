@@ -14,6 +14,7 @@ from sqlalchemy import event
 
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
 from vvbatch.ledger import Ledger, queues, recovery
+from vvbatch.ledger.batches import cancel_lines, retry_lines, settle_batch
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, cached_takes, failures, line_ids
@@ -66,7 +67,7 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: list_takes(ledger, Filter(batch="a")),
         lambda ledger: list_takes(ledger, Filter(limit=5)),
         lambda ledger: cached_takes(ledger, [planned(1, "One.", "a")]),
-        lambda ledger: queues.waiting_lines(ledger, model="draft"),
+        lambda ledger: queues.waiting_lines(ledger, profile="draft"),
         lambda ledger: queues.waiting_count(ledger, "draft"),
         recovery.rendering_by,
         recovery.unsettled,
@@ -82,8 +83,8 @@ def test_rendering_a_line_and_burying_a_worker_do_not_go_through_whole_tables(le
         begin(ledger, "b", 3, worker="dead")
         recovery.abandon(ledger, "dead", {"draft": Retries()})
         recovery.no_longer_wanted(ledger, "w", [line_id("a", 4)])
-        ledger.cancel("a")
-        ledger.settle("a")
-        ledger.retry("a")
+        cancel_lines(ledger, "a")
+        settle_batch(ledger, "a")
+        retry_lines(ledger, "a")
 
     assert whole_tables_read(ledger, work) == []

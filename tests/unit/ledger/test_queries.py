@@ -7,10 +7,11 @@ import pytest
 from tests.support.documents import batch_heads, batch_totals, batch_view
 from tests.support.ledgers import Clock, add_batch, begin, fail, line_id, planned, render
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines, set_batch_state, settle_batch
 from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
+TWO_PROFILES = [("x" * 100, "draft"), ("x" * 100, "draft"), ("y" * 100, "7b"), ("y" * 200, "7b")]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
 
 
@@ -47,7 +48,7 @@ def test_a_kept_take_shows_its_file_and_its_checks(ledger: Ledger, clock: Clock)
 def test_a_failed_line_shows_its_last_take_and_the_reason(ledger: Ledger) -> None:
     add_batch(ledger, "b", ["One."])
     fail(ledger, "b", 1, "first")
-    ledger.retry("b")
+    retry_lines(ledger, "b")
     last = fail(ledger, "b", 1, "silence 1.0 (limit 0.8)")
     line = batch_view(ledger, "b")["lines"][0]
     assert (line["take"], line["error"]) == (last, "silence 1.0 (limit 0.8)")
@@ -78,6 +79,28 @@ def test_eta_follows_the_characters_left_at_the_batchs_own_pace(ledger: Ledger, 
     assert batch_view(ledger, "b")["eta_s"] == 35  # what is being rendered is not done yet
 
 
+def test_eta_of_a_long_line_goes_down_while_it_is_rendered(ledger: Ledger, clock: Clock) -> None:
+    add_batch(ledger, "b", ["x" * 100, "y" * 900])
+    begin(ledger, "b", 2)
+    render(ledger, "b", 1, clock, took_s=10.0)
+    assert batch_view(ledger, "b")["eta_s"] == 80, "of 90 s, 10 s are over"
+    clock.advance(50)
+    assert batch_view(ledger, "b")["eta_s"] == 30
+    clock.advance(500)
+    assert batch_view(ledger, "b")["eta_s"] == 1, "0 is for a batch that has ended"
+
+
+def test_eta_is_that_of_the_slower_profile_and_one_without_a_take_is_as_fast_as_the_other(
+    ledger: Ledger, clock: Clock
+) -> None:
+    lines = [planned(n, text, "b", profile) for n, (text, profile) in enumerate(TWO_PROFILES, start=1)]
+    record_batch(ledger, NewBatch("b", "t", "b.yaml", "f", None, "normal", "/out"), lines)
+    render(ledger, "b", 1, clock, took_s=10.0)
+    assert batch_view(ledger, "b")["eta_s"] == 30  # 300 characters of the other profile, 100 of this one
+    render(ledger, "b", 3, clock, took_s=40.0)
+    assert batch_view(ledger, "b")["eta_s"] == 80  # 200 characters at 2.5 a second
+
+
 def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100, "y" * 100, "z" * 100])
     render(ledger, "b", 1, clock, took_s=10.0)
@@ -103,12 +126,12 @@ def test_lines_rendered_side_by_side_share_their_time(ledger: Ledger, clock: Clo
 def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100, "y" * 100])
     render(ledger, "b", 1, clock)
-    ledger.set_batch_state("b", "paused", only_from=("open",))
+    set_batch_state(ledger, "b", "paused", only_from=("open",))
     view = batch_view(ledger, "b")
     assert (view["state"], view["eta_s"]) == ("paused", None)
-    ledger.set_batch_state("b", "open", only_from=("paused",))
+    set_batch_state(ledger, "b", "open", only_from=("paused",))
     render(ledger, "b", 2, clock)
-    ledger.settle("b")
+    settle_batch(ledger, "b")
     view = batch_view(ledger, "b")
     assert (view["state"], view["eta_s"]) == ("done", 0)
 
@@ -118,7 +141,7 @@ def test_a_paused_batch_has_no_eta_and_an_ended_one_has_zero(ledger: Ledger, clo
     [
         (lambda ledger: render(ledger, "b", 2), "done"),
         (lambda ledger: fail(ledger, "b", 2), "failed"),
-        (lambda ledger: ledger.cancel("b"), "cancelled"),
+        (lambda ledger: cancel_lines(ledger, "b"), "cancelled"),
     ],
 )
 def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_recorded(
@@ -129,7 +152,7 @@ def test_a_batch_with_nothing_left_to_do_shows_its_final_state_before_it_is_reco
     end(ledger)
     view = batch_view(ledger, "b")
     assert (view["state"], view["eta_s"]) == (state, 0)
-    assert ledger.settle("b") == state
+    assert settle_batch(ledger, "b") == state
     assert batch_view(ledger, "b")["state"] == state
 
 
@@ -182,7 +205,7 @@ def test_heads_come_in_the_order_asked_for_and_only_open_batches_are_open(ledger
     for name in ("a", "b"):
         add_batch(ledger, name, ["One."])
     render(ledger, "a", 1, clock)
-    ledger.settle("a")
+    settle_batch(ledger, "a")
     assert [head["batch"] for head in batch_heads(ledger, ["b", "a"])] == ["b", "a"]
     assert open_batches(ledger, ["a", "b"]) == ["b"]
     assert line_ids(ledger, "b") == ["l1"]

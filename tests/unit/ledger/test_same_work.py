@@ -15,7 +15,7 @@ from tests.support.documents import batch_view
 from tests.support.ledgers import Clock, add_batch, fail, planned
 from tests.unit.ledger.test_database import old_ledger, url_of
 from vvbatch.ledger import Ledger, NewBatch, schema
-from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.batches import record_batch, retry_lines, settle_batch
 from vvbatch.ledger.queries import UnknownBatch, find_batch, open_batches
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import BatchKind
@@ -84,11 +84,11 @@ def test_a_second_submit_changes_priority_and_pauses_of_the_open_batch(ledger: L
     assert {priority for _, _, priority in waiting_lines(ledger)} == {"high"}
 
 
-@pytest.mark.parametrize("again", [lambda ledger: ledger.retry("a"), lambda ledger: reopen(ledger, "a", ["l1"])])
+@pytest.mark.parametrize("again", [lambda ledger: retry_lines(ledger, "a"), lambda ledger: reopen(ledger, "a", ["l1"])])
 def test_a_batch_is_opened_again_while_the_same_work_is_open(ledger: Ledger, again: Callable[[Ledger], object]) -> None:
     record_batch(ledger, same_work("a"), [planned(1, "One.", "x")])
     fail(ledger, "a", 1)
-    ledger.settle("a")
+    settle_batch(ledger, "a")
     assert record_batch(ledger, same_work("b"), [planned(1, "One.", "x")]).created
     again(ledger)
     assert open_batches(ledger) == ["a", "b"]

@@ -119,8 +119,10 @@ def test_closing_ends_the_child_process(process: ListeningProcess) -> None:
 def test_missing_models_are_reported_by_start() -> None:
     with pytest.raises(ListeningUnavailable, match=r"pip install 'vvbatch\[qc\]'"):
         ListeningProcess.start(["smell"], program=PROGRAM)  # type: ignore[list-item]
-    with pytest.raises(ListeningUnavailable, match="exited at its start"):
+    with pytest.raises(ListeningUnavailable, match=r"exited at its start \(code 1\)"):
         ListeningProcess.start([], program=(sys.executable, "-c", "raise SystemExit(1)"))
+    with pytest.raises(ListeningUnavailable, match=r"exited at its start \(killed by SIGKILL\)"):
+        ListeningProcess.start([], program=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
 
 
 def test_the_real_models_answer_through_the_process() -> None:

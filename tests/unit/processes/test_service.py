@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import plistlib
 import shutil
 import subprocess
@@ -77,12 +78,24 @@ def test_a_unit_is_installed_asked_and_removed(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("VVBATCH_REDIS_URL", "redis://:geheim@localhost/0")
+    configs = os.environ["VVBATCH_CONFIGS"]
+    monkeypatch.setenv("VVBATCH_CONFIGS", os.path.relpath(configs))
+    monkeypatch.setenv("VVBATCH_REDIS_INSECURE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
     cli = Cli()
     unit = tmp_path / "config" / "systemd" / "user" / "vvbatch.service"
     assert cli("service", "install", "--workers", "ready, draft").stdout.strip() == str(unit)
     text = unit.read_text()
     assert '"up" "--workers" "ready,draft" "--log"' in text
-    assert f'Environment="VVBATCH_HOME={home}"' in text
+    assert f'ExecStart="{sys.executable}" "-P" "-m" "vvbatch"' in text
+    for variable in (
+        f"VVBATCH_HOME={home}",
+        f"VVBATCH_CONFIGS={configs}",
+        "VVBATCH_REDIS_URL=redis://:geheim@localhost/0",
+        "VVBATCH_REDIS_INSECURE=1",
+        f"XDG_CACHE_HOME={Path.cwd()}/cache",
+    ):
+        assert f'Environment="{variable}"' in text
     assert unit.stat().st_mode & 0o077 == 0
     assert cli.json("service", "status") == {"installed": True, "running": True, "file": str(unit), "said": "active"}
     assert "removed" in cli("service", "remove").stdout
@@ -104,7 +117,7 @@ def test_an_agent_is_installed_and_removed_on_macos(
     plist = tmp_path / "user" / "Library" / "LaunchAgents" / "io.vvbatch.up.plist"
     cli("service", "install")
     agent = plistlib.loads(plist.read_bytes())
-    assert agent["ProgramArguments"][1:6] == ["-m", "vvbatch", "up", "--workers", "draft"]
+    assert agent["ProgramArguments"][1:7] == ["-P", "-m", "vvbatch", "up", "--workers", "draft"]
     assert agent["EnvironmentVariables"]["VVBATCH_HOME"] == str(home)
     cli("service", "remove")
     assert not plist.exists()

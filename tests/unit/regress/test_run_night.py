@@ -153,6 +153,8 @@ def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger: Le
         assert found(ledger, f"n{number}").verdict == "same"
     judged(ledger, where, "other", machine={"cpu": "another"}, wall_s=3.0)
     assert found(ledger, "other").reasons == []
+    judged(ledger, where, "more slots", slots=32, wall_s=3.0)  # each take shares its time with more lines
+    assert found(ledger, "more slots").reasons == []
     judged(ledger, where, "slow", wall_s=3.0)
     seen = found(ledger, "slow")
     assert seen.verdict == "worse" and [each.name for each in seen.reasons] == ["speed"]

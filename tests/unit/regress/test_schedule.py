@@ -91,28 +91,33 @@ def test_a_suite_has_one_schedule_and_can_be_taken_off(book: Ledger) -> None:
 
 
 def test_the_line_for_cron_runs_the_suite_in_this_home(where: Home) -> None:
-    line = crontab_line(where, "/my suites/100%.yaml", "draft", DAILY)
-    assert line.startswith(f"{DAILY} VVBATCH_HOME=") and "\n" not in line and r"\%" in line
+    variables = {"VVBATCH_LEDGER_URL": "postgresql+psycopg://me:100%@there/db", "HF_HOME": "/big disk", "EDITOR": "vi"}
+    line = crontab_line(where, "/my suites/100%.yaml", "draft", DAILY, variables)
+    assert line.startswith(f"{DAILY} HF_HOME='/big disk' VVBATCH_LEDGER_URL=") and "\n" not in line and r"\%" in line
     words = shlex.split(line.replace(r"\%", "%"))
-    assert words[7:14] == ["-m", "vvbatch", "regress", "run", "/my suites/100%.yaml", "--model", "draft"]
+    assert words[5:8] == [
+        "HF_HOME=/big disk",
+        "VVBATCH_LEDGER_URL=postgresql+psycopg://me:100%@there/db",
+        f"VVBATCH_HOME={where.path}",
+    ]
+    assert words[9:17] == ["-P", "-m", "vvbatch", "regress", "run", "/my suites/100%.yaml", "--model", "draft"]
 
 
 def test_the_line_for_launchd_is_a_property_list_with_every_time(where: Home) -> None:
-    line = launchd_line(where, "small", None, "30 2,14 * * 1-2")
+    line = launchd_line(where, "small", None, "30 2,14 * * 1-2", {"HF_HOME": "/big disk"})
     assert "\n" not in line
     found = plistlib.loads(line.encode())
-    assert found["Label"] == "vvbatch.regress.small" and found["EnvironmentVariables"]["VVBATCH_HOME"] == str(
-        where.path
-    )
+    assert found["Label"] == "vvbatch.regress.small"
+    assert found["EnvironmentVariables"] == {"HF_HOME": "/big disk", "VVBATCH_HOME": str(where.path)}
     times = {tuple(sorted(entry.items())) for entry in found["StartCalendarInterval"]}
     assert times == {(("Hour", hour), ("Minute", 30), ("Weekday", day)) for hour in (2, 14) for day in (1, 2)}
-    assert plistlib.loads(launchd_line(where, "small", None, DAILY).encode())["StartCalendarInterval"] == [
+    assert plistlib.loads(launchd_line(where, "small", None, DAILY, {}).encode())["StartCalendarInterval"] == [
         {"Minute": 30, "Hour": 2}
     ]
     with pytest.raises(BadSchedule, match="at most 64"):
-        launchd_line(where, "small", None, "*/2 */2 * * *")
+        launchd_line(where, "small", None, "*/2 */2 * * *", {})
     with pytest.raises(BadSchedule, match="both a day and a weekday"):
-        launchd_line(where, "small", None, "0 2 1 * 1")
+        launchd_line(where, "small", None, "0 2 1 * 1", {})
 
 
 @pytest.mark.slow

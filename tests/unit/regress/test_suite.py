@@ -27,7 +27,7 @@ def test_the_shipped_suites_are_good_and_the_draft_one_has_fifty_lines(home: Pat
     library = Library.of(Home.from_environment())
     for name in names():
         loaded = load(name)
-        assert make_plan(loaded.script, library).models == [name]
+        assert make_plan(loaded.script, library).profiles == [name]
     assert sum(len(chapter.lines) for chapter in load("draft").script.chapters) == 50
 
 

@@ -12,6 +12,7 @@ from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch import report
 from vvbatch.batch.estimate import Estimate
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.batches import set_batch_state, settle_batch
 from vvbatch.report import tables
 from vvbatch.report.watch import Follower
 
@@ -109,7 +110,7 @@ def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger: Led
         show()
         render(ledger, "b", 1, clock)
         fail(ledger, "b", 2, "too short")
-        ledger.settle("b")
+        settle_batch(ledger, "b")
     assert file.getvalue().splitlines() == [
         "b: 0/2 lines, queued",
         "b: l2 failed: too short",
@@ -131,7 +132,7 @@ def test_watching_ends_with_the_batch(ledger: Ledger, clock: Clock) -> None:
 
     def sleep(_seconds: float) -> None:
         render(ledger, "b", next(todo), clock)
-        ledger.settle("b")
+        settle_batch(ledger, "b")
 
     file = io.StringIO()
     report.watch(ledger, "b", file, sleep)
@@ -141,15 +142,15 @@ def test_watching_ends_with_the_batch(ledger: Ledger, clock: Clock) -> None:
 
 def test_watching_goes_on_while_a_batch_is_paused(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One."])
-    ledger.set_batch_state("b", "paused", only_from=("open",))
+    set_batch_state(ledger, "b", "paused", only_from=("open",))
     steps = iter(["resume", "render"])
 
     def sleep(_seconds: float) -> None:
         if next(steps) == "resume":
-            ledger.set_batch_state("b", "open", only_from=("paused",))
+            set_batch_state(ledger, "b", "open", only_from=("paused",))
         else:
             render(ledger, "b", 1, clock)
-            ledger.settle("b")
+            settle_batch(ledger, "b")
 
     file = io.StringIO()
     report.watch(ledger, "b", file, sleep)
@@ -181,7 +182,7 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -
     report.print_estimate(msgspec.convert(checked, Estimate), file)
     shown = file.getvalue()
     assert "12 in 3 chapters, 1,234 characters" in shown
-    assert "1 lines: ch1-003" in shown
+    assert "1 line: ch1-003" in shown
     assert shown.splitlines()[-1].split() == ["1.5b", "10", "1", "min", "20", "s", "unknown", "VibeVoice", "1.5B"]
     report.print_estimate(msgspec.convert(checked | {"not_golden": []}, Estimate), file)
     assert file.getvalue().count("not golden") == 1

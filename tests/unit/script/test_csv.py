@@ -46,7 +46,7 @@ def test_every_dialect_of_spreadsheets_is_read(
 ) -> None:
     table = [
         ["ID ", " Text", "SPEAKER", ""],
-        ["a", f'„Ja{delimiter} "gut"“ — 😀{newline}zwei', "Zoë", ""],
+        ["a", f'„Ja{delimiter} "gut"“ — 𐍈{newline}zwei', "Zoë", ""],
         ["", "  ", "", ""],
     ]
     out = io.StringIO(newline="")
@@ -55,7 +55,7 @@ def test_every_dialect_of_spreadsheets_is_read(
     [line] = all_lines(parsed("s.csv", (head + out.getvalue()).encode(encoding)))
     gap = " " if delimiter == "\t" else delimiter
     assert (line.id, line.turns[0].speaker) == ("a", "Zoë")
-    assert line.turns[0].text == f'„Ja{gap} "gut"“ — 😀 zwei'.replace("  ", " ")
+    assert line.turns[0].text == f'„Ja{gap} "gut"“ — 𐍈 zwei'.replace("  ", " ")
 
 
 def test_line_numbers_are_those_of_an_editor() -> None:
@@ -122,6 +122,111 @@ def test_an_invalid_table_is_reported_with_position_and_remedy(
     [(line, column, message)] = problems("s.csv", content)
     assert (line, column) == position
     assert part in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "position"),
+    [
+        ("s.tsv", 'id\ttext\na\t"Hello, said Bob\nb\tHi there\nc\tBye"\n', (2, 3)),
+        ("s.tsv", 'id\ttext\na\t"Hello\nb\tHi"\n', (2, 3)),
+        ("s.csv", 'id;speaker;text\na;m;"Hello\nb;m;Hi\nc;m;Bye"\n', (2, 5)),
+        ("s.csv", 'id,speaker,text\na,m,Hello\nb,m,"Hello\nc,m,Hi\nd,m,Bye"\n', (3, 5)),
+    ],
+)
+def test_a_quote_that_swallows_rows_is_a_problem(name: str, content: str, position: tuple[int, int]) -> None:
+    [(line, column, message)] = problems(name, content)
+    assert (line, column) == position
+    assert "a quote that opens a cell of" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "spoken"),
+    [
+        ("s.csv", 'id,text\na,"Dear all, hi.\nWell, I am off, bye."\n', "Dear all, hi. Well, I am off, bye."),
+        ("s.csv", 'id,text\na,"It cost 1,000\nor 2,500 or 3,000."\n', "It cost 1,000 or 2,500 or 3,000."),
+        ("s.tsv", 'id\ttext\na\t"Dear all,\nhi."\n', "Dear all, hi."),
+        ("s.csv", 'text\n"a,b\nc,d\ne,f"\n', "a,b c,d e,f"),
+    ],
+)
+def test_a_quoted_text_of_several_rows_is_read(name: str, content: str, spoken: str) -> None:
+    assert texts(parsed(name, content)) == [spoken]
+
+
+ERROR_VALUES = [
+    *("#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#N/A", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#ERROR!", "#BEZUG!"),
+    *("#WERT!", "#NV", "#NOM?", "#¡REF!", "#NOME?", "#NAAM?", "Err:502", "Err:508", "####", "#GETTING_DATA"),
+]
+
+
+@pytest.mark.parametrize("value", ERROR_VALUES)
+@pytest.mark.parametrize(("column", "at"), [("text", 7), ("id", 1), ("chapter", 3), ("speaker", 5), ("seed", 9)])
+def test_an_error_value_of_a_spreadsheet_is_a_problem_in_every_column(value: str, column: str, at: int) -> None:
+    cells = {"id": "a", "chapter": "b", "speaker": "c", "text": "d", "seed": "1"} | {column: value}
+    [(line, place, message)] = problems("s.csv", ",".join(cells) + "\n" + ",".join(cells.values()) + "\n")
+    assert (line, place) == (2, at)
+    assert f"{value!r}, an error value of a spreadsheet" in message
+
+
+@pytest.mark.parametrize("text", ["#1 keeper", "#wow", "Err: 502 is what it says", "See #REF! there", "# 1"])
+def test_a_text_that_is_like_an_error_value_is_read(text: str) -> None:
+    assert len(all_lines(parsed("s.csv", f"text\n{text}\n"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "rows_of", "words"),
+    [
+        ("id,speaker,text", "1;mara;Hello, you\n2;mara;Hi", "semicolons between the cells, and commas"),
+        ("id,text", "1;Hello, you\n2;Hi", "semicolons between the cells, and commas"),
+        ("text,id", "Hello;a\nHi;b", "semicolons between the cells, and commas"),
+        ("id,speaker,text", '"1";"mara";"Hello, you"', "semicolons between the cells, and commas"),
+        ("id;speaker;text", "1,mara,Hello", "commas between the cells, and semicolons"),
+        ("id,speaker,text", "1\tmara\tHello", "tabs between the cells, and commas"),
+        ("id\ttext", "1,Hello", "commas between the cells, and tabs"),
+    ],
+)
+def test_another_separator_than_in_the_header_is_a_problem(header: str, rows_of: str, words: str) -> None:
+    [(line, column, message)] = problems("s.csv", f"{header}\n{rows_of}\n")
+    assert (line, column) == (2, 1)
+    assert words in message
+
+
+def test_another_separator_in_a_later_row_is_a_problem() -> None:
+    [(line, column, message)] = problems("s.csv", "text,speaker,id\nHi,mara,a\nHo;mara;b\n")
+    assert (line, column) == (3, 1)
+    assert "semicolons between the cells" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "spoken"),
+    [
+        ("text,speaker\nHello; you\nfoo,bar\n", ["Hello; you", "foo"]),
+        ("text\nHello;you;all\n", ["Hello;you;all"]),
+        ('text,speaker\n"a;b;c",mara\n', ["a;b;c"]),
+        ("id;text\na;Hello, you, all\n", ["Hello, you, all"]),
+    ],
+)
+def test_other_separators_in_a_text_are_no_problem(content: str, spoken: list[str]) -> None:
+    assert texts(parsed("s.csv", content)) == spoken
+
+
+def test_a_row_that_is_a_pause_belongs_to_the_row_above() -> None:
+    script = parsed(
+        "s.csv",
+        "id,chapter,speaker,text,pause_after_s\na,One,m,One.,0.5\n,,,[break],\nb,Two,m,Two [pause 1s] three,0.2\n"
+        "c,,,[pause 1.5s],\nd,Three,,[pause 3s],\ne,,m,Four.,\n",
+    )
+    assert [(chapter.title, [line.id for line in chapter.lines][:1]) for chapter in script.chapters] == [
+        ("One", ["a"]),
+        ("Two", ["b"]),
+        ("Three", ["e"]),
+    ]
+    assert [(line.turns[0].text, line.pause_after_s) for line in all_lines(script)] == [
+        ("One.", 2.0),
+        ("Two", 1.0),
+        ("three", 4.5),
+        ("Four.", 0.0),
+    ]
+    assert all_lines(script)[2].id == "b-part-2"
 
 
 def test_a_cell_of_100_000_words_is_read() -> None:

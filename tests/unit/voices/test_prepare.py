@@ -37,8 +37,8 @@ def test_any_recording_becomes_a_levelled_prompt_of_whole_frames(
 
 def test_stereo_is_mixed(rate: int = RATE) -> None:
     left, right = speechlike(2.0, 120.0), speechlike(2.0, 120.0, seed=1)
-    mixed = prepare(np.stack([left, right], axis=1), rate)
-    assert np.allclose(mixed, prepare((left + right) / 2, rate))
+    both = prepare(np.stack([left, right], axis=1), rate)
+    assert np.allclose(both, prepare((left + right) / 2, rate))
 
 
 def test_pitch_survives_another_rate() -> None:

@@ -116,6 +116,18 @@ def test_the_engine_rests_while_more_takes_than_slots_wait_for_verdicts() -> Non
     assert scheduler.should_step()
 
 
+def test_the_engine_works_on_while_no_line_is_kept_from_a_free_slot() -> None:
+    """The queue is empty: resting would make nothing faster."""
+    scheduler = Scheduler(3)
+    started(scheduler, "a", "b", "c")
+    for line_id in ("a", "b", "c"):
+        scheduler.wait_for_verdict(line_id)
+    started(scheduler, "d", "e")
+    scheduler.wait_for_verdict("d")
+    assert scheduler.has_room() and len(scheduler.listening) > scheduler.slots
+    assert scheduler.should_step()
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever order the events come in, as the worker lets them happen."""
 
@@ -192,6 +204,13 @@ class AnyOrder(RuleBasedStateMachine):
         stages = [*waiting, *self.scheduler.rendering, *self.scheduler.listening]
         assert sorted(stages) == sorted(self.scheduler.in_flight)
         assert waiting == self.asked
+
+    @invariant()
+    def the_engine_rests_only_for_lines_that_it_keeps_out(self) -> None:
+        if self.scheduler.rendering and not self.scheduler.should_step():
+            assert not self.scheduler.has_room()
+            assert len(self.scheduler.rendering) < 3
+            assert self.scheduler.listening
 
     @invariant()
     def something_can_always_happen(self) -> None:

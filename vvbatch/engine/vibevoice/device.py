@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.ops import int8_products, packs
-from vvbatch.machine import peak_memory, placement
+from vvbatch.machine import memory, peak_memory, placement
 from vvbatch.models.memory import memory_needed
 from vvbatch.profiles import Profile
 
@@ -89,7 +88,7 @@ def free_bytes(device: torch.device) -> int:
     """Memory that can still be taken on a device, in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
+    free = memory().free
     if device.type == "mps":
         free = min(free, int(torch.mps.recommended_max_memory()) - int(torch.mps.driver_allocated_memory()))
     return free

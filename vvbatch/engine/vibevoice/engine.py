@@ -34,6 +34,7 @@ from vvbatch.engine.vibevoice.prompt import Tokens, cast
 from vvbatch.engine.vibevoice.shape import StepShape, checked
 from vvbatch.engine.vibevoice.utterance import Prefixes, Utterance
 from vvbatch.engine.vibevoice.voice_latents import VoiceLatents
+from vvbatch.machine import threads_of
 from vvbatch.models.integrity import require_ready
 from vvbatch.models.snapshot import snapshot
 from vvbatch.profiles import Profile
@@ -89,8 +90,7 @@ class VibeVoiceEngine:
         tokens = Tokens(tokenizer_folder(profile, folder))
         checkpoint = Checkpoint(folder)
         devices.check_fits(profile, devices.needed_bytes(checkpoint, where, profile.slots), where.device)
-        if profile.threads is not None:
-            torch.set_num_threads(profile.threads)
+        torch.set_num_threads(threads_of(profile))
         with torch.inference_mode():
             choices = sorted({tokens.stop, tokens.start, tokens.end, tokens.frame})
             model = VibeVoice(checkpoint.tensor, checkpoint.config, choices, tokens.start, profile.slots, where)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from vvbatch import machine
 from vvbatch import profiles as all_profiles
+from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.home import Home
 from vvbatch.models.integrity import Problem, profile_problems, remedy
 from vvbatch.models.inventory import describe, state_of
+from vvbatch.models.snapshot import hub_cache
 from vvbatch.profiles import Model, Profile, ProfileError
 from vvbatch.support.doctor.finding import Finding
 
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 
 
 def profiles(_home: Home) -> Iterator[Finding]:
-    for folder in all_profiles.folders():
-        if not folder.is_dir():
-            words = f"VVBATCH_CONFIGS names {folder}, which is not a folder"
-            yield Finding("profiles", False, words, "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
-    for name in all_profiles.names():
+    try:
+        names = all_profiles.names()
+    except ProfileError as error:
+        yield Finding("profiles", False, str(error), "set VVBATCH_CONFIGS to the folder of your profiles, or unset it")
+        return
+    for name in names:
         try:
             profile = all_profiles.load(name)
         except ProfileError as error:
@@ -40,7 +43,11 @@ def profiles(_home: Home) -> Iterator[Finding]:
 
 
 def readable() -> Iterator[Profile]:
-    for name in all_profiles.names():
+    try:
+        names = all_profiles.names()
+    except ProfileError:
+        return  # reported by `profiles`
+    for name in names:
         try:
             yield all_profiles.load(name)
         except ProfileError:
@@ -49,6 +56,10 @@ def readable() -> Iterator[Profile]:
 
 def models(home: Home) -> Iterator[Finding]:
     """Every byte is checked, but a file that has not changed since it was last hashed is not read again."""
+    try:
+        hub_cache()
+    except EngineUnavailable:
+        return  # reported by `disks`
     manifests = home.cache / "models"
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in readable():

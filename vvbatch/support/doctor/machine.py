@@ -15,6 +15,7 @@ import psutil
 
 from vvbatch import machine
 from vvbatch.home import Home
+from vvbatch.processes import limits
 from vvbatch.support.doctor.finding import Finding
 
 PYTHONS = ((3, 11), (3, 13))
@@ -70,9 +71,15 @@ def home_folder(home: Home) -> Iterator[Finding]:
 
 
 def disks(home: Home) -> Iterator[Finding]:
+    from vvbatch.engine.contract import EngineUnavailable
     from vvbatch.models.snapshot import hub_cache
 
-    for name, folder in (("disk: home", home.path), ("disk: models", hub_cache())):
+    folders = {"disk: home": home.path}
+    try:
+        folders["disk: models"] = hub_cache()
+    except EngineUnavailable as error:
+        yield Finding("disk: models", False, str(error), "export HF_HOME=/a/folder/of/yours")
+    for name, folder in folders.items():
         free = shutil.disk_usage(existing(folder)).free
         remedy = None
         if free < LITTLE_DISK:
@@ -86,13 +93,21 @@ def existing(folder: Path) -> Path:
 
 
 def memory(_home: Home) -> Iterator[Finding]:
-    found = psutil.virtual_memory()
-    yield Finding("memory", True, f"{found.available / 1e9:.1f} GB free of {found.total / 1e9:.1f} GB")
+    host, allowed = psutil.virtual_memory(), machine.memory()
+    words = f"{allowed.free / 1e9:.1f} GB free of {allowed.total / 1e9:.1f} GB"
+    if (allowed.free, allowed.total) < (host.available, host.total):
+        words += f", limited by a cgroup; the machine has {host.available / 1e9:.1f} of {host.total / 1e9:.1f} GB"
+    yield Finding("memory", True, words)
 
 
 def processor(_home: Home) -> Iterator[Finding]:
     sets = ", ".join(machine.instruction_sets()) or "unknown"
     yield Finding("processor", True, f"{platform.machine()}, {os.cpu_count()} threads, instruction sets: {sets}")
+    words = f"{limits.cpus()} CPUs by affinity and cgroup quota"
+    chosen = [f"{name}={os.environ[name]}" for name in machine.THREAD_VARIABLES if os.environ.get(name)]
+    words += f"; {' '.join(chosen)}" if chosen else ""
+    threads = machine.allowed_threads(os.environ)
+    yield Finding("threads", True, f"a worker computes with at most {threads}: {words}")
     for device, words in (("mps", "Apple GPU"), ("cuda", "NVIDIA GPU")):
         if machine.has(device):
             yield Finding(f"device: {device}", True, f"an {words} is here")

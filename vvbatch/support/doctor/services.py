@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
-from vvbatch.ledger.database import open_database, refuse_network_file_system
+from vvbatch.ledger.database import open_database, refuse_unsafe_file_system
 from vvbatch.ledger.overview import overview
 from vvbatch.regress import schedule
 from vvbatch.support.doctor.finding import Finding
@@ -85,7 +85,7 @@ def ledger(home: Home) -> Iterator[Finding]:
         return
     yield from sqlite_file(file)
     try:
-        refuse_network_file_system(file)
+        refuse_unsafe_file_system(file)
         open_database(home.ledger_url, migrate=False).dispose()
     except LedgerError as error:
         yield Finding(
@@ -156,17 +156,17 @@ def workers(home: Home) -> Iterator[Finding]:
         words = f"{len(alive)} alive" + (f"; dead with lines in flight: {', '.join(stuck)}" if stuck else "")
         recover = "vvbatch up  (a running worker re-queues the lines of a dead one)"
         yield Finding("workers", not stuck, words, recover if stuck else None)
-    served = {each.model for each in seen.workers if alive is None or each.worker in alive}
+    served = {each.profile for each in seen.workers if alive is None or each.worker in alive}
     for each in seen.queues:
-        if each.waiting and each.model not in served:
-            words = f"{each.waiting} lines wait, no worker"
-            yield Finding(f"queue of {each.model}", True, words, f"vvbatch up --workers {each.model}")
+        if each.waiting and each.profile not in served:
+            words = f"no worker, and {each.waiting} in the queue"
+            yield Finding(f"queue of {each.profile}", True, words, f"vvbatch up --workers {each.profile}")
         if each.paused:
             yield Finding(
-                f"queue of {each.model}",
+                f"queue of {each.profile}",
                 True,
                 f"paused: {each.paused}",
-                f"vvbatch resume --queue {each.model}",
+                f"vvbatch resume --queue {each.profile}",
             )
 
 

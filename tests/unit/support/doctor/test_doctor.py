@@ -18,6 +18,8 @@ from tests.support.cli import Cli
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.recovery import worker_started
+from vvbatch.machine import THREAD_VARIABLES
+from vvbatch.processes import limits
 from vvbatch.support.doctor import machine
 from vvbatch.transport.server import own_server
 
@@ -83,6 +85,19 @@ def test_a_file_that_is_no_ledger_is_broken(cli: Cli, home: Path) -> None:
     home.mkdir(mode=0o700)
     (home / "ledger.sqlite3").write_text("hello" * 1000)
     assert "cannot be read" in findings(cli, code=1)["ledger"]["value"]
+
+
+def test_the_limits_of_this_process_are_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "cpus", lambda: 3)
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(2_000_000_000, 500_000_000))
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    found = findings(cli)
+    assert found["threads"]["value"] == "a worker computes with at most 3: 3 CPUs by affinity and cgroup quota"
+    assert found["memory"]["value"].startswith("0.5 GB free of 2.0 GB, limited by a cgroup; the machine has ")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert findings(cli)["threads"]["value"].startswith("a worker computes with at most 2: 3 CPUs by")
+    assert findings(cli)["threads"]["value"].endswith("; OMP_NUM_THREADS=2")
 
 
 def test_an_open_home_and_a_broken_profile_and_voice_are_broken(cli: Cli, home: Path, tmp_path: Path) -> None:

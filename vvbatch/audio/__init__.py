@@ -1,4 +1,4 @@
-"""Audio as samples: level, loudness, PCM16 and WAV bytes, and reading files of unknown origin.
+"""Audio as samples: level, loudness, PCM16 and WAV bytes; `files` reads audio of unknown origin.
 
 Samples are float32 with full scale at 1.0; PCM16 scales it to 32768, so that a file read and written again is the same.
 """
@@ -7,32 +7,24 @@ from __future__ import annotations
 
 import functools
 import io
-import os
-import stat
-import struct
-from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vvbatch.audio.channels import mono
+from vvbatch.audio.files import AudioError, AudioFile, NotAudio, read, read_file
 from vvbatch.engine.contract import SAMPLE_RATE
+
+__all__ = [
+    "AudioError", "AudioFile", "NotAudio", "bring_to_peak", "decibel", "mono", "read", "read_file", "to_pcm16",
+    "wav_bytes",
+]  # fmt: skip
 
 FULL_SCALE = 32768
 BYTES_PER_SECOND = 2 * SAMPLE_RATE  # of the files that vvbatch writes: mono PCM16
 LEVEL = 10 ** (-1 / 20)  # -1 dBFS: the highest peak of a take
 SILENCE_DBFS = -120.0  # reported for digital silence, whose level would be minus infinity
-MAX_BYTES = 512 << 20
-MAX_DURATION_S = 4 * 3600.0
-MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
-UNKNOWN_LENGTH = 0xFFFFFFFF  # in a WAV header by a writer that cannot seek back
-SAMPLE_CHUNK = {b"RIFF": ("<4sI", b"data"), b"FORM": (">4sI", b"SSND")}
-LONGEST_OGG_PAGE = 65_307
-MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
-
-
-class AudioError(Exception):
-    """Samples or a file that cannot be used as audio; the message names the file, the value and the limit."""
 
 
 def to_pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -89,84 +81,6 @@ def loudness_lufs(samples: NDArray[np.float32], sample_rate: int) -> float | Non
     if not len(blocks):
         return None
     return float(_lufs(blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10.0].mean()))
-
-
-def read(
-    path: Path, max_bytes: int = MAX_BYTES, max_duration_s: float = MAX_DURATION_S
-) -> tuple[NDArray[np.float32], int]:
-    """A WAV, AIFF, FLAC, Ogg or MP3 file as float32 samples, (frames,) if mono, else (frames, channels), and its rate.
-
-    Raises AudioError for anything else, and for a file that is too large, too long or shorter than its header says.
-    """
-    try:
-        # O_NONBLOCK: opening a named pipe must not wait for its other end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            _refuse_unfit(path, file, max_bytes)
-            return _decode(path, file, max_duration_s)
-    except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise AudioError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _decode(path: Path, file: io.FileIO, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
-    file.seek(0)
-    try:
-        # By descriptor: libsndfile then identifies the format by content and ignores the file's extension.
-        with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-            declared, rate, channels = sound.frames, sound.samplerate, sound.channels
-            if declared > max_duration_s * rate or declared * channels > MAX_SAMPLES:
-                raise AudioError(
-                    f"{path}: {declared / rate:.0f} s in {channels} channels is too long (limit {max_duration_s:.0f} s)"
-                )
-            samples = sound.read(dtype="float32")
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path}: cannot be read as audio: {getattr(error, 'error_string', error)}") from error
-    if len(samples) != declared:
-        raise AudioError(
-            f"{path}: its header declares {declared} frames, it holds {len(samples)}: cut or damaged, copy it again"
-        )
-    return samples, rate
-
-
-def _refuse_unfit(path: Path, file: io.FileIO, max_bytes: int) -> None:
-    """Raise for a file that is not audio, is too large, or is a WAV or AIFF file shorter than its header says.
-
-    libsndfile would read such a file as a shorter one without an error.
-    """
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError(f"{path}: not a regular file")
-    if status.st_size > max_bytes:
-        raise AudioError(f"{path}: {status.st_size} bytes is too large (limit {max_bytes})")
-    if not status.st_size:
-        raise AudioError(f"{path}: it is empty")
-    kind = file.read(12)[:4]
-    if not kind.startswith(MAGIC):
-        raise AudioError(f"{path}: not a WAV, AIFF, FLAC, Ogg or MP3 file")
-    if kind == b"OggS":
-        _refuse_cut_ogg(path, file, status.st_size)
-    if kind not in SAMPLE_CHUNK:
-        return
-    layout, wanted = SAMPLE_CHUNK[kind]
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack(layout, head)
-        here = status.st_size - file.tell()
-        if name == wanted:
-            if UNKNOWN_LENGTH != size > here:
-                raise AudioError(
-                    f"{path}: its header declares {size} bytes of samples, it holds {here}: cut, copy it again"
-                )
-            return
-        file.seek(size + size % 2, os.SEEK_CUR)
-
-
-def _refuse_cut_ogg(path: Path, file: io.FileIO, size: int) -> None:
-    """Raise unless the last page has the end flag (RFC 3533, section 6): no Ogg header gives the file's length."""
-    file.seek(max(0, size - LONGEST_OGG_PAGE))
-    tail = file.read()
-    at = tail.rfind(b"OggS")
-    head, segments = tail[at : at + 27], tail[at + 27 :]
-    if at < 0 or len(head) < 27 or not head[5] & 4 or len(segments) < head[26] + sum(segments[: head[26]]):
-        raise AudioError(f"{path}: the page that ends an Ogg file is not there: cut, copy it again")
 
 
 def _refuse_non_finite(samples: NDArray[np.float32]) -> None:

@@ -1,0 +1,168 @@
+"""Labels of speakers in plain text: `Speaker 1:`, `[S1]`, `SPEAKER_00:`, `Alice:`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from vvbatch.script.rows import Row
+
+VOICES = ("carter", "alice", "frank", "maya")
+"""The voices of the first four speakers; the fifth has the first again."""
+HIGHEST_NUMBER = 999
+
+_TIME = r"(?:[\[(]?(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}(?:[.,][0-9]{1,3})?[\])]?[ ]*(?:-[ ]*)?)?"
+_BOLD = r"[*_]{0,3}"
+_NUMBERED = re.compile(
+    rf"""
+    {_TIME} (?P<bold>{_BOLD})
+    (?: (?P<colon> (?:speaker|spk|person|voice|s) [ _-]* (?P<a>[0-9]+) [^\S\n]* {_BOLD} [^\S\n]* [:：] {_BOLD})
+      | (?P<bracket> [\[(<][ ]? (?:speaker|spk|person|voice|s) [ _-]* (?P<b>[0-9]+) [ ]?[\])>]
+          {_BOLD} (?:[ ]*[:：])? {_BOLD} )
+      | (?P<number> \[ [ ]? (?P<c>[0-9]+) [ ]? \] {_BOLD} [ ]* [:：] {_BOLD} (?![ ]*(?:<|https?:|www\.|mailto:)) ) )
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_INLINE = re.compile(
+    r"[\[(<][ ]?(?:speaker|spk|person|voice|s)[ _-]*(?P<b>[0-9]+)[ ]?[\])>](?:[ ]*[:：])?", re.IGNORECASE
+)
+_SPEAKER = re.compile(rf"{_BOLD}speaker[^\S\n]*[0-9]", re.IGNORECASE)
+_NAME = re.compile(
+    rf"{_TIME} (?P<bold>{_BOLD}) (?P<name>[^\W\d_][\w.'’-]{{0,30}}(?:[ ][\w.'’-]{{1,30}}){{0,2}})"
+    rf"[ ]? (?:\([^()\n]{{1,40}}\)[ ]?)? {_BOLD} [:：] {_BOLD} (?=\s|$|(?<=：))",
+    re.VERBOSE,
+)
+_SENTENCE_END = re.compile(r"[.!?…。！？][”’\"'»)*_]*$")
+# Words that come before a colon in prose.
+_BEFORE_COLON = (
+    "note notes remember warning caution important attention tip tips hint example examples ps nb nota "
+    "summary conclusion result results reason update edit source sources title subtitle author date time place subject "
+    "chapter part section act scene book volume step ingredients method directions contents copyright isbn translator "
+    "morning noon afternoon evening night today tomorrow yesterday monday tuesday wednesday thursday friday saturday "
+    "sunday january february march april may june july august september october november december first second third "
+    "fourth fifth finally however moreover also fact facts rule rules moral lesson definition theorem proof figure "
+    "table photo image caption disclaimer hinweis achtung beispiel merke wichtig remarque exemple "
+    "attention nota ejemplo advertencia"
+)
+_NO_NAMES = frozenset(_BEFORE_COLON.split())
+
+
+@dataclass(frozen=True)
+class Label:
+    start: int  # indices in the text; its speaker's text begins at `end`
+    end: int
+    speaker: str
+    number: int | None  # of a numbered one
+    shown: str  # as it is written
+    bold: str = ""  # the markup that it opened and did not close
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a text, and those that are only alike: they are spoken."""
+
+    labels: tuple[Label, ...]
+    doubtful: tuple[Label, ...] = ()
+
+    def voices(self) -> dict[str, str]:
+        """The voice of each speaker. Numbers begin with 0 or 1; a name that is one of VOICES has this voice."""
+        numbers = [label.number for label in self.labels if label.number is not None]
+        if numbers:
+            lowest = 0 if 0 in numbers else 1
+            return {
+                label.speaker: VOICES[(label.number - lowest) % len(VOICES)]
+                for label in self.labels
+                if label.number is not None
+            }
+        names = list(dict.fromkeys(label.speaker for label in self.labels))
+        own = {name: name.casefold() for name in names if name.casefold() in VOICES}
+        free = [voice for voice in VOICES if voice not in own.values()] or VOICES
+        others = [name for name in names if name not in own]
+        return own | {name: free[index % len(free)] for index, name in enumerate(others)}
+
+
+def labels_of(text: str, rows: Collection[Row]) -> Labels:
+    """The labels among the rows of a text, without its headings and scene breaks.
+
+    `Speaker 1:` is a label wherever it begins a row. Other forms are labels if the text begins with one, names only if
+    every paragraph or every row begins with one.
+    """
+    numbered = [(kind, label) for row in rows for kind, label in _numbered(row)]
+    strict = [label for kind, label in numbered if kind == "colon" and _SPEAKER.match(label.shown)]
+    first = next(iter(rows), None)
+    kind = next((kind for kind, label in numbered if first and label.start == first.start), None)
+    if strict and kind is None:
+        kind = "colon"
+    if kind:
+        labels = [label for each, label in numbered if each == kind]
+        if kind == "bracket":
+            labels += _inline(text, labels)
+        names = _alike(rows, {label.start for label in labels})
+        others = [label for each, label in numbered if each != kind]
+        return Labels(tuple(sorted(labels, key=lambda label: label.start)), (*others[:1], *names))
+    named = [(row, label) for row in rows if (label := _named(row))]
+    if len(named) > 1 and _consistent(rows, named):
+        return Labels(tuple(label for _, label in named))
+    return Labels((), (*[label for _, label in numbered][:1], *_alike(rows, set(), only_first=not numbered)))
+
+
+def _numbered(row: Row) -> Iterable[tuple[str, Label]]:
+    found = _NUMBERED.match(row.text)
+    if found:
+        kind = next(name for name in ("colon", "bracket", "number") if found[name])
+        yield kind, _label(row, found, found["a"] or found["b"] or found["c"])
+
+
+def _label(row: Row, found: re.Match[str], digits: str) -> Label:
+    number = int(digits[:10])
+    opened = found["bold"] if found["bold"] and found[0].count(found["bold"]) == 1 else ""
+    return Label(row.start, row.start + found.end(), f"Speaker {number}", number, found[0].strip(), opened)
+
+
+def _inline(text: str, labels: list[Label]) -> list[Label]:
+    """Labels in brackets within rows, as in `[S1] Hello. [S2] Hi.`"""
+    ends = {label.end for label in labels} | {label.end - 1 for label in labels}
+    known = {label.start for label in labels}
+    return [
+        Label(found.start(), found.end(), f"Speaker {int(found['b'][:10])}", int(found["b"][:10]), found[0])
+        for found in _INLINE.finditer(text)
+        if found.start() not in known and found.end() not in ends
+    ]
+
+
+def _named(row: Row) -> Label | None:
+    found = _NAME.match(row.text)
+    if not found:
+        return None
+    name = found["name"]
+    words = name.replace(".", " ").split()
+    if not words or words[0].casefold() in _NO_NAMES or any(word[0].islower() for word in words):
+        return None
+    opened = found["bold"] if found["bold"] and found[0].count(found["bold"]) == 1 else ""
+    return Label(row.start, row.start + found.end(), name, None, found[0].strip(), opened)
+
+
+def _consistent(rows: Collection[Row], named: list[tuple[Row, Label]]) -> bool:
+    """Whether names begin every paragraph or every row, and are few enough to be speakers."""
+    paragraphs = sum(row.first for row in rows)
+    counts = Counter(label.speaker for _, label in named)
+    everywhere = len(named) == len(rows) or sum(row.first for row, _ in named) == paragraphs
+    return everywhere and (len(counts) <= len(VOICES) or (max(counts.values()) > 1 and len(counts) <= len(named) / 2))
+
+
+def _alike(rows: Collection[Row], labels: set[int], *, only_first: bool = False) -> list[Label]:
+    """The first name that looks like a label although it is none: one that comes again, or in two rows in a row, or
+    at the start of the text before a sentence."""
+    named = [(row, label) for row in rows if row.start not in labels and (label := _named(row))]
+    counts = Counter(label.speaker for _, label in named)
+    again = [label for _, label in named if counts[label.speaker] > 1]
+    in_a_row = [label for (row, label), (below, _) in pairwise(named) if below.number == row.number + 1]
+    opening = [
+        label
+        for row, label in named[:1]
+        if only_first and row.start == next(iter(rows)).start and _SENTENCE_END.search(row.text)
+    ]
+    return sorted([*again, *in_a_row, *opening], key=lambda label: label.start)[:1]
