@@ -34,6 +34,13 @@ class Check:
         """The distance of a passing value to its limit as a share of that limit, 0 to 1; 0 when the check failed."""
         return min(abs(self.limit - self.value) / abs(self.limit), 1.0) if self.ok and self.limit else 0.0
 
+    @property
+    def reason(self) -> str:
+        """Why the check failed, in one phrase."""
+        if self.detail and "error" in self.detail:
+            return f"{self.name} could not be checked: {self.detail['error']}"
+        return f"{self.name} {self.value} (limit {self.limit})"
+
     def as_json(self) -> dict[str, Any]:
         plain = {"name": self.name, "value": self.value, "limit": self.limit, "ok": self.ok, "weight": self.weight}
         return plain | ({"detail": dict(self.detail)} if self.detail else {})
