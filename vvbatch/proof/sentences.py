@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vvbatch.script.fields import NARRATOR, line
+from vvbatch.script.fields import NARRATOR
 from vvbatch.script.ids import with_ids
 from vvbatch.script.model import Chapter, Problems, Script, ScriptLine, ScriptTurn
 from vvbatch.script.source import START
@@ -39,4 +39,4 @@ def script(voice: str) -> Script:
 
 def _line(sentence: str, voice: str) -> ScriptLine:
     turn = ScriptTurn(NARRATOR, voice, sentence, START, START)
-    return line([turn], START, {"max_duration_s": (LONGEST_S_PER_CHARACTER * len(sentence), START)})
+    return ScriptLine("", (turn,), START, max_duration_s=LONGEST_S_PER_CHARACTER * len(sentence))
