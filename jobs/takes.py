@@ -94,7 +94,7 @@ class Judged:
         failed = [check for check in self.checks if not check.ok]
         return Outcome(
             state=TakeState.FAILED_QC if failed else TakeState.DONE,
-            error="; ".join(f"{check.name} {check.value} (limit {check.limit})" for check in failed) or None,
+            error="; ".join(check.reason for check in failed) or None,
             duration_s=len(self.samples) / SAMPLE_RATE,
             wall_s=self.rendered.wall_s,
             first_chunk_s=self.rendered.first_chunk_s,

@@ -35,6 +35,7 @@ class Clip:
     text: str | None = None  # the expected text
     voice: Path | None = None  # the voice prompt to compare with
     limits: QcLimits = field(default_factory=QcLimits)
+    language: str | None = None  # of the text, as the script declares it
 
     @cached_property
     def at_16_khz(self) -> NDArray[np.float32]:
@@ -63,3 +64,8 @@ class Model(Protocol):
 def not_checked(name: str, reason: str) -> Check:
     """A placeholder for a check that could not be made. It passes and has weight 0."""
     return Check(name, 0.0, 0.0, True, 0.0, {"not_checked": reason})
+
+
+def could_not_check(name: str, error: Exception) -> Check:
+    """The failed check of a model that raised, with the reason."""
+    return Check(name, 0.0, 0.0, False, 0.0, {"error": f"{type(error).__name__}: {error}"})

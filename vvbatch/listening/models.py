@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vvbatch.listening.contract import LISTEN, REMEDY, Clip, ListeningUnavailable, Model
+from vvbatch.listening.contract import LISTEN, REMEDY, Clip, ListeningUnavailable, Model, could_not_check
 from vvbatch.profiles import Listen
 from vvbatch.qc.check import Check
 
@@ -30,8 +30,18 @@ class ListeningModels:
         return {name: version for model in self.models.values() for name, version in model.versions.items()}
 
     def check(self, clips: Sequence[Clip]) -> list[list[Check]]:
-        by_model = [model.check(clips) for model in self.models.values()]
+        """A model that raises on a clip fails only its own check of that clip, with the reason in the detail."""
+        by_model = [_checks(name, model, clips) for name, model in self.models.items()]
         return [[check for checks in by_model for check in checks[index]] for index in range(len(clips))]
+
+
+def _checks(name: Listen, model: Model, clips: Sequence[Clip]) -> list[list[Check]]:
+    try:
+        return model.check(clips)
+    except Exception as error:  # of any library, on any audio or text
+        if len(clips) == 1:
+            return [[could_not_check(name, error)]]
+        return [checks for clip in clips for checks in _checks(name, model, [clip])]
 
 
 def _open(listen: Sequence[Listen], threads: int) -> Iterator[tuple[Listen, Model]]:

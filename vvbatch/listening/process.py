@@ -119,6 +119,7 @@ class ListeningProcess:
         voice: Path | None,
         limits: QcLimits,
         sample_rate: int = 24_000,
+        language: str | None = None,
     ) -> None:
         """Request a verdict on finite mono samples (frames,). Do not change the array before the verdict."""
         request = CheckRequest(
@@ -128,6 +129,7 @@ class ListeningProcess:
             text=text,
             voice=str(voice) if voice else None,
             limits=limits,
+            language=language,
         )
         self._unsent.append(Pending(request, samples))
         self._send_what_fits()

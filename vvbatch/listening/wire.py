@@ -29,10 +29,12 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None
     voice: str | None
     limits: QcLimits
+    language: str | None = None
 
     def clip(self, samples: NDArray[np.float32]) -> Clip:
         """The request with its samples (frames,)."""
-        return Clip(samples, self.sample_rate, self.text, Path(self.voice) if self.voice else None, self.limits)
+        voice = Path(self.voice) if self.voice else None
+        return Clip(samples, self.sample_rate, self.text, voice, self.limits, self.language)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
 
+from vvbatch.qc import numbers
 from vvbatch.qc.check import Detail
+from vvbatch.qc.letters import IDEOGRAPHS, KANA, runs
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+LONG_NUMBER = re.compile(r"(?<![\d.,])(?:\d{7,}|\d{1,3}(?:,\d{3}){4,})(?![\d,])")
 SAME_SOUND = 0.75  # similarity from which a passage counts as correct: "light house", "colour", "Sarah"
 OPTIONAL = frozenset({"and"})  # transcribers insert and drop it freely, not only in numbers
 OPTIONAL_MISSING = 0.5  # the similarity of such a word when it is missing
@@ -67,7 +70,7 @@ class Wording:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The longest phrase of two words and PHRASE letters or more that was not recognized, one word of it missing."""
+        """The longest phrase, of at least two words and PHRASE letters, not recognized and with a word missing."""
         longest: tuple[str, ...] = ()
         words = zip(self.text, self.similarity, strict=True)
         for is_off, run in groupby(words, lambda word: word[1] < CORRECT):
@@ -90,13 +93,35 @@ class Wording:
         return {name: words for name, words in differences.items() if words}
 
 
-def spoken_words(text: str) -> list[str]:
-    """The words of a text as they are spoken, in lower case: "£3.50" is three, pounds, and, fifty, pence."""
+def spoken_words(text: str, language: str = "en") -> list[str]:
+    """The words of a text as they are spoken, in lower case: "£3.50" is three, pounds, and, fifty, pence.
+
+    Ideographs and kana are words of their own. What cannot be said stays as it is written.
+    """
+    spoken = spoken_form(LONG_NUMBER.sub(_number_words, text) if language == "en" else text, language)
+    words = (word.lower().replace("’", "'") for word in WORD.findall(spoken))
+    plain = (word.removesuffix("'s").replace("'", "") for word in words)
+    return [part for word in plain for part in _parts(word)]
+
+
+def spoken_form(text: str, language: str) -> str:
+    """`text` with numbers and abbreviations in words; as written where spokenform does not know how."""
     from spokenform import prepare
 
-    spoken = prepare(text, language="en").spoken_text if text.strip() else ""
-    words = (word.lower().replace("’", "'") for word in WORD.findall(spoken))
-    return [word.removesuffix("'s").replace("'", "") for word in words]
+    try:
+        return str(prepare(text, language=language).spoken_text) if text.strip() else ""
+    except (ValueError, ArithmeticError, LookupError):  # a number out of its range, a language it does not know
+        return text
+
+
+def _number_words(number: re.Match[str]) -> str:
+    """A number that spokenform leaves in digits or refuses, in words."""
+    return " ".join(numbers.readings(number[0])[0])
+
+
+def _parts(word: str) -> Iterator[str]:
+    for density, letters in runs(word):
+        yield from letters if density in (IDEOGRAPHS, KANA) else (letters,)
 
 
 def compare(text: Sequence[str], transcript: Sequence[str]) -> Wording:

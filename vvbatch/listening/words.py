@@ -7,6 +7,7 @@ as long as the longest clip instead of Whisper's 30 seconds: a short line costs 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from vvbatch.listening.contract import RATE, Clip, not_checked
 from vvbatch.listening.model_files import model_file, versions_of
 from vvbatch.listening.wording import Wording, compare, spoken_words
 from vvbatch.qc.check import Check, at_least, at_most
+from vvbatch.qc.language import code_of, language_of
 
 TINY = {
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
@@ -32,6 +34,17 @@ TINY = {
 }
 CACHED = ("small.en", "small", "base.en", "base")
 """Used from the cache instead, the first that is there; larger ones are slower than a render on a few cores."""
+
+MULTILINGUAL = ("large-v3-turbo", "medium", "small")
+"""For other languages than English, the first that is in the cache. Smaller ones misrecognize too many words."""
+LANGUAGES = frozenset(
+    {
+        *("en", "es", "it", "pt", "de", "fr", "nl", "pl", "ru", "ca", "ja", "zh", "ko", "tr", "uk", "sv", "id", "no"),
+        *("da", "fi", "vi", "cs", "ro", "el", "hu"),
+    }
+)
+"""Languages that these models recognize well enough to judge a take."""
+OTHER = "other"  # a language that is not known
 
 BATCH = 8
 HOP_S = 0.01  # of Whisper's spectrogram
@@ -53,43 +66,84 @@ class Word:
 
 
 class Words:
-    def __init__(self, whisper: WhisperModel, name: str) -> None:
+    """Whisper. Texts in other languages than English go to `multilingual`, where there is one."""
+
+    def __init__(self, whisper: WhisperModel, name: str, multilingual: Words | None = None) -> None:
         self._whisper = whisper
-        english = not whisper.model.is_multilingual
-        self._tokenizer = Tokenizer(whisper.hf_tokenizer, not english, task="transcribe", language="en")
-        self.english_only = english
+        self._multilingual = multilingual
+        self.english_only = not whisper.model.is_multilingual
         self.versions = {**versions_of("faster-whisper", "ctranslate2", "spokenform"), "whisper": name}
+        if multilingual:
+            self.versions["whisper_multilingual"] = multilingual.versions["whisper"]
 
     @classmethod
     def open(cls, threads: int) -> Words:
         """Raises ListeningUnavailable and ImportError."""
-        name, folder = _larger() or ("tiny.en", _tiny())
+        chosen = os.environ.get("VVBATCH_WHISPER")
+        name, folder = _cached((chosen,) if chosen else CACHED) or ("tiny.en", _tiny())
+        first = cls._load(name, folder, threads)
+        other = _cached(MULTILINGUAL) if first.english_only else None
+        return cls(first._whisper, name, cls._load(*other, threads)) if other else first
+
+    @classmethod
+    def _load(cls, name: str, folder: Path, threads: int) -> Words:
         # Given a folder, faster-whisper looks nothing up. int8 is the fastest type on every CPU.
         return cls(WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads), name)
 
     def check(self, clips: Sequence[Clip]) -> list[list[Check]]:
-        transcripts = self.transcribe([clip.at_16_khz for clip in clips])
-        return [self._checks(clip, words) for clip, words in zip(clips, transcripts, strict=True)]
+        found: dict[int, list[Check]] = {}
+        waiting: dict[str, list[int]] = {}
+        for index, clip in enumerate(clips):
+            if clip.text is None:
+                found[index] = [not_checked("words", "no text to compare with")]
+            else:
+                waiting.setdefault(self.language(clip.text, clip.language), []).append(index)
+        for language, indices in waiting.items():
+            of_language = [clips[index] for index in indices]
+            checked = self._checks(of_language, language)
+            found.update(zip(indices, checked, strict=True))
+        return [found[index] for index in range(len(clips))]
 
-    def _checks(self, clip: Clip, transcript: list[Word]) -> list[Check]:
-        if clip.text is None:
-            return [not_checked("words", "no text to compare with")]
-        if self.english_only and not mostly_ascii(clip.text):
-            return [not_checked("words", f"{self.versions['whisper']} knows English only")]
-        wording = compare(spoken_words(clip.text), spoken_words("".join(word.text for word in transcript)))
-        return list(wording_checks(wording, transcript, clip))
+    def _checks(self, clips: Sequence[Clip], language: str) -> list[list[Check]]:
+        """The checks of clips whose texts are all in one language."""
+        if self.english_only and language != "en":
+            if self._multilingual:
+                return self._multilingual._checks(clips, language)
+            reason = f"{self.versions['whisper']} knows English only, and the text is in {name_of(language)}"
+            return [[not_checked("words", reason)] for _ in clips]
+        if not self.english_only and language not in LANGUAGES:
+            reason = f"{self.versions['whisper']} does not know the language of the text: {name_of(language)}"
+            return [[not_checked("words", reason)] for _ in clips]
+        transcripts = self.transcribe([clip.at_16_khz for clip in clips], language)
+        return [list(checks_of(clip, words, language)) for clip, words in zip(clips, transcripts, strict=True)]
 
-    def transcribe(self, clips: Sequence[NDArray[np.float32]]) -> list[list[Word]]:
+    def language(self, text: str, declared: str | None = None) -> str:
+        """The language of a text: as its script declares it, else told from the text; OTHER if unknown.
+
+        A text that tells nothing, such as a name, counts as English if Whisper has most of its words as one token:
+        its vocabulary was made from English.
+        """
+        if declared:
+            return code_of(declared)
+        if found := language_of(text):
+            return found
+        words = re.findall(r"[^\W\d_]+", text)
+        encode = self._whisper.hf_tokenizer.encode
+        whole = sum(len(encode(f" {word}", add_special_tokens=False).ids) == 1 for word in words)
+        return "en" if 2 * whole >= len(words) and all(word.isascii() for word in words) else OTHER
+
+    def transcribe(self, clips: Sequence[NDArray[np.float32]], language: str = "en") -> list[list[Word]]:
         """The words of each clip, which is mono float32 (frames,) at 16 kHz."""
+        tokenizer = Tokenizer(self._whisper.hf_tokenizer, not self.english_only, task="transcribe", language=language)
         pieces = [(number, start, piece) for number, clip in enumerate(clips) for start, piece in pieces_of(clip)]
         found: list[list[Word]] = [[] for _ in clips]
         by_length = sorted(pieces, key=lambda piece: len(piece[2]))
         for at in range(0, len(by_length), BATCH):
             batch = by_length[at : at + BATCH]
             samples = [piece for _, _, piece in batch]
-            transcripts = self._transcribe(samples)
+            transcripts = self._transcribe(samples, tokenizer)
             if doubtful := [index for index, words in enumerate(transcripts) if has_repetition(words)]:
-                again = self._transcribe([samples[index] for index in doubtful], TRAINED_FRAMES)
+                again = self._transcribe([samples[index] for index in doubtful], tokenizer, TRAINED_FRAMES)
                 for index, words in zip(doubtful, again, strict=True):
                     transcripts[index] = words
             for (number, start, _), words in zip(batch, transcripts, strict=True):
@@ -99,21 +153,23 @@ class Words:
                 ]
         return [sorted(words, key=lambda word: word.start_s) for words in found]
 
-    def _transcribe(self, pieces: Sequence[NDArray[np.float32]], frames: int | None = None) -> list[list[Word]]:
+    def _transcribe(
+        self, pieces: Sequence[NDArray[np.float32]], tokenizer: Tokenizer, frames: int | None = None
+    ) -> list[list[Word]]:
         """One call of the encoder, the decoder and the aligner for all pieces, in a window of `frames`."""
         longest = max(len(piece) for piece in pieces) / RATE
         frames = frames or min(int(np.ceil(longest + SILENCE_S) / HOP_S), TRAINED_FRAMES)
         features = np.stack([self._features(piece, frames) for piece in pieces])
         encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
-        prompt = self._whisper.get_prompt(self._tokenizer, [], without_timestamps=True)
+        prompt = self._whisper.get_prompt(tokenizer, [], without_timestamps=True)
         results = self._whisper.model.generate(
             encoded,
             [prompt] * len(pieces),
             beam_size=1,
             max_length=len(prompt) + EXTRA_TOKENS + int(TOKENS_PER_S * longest),
         )
-        tokens = [[token for token in result.sequences_ids[0] if token < self._tokenizer.eot] for result in results]
-        aligned = self._whisper.find_alignment(self._tokenizer, tokens, encoded, frames)
+        tokens = [[token for token in result.sequences_ids[0] if token < tokenizer.eot] for result in results]
+        aligned = self._whisper.find_alignment(tokenizer, tokens, encoded, frames)
         return [list(_words(words, len(piece) / RATE)) for words, piece in zip(aligned, pieces, strict=True)]
 
     def _features(self, piece: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
@@ -121,6 +177,17 @@ class Words:
         padded = np.pad(piece, (0, max(round(frames * HOP_S * RATE) - len(piece), 0)))
         features: NDArray[np.float32] = self._whisper.feature_extractor(padded)[:, :frames].astype(np.float32)
         return features
+
+
+def name_of(language: str) -> str:
+    return "a language that is not known" if language == OTHER else f"the language {language!r}"
+
+
+def checks_of(clip: Clip, transcript: list[Word], language: str) -> Iterator[Check]:
+    said = "".join(word.text for word in transcript)
+    yield from wording_checks(
+        compare(spoken_words(clip.text or "", language), spoken_words(said, language)), transcript, clip
+    )
 
 
 def wording_checks(wording: Wording, transcript: list[Word], clip: Clip) -> Iterator[Check]:
@@ -138,11 +205,6 @@ def has_repetition(words: Sequence[Word]) -> bool:
     plain = [word.text.strip(" .,;:!?").lower() for word in words]
     runs = [tuple(plain[at : at + 3]) for at in range(len(plain) - 2)]
     return len(set(runs)) < len(runs)
-
-
-def mostly_ascii(text: str) -> bool:
-    letters = [char for char in text if char.isalpha()]
-    return sum(char.isascii() for char in letters) >= 0.8 * len(letters)
 
 
 def pieces_of(samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -175,10 +237,9 @@ def _tiny() -> Path:
     return file.parent
 
 
-def _larger() -> tuple[str, Path] | None:
-    """The name and folder of a larger model in the Hugging Face cache, if there is one. Offline."""
-    chosen = os.environ.get("VVBATCH_WHISPER")
-    for name in (chosen,) if chosen else CACHED:
+def _cached(names: Sequence[str]) -> tuple[str, Path] | None:
+    """The name and folder of the first of these models that is in the Hugging Face cache. Offline."""
+    for name in names:
         try:
             return (name, Path(download_model(name, local_files_only=True))) if name != "tiny.en" else None
         except (OSError, ValueError, RuntimeError):  # not in the cache, or the user has no folder for one

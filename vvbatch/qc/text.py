@@ -1,7 +1,7 @@
 """Estimates the length of a text when it is spoken, in characters, syllables and words, for the checks of duration.
 
-Much can be read in more than one way: "1984", "US", "#". The shortest reading sets the lower limits, the longest reading
-the upper limits.
+Much can be read in more than one way: "1984", "US", "#". The shortest reading sets the lower limits, the
+longest reading the upper limits.
 """
 
 from __future__ import annotations
