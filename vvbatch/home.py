@@ -21,6 +21,10 @@ class Home:
     redis_url: str | None = field(default=None, repr=False)  # an address may hold a password
     own_ledger_url: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Resolve the path: by two spellings of it, processes would look for two servers and wait for each other."""
+        object.__setattr__(self, "path", Path(os.path.realpath(self.path)))
+
     @classmethod
     def from_environment(cls) -> Home:
         """From VVBATCH_HOME, VVBATCH_REDIS_URL and VVBATCH_LEDGER_URL; creates the folder.

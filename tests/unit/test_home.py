@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.support.cli import Cli
 from vvbatch.home import Home, HomeError
 from vvbatch.ledger import Ledger
+from vvbatch.transport.connection import socket_path
 
 
 def mode(path: Path) -> int:
@@ -51,6 +52,21 @@ def test_a_relative_home_and_a_tilde_are_made_absolute(tmp_path: Path, monkeypat
     monkeypatch.setenv("VVBATCH_HOME", "~nobody-of-that-name/h")
     with pytest.raises(HomeError, match="VVBATCH_HOME"):
         Home.from_environment()
+
+
+def test_a_home_has_one_path_by_every_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tmp_path / ("long" * 30) / "h"
+    real.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(real)
+    (tmp_path / "parent").symlink_to(real.parent)
+    monkeypatch.chdir(tmp_path)
+    others = (tmp_path / "link", tmp_path / "parent" / "h", Path("link"), real / ".." / "h", Path("parent/h"))
+    spellings = (real, *others)
+    for spelling in spellings:
+        assert Home(spelling).path == real
+        monkeypatch.setenv("VVBATCH_HOME", str(spelling))
+        assert Home.from_environment().path == real
+    assert len({socket_path(Home(spelling)) for spelling in spellings}) == 1
 
 
 def test_folders_are_made_when_asked_for_and_home_and_redis_are_private(tmp_path: Path) -> None:

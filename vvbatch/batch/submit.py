@@ -50,7 +50,9 @@ def submit(
     require_utf8(str(out), "the output folder")
     room = int(sum(len(line.text) for line in plan.lines) * SECONDS_PER_CHARACTER * BYTES_PER_SECOND)
     open_store(out).check_writable("", room)
-    batch_id = f"{slug(plan.title)}-{secrets.token_hex(4)}"
+    # An id stands in logs and reports: the title of speech is its text.
+    name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
+    batch_id = f"{name}-{secrets.token_hex(4)}"
     batch = NewBatch(
         batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.profile, priority, str(out), kind
     )

@@ -15,22 +15,24 @@ from vvbatch.cli.common import BadInput, Failed
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write.  [default: vvbatch-DATE.zip here]",
 )
-@click.option("--texts", is_flag=True, help="Include the texts and titles of the scripts.")
+@click.option("--texts", is_flag=True, help="Include texts, titles, ids and paths as they are.")
 def bundle(out: Path | None, texts: bool) -> None:
     """Write a zip for a bug report: doctor, versions, profiles, ends of logs, extracts of the ledger.
 
-    It holds no audio, no passwords, and no texts unless --texts is given. Read it before you send it: it names ids and
-    folders.
+    It holds no audio and no passwords. Without --texts it has nothing that you typed: texts, titles, ids, names of
+    profiles and voices, and folders are replaced. Read it before you send it.
 
     \b
     Example:  vvbatch bundle --out report.zip
     """
+    from vvbatch import store
     from vvbatch.home import Home
     from vvbatch.support import bundle as bundling
 
     target = (out or Path(f"vvbatch-{datetime.now():%Y%m%d-%H%M%S}.zip")).absolute()
     if target.exists():
         raise BadInput(f"{target} exists already: name another file with --out")
+    store.check_writable(target.parent, 0)
     try:
         names = bundling.make(Home.from_environment(), target, os.environ, texts=texts)
     except OSError as error:

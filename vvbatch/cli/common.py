@@ -121,6 +121,8 @@ def shown_error(error: Exception) -> click.ClickException | None:
     if isinstance(error, VvbatchError):
         kinds = {kind.exit_code: kind for kind in (Failed, BadInput, Unavailable)}
         return kinds[error.exit_code](str(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        return Failed(f"{error.filename}: {error.strerror}; check the path, its mode and its disk")
     # Imported only now: a command that succeeds needs neither.
     import redis
     from sqlalchemy.exc import DBAPIError

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from vvbatch.cli.common import FAILED, Failed, json_option, print_json
+from vvbatch.cli.common import FAILED, json_option, print_json
 from vvbatch.cli.inputs import workers_option
 
 
@@ -31,10 +31,7 @@ def install(names: list[str], no_start: bool) -> None:
     from vvbatch.processes import service as services
 
     home = Home.from_environment()
-    try:
-        path = services.install(services.service(",".join(names), home.path, os.environ), start=not no_start)
-    except OSError as error:
-        raise Failed(str(error)) from error
+    path = services.install(services.service(",".join(names), home.path, os.environ), start=not no_start)
     click.echo(str(path))
     click.echo(f"log: {home.logs / 'service.log'}", err=True)
     if not services.on_macos():
@@ -72,8 +69,5 @@ def remove() -> None:
     """
     from vvbatch.processes import service as services
 
-    try:
-        removed = services.remove()
-    except OSError as error:
-        raise Failed(str(error)) from error
+    removed = services.remove()
     click.echo(f"{'removed' if removed else 'not installed'}: {services.file()}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vvbatch.cli.common import Session, session
+from vvbatch.cli.common import BadInput, Session, session
 from vvbatch.cli.inputs import workers_option
 
 
@@ -32,6 +32,8 @@ def up(names: list[str], log: Path | None) -> None:
     from vvbatch.regress.schedule import scheduled
     from vvbatch.transport import server
 
+    if log is not None:
+        check_log(log)
     programs = [worker_program(name) for name in names]
     with session() as here:
         if scheduled(here.ledger):
@@ -41,6 +43,17 @@ def up(names: list[str], log: Path | None) -> None:
         with session() as here:
             report_unserved(here, names)
         sys.exit(Supervisor(here.home, programs, server=own, to_terminal=True).run())
+
+
+def check_log(log: Path) -> None:
+    """Raises BadInput when the log cannot be written."""
+    from vvbatch import store
+
+    try:
+        store.make_folder(log.absolute().parent)
+        log.open("ab").close()
+    except OSError as error:
+        raise BadInput(f"{log} cannot be written: {error.strerror}; name another file with --log") from error
 
 
 def report_unserved(here: Session, names: Collection[str]) -> None:

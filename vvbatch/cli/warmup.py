@@ -20,7 +20,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
     from vvbatch.support.warmup import warmup as warm_up
-    from vvbatch.voices import Library, VoiceError
+    from vvbatch.voices import Library
 
     profile = profiles.load(name)
     machine.pin_threads(profile)
@@ -30,7 +30,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
         voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
         with report.waiting(f"loading {name} and reading {len(voices)} voices"):
             found = warm_up(profile, home.cache, list(voices.values()))
-    except (VoiceError, RequestRefused) as error:
+    except RequestRefused as error:
         raise Unavailable(str(error)) from error
     if as_json:
         print_json(found)

@@ -20,26 +20,20 @@ from vvbatch.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_S = 20
 MIGRATION_LOCK = 0x76766261  # any number that no other program locks on this server
-NETWORK_FILE_SYSTEMS = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb2",
-    "smbfs",
-    "smb3",
-    "afpfs",
-    "webdav",
-    "fuse.sshfs",
-    "fuse.rclone",
-    "fuse.s3fs",
-    "9p",
-    "ceph",
-    "glusterfs",
-    "fuse.glusterfs",
-    "lustre",
-    "vboxsf",
-    "prl_fs",
-}
+UNSAFE_FILE_SYSTEMS = {
+    # over a network
+    "9p", "afpfs", "afs", "beegfs", "beegfs_nodev", "ceph", "cephfs", "cifs", "coda", "davfs", "davfs2", "gcsfuse",
+    "gfs", "gfs2", "glusterfs", "gpfs", "juicefs", "kafs", "lustre", "moosefs", "ncpfs", "nfs", "nfs4", "ocfs2",
+    "openafs", "orangefs", "panfs", "pvfs", "pvfs2", "smb2", "smb3", "smbfs", "webdav",
+    # folders of a host in a virtual machine or a container
+    "drvfs", "fakeowner", "grpcfuse", "osxfs", "prl_fs", "vboxsf", "virtiofs", "vmhgfs", "wslfs",
+}  # fmt: skip
+SAFE_FUSE = {
+    "fuse.apfs", "fuse.bindfs", "fuse.btrfs", "fuse.cryfs", "fuse.encfs", "fuse.exfat", "fuse.ext2", "fuse.ext4",
+    "fuse.fuse-overlayfs", "fuse.fuse2fs", "fuse.gocryptfs", "fuse.mergerfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.zfs",
+    "fuseblk",
+}  # fmt: skip
+"""FUSE file systems on a local disk; any other may be anything, also a store behind a network."""
 
 
 class LedgerError(UnavailableError):
@@ -59,7 +53,7 @@ def open_database(url: str, *, migrate: bool = True) -> Engine:
     try:
         if engine.dialect.name == "sqlite":
             file = Path(engine.url.database or "")
-            refuse_network_file_system(file)
+            refuse_unsafe_file_system(file)
             file.parent.mkdir(parents=True, exist_ok=True)
         bring_up_to_date(engine, location, migrate=migrate)
     except (DBAPIError, OSError) as error:
@@ -158,15 +152,25 @@ def keep_a_copy(file: Path, version: int) -> None:
     half.replace(copy)
 
 
-def refuse_network_file_system(file: Path) -> None:
-    """SQLite's locks and shared memory do not work over a network."""
+def refuse_unsafe_file_system(file: Path) -> None:
+    """SQLite's locks and shared memory do not work over a network, nor between a host and its guests.
+
+    Raises LedgerError.
+    """
     folder = Path(os.path.realpath(file.parent))
     mounts = [(Path(mount.mountpoint), mount.fstype) for mount in psutil.disk_partitions(all=True)]
     inside = [(point, kind) for point, kind in mounts if folder.is_relative_to(point)]
-    if inside:
-        point, kind = max(inside, key=lambda mount: len(mount[0].parts))
-        if kind.lower() in NETWORK_FILE_SYSTEMS:
-            raise LedgerError(
-                f"the ledger {file} lies on a network file system ({kind} at {point}), where SQLite loses data: "
-                "set VVBATCH_HOME to a local folder, or VVBATCH_LEDGER_URL to a PostgreSQL server"
-            )
+    if not inside:
+        return
+    longest = max(len(point.parts) for point, _ in inside)
+    point, kind = [mount for mount in inside if len(mount[0].parts) == longest][-1]  # the last one covers the others
+    if is_unsafe(kind.lower()):
+        raise LedgerError(
+            f"the ledger {file} lies on a network file system or a shared folder ({kind} at {point}), where SQLite "
+            "loses data: set VVBATCH_HOME to a local folder, or VVBATCH_LEDGER_URL to a PostgreSQL server"
+        )
+
+
+def is_unsafe(kind: str) -> bool:
+    fuse = kind.startswith(("fuse", "macfuse", "osxfuse"))
+    return kind in UNSAFE_FILE_SYSTEMS or (fuse and kind not in SAFE_FUSE)

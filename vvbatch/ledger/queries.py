@@ -222,14 +222,15 @@ def eta_s(left: Mapping[str, Left], done: Mapping[str, Sequence[Work]]) -> int |
 
     A profile without a good take is taken to be as fast as the others.
     """
-    overall = throughput_of(take for works in done.values() for take in works)
-    if overall is None:
+    known = {profile: found for profile, works in done.items() if (found := throughput_of(works))}
+    if not known:
         return None
-    found = [
-        (throughput_of(done.get(profile, ())) or overall).seconds_left(mine.queued, mine.longest, mine.in_work)
-        for profile, mine in left.items()
-    ]
-    return max(1, round(max(found, default=0.0)))  # 0 is for a batch that has ended
+    if left.keys() - known.keys():
+        overall = throughput_of(take for works in done.values() for take in works)
+        assert overall is not None  # one profile has a good take
+        known = dict.fromkeys(left, overall) | known
+    seconds_left = [known[profile].seconds_left(*mine) for profile, mine in left.items()]
+    return max(1, round(max(seconds_left, default=0.0)))  # 0 is for a batch that has ended
 
 
 def time_in_work(ended: Iterable[Any]) -> float:

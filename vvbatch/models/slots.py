@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import msgspec
@@ -28,7 +27,7 @@ def with_slots(profile: Profile) -> Profile:
     if profile.engine != "vibevoice" or found is None:
         return msgspec.structs.replace(profile, slots=SLOTS)
     device, dtype = found
-    most = SLOTS if device == "cpu" and (profile.threads or os.cpu_count() or 1) <= FEW_CORES else CHOICES[0]
+    most = SLOTS if device == "cpu" and machine.threads_of(profile) <= FEW_CORES else CHOICES[0]
     try:
         folder = snapshot(profile.model.repo, profile.model.revision)
         slots = most_slots(lambda count: memory.of_snapshot(folder, dtype, count), machine.memory_total(device), most)

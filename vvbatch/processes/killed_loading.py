@@ -6,6 +6,7 @@ import signal
 
 from vvbatch import machine, profiles
 from vvbatch.models.inventory import needed_memory
+from vvbatch.models.slots import with_slots
 
 CAUSES = {
     signal.SIGKILL: "memory ran out and the system ended the largest process",
@@ -29,7 +30,7 @@ def signal_name(number: int) -> str:
 
 def killed_while_loading(profile_name: str, number: int, times: int) -> str:
     """One sentence with the signal, its likely cause, and the memory that is needed and free. Raises ProfileError."""
-    profile = profiles.load(profile_name)
+    profile = with_slots(profiles.load(profile_name))
     cause = CAUSES.get(signal.Signals(number)) if number in signal.Signals.__members__.values() else None
     needed, found = needed_memory(profile), machine.memory()
     needs = "an unknown amount of memory" if needed is None else f"about {needed / 1e9:.1f} GB"

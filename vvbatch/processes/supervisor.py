@@ -202,7 +202,8 @@ class Supervisor:
         else:
             child.pause_s = min(max(2 * child.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         child.due = now + child.pause_s
-        log.warning("%s ended (exit code %s); restarting it in %g s", child.program.name, code, child.pause_s)
+        if self.unavailable is None:
+            log.warning("%s ended (exit code %s); restarting it in %g s", child.program.name, code, child.pause_s)
 
     def reason_of_failure(self, child: Child) -> str:
         file = self.home.logs / f"worker-{child.program.name}.log"

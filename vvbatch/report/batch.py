@@ -83,7 +83,7 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
             ("title", checked.title),
             (
                 "lines",
-                f"{checked.lines:,} in {checked.chapters:,} chapters, {checked.characters:,} characters",
+                f"{checked.lines:,} in {counted(checked.chapters, 'chapter')}, {checked.characters:,} characters",
             ),
             *chapter_facts(checked.chapter_titles),
             ("to render", f"{checked.to_render:,}, and {checked.cached:,} are there already"),

@@ -71,7 +71,7 @@ def split_at_pauses(text: str) -> list[str | re.Match[str]]:
     return [*parts, text[end:]]
 
 
-_COMMENT = re.compile(r"<!--(?:[^-]|-(?!->)){0,5000}+-->|<[?!][A-Za-z\[][^<>]{0,5000}+>")
+_DECLARATION = re.compile(r"<[?!][A-Za-z\[][^<>]{0,5000}+>")
 _END_OF_BREAK = re.compile(r"</break\s?>", re.IGNORECASE)
 _TAG = re.compile(rf"</?[A-Za-z][A-Za-z0-9:._-]{{0,40}}+{_ATTRIBUTES}\s?/?>")
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")
@@ -115,7 +115,7 @@ def without_markup(text: str, taken: Callable[[str], None]) -> str:
     if "&" in text:
         text = _ENTITY.sub(out(lambda found: html.unescape(found[0])), text)
     if "<" in text:
-        text = _COMMENT.sub(out(lambda _: " "), _END_OF_BREAK.sub("", text))
+        text = _DECLARATION.sub(out(lambda _: " "), _without_comments(_END_OF_BREAK.sub("", text), taken))
         text = _TAG.sub(out(lambda found: found[0] if _MARK.fullmatch(found[0]) else _instead_of(found[0])), text)
     if "[" in text:
         text = _IMAGE.sub(out(lambda _: " "), text)
@@ -129,6 +129,17 @@ def without_markup(text: str, taken: Callable[[str], None]) -> str:
         if sign in text:
             text = pattern.sub(out(lambda found: found[2]), text)
     return text
+
+
+def _without_comments(text: str, taken: Callable[[str], None]) -> str:
+    """A search for both ends: a pattern would look for the end of each comment that has none."""
+    kept = []
+    end = 0
+    while (start := text.find("<!--", end)) >= 0 and (close := text.find("-->", start + 4)) >= 0:
+        kept += [text[end:start], " "]
+        end = close + 3
+        taken(text[start:end])
+    return "".join([*kept, text[end:]])
 
 
 _WITHIN_WORDS = re.compile(

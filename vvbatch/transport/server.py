@@ -66,14 +66,21 @@ class EmbeddedServer:
             self.users_lock = open_lock(self.home.redis_folder / "users.lock")
             fcntl.flock(self.users_lock, fcntl.LOCK_SH)  # waits for a process that is stopping the server
         until = time.monotonic() + ANSWER_S
+        was_killed = False
         while not (self.ensure() or self.is_up()):
             if time.monotonic() > until:
+                if was_killed:
+                    raise ServerUnreachable(
+                        f"the queue's server at {socket_path(self.home)} does not answer and cannot be stopped: end "
+                        f"the process that holds {self.home.redis_folder / 'server.lock'}, or see {log_file(self.home)}"
+                    )
                 if not self.is_alone():
                     raise ServerUnreachable(
                         f"the queue's server at {socket_path(self.home)} does not answer, and another vvbatch uses it: "
                         f"stop that one, or see {log_file(self.home)}"
                     )
                 signal_server(self.home, signal.SIGKILL)  # it hangs, left by a killed process; its data is in its file
+                was_killed, until = True, time.monotonic() + ANSWER_S
             time.sleep(0.05)
 
     def is_up(self) -> bool:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.support.vibevoice import profile, render, request, voice
@@ -39,47 +37,6 @@ def crowd(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.T
 @pytest.fixture
 def engine(tiny: Path, tmp_path: Path) -> VibeVoiceEngine:
     return VibeVoiceEngine.open(profile(tiny), tmp_path)
-
-
-LINES = st.lists(
-    st.tuples(
-        st.sampled_from(["Yes.", "Who's there?", "It was a long and rather windy night."]),
-        st.integers(0, 3),  # seed
-        st.sampled_from([1, 2]),  # voices
-        st.sampled_from([1.0, 1.3, 2.5]),  # cfg_scale
-        st.sampled_from([2, 3]),  # steps
-        st.sampled_from([0.0, 0.7]),  # temperature
-        st.sampled_from([0.4, 0.8]),  # max_duration_s
-    ),
-    min_size=2,
-    max_size=12,
-)
-
-
-@pytest.mark.slow
-@given(lines=LINES)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_line_is_the_same_bits_alone_and_among_others_in_any_order_and_slot(
-    crowd: VibeVoiceEngine, cast: list[Voice], lines: list[tuple[str, int, int, float, int, float, float]]
-) -> None:
-    asked = [
-        request(
-            str(number),
-            cast[:voices],
-            text,
-            seed=seed,
-            cfg_scale=scale,
-            steps=steps,
-            temperature=temperature,
-            max_duration_s=duration,
-        )
-        for number, (text, seed, voices, scale, steps, temperature, duration) in enumerate(lines)
-    ]
-    together, backwards = render(crowd, asked), render(crowd, asked[::-1])
-    for one in asked:
-        alone = render(crowd, [one])[one.id].audio
-        assert np.array_equal(together[one.id].audio, alone)
-        assert np.array_equal(backwards[one.id].audio, alone)
 
 
 @pytest.mark.slow

@@ -140,7 +140,9 @@ def company(request: pytest.FixtureRequest, loaded: VibeVoiceEngine) -> Iterator
 
 @pytest.mark.slow
 @given(visits=VISITS)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_a_line_has_the_same_bits_alone_and_among_lines_that_join_and_leave(
     company: VibeVoiceEngine, cast: list[Voice], visits: list[Visit]
 ) -> None:

@@ -207,15 +207,36 @@ class Mount(NamedTuple):
     fstype: str
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "CIFS", "smbfs", "fuse.sshfs"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("nfs4", "CIFS", "smbfs", "smb3", "9p", "virtiofs", "fakeowner", "osxfs", "grpcfuse", "fuse.grpcfuse"),
+        *("vmhgfs", "fuse.vmhgfs-fuse", "drvfs", "cephfs", "ceph", "beegfs", "gpfs", "davfs", "davfs2", "fuse.davfs2"),
+        *("gcsfuse", "fuse.gcsfuse", "juicefs", "fuse.juicefs", "afs", "openafs", "lustre", "vboxsf", "prl_fs"),
+        *("fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.anything-new", "fuse", "macfuse"),
+    ],
+)
 def test_a_network_file_system_is_refused_before_anything_is_made_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     mounts = [Mount("/", "ext4"), Mount(str(tmp_path / "share"), kind)]
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
-    with pytest.raises(LedgerError, match=r"network file system .* VVBATCH_HOME"):
+    with pytest.raises(LedgerError, match=r"network file system or a shared folder \(.* VVBATCH_HOME"):
         Ledger(url_of(tmp_path / "share" / "home" / "ledger.sqlite3"))
     assert not (tmp_path / "share").exists()
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "apfs", "overlay", "tmpfs", "fuseblk", "fuse.gocryptfs"])
+def test_a_local_file_system_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [Mount("/", "nfs"), Mount(str(tmp_path), kind)])
+    Ledger(url_of(tmp_path / "home" / "ledger.sqlite3")).close()
+
+
+def test_the_mount_that_covers_another_at_its_place_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [Mount("/", "ext4"), Mount(str(tmp_path), "ext4"), Mount(str(tmp_path), "nfs4")]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
+    with pytest.raises(LedgerError, match="nfs4"):
+        Ledger(url_of(tmp_path / "home" / "ledger.sqlite3"))
 
 
 def test_a_local_folder_below_a_network_mount_of_another_place_is_fine(

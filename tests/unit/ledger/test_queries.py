@@ -11,6 +11,7 @@ from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines, set_
 from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
+TWO_PROFILES = [("x" * 100, "draft"), ("x" * 100, "draft"), ("y" * 100, "7b"), ("y" * 200, "7b")]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
 
 
@@ -76,6 +77,28 @@ def test_eta_follows_the_characters_left_at_the_batchs_own_pace(ledger: Ledger, 
     assert batch_view(ledger, "b")["eta_s"] == 35
     begin(ledger, "b", 2)
     assert batch_view(ledger, "b")["eta_s"] == 35  # what is being rendered is not done yet
+
+
+def test_eta_of_a_long_line_goes_down_while_it_is_rendered(ledger: Ledger, clock: Clock) -> None:
+    add_batch(ledger, "b", ["x" * 100, "y" * 900])
+    begin(ledger, "b", 2)
+    render(ledger, "b", 1, clock, took_s=10.0)
+    assert batch_view(ledger, "b")["eta_s"] == 80, "of 90 s, 10 s are over"
+    clock.advance(50)
+    assert batch_view(ledger, "b")["eta_s"] == 30
+    clock.advance(500)
+    assert batch_view(ledger, "b")["eta_s"] == 1, "0 is for a batch that has ended"
+
+
+def test_eta_is_that_of_the_slower_profile_and_one_without_a_take_is_as_fast_as_the_other(
+    ledger: Ledger, clock: Clock
+) -> None:
+    lines = [planned(n, text, "b", profile) for n, (text, profile) in enumerate(TWO_PROFILES, start=1)]
+    record_batch(ledger, NewBatch("b", "t", "b.yaml", "f", None, "normal", "/out"), lines)
+    render(ledger, "b", 1, clock, took_s=10.0)
+    assert batch_view(ledger, "b")["eta_s"] == 30  # 300 characters of the other profile, 100 of this one
+    render(ledger, "b", 3, clock, took_s=40.0)
+    assert batch_view(ledger, "b")["eta_s"] == 80  # 200 characters at 2.5 a second
 
 
 def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger: Ledger, clock: Clock) -> None:

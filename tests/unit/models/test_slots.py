@@ -10,6 +10,7 @@ import pytest
 from tests.support import tiny_model
 from vvbatch import machine, profiles
 from vvbatch.models.slots import CHOICES, most_slots, with_slots
+from vvbatch.processes import limits
 from vvbatch.profiles import AUTO, Model, Profile, ProfileError
 
 GB = 1 << 30
@@ -40,17 +41,21 @@ def automatic(tmp_path: Path) -> Profile:
     return msgspec.structs.replace(profiles.load("1.5b"), slots=AUTO, model=model)
 
 
-@pytest.mark.parametrize(("cores", "found"), [(1, 16), (2, 16), (4, 32), (None, 16)])
-def test_more_cores_get_more_slots(
-    automatic: Profile, monkeypatch: pytest.MonkeyPatch, cores: int | None, found: int
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+def has_cpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    for name in machine.THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(limits, "cpus", lambda: count)
+
+
+@pytest.mark.parametrize(("cores", "found"), [(1, 16), (2, 16), (4, 32)])
+def test_more_cores_get_more_slots(automatic: Profile, monkeypatch: pytest.MonkeyPatch, cores: int, found: int) -> None:
+    has_cpus(monkeypatch, cores)
     assert with_slots(automatic).slots == found
     assert with_slots(msgspec.structs.replace(automatic, threads=2)).slots == 16
 
 
 def test_little_memory_gets_fewer_slots(automatic: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    has_cpus(monkeypatch, 8)
     monkeypatch.setattr(machine, "memory_total", lambda device: 10 << 20)
     assert with_slots(automatic).slots < 32
 

@@ -108,7 +108,7 @@ class LanguageModel:
         for index, layer in enumerate(self.layers):
             queries, pairs = self._project(layer, x, cos, sin)
             # The query heads that share a key head stand where a sequence would: nothing is hidden from any of them.
-            attend(index, torch.unflatten(queries, 1, (self.kv_heads, -1)), pairs, attended)
+            attend(index, queries.view(len(x), self.kv_heads, -1, self.head_size), pairs, attended)
             x = self._feed_forward(layer, layer.out.plus(attended, x))
         return rms(x, self.eps) * self.norm
 

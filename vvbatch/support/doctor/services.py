@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger, LedgerError
-from vvbatch.ledger.database import open_database, refuse_network_file_system
+from vvbatch.ledger.database import open_database, refuse_unsafe_file_system
 from vvbatch.ledger.overview import overview
 from vvbatch.regress import schedule
 from vvbatch.support.doctor.finding import Finding
@@ -85,7 +85,7 @@ def ledger(home: Home) -> Iterator[Finding]:
         return
     yield from sqlite_file(file)
     try:
-        refuse_network_file_system(file)
+        refuse_unsafe_file_system(file)
         open_database(home.ledger_url, migrate=False).dispose()
     except LedgerError as error:
         yield Finding(
