@@ -205,7 +205,7 @@ def file_of(name: str) -> Path:
         file = folder / f"{name}.yaml"
         if name in names() and file.is_file():
             return file
-    raise ProfileError(f"unknown model {name!r}: there is {', '.join(names())}")
+    raise ProfileError(f"unknown profile {name!r}: there is {', '.join(names())}")
 
 
 def read(file: Path) -> Profile:

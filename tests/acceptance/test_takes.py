@@ -153,7 +153,7 @@ STEEP = READY_PROFILE.replace("max: 50", "max: 12")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--escalate", "nobody"], "unknown model 'nobody'"),
+        (["--escalate", "nobody"], "unknown profile 'nobody'"),
         (["--escalate", "ready"], "that model ready renders anyway"),
         (["--escalate", "chain"], "escalates to 'ready2' itself"),
         (["--model", "chain", "--escalate", "chain"], "that model chain renders anyway"),

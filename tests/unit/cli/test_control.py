@@ -26,4 +26,4 @@ def test_a_profiles_queue_is_paused_and_resumed(home: Path) -> None:
     cli = Cli()
     assert cli.json("pause", "--queue", "ready") == {"queue": "ready", "state": "paused"}
     assert cli.json("resume", "--queue", "ready") == {"queue": "ready", "state": "open"}
-    assert "unknown model 'x'" in cli("pause", "--queue", "x", code=2).stderr
+    assert "unknown profile 'x'" in cli("pause", "--queue", "x", code=2).stderr

@@ -150,4 +150,4 @@ def test_without_a_systemd_session_the_error_says_what_to_do(
 
 
 def test_an_unknown_worker_is_refused(home: Path) -> None:
-    assert "unknown model 'absent'" in Cli()("service", "install", "--workers", "absent", code=2).stderr
+    assert "unknown profile 'absent'" in Cli()("service", "install", "--workers", "absent", code=2).stderr
