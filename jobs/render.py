@@ -51,6 +51,7 @@ class ListenRequest:
     text: str
     voice: Path | None  # the prompt, when a single voice speaks
     limits: QcLimits
+    language: str | None = None  # of the text, as the script declares it
 
 
 Answer = Rendered | list[Check]
@@ -184,7 +185,7 @@ def rendered(request: Request) -> Waiting[Rendered]:
 
 def listened(claim: Claim, request: Request, judged: Judged, profile: Profile) -> Waiting[list[Check]]:
     voice = request.voices[0].path if len(request.voices) == 1 else None
-    answer = yield ListenRequest(claim.take, judged.samples, claim.text, voice, profile.qc)
+    answer = yield ListenRequest(claim.take, judged.samples, claim.text, voice, profile.qc, claim.request.language)
     assert isinstance(answer, list)
     return answer
 

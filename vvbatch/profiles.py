@@ -1,11 +1,11 @@
-"""Profiles: one YAML file per model in `configs/`, with everything that a take's sound depends on, frozen."""
+"""Profiles: YAML files in `configs/`, each with a model and the frozen parameters that a take's sound depends on."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import yaml
@@ -26,7 +26,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Setting(Strict, frozen=True, kw_only=True):
-    """A generation parameter: the frozen value, and the range that a script may ask for."""
+    """A generation parameter: the frozen value, and the range that a script may set."""
 
     golden: float
     min: float
@@ -38,8 +38,8 @@ class Generation(Strict, frozen=True, kw_only=True):
     steps: Setting
     temperature: Setting = Setting(golden=0.0, min=0.0, max=0.0)
     voice_seed: int | None = None
-    """Seed of the noise that voice prompts are encoded with. None: each line's own seed, as the original does it. With
-    a number every line gets the same prompt, and it is read once a batch instead of once a line."""
+    """Seed of the noise with which voice prompts are encoded. None: the seed of each line, as in the original. With a
+    number all lines share the encoded prompt, which is then computed once for a batch instead of once for a line."""
 
 
 class Model(Strict, frozen=True, kw_only=True):
@@ -95,23 +95,23 @@ class QcLimits(Strict, frozen=True, kw_only=True):
 
 
 Listen = Literal["words", "voice", "naturalness", "music"]
-"""What models listen for (`vvbatch.listening`)."""
+"""What the listening models check (`vvbatch.listening`)."""
 
 
 class Retries(Strict, frozen=True, kw_only=True):
-    """How often a line may be tried again, by what went wrong. Bad input is never tried again."""
+    """How often a line is tried again, by kind of trouble. Bad input is never tried again."""
 
-    qc: int = 2  # takes beyond those that a line asks for, when some fail a check: at once, each with another seed
-    engine: int = 1  # no audio came out: by whichever worker is next
-    crash: int = 2  # its worker died, and had nothing but this line
-    crashed_with_others: int = 1  # its worker died with other lines as well; after as many it is rendered alone
+    qc: int = 2  # additional takes when takes fail a check: at once, each with another seed
+    engine: int = 1  # the engine gave no audio; any worker tries again
+    crash: int = 2  # its worker died while it rendered only this line
+    crashed_with_others: int = 1  # its worker died while it rendered other lines too; after that it is rendered alone
     timeout: int = 1
     listen: int = 1  # the listening models gave no verdict
-    resource: int = 20  # its folder did not take the file
+    resource: int = 20  # its file could not be written
 
 
 class DelaysS(Strict, frozen=True, kw_only=True):
-    """Seconds before a line is tried again, by what went wrong."""
+    """Seconds before a line is tried again, by kind of trouble."""
 
     engine: float = 0.0
     timeout: float = 5.0
@@ -125,7 +125,7 @@ class Patience(Strict, frozen=True, kw_only=True):
     """Seconds of wall time that are allowed with up to PATIENT_SLOTS slots; with more, in proportion to them."""
 
     step_s: float = 120.0  # one step of the engine
-    step_s_per_char: float = 0.5  # added for the longest text in a slot: the first step reads it, one may speak it all
+    step_s_per_char: float = 0.5  # added for each character of the longest text in a slot: the first step reads it
     take_s_per_char: float = 30.0  # of a whole take, added to step_s
 
 
@@ -136,17 +136,18 @@ class Profile(Strict, frozen=True, kw_only=True):
     model: Model
     device: str
     dtype: str
-    fallback: list[str] = []  # devices to try in turn when `device` cannot be had
+    fallback: list[str] = []  # devices to try in turn when `device` is not available
     threads: int | None = None  # None: as many as the machine has
     slots: int = SLOTS  # or AUTO
     takes: int = 1  # of each line that does not say otherwise; the best is kept
-    keep_takes: bool = False  # also the audio of the others
+    keep_takes: bool = False  # also keep the audio of the others
     escalate: str | None = None  # the profile that renders the lines whose takes all fail
     generation: Generation
     text: TextLimits
+    languages: list[str] = []  # that its voices speak, as ISO 639-1 codes; empty: not known
     qc: QcLimits = QcLimits()
     listen: list[Listen] = []
-    """What the worker's models listen for before a take is kept; needs the extra `qc`."""
+    """Checks by listening models before a take is kept; they need the extra `qc`."""
     retries: Retries = Retries()
     delays_s: DelaysS = DelaysS()
     patience: Patience = Patience()
@@ -160,7 +161,10 @@ def bundled(folder: str) -> Path:
 
 
 def folders() -> list[Path]:
-    """Where profiles are looked for, first wins: $VVBATCH_CONFIGS, then the bundled ones. Raises ProfileError."""
+    """The folders of profiles: $VVBATCH_CONFIGS, then the bundled one. The first that has a name is used.
+
+    Raises ProfileError.
+    """
     named = os.environ.get("VVBATCH_CONFIGS")
     if not named:
         return [bundled("configs")]
@@ -184,7 +188,7 @@ def load(name: str) -> Profile:
     return read(file_of(name))
 
 
-def as_written_now(data: dict[str, Any]) -> dict[str, Any]:
+def as_written_now(data: dict[str, object]) -> dict[str, object]:
     """A profile's data, in which keys of earlier versions have their present names, and `slots: auto` is AUTO."""
     if data.get("slots") == "auto":
         data = data | {"slots": AUTO}

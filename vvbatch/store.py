@@ -1,7 +1,7 @@
-"""Files that are complete or not there at all, and stay inside their root.
+"""Files that are complete or absent, and stay inside their root.
 
 A file is written under a temporary name in its final folder, synced, then renamed; the folder is synced last. A file
-under a final name may be a hard link to an older batch's, so nothing ever opens one for writing: a rename replaces it.
+under a final name may be a hard link to a file of an older batch. It is never opened for writing: a rename replaces it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,19 @@ from vvbatch import fault_points
 from vvbatch.errors import InputError
 
 TEMP_PREFIX = ".tmp-"
-LONGEST_NAME = 255  # bytes, on every file system that we know of
+LONGEST_NAME = 255  # bytes, on Linux, macOS and common network file systems
 BLOCK = 1 << 20
 ROOM_FOR_NAMES = 400  # bytes that batch, chapter and file name may add to the output folder's path
 NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
-
-
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class StoreError(InputError):
-    """A path leads out of its root, a folder cannot take the files, or a file is not what it should be."""
+    """A path is outside its root, a folder cannot be written, or a file has changed."""
 
 
 class NoRoom(StoreError):
-    """A disk is full: there will be room again."""
+    """A disk is full. This is temporary: the write can be tried again."""
 
 
 class Written(NamedTuple):
@@ -48,8 +46,9 @@ class Written(NamedTuple):
 
 @dataclass
 class Staged:
-    """A complete, synced file under a temporary name beside `path`; leaving the context removes what was not published,
-    unless it is to be kept under its temporary name.
+    """A complete, synced file under a temporary name beside `path`.
+
+    At the end of the context it is removed, unless it was published or `keep` was called.
     """
 
     path: Path
@@ -63,10 +62,11 @@ class Staged:
         return str(self.path)
 
     def keep(self) -> None:
+        """Leave the file under its temporary name."""
         self.kept = True
 
     def publish(self) -> None:
-        """Give the file its final name, replacing what has it, durably. Raises OSError."""
+        """Rename the file to its final name, durably; an older file of that name is replaced. Raises OSError."""
         self.temp.replace(self.path)
         fault_points.point("store.renamed")
         sync_folder(self.path.parent)
@@ -76,7 +76,7 @@ class Staged:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Also after a rename: it leaves the temporary name when both names are already links to one file.
+        # Also after a rename: rename(2) keeps the temporary name when both names are links to one file.
         if not self.kept:
             self.temp.unlink(missing_ok=True)
 
@@ -84,13 +84,13 @@ class Staged:
 def confine(root: Path, relative: str | Path) -> Path:
     """`root / relative`, if that stays inside `root`, symbolic links followed. Raises StoreError.
 
-    Refused: absolute paths, `..`, NUL, names longer than 255 bytes, and links that lead out of the root.
+    Refused: absolute paths, `..`, NUL, names longer than 255 bytes, and links to outside the root.
     """
     try:
         path = Path(relative)
         name_sizes = [len(os.fsencode(part)) for part in path.parts]
     except UnicodeEncodeError as error:
-        raise StoreError(f"path {str(relative)!r}: not a name that a file can have") from error
+        raise StoreError(f"path {str(relative)!r}: not a valid file name") from error
     if "\0" in str(relative):
         raise StoreError(f"path {str(relative)!r}: contains a NUL character")
     if path.is_absolute() or ".." in path.parts:
@@ -100,7 +100,7 @@ def confine(root: Path, relative: str | Path) -> Path:
     try:
         inside = (root / path).resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before Python 3.13
-        raise StoreError(f"path {str(relative)!r}: cannot be followed in {root}: {error}") from error
+        raise StoreError(f"path {str(relative)!r}: cannot be resolved in {root}: {error}") from error
     if not inside:
         raise StoreError(f"path {str(relative)!r}: a symbolic link in it leads out of {root}")
     return root / path
@@ -114,7 +114,7 @@ def temp_of(path: Path, name: str | None = None) -> Path:
 def stage(path: Path, data: bytes, name: str | None = None) -> Staged:
     """Write `data` beside `path`, complete and synced, ready to be published. Creates the folder. Raises OSError.
 
-    With a `name` the temporary file is `temp_of(path, name)`, for whoever comes after a crash.
+    With a `name` the temporary file is `temp_of(path, name)`, which can be found again after a crash.
     """
     with _temp_beside(path, name) as temp:
         with _create(temp) as file:
@@ -125,7 +125,7 @@ def stage(path: Path, data: bytes, name: str | None = None) -> Staged:
 
 
 def stage_copy(source: Path, path: Path, sha256: str) -> Staged:
-    """Bring `source` beside `path`, as a hard link where possible, else as a copy, ready to be published.
+    """Stage `source` beside `path`, as a hard link where possible, else as a copy.
 
     Raises StoreError if its content does not have the hash `sha256` or it is not a regular file, and OSError.
     """
@@ -147,7 +147,7 @@ def stage_copy(source: Path, path: Path, sha256: str) -> Staged:
 
 
 def write_atomically(path: Path, data: bytes) -> Written:
-    """Write `data` to `path`: there completely, durably, or not at all. Raises OSError."""
+    """Write `data` to `path`, durably: the file is complete or unchanged. Raises OSError."""
     with stage(path, data) as staged:
         staged.publish()
     return Written(staged.sha256, staged.size)
@@ -170,11 +170,10 @@ def sha256_file(path: Path) -> str:
 
 
 def sweep(folder: Path, older_than_s: float, now: float, keep: Set[str] = frozenset()) -> list[Path]:
-    """Remove the temporary files under `folder` that are older than `older_than_s`; returns their paths.
+    """Remove the temporary files under `folder` that are older than `older_than_s`, except those with a name in `keep`.
 
-    Those with a name in `keep` stay.
-
-    `now` is Unix time. The age is that of the last change to the inode: a fresh link to an old file is fresh.
+    Returns their paths. `now` is Unix time. The age of a file is that of the last change to its inode: a new link to an
+    old file is new.
     """
     swept = []
     for parent, _, names in os.walk(folder):
@@ -190,7 +189,7 @@ def sweep(folder: Path, older_than_s: float, now: float, keep: Set[str] = frozen
 
 
 def check_writable(out: Path, need_bytes: int) -> None:
-    """Make sure that `out` can take `need_bytes` of files, creating the folder. Raises StoreError with the reason."""
+    """Check that `need_bytes` can be written to `out`, and create the folder. Raises StoreError with the reason."""
     try:
         make_folder(out)
         longest = os.pathconf(out, "PC_PATH_MAX")
@@ -272,13 +271,13 @@ def _sync_written(file: BinaryIO) -> None:
 
 
 def _sync(descriptor: int) -> None:
-    """fsync; on macOS also the drive's own cache, which fsync leaves alone there."""
+    """fsync; on macOS also the drive's own cache, which fsync does not flush there."""
     full = getattr(fcntl, "F_FULLFSYNC", None)
     if full is not None:
         try:
             fcntl.fcntl(descriptor, full)
             return
-        except OSError as error:  # network and foreign file systems know only fsync
+        except OSError as error:  # network and foreign file systems support fsync only
             if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
                 raise
     os.fsync(descriptor)

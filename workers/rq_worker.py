@@ -231,7 +231,9 @@ class RenderWorker:
         assert self.listening is not None
         flight.listening_to = wanted.take_id
         self.lines.wait_for_verdict(flight.line_id)
-        self.listening.submit(wanted.take_id, wanted.samples, wanted.text, wanted.voice, wanted.limits)
+        self.listening.submit(
+            wanted.take_id, wanted.samples, wanted.text, wanted.voice, wanted.limits, language=wanted.language
+        )
 
     def end(self, flight: Flight, ended: Ended) -> None:
         """The end of the line is in the ledger: close the job's record in Redis."""

@@ -46,7 +46,7 @@ def test_check_shows_chapters_and_warnings_with_their_places(shell: Shell, home:
     assert {each["file"] for each in view["warnings"]} == {str(book)}
     shown = shell("check", str(book), "--model", "ready").stdout
     assert "Chapter 2: The Lamp" in shown
-    assert f"{book}:3:23: warning: pictures in a text: 🔥; not spoken" in shown
+    assert f"{book}:3:23: warning: pictures in a text are not spoken: 🔥" in shown
     spoken = shell.json("check", str(book), "--model", "ready", "--no-chapters")
     assert (spoken["lines"], spoken["chapters"], spoken["chapter_titles"]) == (6, 1, [""])
 
@@ -60,7 +60,7 @@ def test_a_cleaned_text_is_served_from_the_clean_one_and_the_ledger_has_both(
     dirty.write_text("The kee\u200bper *left*. 🔥\n\n* * *\n\nIt was dark.\n", encoding="utf-8")
     assert shell.json("run", str(clean), "--model", "draft")["counts"]["done"] == 2
     done = shell("run", str(dirty), "--model", "draft", "--json")
-    assert "pictures in a text: 🔥; not spoken" in done.stderr
+    assert "pictures in a text are not spoken: 🔥" in done.stderr
     [first, _] = shell.json("ledger", "lines", "last")
     assert (first["state"], first["text"], first["spoken"], first["written"]) == (
         "cached",

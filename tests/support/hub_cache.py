@@ -117,6 +117,6 @@ DAMAGES = {
     "truncated": (truncate_a_shard, "model-00001-of-00002.safetensors: it is cut off"),
     "corrupt": (flip_a_byte, "model-00002-of-00002.safetensors has changed"),
     "dangling": (break_a_link, "model-00001-of-00002.safetensors is a link to ../../blobs/"),
-    "revision": (be_another_revision, f"maker/tiny is here at revision {'e' * 40}, but {'c' * 40} is wanted"),
+    "revision": (be_another_revision, f"maker/tiny is here at revision {'e' * 40}, but the profile names {'c' * 40}"),
 }
 """Kind of problem: (what makes it, words of its message)."""

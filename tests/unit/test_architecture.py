@@ -43,7 +43,7 @@ WHEN_CALLED = {("vvbatch/support/doctor/machine.py", "torch")}
 CONTRACT_MAY_IMPORT = {"vvbatch.errors"}
 LOOSE_MODULES = 10
 READING_LIST = 20
-UNTYPED_DICTS = 29
+UNTYPED_DICTS = 19
 JSON_EDGE = (
     "vvbatch/cli/",  # prints the documents of --json
     "vvbatch/ledger/export.py",  # rows of any table as JSON lines

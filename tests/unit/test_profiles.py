@@ -27,7 +27,7 @@ def test_the_old_and_the_new_key_of_one_limit_are_refused_together(tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", ["", "- a list\n", "just text\n", "retries: 3\n"])
-def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_profile_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "own.yaml"
     file.write_text(text)
     with pytest.raises(ProfileError, match=r"own\.yaml"):

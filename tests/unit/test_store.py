@@ -55,12 +55,12 @@ def copied(source: Path, path: Path, digest: str) -> tuple[str, int]:
 @pytest.mark.parametrize(
     "bad", ["/etc/passwd", "..", "a/../../b", "a/..", "nul\0", "a/nul\0b", "x" * 256, "é" * 128, "\ud800"]
 )
-def test_paths_that_are_no_place_inside_the_root_are_refused(tmp_path: Path, bad: str) -> None:
+def test_confine_refuses_paths_out_of_the_root(tmp_path: Path, bad: str) -> None:
     with pytest.raises(store.StoreError, match="path "):
         store.confine(tmp_path, bad)
 
 
-def test_links_that_lead_out_are_refused_and_links_that_stay_are_not(tmp_path: Path) -> None:
+def test_confine_refuses_links_out_of_the_root_only(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "real").mkdir(parents=True)
     (tmp_path / "root-beside").mkdir()
@@ -75,14 +75,14 @@ def test_links_that_lead_out_are_refused_and_links_that_stay_are_not(tmp_path: P
     assert store.confine(root, "stays/a") == root / "stays/a"
 
 
-def test_a_root_behind_a_link_is_a_root(tmp_path: Path) -> None:
+def test_confine_accepts_a_root_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "root").symlink_to("real")
     assert store.confine(tmp_path / "root", "a/b.wav") == tmp_path / "root/a/b.wav"
 
 
 @given(st.text(st.sampled_from("./\\~ab\0\né😀\ud800-"), max_size=30) | st.text(max_size=300))
-def test_whatever_is_confined_lies_inside(tmp_path_factory: pytest.TempPathFactory, relative: str) -> None:
+def test_confined_paths_are_inside_the_root(tmp_path_factory: pytest.TempPathFactory, relative: str) -> None:
     root = tmp_path_factory.getbasetemp()
     try:
         path = store.confine(root, relative)
@@ -92,7 +92,7 @@ def test_whatever_is_confined_lies_inside(tmp_path_factory: pytest.TempPathFacto
     assert ".." not in path.parts
 
 
-def test_a_line_lies_in_its_batch_and_chapter() -> None:
+def test_the_path_of_a_line_has_its_batch_and_chapter() -> None:
     assert line_name("b-1", 1, 7, "ch1-003") == "b-1/chapter-01/0007-ch1-003.wav"
     assert line_name("b-1", 123, 12345, "é😀") == "b-1/chapter-123/12345-é😀.wav"
 
@@ -101,7 +101,7 @@ def test_a_line_lies_in_its_batch_and_chapter() -> None:
     ("batch", "line"),
     [("..", "a"), ("a/b", "a"), ("", "a"), (".", "a"), ("a", "b/c"), ("a", ""), ("a", "x" * 300), ("a", "nul\0")],
 )
-def test_ids_that_are_no_plain_names_are_refused(tmp_path: Path, batch: str, line: str) -> None:
+def test_ids_that_are_not_file_names_are_refused(tmp_path: Path, batch: str, line: str) -> None:
     with pytest.raises(store.StoreError):
         open_store(tmp_path).stage(line_name(batch, 1, 1, line), b"")
 
@@ -109,7 +109,7 @@ def test_ids_that_are_no_plain_names_are_refused(tmp_path: Path, batch: str, lin
 # ---- writing
 
 
-def test_a_written_file_is_whole_and_alone_in_its_folder(tmp_path: Path) -> None:
+def test_a_written_file_is_complete_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "new/folders/a.wav"
     assert store.write_atomically(path, NEW) == (sha256(NEW), len(NEW))
     assert path.read_bytes() == NEW
@@ -119,7 +119,7 @@ def test_a_written_file_is_whole_and_alone_in_its_folder(tmp_path: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_what_is_staged_has_no_final_name_until_it_is_published(tmp_path: Path) -> None:
+def test_a_staged_file_has_no_final_name_until_it_is_published(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     with store.stage(path, NEW) as staged:
         assert not path.exists()
@@ -154,7 +154,7 @@ def test_kill_9_at_any_point_leaves_the_old_file_or_the_new_one(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-def test_kill_9_at_any_point_of_a_link_leaves_nothing_half_done(tmp_path: Path, point: str) -> None:
+def test_kill_9_at_any_point_of_a_link_leaves_the_old_file_or_the_new_one(tmp_path: Path, point: str) -> None:
     source, path = tmp_path / "source.wav", tmp_path / "to/a.wav"
     source.write_bytes(NEW)
     # Without hard links for the points on the way of a copy.
@@ -183,7 +183,7 @@ def test_a_failing_system_call_at_any_point_leaves_no_temporary_file(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) -> None:
+def test_a_fault_point_can_fire_at_a_later_visit_and_must_exist(tmp_path: Path) -> None:
     write = f"[store.write_atomically(Path({str(tmp_path)!r}) / str(n), b'x') for n in range(5)]"
     assert child(write, "store.renamed@3=kill").returncode == -signal.SIGKILL
     assert names(tmp_path) == ["0", "1", "2"]
@@ -191,7 +191,7 @@ def test_a_fault_can_wait_for_a_later_visit_and_must_be_known(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_older_files_whole(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_older_files_complete(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = (
@@ -229,9 +229,7 @@ def test_an_equal_file_is_linked_and_replacing_one_name_leaves_the_other(tmp_pat
 
 
 @pytest.mark.parametrize("refusal", [errno.EXDEV, errno.EPERM, errno.EMLINK])
-def test_where_no_link_can_be_made_the_file_is_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
-) -> None:
+def test_a_file_is_copied_where_hard_links_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int) -> None:
     def no_link(*_: object) -> None:
         raise OSError(refusal, os.strerror(refusal))
 
@@ -246,7 +244,7 @@ def test_where_no_link_can_be_made_the_file_is_copied(
     assert names(tmp_path) == ["source.wav", "to"]
 
 
-def test_a_changed_vanished_or_odd_source_is_refused(tmp_path: Path) -> None:
+def test_stage_copy_refuses_a_changed_missing_or_irregular_source(tmp_path: Path) -> None:
     source, path = tmp_path / "source.wav", tmp_path / "a.wav"
     source.write_bytes(NEW)
     with pytest.raises(store.StoreError, match="changed since it was written"):
@@ -282,12 +280,12 @@ def test_a_fresh_link_to_an_old_file_is_not_swept(tmp_path: Path) -> None:
         assert store.sweep(tmp_path, 3600, time.time()) == []
 
 
-def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_check_writable_creates_the_folder_and_leaves_it_empty(tmp_path: Path) -> None:
     store.check_writable(tmp_path / "new/out", 1000)
     assert names(tmp_path / "new/out") == []
 
 
-def test_a_folder_that_cannot_take_the_files_is_named_with_the_reason(tmp_path: Path) -> None:
+def test_check_writable_names_the_folder_and_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "loop").symlink_to("loop")
     bad = {
@@ -316,7 +314,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
         store.check_writable(folder, 0)
 
 
-def test_a_manifest_is_json_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:
+def test_a_manifest_is_json_without_nan_and_infinity(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     store.write_manifest(path, {"title": "Café", "lines": [1.5, None]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"title": "Café", "lines": [1.5, None]}

@@ -91,10 +91,22 @@ def _wav(data: bytes) -> Checked:
     if found is None or not found[2]:
         return Checked(data)
     at, size, _ = found
+    _refuse_half_frame(data, size)
     whole = bytearray(data)
     struct.pack_into("<I", whole, 4, len(data) - 8)
     struct.pack_into("<I", whole, at - 4, size)
     return Checked(bytes(whole), ("its header does not say how long it is: read to its end",))
+
+
+def _refuse_half_frame(data: bytes, size: int) -> None:
+    """Raise Cut if samples up to the end of a WAV file end within a frame; an odd chunk may have one padding byte."""
+    (frame,) = next(
+        (struct.unpack_from("<H", data, at + 12) for name, at, _ in _chunks(data, "<4sI") if name == b"fmt "), (1,)
+    )
+    rest = size % frame if frame else 0
+    is_padding = rest == 1 and size % 2 == 0
+    if rest and not is_padding:
+        raise Cut(f"its last frame has {rest} of {frame} bytes")
 
 
 def _rf64(data: bytes) -> Checked:
@@ -111,6 +123,7 @@ def _rf64(data: bytes) -> Checked:
         raise Cut(f"its header declares {size} bytes of samples, it holds {here}")
     if not unknown or (size == 0 and not here):
         return Checked(data)
+    _refuse_half_frame(data, here)
     whole = bytearray(data)
     struct.pack_into("<QQ", whole, 20, len(data) - 8, here)
     return Checked(bytes(whole), ("its header does not say how long it is: read to its end",))
@@ -229,8 +242,10 @@ def _ogg(data: bytes) -> Checked:
     if ended:
         return Checked(data)
     whole = bytearray(data)
-    whole[last + 5] |= 4
     whole[last + 22 : last + 26] = bytes(4)
+    if _crc(whole[last:], 0x04C1_1DB7, 32) != int.from_bytes(data[last + 22 : last + 26], "little"):
+        raise Cut(f"page {pages} is damaged")  # the checksum that is made below would hide it
+    whole[last + 5] |= 4
     struct.pack_into("<I", whole, last + 22, _crc(whole[last:], 0x04C1_1DB7, 32))
     return Checked(bytes(whole), (f"its end is not marked, and all {pages} pages are whole: read to its end",))
 

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -28,7 +27,7 @@ log = logging.getLogger("vvbatch.batch.held_takes")
 
 @dataclass(frozen=True)
 class Note:
-    """What the ledger needs to know of a finished take. It is a fence, as a claim is."""
+    """What the ledger records of a finished take. It is a fence, as a claim is."""
 
     take_id: str
     line_id: str
@@ -43,28 +42,31 @@ class Note:
 
 
 class LedgerAway(Exception):
-    """The ledger does not accept a result now: note and file are held."""
+    """The ledger accepts no writes now: note and file are held."""
 
 
 @dataclass
 class Pending:
-    """The notes of a home, as small files in `folder`; what this process holds also in memory: the disk may be full."""
+    """The notes of a home, as small files in `folder`.
+
+    Those of this process are also in memory, because the disk may be full.
+    """
 
     folder: Path
-    waiting: dict[str, Note] = field(default_factory=dict)  # this process's, which the ledger could not take
+    waiting: dict[str, Note] = field(default_factory=dict)  # of this process; the ledger did not accept them
     ledger_away: bool = False  # the last write failed: results go here until one succeeds
 
     @contextlib.contextmanager
     def noted(self, note: Note, staged: StagedFile) -> Iterator[None]:
-        """The block publishes and records the take. Raises LedgerAway, and keeps note and file, when it could not.
+        """The block publishes and records the take. Raises LedgerAway, and keeps note and file, when it fails.
 
-        The note is not synced: a power cut may lose it, which costs a rendering, and a sync costs as much as the line's
-        whole row.
+        The note is not synced. A power cut may lose it, and the take is rendered again; a sync of every note would cost
+        as much time as the row of the line.
         """
         try:
             if self.ledger_away:
                 raise LedgerAway
-            with contextlib.suppress(OSError):  # it is only needed after a crash
+            with contextlib.suppress(OSError):  # the note is needed only after a crash
                 self.write(note, sync=False)
             fault_points.point("pending.noted")
             yield
@@ -102,16 +104,13 @@ class Pending:
         return self.folder / f"{note.take_id}.json"
 
     def notes(self) -> Iterator[Note]:
-        """Those of all workers; one that cannot be read was truncated by a power cut, and is removed."""
+        """The notes of all workers. One that cannot be read was truncated by a power cut: it is removed."""
         for file in sorted(self.folder.glob("*.json")):
             try:
-                data: dict[str, Any] = msgspec.json.decode(file.read_bytes())
-                data["outcome"] = Outcome(**data["outcome"])
-                data["tried"] = msgspec.convert(data.get("tried", []), list[TriedTake])
-                yield Note(**data)
+                yield msgspec.json.decode(file.read_bytes(), type=Note)
             except FileNotFoundError:
                 continue  # its worker has just recorded it
-            except (msgspec.DecodeError, msgspec.ValidationError, TypeError, KeyError) as error:
+            except msgspec.DecodeError as error:
                 log.warning("%s cannot be read and is removed: %s", file, error)
                 file.unlink(missing_ok=True)
 
@@ -120,9 +119,9 @@ class Pending:
         return {note.take_id for note in (*self.notes(), *self.waiting.values())}
 
     def replay(self, ledger: Ledger, notes: Iterable[Note], *, orphaned: bool) -> list[Note]:
-        """Bring notes into the ledger, their files to their final paths. Returns those that were kept.
+        """Record the takes of notes and move their files to the final paths. Returns the notes whose takes were kept.
 
-        Raises the database's error when the ledger does not accept them. `orphaned`: their worker has died.
+        `orphaned`: their worker has died. Raises the database's error when the ledger does not accept them.
         """
         kept = []
         for note in list(notes):
@@ -132,18 +131,21 @@ class Pending:
         return kept
 
     def replay_own(self, ledger: Ledger) -> list[Note]:
-        """What this process holds. Raises the database's error when the ledger still does not take it."""
+        """Replay the notes of this process. Raises the database's error when the ledger still does not accept them."""
         kept = self.replay(ledger, self.waiting.values(), orphaned=False)
         self.ledger_away = False
         return kept
 
     def replay_dead(self, ledger: Ledger, is_dead: Container[str]) -> list[Note]:
-        """Notes of workers that have died."""
+        """Replay the notes of workers that have died. Raises the database's error."""
         return self.replay(ledger, [note for note in self.notes() if note.worker in is_dead], orphaned=True)
 
 
 def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
-    """Record one finished take if its line still wants it and its file is there, whole. Raises the database's error."""
+    """Record one finished take if its line is still open for it and its file is complete. Returns whether it was kept.
+
+    Raises the database's error.
+    """
     location = file_location(ledger, note.line_id)
     if location is None:
         return False

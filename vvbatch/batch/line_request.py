@@ -42,6 +42,7 @@ class LineRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     params: Params
     keep_takes: bool = False
     stream: bool = False
+    language: str | None = None  # of the text, as the script declares it
 
     def for_take(self, take_id: str, seed: int) -> Request:
         """The engine's request for one take."""

@@ -17,6 +17,7 @@ from vvbatch import profiles
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
+from vvbatch.qc.language import unspoken
 from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine, ScriptWarning
 from vvbatch.script.sentences import divided
 
@@ -116,7 +117,9 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
             except LineProblems as error:
                 problems += error.problems
                 continue
-            kept = msgspec.structs.replace(request, keep_takes=overrides.keep_takes or profile.keep_takes)
+            warnings += unspoken_turns(line, profile, script.language)
+            keep_takes = overrides.keep_takes or profile.keep_takes
+            kept = msgspec.structs.replace(request, keep_takes=keep_takes, language=script.language)
             planned.append(
                 PlannedLine(
                     line=line.id,
@@ -144,6 +147,15 @@ def written_of(line: ScriptLine) -> str | None:
     if all(turn.written is None for turn in line.turns):
         return None
     return " ".join(turn.text if turn.written is None else turn.written for turn in line.turns)
+
+
+def unspoken_turns(line: ScriptLine, profile: Profile, language: str | None) -> Iterator[ScriptWarning]:
+    """A warning for each turn that the profile's voices cannot speak."""
+    for turn in line.turns:
+        if what := unspoken(turn.text, profile.languages, language):
+            message = f"line {line.id!r}: {what}, which the voices of profile {profile.name!r} cannot speak"
+            remedy = f"they speak {', '.join(profile.languages)}: translate it, or choose another profile"
+            yield ScriptWarning(turn.position, "language", message, remedy)
 
 
 def within_limits(

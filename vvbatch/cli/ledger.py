@@ -20,7 +20,7 @@ Row = TypeVar("Row")
 BATCH_STATES = ("open", "paused", "done", "failed", "cancelled")
 LINE_STATES = ("queued", "rendering", "done", "cached", "failed", "cancelled")
 TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
-KINDS = ("script", "speech", "night")
+KINDS = ("script", "speech", "night", "proof")
 TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdicts", "baselines")
 
 

@@ -1,4 +1,4 @@
-"""`vvbatch models`: which models are here, and the only two commands that use the network (`pull` and `sync`)."""
+"""`vvbatch models`: list, download, check, prove and convert. Only `pull` and `sync` use the network."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, json_option, print_json
+from vvbatch.cli.common import FAILED, UNAVAILABLE, BadInput, json_option, print_json, session
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
     from vvbatch.models.integrity import Problem
+    from vvbatch.models.inventory import ProfileModel
     from vvbatch.models.snapshot import Source
     from vvbatch.profiles import Model, Profile
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.group()
 @click.pass_context
 def models(context: click.Context) -> None:
-    """List, fetch, check and convert models."""
+    """List, fetch, check, prove and convert models."""
     if context.invoked_subcommand != "pull":
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
 
@@ -59,7 +60,7 @@ def chosen(names: Sequence[str]) -> list[Profile]:
 @models.command("list")
 @json_option
 def list_models(as_json: bool) -> None:
-    """Show each profile's model: where it is, whether it is complete, where it would run, whether it fits in memory.
+    """Show each profile's model: its path, whether it is complete, its device, whether it fits in memory.
 
     \b
     Example:  vvbatch models list
@@ -75,10 +76,10 @@ def list_models(as_json: bool) -> None:
 
     cells = [
         [
-            row["profile"],
-            row["state"],
-            None if row["size_bytes"] is None else report.size(row["size_bytes"]),
-            f"{row['device']}/{row['dtype']}" if row["device"] else "no device",
+            row.profile,
+            row.state,
+            None if row.size_bytes is None else report.size(row.size_bytes),
+            f"{row.device}/{row.dtype}" if row.device else "no device",
             memory_text(row),
         ]
         for row in rows
@@ -86,35 +87,35 @@ def list_models(as_json: bool) -> None:
     report.print_table(["profile", "state", ">size", "runs on", "memory"], cells)
     for (repo, revision), of_it in by_model(rows).items():
         row = of_it[0]
-        click.echo(f"\n{repo} at {revision[:12]}: {', '.join(each['profile'] for each in of_it)}")
-        if row["path"]:
-            click.echo(f"  {row['path']}")
-        for words in [*row["problems"], *row["notes"]]:
+        click.echo(f"\n{repo} at {revision[:12]}: {', '.join(each.profile for each in of_it)}")
+        if row.path:
+            click.echo(f"  {row.path}")
+        for words in [*row.problems, *row.notes]:
             click.echo(f"  {words}")
-        if row["remedy"]:
-            click.echo(f"  to fix it:  {row['remedy']}")
+        if row.remedy:
+            click.echo(f"  to fix it:  {row.remedy}")
 
 
 def user_path(path: Path) -> Path:
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  pathlib raises for an unknown ~user
 
 
-def by_model(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+def by_model(rows: Sequence[ProfileModel]) -> dict[tuple[str, str], list[ProfileModel]]:
     """The rows of each (repo, revision): profiles often share a model and differ in where it runs."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str], list[ProfileModel]] = {}
     for row in rows:
-        found.setdefault((row["repo"], row["revision"]), []).append(row)
+        found.setdefault((row.repo, row.revision), []).append(row)
     return found
 
 
-def memory_text(row: dict[str, Any]) -> str | None:
+def memory_text(row: ProfileModel) -> str | None:
     from vvbatch import report
 
-    if row["memory_bytes"] is None:
+    if row.memory_bytes is None:
         return None
-    total = row["memory_total_bytes"]
-    words = f"{report.size(row['memory_bytes'])} of {'unknown' if total is None else report.size(total)}"
-    return words if row["memory_fits"] is not False else f"too little: {words}"
+    total = row.memory_total_bytes
+    words = f"{report.size(row.memory_bytes)} of {'unknown' if total is None else report.size(total)}"
+    return words if row.memory_fits is not False else f"too little: {words}"
 
 
 @models.command()
@@ -132,10 +133,10 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     """
     from vvbatch import report
     from vvbatch.models.integrity import drift, profile_problems, remedy
-    from vvbatch.models.inventory import state_of
+    from vvbatch.models.inventory import Verified, state_of
     from vvbatch.models.snapshot import sources
 
-    rows: list[dict[str, Any]] = []
+    rows: list[Verified] = []
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
     for profile in chosen(names):
         parts = sources(profile.model)
@@ -148,29 +149,22 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
         state = state_of(problems)
         if state == "absent" and not names:
             continue
-        rows.append(
-            {
-                "profile": profile.name,
-                "state": state,
-                "problems": [vars(problem) for problem in problems],
-                "notes": [note for part in parts if (note := drift(part, manifests()))],
-                "remedy": remedy(profile, problems) if problems else None,
-            }
-        )
+        notes = [note for part in parts if (note := drift(part, manifests()))]
+        rows.append(Verified(profile.name, state, problems, notes, remedy(profile, problems) if problems else None))
     if as_json:
         print_json(rows)
     for row in [] if as_json else rows:
         good = "complete, nothing has changed since it was hashed" if fast else "complete, every hash is right"
-        click.echo(f"{row['profile']}: {row['state'] if row['problems'] else good}")
-        for problem in row["problems"]:
-            click.echo(f"  {problem['kind']}: {problem['message']}")
-        for note in row["notes"] if row["state"] != "absent" else []:
+        click.echo(f"{row.profile}: {row.state if row.problems else good}")
+        for problem in row.problems:
+            click.echo(f"  {problem.kind}: {problem.message}")
+        for note in row.notes if row.state != "absent" else []:
             click.echo(f"  note: {note}")
-        if row["remedy"]:
-            click.echo(f"  to fix it:  {row['remedy']}")
+        if row.remedy:
+            click.echo(f"  to fix it:  {row.remedy}")
     if not rows and not as_json:
-        click.echo("no model is here: vvbatch models pull PROFILE")
-    states = {row["state"] for row in rows}
+        click.echo("no model is on this machine: vvbatch models pull PROFILE")
+    states = {row.state for row in rows}
     if "incomplete" in states:
         sys.exit(FAILED)
     if "absent" in states:
@@ -210,22 +204,22 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
         raise click.UsageError("--revision belongs to --repo; a profile's own revision is in its file")
     profile = with_model(name)
     wanted = [part for part in with_repo(sources(profile.model), repo, revision) if not part.local]
-    offers = [pulling.ask(part) for part in wanted]
-    size = pulling.check_space(offers)
+    found = [pulling.find_on_hub(part) for part in wanted]
+    size = pulling.check_space(found)
     if size:
         click.echo(f"{report.size(size)} to download from {pulling.endpoint()}", err=True)
-    for offer in offers:
-        repo_name = offer.source.repo
+    for hub in found:
+        repo_name = hub.source.repo
         with (
             report.counting(f"of {repo_name} fetched", of_bytes=True) as fetched,
             report.counting(f"of {repo_name} verified", of_bytes=True) as verified,
         ):
-            folder = pulling.pull(offer, manifests(), fetched, verified)
-        click.echo(f"{offer.source.repo} at {offer.commit}: {folder}")
+            folder = pulling.pull(hub, manifests(), fetched, verified)
+        click.echo(f"{hub.source.repo} at {hub.commit}: {folder}")
     if repo:
-        model = {"repo": repo, "revision": offers[0].commit}
-        if not any(file.name == "tokenizer.json" for file in offers[0].files):
-            model |= {"tokenizer_repo": offers[1].source.repo, "tokenizer_revision": offers[1].commit}
+        model = {"repo": repo, "revision": found[0].commit}
+        if not any(file.name == "tokenizer.json" for file in found[0].files):
+            model |= {"tokenizer_repo": found[1].source.repo, "tokenizer_revision": found[1].commit}
         explain_use(name, model)
 
 
@@ -295,9 +289,49 @@ def progress_line(line: str) -> None:
 
 @models.command()
 @profile_argument
+@click.option("--voice", default="default", show_default=True, help="A voice of the library (`vvbatch voices list`).")
+@json_option
+def prove(name: str, voice: str, as_json: bool) -> None:
+    """Render 12 sentences, listen to them, and compare them with real VibeVoice audio. Exit 1 when a measure is off.
+
+    Do this once after a model was pulled, and after a change of its profile, its device or torch. The result is kept
+    in the ledger; `vvbatch doctor` says which profiles were not proven on this machine.
+
+    \b
+    Example:  vvbatch models prove 1.5b --voice alice
+    """
+    from vvbatch import profiles, report
+    from vvbatch.listening.models import ListeningModels
+    from vvbatch.models.integrity import require_ready
+    from vvbatch.proof.run import prove as prove_profile
+    from vvbatch.report.proof import print_proof
+
+    profile = profiles.load(name)
+    listener = ListeningModels.open(("words", "voice"))
+    require_ready(profile, manifests())
+    with session() as here, report.counting("takes measured", quiet=as_json) as seen:
+        found = prove_profile(
+            profile,
+            voice,
+            here.home,
+            here.ledger,
+            listener,
+            lambda ids: report.progress(here.ledger, ids, quiet=as_json),
+            seen,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        print_proof(found)
+    if found.verdict != "good":
+        sys.exit(FAILED)
+
+
+@models.command()
+@profile_argument
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to create.")
 def convert(name: str, out: Path) -> None:
-    """Write a model of the original layout in transformers' layout, and check it by loading it again.
+    """Convert a model from the original's layout to transformers', and check it by loading it again.
 
     \b
     Example:  vvbatch models convert 1.5b --out ~/models/vibevoice-1.5b-hf
@@ -315,7 +349,7 @@ def convert(name: str, out: Path) -> None:
 
 
 def explain_use(name: str, model: dict[str, str]) -> None:
-    """How to make a profile for a model that no profile names yet."""
+    """Print how to make a profile for a model that no profile names yet."""
     import yaml
 
     from vvbatch import profiles

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,7 @@ from vvbatch.cli.common import FAILED, json_option, print_json
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
+    from vvbatch.listening.files import FileReport
     from vvbatch.listening.models import ListeningModels
 
 
@@ -55,12 +57,12 @@ def qc(
     limits = profiles.load(profile).qc if profile else profiles.QcLimits()
     expected = Expected(limits, text, voice_file(voice) if voice else None)
     models, reasons = open_models(listen)
-    found = [report.as_json() for report in reports(files, expected, models, reasons)]
+    found = list(reports(files, expected, models, reasons))
     if as_json:
-        print_json(found)
+        print_json([report.as_json() for report in found])
     else:
         show(found)
-    if not all(report["ok"] for report in found):
+    if not all(report.ok for report in found):
         sys.exit(FAILED)
 
 
@@ -87,27 +89,27 @@ def open_models(listen: bool | None) -> tuple[ListeningModels | None, dict[str, 
         return None, dict.fromkeys(LISTEN, str(error))
 
 
-def show(reports: list[dict[str, Any]]) -> None:
+def show(reports: Sequence[FileReport]) -> None:
     """One row a check on a terminal and in a pipe; what failed stands out."""
     from vvbatch.report.tables import print_table, printable
 
     for report in reports:
-        click.echo(printable(f"{report['file']}: {'good' if report['ok'] else report.get('error') or 'failed'}"))
+        click.echo(printable(f"{report.file}: {'good' if report.ok else report.error or 'failed'}"))
         rows = [
-            [check["name"], f"{check['value']:.6g}", f"{check['limit']:.6g}", "" if check["ok"] else "failed"]
-            for check in report["checks"]
+            [check.name, f"{check.value:.6g}", f"{check.limit:.6g}", "" if check.ok else "failed"]
+            for check in report.checks
         ]
         if rows:
             print_table(["check", ">value", ">limit", ""], rows)
         for name, words in found_in(report):
             click.echo(printable(f"{name}: {words}"))
-        for name, why in report["not_checked"].items():
+        for name, why in report.not_checked.items():
             click.echo(printable(f"not checked: {name} ({why})"))
 
 
-def found_in(report: dict[str, Any]) -> list[tuple[str, str]]:
+def found_in(report: FileReport) -> list[tuple[str, str]]:
     """Which words are wrong and where, of the checks that have details."""
-    details = [check["detail"] for check in report["checks"] if "detail" in check]
+    details = [check.detail for check in report.checks if check.detail]
     kinds = ("missing", "added", "repeated", "wrong", "at_s")
     return [
         (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vvbatch.ledger import Ledger
     from vvbatch.ledger.views import Overview, ServerView
 
-KINDS = ("script", "speech", "night")
+KINDS = ("script", "speech", "night", "proof")
 
 
 @click.command()

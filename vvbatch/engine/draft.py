@@ -30,12 +30,14 @@ from vvbatch.engine.contract import (
     Request,
 )
 from vvbatch.machine import threads_of
+from vvbatch.qc.language import foreign_letters
 
 if TYPE_CHECKING:
     from vvbatch.profiles import Profile
 
 MODEL_SHA256 = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
 REMEDY = "install it with  pip install 'vvbatch[draft]'"
+LANGUAGES = ("en",)
 SENTENCE_PAUSE_S = 0.15
 TURN_PAUSE_S = 0.3
 LONGEST_PIECE = 250  # phonemes (about 17 s) spoken in one step: its memory and its time grow with them
@@ -122,6 +124,10 @@ class DraftEngine:
         """What to speak, how, and the pause in seconds before it. Raises Unspeakable."""
         pause_s = 0.0
         for number, turn in enumerate(request.turns, start=1):
+            if foreign := foreign_letters(turn.text, LANGUAGES):
+                # espeak would say "Chinese letter" for each.
+                found = f"{foreign[0]} letters ({foreign[1][:20]})"
+                raise Unspeakable(f"the draft voice speaks English and cannot speak {found}: choose another profile")
             sentences = self._piper.sentences(turn.text)
             if not sentences:
                 where = f"turn {number}, {turn.text[:40]!r}," if len(request.turns) > 1 else f"{turn.text[:40]!r}"

@@ -41,6 +41,7 @@ class BatchKind(StrEnum):
     SCRIPT = "script"
     SPEECH = "speech"  # one line, by `vvbatch synth`
     NIGHT = "night"  # a run of a regression suite
+    PROOF = "proof"  # 12 sentences, by `vvbatch models prove`
 
 
 @dataclass(frozen=True)

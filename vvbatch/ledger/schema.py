@@ -63,7 +63,7 @@ batches = Table(
     Column("created_at", Text, nullable=False),
     Column("ended_at", Text),
     Column("manifest_sha256", Text),  # of an ended batch; NULL: its manifest is still to be written
-    Column("kind", Text, nullable=False, server_default="script"),  # script, speech (`vvbatch synth`), night
+    Column("kind", Text, nullable=False, server_default="script"),  # script, speech (`vvbatch synth`), night, proof
     Index(
         "ux_batches_open_fingerprint",  # two submits of the same work at once make one batch
         "fingerprint",

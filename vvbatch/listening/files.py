@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from vvbatch.listening.contract import Clip
 from vvbatch.listening.models import ListeningModels
 from vvbatch.profiles import QcLimits
 from vvbatch.qc import Check, at_least, at_most, judge
+from vvbatch.qc.check import CheckJson
 
 BATCH = 8  # files that the models check at once
 
@@ -26,6 +27,16 @@ class Expected:
     limits: QcLimits
     text: str | None = None
     voice: Path | None = None
+
+
+class FileJson(TypedDict):
+    """A report in the JSON of `vvbatch qc`."""
+
+    file: str
+    ok: bool
+    checks: list[CheckJson]
+    not_checked: dict[str, str]
+    error: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -41,18 +52,20 @@ class FileReport:
     def ok(self) -> bool:
         return all(check.ok for check in self.checks)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> FileJson:
         """`{"file", "ok", "checks": [{"name", "value", "limit", "ok", "weight"}], "not_checked": {name: reason}}`.
 
         A file that cannot be read has an `error` as well.
         """
-        plain = {
-            "file": str(self.file),
-            "ok": self.ok,
-            "checks": [check.as_json() for check in self.checks],
-            "not_checked": dict(self.not_checked),
-        }
-        return plain | ({"error": self.error} if self.error else {})
+        plain = FileJson(
+            file=str(self.file),
+            ok=self.ok,
+            checks=[check.as_json() for check in self.checks],
+            not_checked=dict(self.not_checked),
+        )
+        if self.error:
+            plain["error"] = self.error
+        return plain
 
 
 def reports(

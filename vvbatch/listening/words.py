@@ -24,7 +24,7 @@ from vvbatch.listening.contract import RATE, Clip, not_checked
 from vvbatch.listening.model_files import model_file, versions_of
 from vvbatch.listening.wording import Wording, compare, spoken_words
 from vvbatch.qc.check import Check, at_least, at_most
-from vvbatch.qc.language import language_of
+from vvbatch.qc.language import code_of, language_of
 
 TINY = {
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
@@ -38,33 +38,10 @@ CACHED = ("small.en", "small", "base.en", "base")
 MULTILINGUAL = ("large-v3-turbo", "medium", "small")
 """For other languages than English, the first that is in the cache. Smaller ones misrecognize too many words."""
 LANGUAGES = frozenset(
-    [
-        "en",
-        "es",
-        "it",
-        "pt",
-        "de",
-        "fr",
-        "nl",
-        "pl",
-        "ru",
-        "ca",
-        "ja",
-        "zh",
-        "ko",
-        "tr",
-        "uk",
-        "sv",
-        "id",
-        "no",
-        "da",
-        "fi",
-        "vi",
-        "cs",
-        "ro",
-        "el",
-        "hu",
-    ]
+    {
+        *("en", "es", "it", "pt", "de", "fr", "nl", "pl", "ru", "ca", "ja", "zh", "ko", "tr", "uk", "sv", "id", "no"),
+        *("da", "fi", "vi", "cs", "ro", "el", "hu"),
+    }
 )
 """Languages that these models recognize well enough to judge a take."""
 OTHER = "other"  # a language that is not known
@@ -147,7 +124,7 @@ class Words:
         its vocabulary was made from English.
         """
         if declared:
-            return declared.lower().partition("-")[0].partition("_")[0]
+            return code_of(declared)
         if found := language_of(text):
             return found
         words = re.findall(r"[^\W\d_]+", text)

@@ -1,2 +1,1 @@
-"""Models on this disk: where they lie, whether they are complete, and how they get here. Nothing here imports torch
-unless a model is converted, and only `pull` and `sync` open a network connection."""
+"""Models on this disk: paths, integrity, downloads. Nothing imports torch; only `pull` and `sync` use the network."""

@@ -1,8 +1,7 @@
 """Whether a snapshot is complete and unchanged: its links, its headers, its bytes.
 
-The bytes are compared with the hub's own names for them: the cache names a large file by its sha256 and a small one by
-its git blob hash. What `vvbatch.models.manifest` keeps makes a worker's start quick: a file that is as it was when it
-was hashed is not read again.
+The bytes are compared with the names of the blobs: the cache names a large file by its sha256, a small one by its git
+blob hash. `vvbatch.models.manifest` records what was hashed, so that a worker's start does not read unchanged files.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from vvbatch.engine.contract import EngineUnavailable
-from vvbatch.models.manifest import Known, Manifest, read_manifest, read_pulled, write_manifest
+from vvbatch.models.manifest import HashedFile, Manifest, read_manifest, read_pulled, write_manifest
 from vvbatch.models.snapshot import Source, commit_of, hub_cache, repo_folder, revisions, snapshot, sources
 from vvbatch.models.weights import SINGLE, BadWeights, CutOff, read_header, read_json, weight_map, weight_names
 from vvbatch.profiles import Profile
@@ -31,7 +30,7 @@ Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
 Reading = Literal["nothing", "changed", "everything"]
-"""Of the files' bytes: headers alone, also files that have changed since they were hashed, or all files."""
+"""Which files are hashed: none (only headers are read), those that changed since they were last hashed, or all."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -55,7 +54,7 @@ def files_of(source: Source, folder: Path) -> list[Path]:
 def verify(
     source: Source, manifests: Path, read: Reading = "everything", progress: Progress = no_progress
 ) -> list[Problem]:
-    """Everything that is wrong with a source on this disk, as far as its files are read."""
+    """The problems of a source on this disk. `read` says which files are hashed."""
     try:
         folder = snapshot(source.repo, source.revision)
     except EngineUnavailable as error:
@@ -70,7 +69,7 @@ def verify(
 
 
 def shape_problems(source: Source, folder: Path) -> Iterator[Problem]:
-    """What can be seen without reading the weights."""
+    """The problems that are found without reading the weights."""
     needed = list(source.required)
     if source.what == "model":
         try:
@@ -82,23 +81,23 @@ def shape_problems(source: Source, folder: Path) -> Iterator[Problem]:
         if file.is_symlink() and not file.exists():
             yield Problem("dangling", name, f"{file} is a link to {file.readlink()}, which does not exist")
         elif not file.is_file():
-            yield Problem("missing", name, f"{file} is missing: {missing_part(name, needed)}")
-        elif leads_out(source, file):
+            yield Problem("missing", name, f"{file} is missing: {what_is_missing(name, needed)}")
+        elif is_outside(source, file):
             yield Problem("outside", name, f"{file} is a link to {file.resolve()}, which is outside the model's cache")
         else:
             yield from unreadable(file)
     yield from index_problems(folder)
 
 
-def missing_part(name: str, needed: Sequence[str]) -> str:
+def what_is_missing(name: str, needed: Sequence[str]) -> str:
     shards = [each for each in needed if each.endswith(".safetensors")]
     if name in shards and name != SINGLE:
         return f"one shard of {len(shards)}"
     return "the snapshot is incomplete"
 
 
-def leads_out(source: Source, file: Path) -> bool:
-    """Whether a file lies neither in its repo's folder nor in the store that all repos of the cache share."""
+def is_outside(source: Source, file: Path) -> bool:
+    """Whether a file is neither in its repo's folder nor in the store that all repos of the cache share."""
     if source.local:
         return False
     homes = (repo_folder(source.repo), hub_cache() / "blobs")
@@ -120,7 +119,7 @@ def unreadable(file: Path) -> Iterator[Problem]:
 
 
 def index_problems(folder: Path) -> Iterator[Problem]:
-    """Where the index and the shards' headers say different things; shards that cannot be read are left out."""
+    """Differences between the index and the shards' headers; shards that cannot be read are left out."""
     try:
         where = weight_map(folder)
         for shard in sorted(set(where.values())):
@@ -138,22 +137,25 @@ def index_problems(folder: Path) -> Iterator[Problem]:
 def content_problems(
     source: Source, folder: Path, files: Sequence[Path], manifests: Path, rehash: bool, progress: Progress
 ) -> list[Problem]:
-    """Hash what is to be hashed and compare; the manifest is brought up to date with what is good."""
+    """Hash files and compare the hashes; those of good files are written to the manifest.
+
+    With `rehash` all files are hashed, else those that changed.
+    """
     manifest = read_manifest(source, folder, manifests)
     problems, known = [], dict(manifest.files)
     stats = {file: file.stat() for file in files}
     total = sum(stat.st_size for stat in stats.values())
     done = 0
     for file, stat in stats.items():
-        expected, said_by = expected_oid(file, manifest)
-        here = Known(expected or "", stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        expected, known_from = expected_oid(file, manifest)
+        here = HashedFile(expected or "", stat.st_size, stat.st_mtime_ns, stat.st_ino)
         named = hub_name(file)
         if named and expected and named != expected:
             problems.append(
                 Problem(
                     "drift",
                     file.name,
-                    f"{file} is {named[:12]}…, but {said_by} {expected[:12]}…: it is of another revision",
+                    f"{file} is {named[:12]}…, but {known_from} {expected[:12]}…: it is of another revision",
                 )
             )
         elif rehash or not expected or known.get(file.name) != here:
@@ -161,11 +163,13 @@ def content_problems(
             if expected and oid != expected:
                 kind = "corrupt" if named or file.name in manifest.pulled else "changed"
                 problems.append(
-                    Problem(kind, file.name, f"{file} has changed: it is {oid[:12]}…, but {said_by} {expected[:12]}…")
+                    Problem(
+                        kind, file.name, f"{file} has changed: it is {oid[:12]}…, but {known_from} {expected[:12]}…"
+                    )
                 )
                 known.pop(file.name, None)
             else:
-                known[file.name] = Known(oid, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                known[file.name] = HashedFile(oid, stat.st_size, stat.st_mtime_ns, stat.st_ino)
         done += stat.st_size
         progress(done, total)
     if known != manifest.files:
@@ -174,7 +178,7 @@ def content_problems(
 
 
 def expected_oid(file: Path, manifest: Manifest) -> tuple[str | None, str]:
-    """The hash that a file should have, and who says so."""
+    """The hash that a file should have, and where that is known from, as the beginning of a sentence."""
     if file.name in manifest.pulled:
         return manifest.pulled[file.name], "the hub has"
     if named := hub_name(file):
@@ -210,7 +214,7 @@ def sha256(file: Path, progress: Progress = no_progress, before: int = 0, total:
 
 
 def git_blob_hash(file: Path) -> str:
-    """The name that git gives a file's content: sha1 of `blob LENGTH`, a NUL and the content."""
+    """The hash by which git names a file's content: sha1 of `blob LENGTH`, a NUL and the content."""
     data = file.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
@@ -226,7 +230,7 @@ def drift(source: Source, manifests: Path) -> str | None:
         )
         words = f"the profile names {source.revision} of {source.repo}, not a commit: here it is {here}"
         if pulled and pulled != here:
-            words += f", but it was {pulled} when it was pulled, so takes may differ from those of then"
+            words += f", but it was {pulled} when it was pulled, so takes may differ from earlier ones"
         return words + "; write the commit into the profile"
     main = commit_of(source.repo, "main")
     if main not in (None, source.revision):

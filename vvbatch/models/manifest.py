@@ -1,6 +1,6 @@
-"""What is known of the models on this disk, in the home folder: what was pulled, and what was hashed when.
+"""Records in the home folder of the models on this disk: the hashes of their files, and the commits that were pulled.
 
-As in git's index, a file whose size, time and inode are as they were when it was hashed counts as unchanged.
+As in git's index, a file counts as unchanged if its size, time and inode are those of when it was hashed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from vvbatch.models.snapshot import Source
 PULLED = "pulled.json"
 
 
-class Known(msgspec.Struct, frozen=True):
-    """A file as it was when it was last hashed (size 0 and times 0: announced by the hub, not hashed yet)."""
+class HashedFile(msgspec.Struct, frozen=True):
+    """A file as it was when it was last hashed."""
 
     oid: str  # sha256, or git's blob hash where the hub has only that
     size: int = 0
@@ -28,14 +28,14 @@ class Known(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     repo: str
     revision: str
-    pulled: dict[str, str] = {}  # what the hub says that the revision's files are, asked when it was pulled
-    files: dict[str, Known] = {}
+    pulled: dict[str, str] = {}  # the hub's hash of each file, recorded when it was pulled
+    files: dict[str, HashedFile] = {}
 
 
 def manifest_file(folder: Path, manifests: Path) -> Path:
-    """Where the manifest of a snapshot's folder is kept: `manifests` holds one file for each."""
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    return manifests / f"{folder.name[:40]}-{place}.json"
+    """The file with the manifest of a snapshot's folder; `manifests` has one file for each."""
+    folder_hash = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return manifests / f"{folder.name[:40]}-{folder_hash}.json"
 
 
 def read_manifest(source: Source, folder: Path, manifests: Path) -> Manifest:
@@ -52,20 +52,23 @@ def write_manifest(manifest: Manifest, folder: Path, manifests: Path) -> None:
 
 
 def read_pulled(manifests: Path) -> dict[str, str]:
-    """By `repo@name`, the commit that a revision's name stood for when it was pulled."""
+    """The commits that names of revisions had when they were pulled, by `repo@name`."""
     try:
         return msgspec.json.decode((manifests / PULLED).read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError):
         return {}
 
 
-def note_pulled(source: Source, commit: str, manifests: Path) -> None:
-    """Keep what a revision's name stands for today: a cache's `main` moves whenever any program fetches it."""
+def record_pulled(source: Source, commit: str, manifests: Path) -> None:
+    """Record the commit of a revision that is a name: the cache's `main` changes when any program downloads it."""
     if not source.pinned:
         pulled = {**read_pulled(manifests), f"{source.repo}@{source.revision}": commit}
         store.write_atomically(manifests / PULLED, msgspec.json.encode(pulled))
 
 
 def forget(folder: Path, manifests: Path) -> None:
-    """Take the folder's files as they are now the next time that they are verified (for a folder without hub names)."""
+    """Remove the manifest of a folder: the next verification records the files as they are then.
+
+    Only files that the hub's cache does not name by their hash are affected.
+    """
     manifest_file(folder, manifests).unlink(missing_ok=True)

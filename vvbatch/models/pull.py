@@ -1,7 +1,7 @@
-"""Bring a model from the hub into the Hugging Face cache, at its pinned revision, only the files that vvbatch uses.
+"""Download a model from the hub into the Hugging Face cache: its pinned revision, and only the files that vvbatch uses.
 
-Large files come by `vvbatch.models.blobs`, which goes on where a killed process was; huggingface_hub then fetches the
-small ones, and makes the links.
+`vvbatch.models.blobs` downloads the large files and resumes after a kill; huggingface_hub then downloads the small ones
+and makes the links.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ import msgspec
 
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import blobs
-from vvbatch.models.blobs import Wanted
+from vvbatch.models.blobs import HubFile
 from vvbatch.models.integrity import Problem, Progress, blob_of, no_progress, verify
-from vvbatch.models.manifest import note_pulled, read_manifest, write_manifest
+from vvbatch.models.manifest import read_manifest, record_pulled, write_manifest
 from vvbatch.models.snapshot import Source, hub_cache, repo_folder, snapshot
 
-ATTEMPTS = 2  # a blob whose bytes are wrong is fetched once more
+ATTEMPTS = 2  # a blob whose bytes are wrong is downloaded once more
 SPARE_BYTES = 1 << 30  # left free on the disk
 WRONG_BYTES = ("truncated", "unreadable", "corrupt")  # kinds of problems
 TOKEN_HELP = "log in with  hf auth login  or set HF_TOKEN"
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What the hub has at a revision."""
+class HubSnapshot:
+    """The files of a source on the hub, at the commit that its revision names now."""
 
     source: Source
     commit: str
-    files: tuple[Wanted, ...]
+    files: tuple[HubFile, ...]
 
-    def missing(self) -> list[Wanted]:
+    def missing(self) -> list[HubFile]:
         """Files whose blobs are not in the cache."""
-        return [each for each in self.files if not blobs.place(self.source.repo, each.oid).is_file()]
+        return [each for each in self.files if not blobs.blob_path(self.source.repo, each.oid).is_file()]
 
 
 def refuse_offline() -> None:
-    """Raises EngineUnavailable when the environment forbids to ask the hub."""
+    """Raises EngineUnavailable when the environment forbids network access."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
-            raise EngineUnavailable(f"{name} is set, so the hub may not be asked: unset it for this one command")
+            raise EngineUnavailable(f"{name} is set, which forbids network access: unset it for this one command")
 
 
 def endpoint() -> str:
@@ -57,7 +57,7 @@ def endpoint() -> str:
 
 @contextmanager
 def hub_errors(source: Source) -> Iterator[None]:
-    """What can go wrong with the hub, as EngineUnavailable with the remedy."""
+    """Errors of the hub and of the connection within the block become EngineUnavailable, with the remedy."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     # HTTPError of httpx or httpx2, whichever the hub's client is made with.
@@ -66,7 +66,7 @@ def hub_errors(source: Source) -> Iterator[None]:
         yield
     except GatedRepoError as error:
         raise EngineUnavailable(
-            f"{source.repo} asks for consent on its page at {endpoint()}: give it, then {TOKEN_HELP}"
+            f"{source.repo} requires consent on its page at {endpoint()}: give it there, then {TOKEN_HELP}"
         ) from error
     except RevisionNotFoundError as error:
         raise EngineUnavailable(f"{source.repo} has no revision {source.revision} at {endpoint()}") from error
@@ -82,17 +82,20 @@ def hub_errors(source: Source) -> Iterator[None]:
         raise EngineUnavailable(f"{endpoint()} answers {code} for {source.repo}{help}") from error
     except connection_error as error:
         raise EngineUnavailable(
-            f"no connection to {endpoint()}, or it broke off ({error or type(error).__name__}): "
-            "the same command goes on; HF_ENDPOINT names a mirror, `vvbatch models sync` copies from another machine"
+            f"no connection to {endpoint()}, or it was lost ({error or type(error).__name__}): "
+            "run the same command again to resume; HF_ENDPOINT names a mirror, "
+            "`vvbatch models sync` copies from another machine"
         ) from error
     except OSError as error:
-        raise EngineUnavailable(f"{source.repo} could not be fetched: {error}; the same command goes on") from error
+        raise EngineUnavailable(
+            f"{source.repo} could not be downloaded: {error}; run the same command again to resume"
+        ) from error
 
 
-def ask(source: Source) -> Offer:
-    """What the hub has of a source. Raises EngineUnavailable."""
+def find_on_hub(source: Source) -> HubSnapshot:
+    """Look a source up on the hub. Raises EngineUnavailable."""
     refuse_offline()
-    repo_folder(source.repo)  # refuses what is no repo's name
+    repo_folder(source.repo)  # raises for an invalid name
     from huggingface_hub import HfApi
 
     with hub_errors(source):
@@ -101,48 +104,53 @@ def ask(source: Source) -> Offer:
     for each in info.siblings or []:
         oid = each.lfs.sha256 if each.lfs else each.blob_id
         if any(fnmatch(each.rfilename, pattern) for pattern in source.patterns) and oid:
-            files.append(Wanted(each.rfilename, each.size or 0, oid))
+            files.append(HubFile(each.rfilename, each.size or 0, oid))
     absent = sorted(set(source.required) - {each.name for each in files})
     if source.what == "model" and not any(each.name.endswith(".safetensors") for each in files):
         absent.append("*.safetensors")
     if absent:
-        raise EngineUnavailable(f"{source} has no {', '.join(absent)} at {endpoint()}: it is not what vvbatch can use")
-    return Offer(source, str(info.sha), tuple(files))
+        raise EngineUnavailable(f"{source} has no {', '.join(absent)} at {endpoint()}: vvbatch cannot use it")
+    return HubSnapshot(source, str(info.sha), tuple(files))
 
 
 def check_space(
-    offers: list[Offer], free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+    snapshots: list[HubSnapshot], free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 ) -> int:
-    """The bytes to fetch. Raises EngineUnavailable when they do not fit on the cache's disk."""
-    needed = sum(each.size - blobs.begun(offer.source.repo, each.oid) for offer in offers for each in offer.missing())
+    """The bytes to download. Raises EngineUnavailable when they do not fit on the cache's disk."""
+    needed = sum(
+        each.size - blobs.partial_bytes(hub.source.repo, each.oid) for hub in snapshots for each in hub.missing()
+    )
     cache = hub_cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EngineUnavailable(f"the cache {cache} cannot be made: {error.strerror}; set HF_HUB_CACHE") from error
-    available = free(cache)
-    if needed and needed + SPARE_BYTES > available:
+        raise EngineUnavailable(f"the cache {cache} cannot be created: {error.strerror}; set HF_HUB_CACHE") from error
+    free_bytes = free(cache)
+    if needed and needed + SPARE_BYTES > free_bytes:
         raise EngineUnavailable(
-            f"{needed / 1e9:.2f} GB are to be fetched and {SPARE_BYTES / 1e9:.2f} GB kept free, "
-            f"{available / 1e9:.2f} GB are free at {cache}: make room, or set HF_HUB_CACHE to another disk"
+            f"{needed / 1e9:.2f} GB to download and {SPARE_BYTES / 1e9:.2f} GB to keep free are needed, "
+            f"{free_bytes / 1e9:.2f} GB are free at {cache}: make room, or set HF_HUB_CACHE to another disk"
         )
     return needed
 
 
-def pull(offer: Offer, manifests: Path, fetched: Progress = no_progress, verified: Progress = no_progress) -> Path:
-    """Fetch what is missing, verify every byte, note it. Returns the snapshot. Raises EngineUnavailable."""
-    source = offer.source
+def pull(hub: HubSnapshot, manifests: Path, fetched: Progress = no_progress, verified: Progress = no_progress) -> Path:
+    """Download the missing files, verify every byte, record the hashes. Returns the snapshot's folder.
+
+    Raises EngineUnavailable.
+    """
+    source = hub.source
     problems: list[Problem] = []
     for _ in range(ATTEMPTS):
-        remove_misfits(offer)
-        problems = fetch(offer, fetched)
+        remove_wrong_sizes(hub)
+        problems = fetch(hub, fetched)
         if problems:
             continue
         folder = snapshot(source.repo, source.revision)
         manifest = read_manifest(source, folder, manifests)
-        pulled = {each.name: each.oid for each in offer.files}
-        write_manifest(msgspec.structs.replace(manifest, revision=offer.commit, pulled=pulled), folder, manifests)
-        note_pulled(source, offer.commit, manifests)
+        pulled = {each.name: each.oid for each in hub.files}
+        write_manifest(msgspec.structs.replace(manifest, revision=hub.commit, pulled=pulled), folder, manifests)
+        record_pulled(source, hub.commit, manifests)
         problems = verify(source, manifests, progress=verified)
         if not problems:
             return folder
@@ -150,34 +158,37 @@ def pull(offer: Offer, manifests: Path, fetched: Progress = no_progress, verifie
             discard(folder / problem.file, wrong_bytes=problem.kind in WRONG_BYTES)
     found = "; ".join(problem.message for problem in problems)
     raise EngineUnavailable(
-        f"{endpoint()} gives other bytes than it announces: {found}; they were removed, try another mirror"
+        f"{endpoint()} sends other bytes than it announces: {found}; the files were removed, try another mirror"
     )
 
 
-def fetch(offer: Offer, progress: Progress = no_progress) -> list[Problem]:
-    """Bring the missing files and the links; returns large files that came with wrong bytes, which are not kept."""
+def fetch(hub: HubSnapshot, progress: Progress = no_progress) -> list[Problem]:
+    """Download the missing files and make the links. Returns a problem for each large file with wrong bytes.
+
+    Files with wrong bytes are not kept.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    disable_progress_bars()  # what is large is counted here
-    total = sum(each.size for each in offer.files)
-    done = done_before = total - sum(each.size for each in offer.missing())
+    disable_progress_bars()  # large files are counted below
+    total = sum(each.size for each in hub.files)
+    done = done_before = total - sum(each.size for each in hub.missing())
     problems = []
-    with hub_errors(offer.source):
-        for each in offer.missing():
+    with hub_errors(hub.source):
+        for each in hub.missing():
             if each.is_large:
-                found = blobs.fetch(offer.source.repo, offer.commit, each, counted(progress, done, total))
+                found = blobs.fetch(hub.source.repo, hub.commit, each, from_offset(progress, done, total))
                 if found != each.oid:
                     said = f"{each.name} is {found[:12]}…, but the hub has {each.oid[:12]}…"
                     problems.append(Problem("corrupt", each.name, said))
             done += each.size
         if problems:
             return problems
-        # A name is also a pattern: brackets would be read as a choice of letters.
-        names = [each.name.replace("[", "[[]") for each in offer.files]
+        # Names are patterns here: an unescaped bracket would begin a set of characters.
+        names = [each.name.replace("[", "[[]") for each in hub.files]
         snapshot_download(
-            offer.source.repo,
-            revision=offer.source.revision,
+            hub.source.repo,
+            revision=hub.source.revision,
             allow_patterns=names,
             cache_dir=hub_cache(),
             endpoint=endpoint(),
@@ -187,21 +198,21 @@ def fetch(offer: Offer, progress: Progress = no_progress) -> list[Problem]:
     return []
 
 
-def counted(progress: Progress, before: int, total: int) -> Callable[[int], None]:
-    """Counts the bytes of one file on from those before it."""
+def from_offset(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Progress of one file, added to the `before` bytes of the earlier files."""
     return lambda done: progress(before + done, total)
 
 
-def remove_misfits(offer: Offer) -> None:
-    """huggingface_hub takes a blob that is there for complete: one of another length is in its way."""
-    for each in offer.files:
-        blob = blobs.place(offer.source.repo, each.oid)
+def remove_wrong_sizes(hub: HubSnapshot) -> None:
+    """Remove blobs of the wrong length: huggingface_hub would use them as complete."""
+    for each in hub.files:
+        blob = blobs.blob_path(hub.source.repo, each.oid)
         if blob.is_file() and blob.stat().st_size != each.size:
             blob.unlink()
 
 
 def discard(file: Path, *, wrong_bytes: bool) -> None:
-    """Remove a snapshot's file; with wrong bytes also its blob, which another revision may have too otherwise."""
+    """Remove a snapshot's file, and with `wrong_bytes` its blob. A good blob may belong to other revisions too."""
     blob = blob_of(file)
     if wrong_bytes and blob:
         if file.resolve().is_relative_to(hub_cache().resolve()):

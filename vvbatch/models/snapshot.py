@@ -1,4 +1,4 @@
-"""What a profile needs from the Hugging Face cache, and where it lies there. Looks at the disk only.
+"""The files that a profile needs, and their paths in the Hugging Face cache. Nothing here uses the network.
 
 The cache's layout: `models--OWNER--NAME/` with `refs/` (names of revisions), `snapshots/REVISION/` (links) and `blobs/`
 (the files, named by their hash). https://huggingface.co/docs/huggingface_hub/guides/manage-cache
@@ -45,7 +45,7 @@ class Source:
 
 
 def sources(model: Model) -> list[Source]:
-    """What a VibeVoice profile needs: the model, and the tokenizer where it has a repo of its own."""
+    """The repos that a VibeVoice profile needs: the model's, and the tokenizer's where it is another one."""
     own = model.tokenizer_repo is None
     required = ("config.json", "tokenizer.json") if own else ("config.json",)
     patterns = MODEL_FILES if own else MODEL_FILES[:-1]
@@ -67,14 +67,14 @@ def hub_cache() -> Path:
 
 
 def repo_folder(repo: str) -> Path:
-    """The cache's folder for a repo. Raises EngineUnavailable for what cannot be a repo's name."""
+    """The cache's folder for a repo. Raises EngineUnavailable for an invalid name."""
     if not REPO.fullmatch(repo) or ".." in repo:
         raise EngineUnavailable(f"{repo!r} is neither a folder of this machine nor a repo like owner/name")
     return hub_cache() / f"models--{repo.replace('/', '--')}"
 
 
 def commit_of(repo: str, revision: str) -> str | None:
-    """The commit that a revision's name stands for in the cache; None when the cache does not know it."""
+    """The commit of a revision in the cache; None when the cache has no such name."""
     if COMMIT.fullmatch(revision):
         return revision
     if revision.startswith("/") or ".." in Path(revision).parts:
@@ -103,5 +103,5 @@ def snapshot(repo: str, revision: str) -> Path:
         return found
     others = revisions(repo)
     if others:
-        raise EngineUnavailable(f"{repo} is here at revision {', '.join(others)}, but {revision} is wanted")
+        raise EngineUnavailable(f"{repo} is here at revision {', '.join(others)}, but the profile names {revision}")
     raise EngineUnavailable(f"{repo} at revision {revision} is not on this machine: it is not in {hub_cache()}")

@@ -1,6 +1,6 @@
-"""Copy models from another machine's Hugging Face cache with rsync: the source is only read, snapshots stay links.
+"""Copy models from another machine's Hugging Face cache with rsync. The source is only read; snapshots stay links.
 
-Blobs are there before the snapshots that link to them.
+Blobs are copied before the snapshots that link to them, so that no link is ever without its blob.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ LINE = re.compile(r"d\S+\s+[\d.,]+\s+\S+\s+\S+\s+(.+)")
 
 
 def find_rsync() -> str:
-    """The path of rsync 3 or newer. Raises EngineUnavailable; macOS comes with another program of that name."""
+    """The path of rsync 3 or newer. Raises EngineUnavailable; the rsync of macOS is another program."""
     found = shutil.which("rsync")
     if found is None:
         raise EngineUnavailable(f"`models sync` needs rsync, which is not on this machine: {INSTALL}")
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
-    version = re.search(r"rsync\s+version\s+v?(\d+)\.", said)
+    output = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    version = re.search(r"rsync\s+version\s+v?(\d+)\.", output)
     if version is None or int(version[1]) < 3:
-        first = said.splitlines()[0] if said else "no version"
+        first = output.splitlines()[0] if output else "no version"
         raise EngineUnavailable(f"{found} is not rsync 3 or newer ({first}): {INSTALL}")
     return found
 
 
 def checked_source(source: str) -> str:
-    """The source as rsync takes it, ending in a slash. Raises ValueError for what is none, or could be an option."""
+    """The source in rsync's form, ending in a slash. Raises ValueError for what is none, or could be an option."""
     if source.startswith("-") or any(ord(character) < 32 for character in source):
         raise ValueError(f"{source!r} is not a source: it must not begin with '-' or hold control characters")
     folder = Path(os.path.expanduser(source))  # noqa: PTH111  pathlib raises for an unknown ~user
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str], report: Callable[[str], None] | None = None) -
 
     Raises EngineUnavailable with rsync's message.
     """
-    # -s: a path goes to the other side as it is, not through a shell there.
+    # -s: the remote shell does not expand the path.
     command = [find_rsync(), "-s", f"--timeout={CONNECT_S}", *arguments]
     lines = []
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str], report: Callable[[str], None] | None = None) -
     if process.returncode:
         source = arguments[arguments.index("--") + 1]
         raise EngineUnavailable(
-            f"rsync from {source} failed (exit {process.returncode}): {reason}; the same command goes on from there"
+            f"rsync from {source} failed (exit {process.returncode}): {reason}; run the same command again to resume"
         )
     return "".join(lines)
 
@@ -83,7 +83,7 @@ def listed(source: str) -> list[str]:
 
 
 def find_cache(source: str) -> tuple[str, list[str]]:
-    """Where in the source the hub's cache is, itself or its `hub`, and its repo folders. Raises EngineUnavailable."""
+    """The folder of the hub's cache, the source or its `hub`, and its repo folders. Raises EngineUnavailable."""
     names = listed(source)
     if "hub" in names and not any(REPO_FOLDER.fullmatch(name) for name in names):
         source, names = f"{source}hub/", listed(f"{source}hub/")
@@ -103,7 +103,7 @@ def sync(source: str, repo_folder: str, report: Callable[[str], None] | None = N
     options = ["-rt", "--partial-dir=.rsync-partial", "--chmod=ugo=rwX", "--exclude=*.incomplete", "--exclude=*.lock"]
     progress = ["--info=progress2,stats0"] if report else []
     ends = ["--", f"{source}{repo_folder}/", f"{target}/"]
-    # A blob may be a link to the store that all repos of the other cache share: what it leads to is the blob.
+    # A blob may be a link to a file in the other cache's shared store: that file is copied under the blob's name.
     run([*options, *progress, "--copy-links", "--include=/blobs/***", "--exclude=*", *ends], report)
     run([*options, "--links", "--safe-links", "--exclude=/blobs", *ends])
     return target

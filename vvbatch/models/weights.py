@@ -1,4 +1,4 @@
-"""Weight files without torch: which ones a snapshot has, and what their safetensors headers say.
+"""The weight files of a snapshot and their safetensors headers, read without torch.
 
 The format: 8 bytes with the header's length (little-endian), the header as JSON, then the tensors' bytes without gaps.
 Source: https://github.com/huggingface/safetensors#format
@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -30,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class BadWeights(Exception):
-    """A weight file is not whole; the message says what was found."""
+    """A weight file is damaged; the message says what was found."""
 
 
 class CutOff(BadWeights):
@@ -45,7 +44,7 @@ class Header:
 
     @property
     def file_size(self) -> int:
-        """How long the file should be, in bytes."""
+        """The size that the file should have, in bytes."""
         return self.start + max((entry.data_offsets[1] for entry in self.tensors.values()), default=0)
 
 
@@ -81,7 +80,7 @@ def check_gaps(header: Header) -> None:
         at = entry.data_offsets[1]
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, object]:
     """A JSON object. Raises EngineUnavailable."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
@@ -97,7 +96,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def weight_map(folder: Path) -> dict[str, str]:
-    """Which file the index says that each tensor is in; empty without an index. Raises EngineUnavailable."""
+    """The file of each tensor, according to the index; empty without an index. Raises EngineUnavailable."""
     index = folder / INDEX
     if not index.is_file():
         return {}
@@ -120,7 +119,7 @@ def weight_names(folder: Path) -> list[str]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weight files, all there. Raises EngineUnavailable."""
+    """The paths of the weight files. Raises EngineUnavailable if one is missing."""
     files = [folder / name for name in weight_names(folder)]
     if files == [folder / SINGLE] and not files[0].is_file():
         raise EngineUnavailable(f"{folder} holds no {SINGLE} (other formats are not read); pull the model again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 YES_OR_NO = frozenset(
     {"channels", "finite", "not_empty", "sample_rate", "budget", "readable", "first_word", "last_word"}
@@ -16,6 +16,17 @@ WEIGHTS: Mapping[str, float] = {"wer": 4.0, "voice": 4.0, "naturalness": 3.0, "b
 
 Detail = Mapping[str, Any]
 """Findings of a check as plain JSON: which words, at which seconds."""
+
+
+class CheckJson(TypedDict):
+    """A check in the JSON of commands and of the ledger."""
+
+    name: str
+    value: float
+    limit: float
+    ok: bool
+    weight: float
+    detail: NotRequired[Detail]
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,11 @@ class Check:
             return f"{self.name} could not be checked: {self.detail['error']}"
         return f"{self.name} {self.value} (limit {self.limit})"
 
-    def as_json(self) -> dict[str, Any]:
-        plain = {"name": self.name, "value": self.value, "limit": self.limit, "ok": self.ok, "weight": self.weight}
-        return plain | ({"detail": dict(self.detail)} if self.detail else {})
+    def as_json(self) -> CheckJson:
+        plain = CheckJson(name=self.name, value=self.value, limit=self.limit, ok=self.ok, weight=self.weight)
+        if self.detail:
+            plain["detail"] = dict(self.detail)
+        return plain
 
 
 def at_most(name: str, value: float, limit: float, detail: Detail | None = None) -> Check:

@@ -5,64 +5,68 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 
-from vvbatch.qc.letters import JAPANESE, script_of, without_marks
+from vvbatch.qc.letters import JAPANESE, script_name, script_of, without_marks
 
 FREQUENT = {
-    "en": """the and of to a in is it that was he she you i for on are as with his her they at be this have from or had by
-        not but what all were we when your can said there an which do how their if will up about out then them would
-        these so some make him into has my me no yes who its our over down never only where why hello thanks thank
-        please good""",
-    "de": """der die das und ist nicht ein eine einen einem einer ich du er sie wir ihr es zu den dem des mit auf für von
-        im am aus bei nach wie was wer wo sich auch noch nur schon aber oder wenn dass war hat haben sind wird werden
-        kann guten gute morgen tag abend danke bitte ja nein heute kein keine mein dein sein uns über unter vor durch""",
-    "fr": """le la les un une des du de et est sont il elle ils elles je tu nous vous que qui dans pour pas ne ce cette
-        ces sur avec au aux mais ou où se son sa ses mon ma mes plus par était été avait bonjour merci bonsoir oui non
-        très comme tout tous bien sans leur aujourd'hui c'est j'ai n'est qu'il d'un d'une l'on beaucoup quand""",
-    "es": """el la los las un una de del y es son que en no se por con para su sus lo le al como más pero fue era está
-        están muy cuando donde hola gracias buenos buenas días noches sí también todo todos esta este eso yo tú
-        nosotros ella ellos qué cómo hay ha sin sobre mi tu porque""",
-    "it": """il lo la gli le un una uno di del della dei delle e è sono che non si per con in da dal dalla al alla nel
-        nella sul come ma più anche questo questa era io tu lui lei noi ciao grazie buongiorno buonasera sì molto tutto
-        quando dove perché suo sua ho ha hai""",
-    "pt": """o a os as um uma de do da dos das e é são que não se por com para em no na nos nas seu sua ao como mais mas
-        foi era está muito quando onde olá obrigado obrigada bom boa dia noite sim também tudo esta este isso eu você
-        ele ela eles há ou já pelo pela""",
-    "nl": """de het een en is van ik je hij zij wij niet dat dit die op te in met voor zijn aan er maar om ook als bij nog
-        naar dan wat wie waar hoe was had heeft hebben wordt goedemorgen goedenavond dank bedankt ja nee goed geen deze
-        uit over door mijn heel""",
-    "sv": """och är att det en ett som på för med inte den av jag du han hon vi de har till om var men så kan från ska
-        hej tack god ja nej här där vad när mycket eller under över""",
-    "da": """og er at det en et som på for med ikke den af jeg du han hun vi de har til om var men så kan fra skal hej tak
-        god ja nej her der hvad når meget eller under over""",
-    "no": """og er at det en et som på for med ikke den av jeg du han hun vi de har til om var men så kan fra skal hei takk
-        god ja nei her der hva når mye eller under over""",
-    "fi": """ja on ei se hän minä sinä me te he oli että kun mutta niin kuin myös tämä olen olet ovat hei kiitos hyvää
-        huomenta kyllä mitä missä joka vain nyt sen hyvin""",
-    "pl": """i w na z się nie to jest że do co jak ale za od po jego jej był była było są przez dla tak już czy o ja ty on
-        ona my dzień dobry dziękuję proszę bardzo tylko kiedy gdzie""",
-    "cs": """a v na se je že s z do to ne jak ale za od po jeho její byl byla bylo jsou pro tak už o já ty on ona my dobrý
-        den děkuji prosím velmi jen když kde jsem jsi není""",
-    "sk": """a v na sa je že s z do to nie ako ale za od po jeho jej bol bola bolo sú pre tak už o ja ty on ona my dobrý
-        deň ďakujem prosím veľmi len keď kde som""",
+    "en": """the and of to a in is it that was he she you i for on are as with his her they at be this have from or
+        had by not but what all were we when your can said there an which do how their if will up about out then
+        them would these so some make him into has my me no yes who its our over down never only where why hello
+        thanks thank please good""",
+    "de": """der die das und ist nicht ein eine einen einem einer ich du er sie wir ihr es zu den dem des mit auf für
+        von im am aus bei nach wie was wer wo sich auch noch nur schon aber oder wenn dass war hat haben sind
+        wird werden kann guten gute morgen tag abend danke bitte ja nein heute kein keine mein dein sein uns
+        über unter vor durch""",
+    "fr": """le la les un une des du de et est sont il elle ils elles je tu nous vous que qui dans pour pas ne ce
+        cette ces sur avec au aux mais ou où se son sa ses mon ma mes plus par était été avait bonjour merci
+        bonsoir oui non très comme tout tous bien sans leur aujourd'hui c'est j'ai n'est qu'il d'un d'une l'on
+        beaucoup quand""",
+    "es": """el la los las un una de del y es son que en no se por con para su sus lo le al como más pero fue era
+        está están muy cuando donde hola gracias buenos buenas días noches sí también todo todos esta este eso
+        yo tú nosotros ella ellos qué cómo hay ha sin sobre mi tu porque""",
+    "it": """il lo la gli le un una uno di del della dei delle e è sono che non si per con in da dal dalla al alla
+        nel nella sul come ma più anche questo questa era io tu lui lei noi ciao grazie buongiorno buonasera sì
+        molto tutto quando dove perché suo sua ho ha hai""",
+    "pt": """o a os as um uma de do da dos das e é são que não se por com para em no na nos nas seu sua ao como mais
+        mas foi era está muito quando onde olá obrigado obrigada bom boa dia noite sim também tudo esta este
+        isso eu você ele ela eles há ou já pelo pela""",
+    "nl": """de het een en is van ik je hij zij wij niet dat dit die op te in met voor zijn aan er maar om ook als
+        bij nog naar dan wat wie waar hoe was had heeft hebben wordt goedemorgen goedenavond dank bedankt ja nee
+        goed geen deze uit over door mijn heel""",
+    "sv": """och är att det en ett som på för med inte den av jag du han hon vi de har till om var men så kan från
+        ska hej tack god ja nej här där vad när mycket eller under över""",
+    "da": """og er at det en et som på for med ikke den af jeg du han hun vi de har til om var men så kan fra skal
+        hej tak god ja nej her der hvad når meget eller under over""",
+    "no": """og er at det en et som på for med ikke den av jeg du han hun vi de har til om var men så kan fra skal
+        hei takk god ja nei her der hva når mye eller under over""",
+    "fi": """ja on ei se hän minä sinä me te he oli että kun mutta niin kuin myös tämä olen olet ovat hei kiitos
+        hyvää huomenta kyllä mitä missä joka vain nyt sen hyvin""",
+    "pl": """i w na z się nie to jest że do co jak ale za od po jego jej był była było są przez dla tak już czy o ja
+        ty on ona my dzień dobry dziękuję proszę bardzo tylko kiedy gdzie""",
+    "cs": """a v na se je že s z do to ne jak ale za od po jeho její byl byla bylo jsou pro tak už o já ty on ona my
+        dobrý den děkuji prosím velmi jen když kde jsem jsi není""",
+    "sk": """a v na sa je že s z do to nie ako ale za od po jeho jej bol bola bolo sú pre tak už o ja ty on ona my
+        dobrý deň ďakujem prosím veľmi len keď kde som""",
     "hu": """a az és egy nem hogy is ez azt volt van de már csak meg még én te ő mi ki jó napot reggelt köszönöm igen
         nagyon mint vagy amikor hol""",
-    "ro": """și este în nu un o de la cu pe care din pentru sunt mai ce se că ca dar el ea noi bună ziua mulțumesc da foarte
-        când unde fost era lui sau""",
-    "tr": """ve bir bu da de için ile ne çok daha o ben sen biz siz onlar değil var yok gibi kadar ama merhaba teşekkürler
-        günaydın evet hayır nasıl mı mi olarak sonra""",
-    "id": """dan yang di ini itu dengan untuk dari tidak ada ke pada akan saya kamu dia kami mereka adalah juga sudah bisa
-        selamat pagi terima kasih ya apa siapa atau oleh karena""",
-    "vi": """và là của có không một những được trong cho người này với các đã tôi bạn anh em chúng xin chào cảm ơn rất ở
-        khi đi đến""",
-    "sw": """na ya wa kwa ni katika la za hii hiyo yake kuwa si mimi wewe yeye sisi habari asante asubuhi jambo sana lakini
-        kama cha""",
-    "ca": """el la els les un una i és són que no es per amb en del al com més però va era bon dia gràcies molt quan on
-        també aquest aquesta""",
-    "la": "et est non ad cum qui quae quod sunt sed ut ab ex per si enim esse omnia te me nos ego",
-    "eo": "kaj la estas ne mi vi li ŝi ni ili en de al por kun tio kiu kio saluton dankon tre sed kiam kie",
-}  # fmt: skip
+    "ro": """și este în nu un o de la cu pe care din pentru sunt mai ce se că ca dar el ea noi bună ziua mulțumesc da
+        foarte când unde fost era lui sau""",
+    "tr": """ve bir bu da de için ile ne çok daha o ben sen biz siz onlar değil var yok gibi kadar ama merhaba
+        teşekkürler günaydın evet hayır nasıl mı mi olarak sonra""",
+    "id": """dan yang di ini itu dengan untuk dari tidak ada ke pada akan saya kamu dia kami mereka adalah juga sudah
+        bisa selamat pagi terima kasih ya apa siapa atau oleh karena""",
+    "vi": """và là của có không một những được trong cho người này với các đã tôi bạn anh em chúng xin chào cảm ơn
+        rất ở khi đi đến""",
+    "sw": """na ya wa kwa ni katika la za hii hiyo yake kuwa si mimi wewe yeye sisi habari asante asubuhi jambo sana
+        lakini kama cha""",
+    "ca": """el la els les un una i és són que no es per amb en del al com més però va era bon dia gràcies molt quan
+        on també aquest aquesta""",
+    "la": """et est non ad cum qui quae quod sunt sed ut ab ex per si enim esse omnia te me nos ego""",
+    "eo": """kaj la estas ne mi vi li ŝi ni ili en de al por kun tio kiu kio saluton dankon tre sed kiam kie""",
+}
 """Frequent words of languages in Latin letters, by ISO 639-1 code."""
 
 WORDS = {language: frozenset(words.split()) for language, words in FREQUENT.items()}
@@ -73,6 +77,15 @@ SCRIPTS = {
     "MYANMAR": "my", "ETHIOPIC": "am", "TIBETAN": "bo", **dict.fromkeys(JAPANESE, "ja"),
 }  # fmt: skip
 """The language that a script is mostly used for."""
+SCRIPTS_OF = {
+    **{language: {script for script, other in SCRIPTS.items() if other == language} for language in SCRIPTS.values()},
+    "ja": {"CJK", "IDEOGRAPHIC", *JAPANESE}, "zh": {"CJK", "IDEOGRAPHIC", "BOPOMOFO"}, "ko": {"HANGUL", "CJK"},
+    **{language: {"CYRILLIC"} for language in ("uk", "be", "bg", "sr", "mk", "kk", "mn")},
+    **{language: {"ARABIC"} for language in ("fa", "ur")}, **{language: {"DEVANAGARI"} for language in ("mr", "ne")},
+}  # fmt: skip
+"""The scripts that a language is written in, besides Latin."""
+SCRIPTS_KNOWN = frozenset(script for scripts in SCRIPTS_OF.values() for script in scripts)
+FEWEST_WORDS = 3  # in Latin letters: fewer do not tell the language reliably
 TOLD_BY = {"uk": "іїєґ", "sr": "ђћџљњј", "be": "ў", "fa": "پچژگ", "ur": "ٹڈڑے"}
 """Letters that other languages of the same script do not use."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -89,7 +102,7 @@ def language_of(text: str) -> str | None:
         return None
     if kana := sum(scripts[each] for each in JAPANESE):
         scripts["HIRAGANA"] += scripts.pop("CJK", 0) if kana * 10 > scripts["CJK"] else 0
-    ((script, _),) = scripts.most_common(1)[0]
+    script = scripts.most_common(1)[0][0]
     # An ideograph is worth a word: "你好 friend" is half Chinese.
     if dense := scripts["CJK"] + scripts["HIRAGANA"]:
         latin = len(re.findall("[A-Za-z]+", text))
@@ -103,6 +116,43 @@ def language_of(text: str) -> str | None:
         )
         return next(told, SCRIPTS.get(script))
     return _by_words(text)
+
+
+def code_of(tag: str) -> str:
+    """The language of a tag: "en" of "en-GB"."""
+    return re.split("[-_]", tag.lower(), maxsplit=1)[0]
+
+
+def foreign_letters(text: str, languages: Iterable[str]) -> tuple[str, str] | None:
+    """The first script that none of these languages is written in, and its letters in `text`; None without one.
+
+    Every voice speaks Latin letters, and a Greek letter alone by its name.
+    """
+    scripts = {script for language in languages for script in SCRIPTS_OF.get(language, ())} | {"LATIN", ""}
+    words = WORD.findall(without_marks(text))
+    for word in words:
+        for script, letters in groupby(word, script_of):
+            run = "".join(letters)
+            named = script == "GREEK" and len(run) == 1
+            if script not in scripts and script in SCRIPTS_KNOWN and not named:
+                return script_name(script), run
+    return None
+
+
+def unspoken(text: str, languages: Sequence[str], declared: str | None = None) -> str | None:
+    """What in a text a voice that speaks these languages cannot speak, as a phrase for a message; None if nothing.
+
+    Without languages nothing is known. `declared` is the language tag of the script.
+    """
+    if not languages:
+        return None
+    if foreign := foreign_letters(text, languages):
+        return f"{foreign[0]} letters ({foreign[1][:20]})"
+    found = code_of(declared) if declared else language_of(text)
+    enough = declared or len(WORD.findall(text)) >= FEWEST_WORDS
+    if found and found not in languages and enough:
+        return f"a text in the language {found!r}"
+    return None
 
 
 def _has(text: str, letters: str) -> bool:

@@ -18,6 +18,7 @@ NARRATOR = "narrator"
 DEFAULT_VOICE = "default"
 
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
@@ -81,6 +82,13 @@ def given_id(raw: str) -> str:
         raise Refused(f"id {quoted(raw)}", allowed)
     if _RESERVED.fullmatch(raw):
         raise Refused(f"id {quoted(raw)}, a name that Windows reserves", f"allowed: any other, such as line-{raw}")
+    return raw
+
+
+def language(raw: str) -> str:
+    """A language tag (BCP 47): "de", "en-GB"."""
+    if not _LANGUAGE.fullmatch(raw):
+        raise Refused(f"language {quoted(raw)}", "allowed: a code of two or three letters, such as de or en-GB")
     return raw
 
 

@@ -45,7 +45,7 @@ _NUMERAL = re.compile(rf"(?:(?P<roman>{_ROMAN.upper()})|(?P<digits>[1-9][0-9]{{0
 
 _ORNAMENTS = r"*\-_=~#+•·∙■□▪▫▬◆◇◊●○◦★☆✦✧✶✱✲✳❖⁂⁎⁑※❦❧☙§¶†‡—–―|/\\<>^°◈◉⬥⬧"
 _BREAK = re.compile(
-    rf"[{_ORNAMENTS}\s]+|[-~=*\s]*(?:[oO]0[oO]|oOo|OoO|0[oO]0|x(?:[ ]x){{2,}}|X(?:[ ]X){{2,}})[-~=*\s]*"
+    rf"[{_ORNAMENTS}\s]+|[-~=*\s]*(?:o0o|oOo|0o0|x(?:[ ]x){{2,}})[-~=*\s]*|\.(?:[ ]\.){{2,}}"
     r"|<hr(?:[ ][^<>]*)?/?>|\\(?:pagebreak|newpage|hrulefill)|\[?(?:scene|section)[ ]break\]?",
     re.IGNORECASE,
 )
@@ -71,7 +71,7 @@ def headings(text: str) -> list[Heading]:
     found: list[Heading] = []
     numerals = _Numerals()
     before: Row | None = None
-    for row in rows(text):
+    for row in (row._replace(text=without_silent(row.text)) for row in rows(text)):
         heading = _markdown(row) or _underlined(before, row) or _chapter(text, row)
         if heading and not (found and heading.start < found[-1].end):
             found.append(heading)

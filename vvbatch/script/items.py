@@ -98,7 +98,7 @@ def lines_of(spoken: Spoken, position: Position, given: Given, *, divisible: boo
 
 
 def chapters_of(drafts: Iterable[tuple[str, Iterable[Item]]], problems: Problems) -> tuple[Chapter, ...]:
-    """Chapters of lines. A pause belongs to the line before it, also to the last one of the chapter before."""
+    """Chapters that have lines. A pause belongs to the line before it, also to the last one of the chapter before."""
     chapters: list[tuple[str, list[ScriptLine]]] = []
     last: list[ScriptLine] | None = None
     for title, items in drafts:
@@ -114,7 +114,7 @@ def chapters_of(drafts: Iterable[tuple[str, Iterable[Item]]], problems: Problems
                 problems.warn(item.position, "pause", f"{what} before the first line; it is left out", remedy)
             else:
                 last[-1] = _paused(last[-1], item, problems)
-    return tuple(Chapter(title, tuple(lines)) for title, lines in chapters)
+    return tuple(Chapter(title, tuple(lines)) for title, lines in chapters if lines)
 
 
 def _paused(line: ScriptLine, item: PauseItem, problems: Problems) -> ScriptLine:

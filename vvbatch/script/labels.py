@@ -14,12 +14,12 @@ VOICES = ("carter", "alice", "frank", "maya")
 """The voices of the first four speakers; the fifth has the first again."""
 HIGHEST_NUMBER = 999
 
-_TIME = r"(?:[\[(]?(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}(?:[.,][0-9]{1,3})?[\])]?[ ]*(?:-[ ]*)?)?"
+_TIME = r"[\u200b-\u200f\u2060]*(?:[\[(]?(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}(?:[.,][0-9]{1,3})?[\])]?[ ]*(?:-[ ]*)?)?"
 _BOLD = r"[*_]{0,3}"
 _NUMBERED = re.compile(
     rf"""
     {_TIME} (?P<bold>{_BOLD})
-    (?: (?P<colon> (?:speaker|spk|person|voice|s) [ _-]* (?P<a>[0-9]+) [^\S\n]* {_BOLD} [^\S\n]* [:：] {_BOLD})
+    (?: (?P<colon> (?:speaker|spk|person|voice|s) [ _\#-]* (?P<a>[0-9]+) [^\S\n]* {_BOLD} [^\S\n]* [:：] {_BOLD})
       | (?P<bracket> [\[(<][ ]? (?:speaker|spk|person|voice|s) [ _-]* (?P<b>[0-9]+) [ ]?[\])>]
           {_BOLD} (?:[ ]*[:：])? {_BOLD} )
       | (?P<number> \[ [ ]? (?P<c>[0-9]+) [ ]? \] {_BOLD} [ ]* [:：] {_BOLD} (?![ ]*(?:<|https?:|www\.|mailto:)) ) )
@@ -29,7 +29,7 @@ _NUMBERED = re.compile(
 _INLINE = re.compile(
     r"[\[(<][ ]?(?:speaker|spk|person|voice|s)[ _-]*(?P<b>[0-9]+)[ ]?[\])>](?:[ ]*[:：])?", re.IGNORECASE
 )
-_SPEAKER = re.compile(rf"{_BOLD}speaker[^\S\n]*[0-9]", re.IGNORECASE)
+_SPEAKER = re.compile(rf"{_BOLD}speaker[^\S\n]*#?[0-9]", re.IGNORECASE)
 _NAME = re.compile(
     rf"{_TIME} (?P<bold>{_BOLD}) (?P<name>[^\W\d_][\w.'’-]{{0,30}}(?:[ ][\w.'’-]{{1,30}}){{0,2}})"
     rf"[ ]? (?:\([^()\n]{{1,40}}\)[ ]?)? {_BOLD} [:：] {_BOLD} (?=\s|$|(?<=：))",
@@ -139,7 +139,7 @@ def _named(row: Row) -> Label | None:
         return None
     name = found["name"]
     words = name.replace(".", " ").split()
-    if not words or words[0].casefold() in _NO_NAMES or any(word[0].islower() for word in words):
+    if not words or words[0].casefold() in _NO_NAMES or (len(words) > 1 and any(word[0].islower() for word in words)):
         return None
     opened = found["bold"] if found["bold"] and found[0].count(found["bold"]) == 1 else ""
     return Label(row.start, row.start + found.end(), name, None, found[0].strip(), opened)
@@ -150,6 +150,8 @@ def _consistent(rows: Collection[Row], named: list[tuple[Row, Label]]) -> bool:
     paragraphs = sum(row.first for row in rows)
     counts = Counter(label.speaker for _, label in named)
     everywhere = len(named) == len(rows) or sum(row.first for row, _ in named) == paragraphs
+    if any(name[0].islower() for name in counts) and max(counts.values()) == 1:
+        return False  # a list of things rather than of speakers
     return everywhere and (len(counts) <= len(VOICES) or (max(counts.values()) > 1 and len(counts) <= len(named) / 2))
 
 
@@ -157,6 +159,7 @@ def _alike(rows: Collection[Row], labels: set[int], *, only_first: bool = False)
     """The first name that looks like a label although it is none: one that comes again, or in two rows in a row, or
     at the start of the text before a sentence."""
     named = [(row, label) for row in rows if row.start not in labels and (label := _named(row))]
+    named = [(row, label) for row, label in named if not label.speaker[0].islower()]
     counts = Counter(label.speaker for _, label in named)
     again = [label for _, label in named if counts[label.speaker] > 1]
     in_a_row = [label for (row, label), (below, _) in pairwise(named) if below.number == row.number + 1]

@@ -20,11 +20,12 @@ def one_line(raw: str, *, voice: str, seed: int | None) -> Script:
     texts = Texts(Source(path, UNSPEAKABLE.sub(" ", raw)), problems)
     spoken = texts.read(raw, NARRATOR, voice, START, START)
     chapters = chapters_of([("", lines_of(spoken, START, {} if seed is None else {"seed": (seed, START)}))], problems)
-    lines = with_ids(chapters, problems)[0].lines
+    chapters = with_ids(chapters, problems)
+    lines = [line for chapter in chapters for line in chapter.lines]
     if not problems and len(lines) != 1:
         found = "a pause between words" if lines else "a pause without a text"
         problems.add(START, found, "a text on the command line is one line: put several into a script")
     if problems:
         raise ScriptError(path, problems, raw)
     title = lines[0].turns[0].text[:TITLE_CHARACTERS]
-    return Script(path, raw, title, None, None, with_ids(chapters, Problems()), tuple(problems.warnings))
+    return Script(path, raw, title, None, None, chapters, tuple(problems.warnings))

@@ -113,14 +113,18 @@ def _said(spoken: str, written: str) -> Said:
 def _notes(taken: Mapping[str, list[str]]) -> list[Note]:
     notes = []
     for code, what, remedy in (
-        ("markup", "markup", "write the text as it is to be spoken"),
-        ("emoji", "pictures", "write in words what is to be spoken"),
-        ("lost-character", "characters that were lost", "put the right character in its place, and save as UTF-8"),
+        ("markup", "markup in a text is taken out", "write the text as it is to be spoken"),
+        ("emoji", "pictures in a text are not spoken", "write in words what is to be spoken"),
+        (
+            "lost-character",
+            "lost characters in a text are not spoken",
+            "put the right character in its place, and save as UTF-8",
+        ),
     ):
         found = list(dict.fromkeys(taken.get("lost" if code == "lost-character" else code, ())))
         if found:
             shown = ", ".join(_shown(one) for one in found[:5]) + (", …" if len(found) > 5 else "")
-            notes.append(Note(code, f"{what} in a text: {shown}; not spoken", remedy, found[0]))
+            notes.append(Note(code, f"{what}: {shown}", remedy, found[0]))
     return notes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from vvbatch.script.fields import (
@@ -16,6 +16,7 @@ from vvbatch.script.fields import (
     Given,
     choices,
     did_you_mean,
+    language,
     name,
     quoted,
     title,
@@ -28,7 +29,7 @@ from vvbatch.script.source import Source
 
 T = TypeVar("T")
 
-SCRIPT_KEYS = ("version", "title", "model", "defaults", "speakers", "chapters", "lines")
+SCRIPT_KEYS = ("version", "title", "language", "model", "defaults", "speakers", "chapters", "lines")
 DEFAULTS_KEYS = ("voice", "escalate", *(key for key in RANGES if key != "seed"))
 LINE_KEYS = ("text", "dialogue", *READERS)
 
@@ -61,6 +62,7 @@ class _Reader:
             self.value(pairs["version"], "version", _version)
         script_title = self.value(pairs["title"], "title", title) if "title" in pairs else None
         model = self.value(pairs["model"], "model", name("model")) if "model" in pairs else None
+        spoken = self.value(pairs["language"], "language", language) if "language" in pairs else None
         if "defaults" in pairs:
             self.defaults = self.given(self.pairs(pairs["defaults"], "defaults", DEFAULTS_KEYS))
         self.voices[NARRATOR] = self.defaults.pop("voice", (DEFAULT_VOICE, None))
@@ -75,7 +77,8 @@ class _Reader:
             drafts.append(("", self.lines(pairs["lines"])))
         chapters = chapters_of(drafts, self.problems)
         model_position = pairs["model"].position if "model" in pairs else None
-        return Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
+        script = Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
+        return replace(script, language=spoken)
 
     def speakers(self, node: Node) -> None:
         pairs = self.mapping(node, "speakers")

@@ -50,7 +50,8 @@ NEWEST: tuple[tuple[Table, str], ...] = (
 def make(home: Home, target: Path, environment: Mapping[str, str], *, texts: bool = False) -> list[str]:
     """Write the zip atomically. Returns the names in it. Raises OSError."""
     secrets = secrets_of(environment)
-    buffer, names = io.BytesIO(), []
+    buffer = io.BytesIO()
+    names: list[str] = []
     book = open_ledger(home)
     with closing(book) if book else nullcontext(), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         private = None if texts else collect(home, book, shown(environment))

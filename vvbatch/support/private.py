@@ -80,11 +80,11 @@ class Private:
 
     def add(self, kind: str, phrase: str) -> None:
         """Replace this string by its kind and a number, and hide its words."""
-        self.add_words(phrase)
+        of_batch = BATCH.fullmatch(phrase) if kind == "batch" else None
+        self.add_words(phrase.removesuffix(of_batch[1]) if of_batch else phrase)  # the digits tell batches apart
         if phrase in self.phrases or len(phrase) < SHORTEST or not self.is_private(phrase):
             return
         number = self.counts[kind] = self.counts.get(kind, 0) + 1
-        of_batch = BATCH.fullmatch(phrase) if kind == "batch" else None
         replacement = f"batch-{of_batch[1]}" if of_batch else f"{kind}-{number}"
         for spelling in (phrase, json.dumps(phrase, ensure_ascii=False)[1:-1], repr(phrase)[1:-1]):
             self.phrases[unicodedata.normalize("NFC", spelling)] = replacement
@@ -109,8 +109,7 @@ class Private:
             if phrase in text:
                 before = r"(?<!\w)" if phrase[0].isalnum() else ""
                 after = r"(?!\w)" if phrase[-1].isalnum() else ""
-                replacement = self.phrases[phrase]
-                text = re.sub(before + re.escape(phrase) + after, lambda _, by=replacement: by, text)
+                text = re.sub(before + re.escape(phrase) + after, self.phrases[phrase], text)
         text = PATH.sub(f"/{HIDDEN}", BATCH.sub(r"batch-\1", text))
         return TOKEN.sub(lambda found: HIDDEN if found[0].casefold() in self.words else found[0], text)
 

@@ -71,8 +71,8 @@ class EmbeddedServer:
             if time.monotonic() > until:
                 if was_killed:
                     raise ServerUnreachable(
-                        f"the queue's server at {socket_path(self.home)} does not answer and cannot be stopped: end the "
-                        f"process that holds {self.home.redis_folder / 'server.lock'}, or see {log_file(self.home)}"
+                        f"the queue's server at {socket_path(self.home)} does not answer and cannot be stopped: end "
+                        f"the process that holds {self.home.redis_folder / 'server.lock'}, or see {log_file(self.home)}"
                     )
                 if not self.is_alone():
                     raise ServerUnreachable(

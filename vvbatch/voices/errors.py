@@ -1,4 +1,4 @@
-"""What can be wrong with a voice."""
+"""Errors of voices."""
 
 from vvbatch.errors import InputError, UnavailableError
 
@@ -8,15 +8,15 @@ class VoiceError(InputError, LookupError):
 
 
 class UnknownVoice(VoiceError):
-    """No voice of that name: what was asked for, and what there is instead."""
+    """No voice has that name; the message has the known ones."""
 
     def __str__(self) -> str:
         return "; ".join(self.args)
 
 
 class InvalidVoice(VoiceError):
-    """A file is no fit voice: gone, changed, cut short, not audio, silent, too short."""
+    """A file cannot be a voice: missing, changed, cut short, not audio, silent or too short."""
 
 
 class MissingExtra(UnavailableError):
-    """A package that only this needs is not installed; the message names the command that installs it."""
+    """A package of an optional extra is not installed; the message names the command that installs it."""

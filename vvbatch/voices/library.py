@@ -1,6 +1,6 @@
-"""Voices by name, from folders that each have a `manifest.yaml` or just audio files; the first folder wins.
+"""Voices by name, from folders with a `manifest.yaml` or only audio files; the first folder that has the name is used.
 
-A voice is a mono 24 kHz WAV: a VibeVoice profile takes it as its prompt, the draft profile takes its manner.
+A voice is a mono 24 kHz WAV. A VibeVoice profile uses it as its prompt, the draft profile uses its manner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST = 64 << 20  # bytes of a voice's file: 23 minutes
 
 @dataclass(frozen=True)
 class Found:
-    """A voice of a folder: listed in its manifest, or (no entry) an audio file that just lies there."""
+    """A voice of a folder, listed in its manifest; without an entry, an audio file that the manifest does not list."""
 
     name: str
     path: Path
@@ -65,7 +65,7 @@ class Library:
         return [*([DEFAULT] if self.default() else []), *(found.name for found in self.found.values())]
 
     def find(self, name: str) -> Found:
-        """The voice of that name, in any case and Unicode form, its file not looked at. Raises UnknownVoice."""
+        """The voice of that name, in any case and Unicode form; its file is not checked. Raises UnknownVoice."""
         found = self.default() if folded(name) == DEFAULT else self.found.get(folded(name))
         if found is None:
             from vvbatch.script.fields import did_you_mean  # only for an error
@@ -75,7 +75,7 @@ class Library:
         return found
 
     def resolve(self, name: str) -> Voice:
-        """The voice of that name; its file is there, in its folder, complete, and what the manifest says.
+        """The voice of that name. Its file is in its folder, complete, and has the manifest's hash.
 
         Raises UnknownVoice or InvalidVoice.
         """
@@ -120,7 +120,7 @@ def manner_for(entry: Entry | None, sha256: str) -> Manner:
 def verified(path: Path, expected: str | None) -> str:
     """The sha256 of a voice's file.
 
-    Raises InvalidVoice when it is gone, links out of its folder, has another hash than expected, or is not a whole
+    Raises InvalidVoice if it is missing, links out of its folder, has another hash than expected, or is not a complete
     mono 24 kHz WAV.
     """
     if not path.resolve().is_relative_to(path.parent.resolve()):
@@ -179,7 +179,7 @@ def wav_frames(path: Path) -> tuple[int, int, int, int]:
 
 
 def require_unchanged(voices: Iterable[Voice]) -> None:
-    """Raises InvalidVoice when a voice's file is not the one any more that a script was planned with."""
+    """Raises InvalidVoice if a voice's file has changed since the script was planned."""
     for voice in voices:
         try:
             found = voice.path.stat()
@@ -192,7 +192,7 @@ def require_unchanged(voices: Iterable[Voice]) -> None:
 
 @lru_cache(maxsize=256)
 def hash_of(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
-    """The sha256 of a file that has not been touched since it was last asked for."""
+    """The sha256 of a file, computed once for each inode, size and time of change."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -201,7 +201,7 @@ def hash_of(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
 
 
 def manner_of(sha256: str, gender: str = "") -> Manner:
-    """A manner for a voice that has none, from its hash: the same on every machine, and apart from most others."""
+    """A manner for a voice without one, from its hash: the same on every machine, and different from most others."""
     first, second = bytes.fromhex(sha256[:4])
     lowest, steps = {"female": (1, 7), "male": (-5, 7)}.get(gender, (-6, 13))
     return Manner(rate=round(0.88 + 0.04 * (first % 7), 2), pitch=float(lowest + second % steps))

@@ -1,4 +1,4 @@
-"""A voice folder's `manifest.yaml`: what each voice is, where it comes from and who allowed it."""
+"""A voice folder's `manifest.yaml`: the file, the source and the consent of each voice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def folded(name: str) -> str:
-    """What two spellings of one name share: case and Unicode form do not count."""
+    """The form by which names are compared: case and Unicode form do not count."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -72,7 +72,7 @@ def read(folder: Path) -> Manifest:
         if not file.is_file():
             return Manifest()
         if file.stat().st_size > LARGEST:
-            raise VoiceError(f"{file} is larger than {LARGEST:,} bytes: it is no voice manifest")
+            raise VoiceError(f"{file} is larger than {LARGEST:,} bytes: it is not a voice manifest")
         raw = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         manifest = msgspec.convert({} if raw is None else raw, Manifest)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:

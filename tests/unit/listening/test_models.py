@@ -16,6 +16,7 @@ from vvbatch.listening.contract import Clip, ListeningUnavailable
 from vvbatch.listening.models import ListeningModels
 from vvbatch.qc import Check
 
+pytestmark = pytest.mark.slow  # the models take seconds to load
 VOICES = ROOT / "voices"
 RATE = 24_000
 ENTRIES = {voice["name"]: voice for voice in yaml.safe_load((VOICES / "manifest.yaml").read_text())["voices"]}
@@ -104,6 +105,45 @@ def test_a_check_that_cannot_be_made_gives_its_reason_and_has_no_weight(models: 
     (brief,) = check(models, clip("alice", short))
     for one in (bare["words"], bare["voice"], foreign["words"], brief["voice"]):
         assert one.ok and one.weight == 0 and detail(one)["not_checked"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Der alte Leuchtturm stand auf der Insel, und das Licht war aus.",
+        "Il était une fois un petit village au bord de la mer.",
+        "Habari ya asubuhi",
+        "Llanfair pwllgwyngyll gogerychwyrndrobwll",
+        "你好,世界。",
+    ],
+)
+def test_a_text_that_is_not_english_is_not_judged_by_english_whisper(models: ListeningModels, text: str) -> None:
+    (checks,) = check(models, clip("alice", text=text))
+    assert not {"wer", "first_word", "last_word", "left_out"} & set(checks)
+    assert "knows English only" in detail(checks["words"])["not_checked"]
+
+
+def test_the_language_that_a_script_declares_wins(models: ListeningModels) -> None:
+    samples = samples_of("alice")[:RATE]
+    (german, english) = check(
+        models,
+        Clip(samples, RATE, "Good evening to all of you.", None, profiles.QcLimits(), "de-CH"),
+        Clip(samples, RATE, "Guten Abend.", None, profiles.QcLimits(), "en-GB"),
+    )
+    assert "'de'" in detail(german["words"])["not_checked"]
+    assert "wer" in english
+
+
+def test_texts_of_several_languages_get_their_own_checks_in_order(models: ListeningModels) -> None:
+    samples = samples_of("alice")[: 2 * RATE]
+    texts = ["Guten Abend, wie geht es dir?", "Good evening.", None, "Bonsoir, c'est moi."]
+    found = models.models["words"].check([Clip(samples, RATE, text) for text in texts])
+    assert ["wer" in {one.name for one in checks} for checks in found] == [False, True, False, False]
+
+
+def test_a_very_large_number_in_the_text_is_judged(models: ListeningModels) -> None:
+    (checks,) = check(models, clip("alice", text="It cost 1,000,000,000,000 dollars."))
+    assert "one" in detail(checks["wer"])["missing"] or not checks["wer"].ok
 
 
 @pytest.mark.parametrize("sound", ["silence", "click", "noise"])

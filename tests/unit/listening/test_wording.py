@@ -76,3 +76,49 @@ def test_every_word_of_the_text_has_a_similarity(text: list[str], transcript: li
 @given(words)
 def test_an_empty_transcript_misses_every_word(text: list[str]) -> None:
     assert compare(text, []).missing == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It costs 1,000,000,000,000 dollars", ["it", "costs", "one", "trillion", "dollars"]),
+        ("1000000000000.5", ["one", "trillion", "5"]),
+        ("1000000000000th", ["one", "trillionth"]),
+        ("$2,000,000,000,000", ["two", "trillion"]),
+        ("5000000000 yen", ["five", "billion", "yen"]),
+        ("今日はGPTです", ["今", "日", "は", "gpt", "で", "す"]),
+    ],
+)
+def test_spoken_words_of_very_large_numbers_and_of_ideographs(text: str, words: list[str]) -> None:
+    assert spoken_words(text) == words
+
+
+@pytest.mark.parametrize("text", ["9" * 60, "1" + "0" * 40, "1" + ",000" * 30, "-1000000000000.25 %", "1e9999"])
+@pytest.mark.parametrize("language", ["en", "de", "fr", "zh", "ja", "xx"])
+def test_spoken_words_of_any_number_and_language_do_not_raise(text: str, language: str) -> None:
+    assert spoken_words(f"It is {text} m", language)
+
+
+def test_one_misrecognized_short_word_at_an_edge_is_no_missing_edge() -> None:
+    text = spoken_words("By seven the harbour was calm.")
+    assert compare(text, spoken_words("my seven the harbour was calm")).opening >= 0.3
+    text = spoken_words("Light rain fell over the old harbour light.")
+    said = compare(text, spoken_words("night train fell over the old harbour right"))
+    assert said.opening >= 0.3 and said.ending >= 0.3
+    assert compare(text, spoken_words("Light rain fell over the old harbour")).ending == 0
+    assert compare(text, spoken_words("fell over the old harbour light")).opening == 0
+
+
+def test_a_phrase_that_is_not_in_the_transcript_is_left_out() -> None:
+    text = spoken_words("Hello everyone, welcome to our podcast. Thank you for having me here today.")
+    said = compare(text, spoken_words("Hello everyone welcome to what. Thank you for having me here today."))
+    assert said.left_out == ("our", "podcast")
+    assert said.error_rate < 0.25
+    assert compare(text, text).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("Yes.", "Yeah."), ("Right?", "Right, like"), ("It's beautiful.", "beautiful")]
+)
+def test_one_wrong_word_of_a_very_short_text_is_within_the_limit(text: str, said: str) -> None:
+    assert compare(spoken_words(text), spoken_words(said)).error_rate <= 0.25

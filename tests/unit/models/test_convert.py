@@ -23,7 +23,7 @@ def profile(tmp_path: Path, cache: Path) -> Profile:
 
 
 @pytest.mark.slow
-def test_a_converted_model_is_one_of_transformers_own(profile: Profile, cache: Path, tmp_path: Path) -> None:
+def test_transformers_loads_a_converted_model(profile: Profile, cache: Path, tmp_path: Path) -> None:
     from transformers import VibeVoiceForConditionalGeneration
 
     folder = convert(profile, tmp_path / "hf")
@@ -45,7 +45,7 @@ def test_a_converted_model_is_complete_for_the_engine(profile: Profile, tmp_path
         convert(profile, folder)
 
 
-def test_a_conversion_that_is_not_true_is_not_kept(
+def test_a_conversion_that_differs_is_not_kept(
     profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = converting.rename_tensors
@@ -63,7 +63,7 @@ def test_a_conversion_that_is_not_true_is_not_kept(
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-def test_the_memory_said_without_torch_is_what_the_engine_asks_for(tmp_path: Path) -> None:
+def test_the_memory_computed_without_torch_equals_the_engines(tmp_path: Path) -> None:
     from vvbatch.engine.vibevoice import device
 
     for layout in ("original", "transformers"):
@@ -77,7 +77,7 @@ def test_the_memory_said_without_torch_is_what_the_engine_asks_for(tmp_path: Pat
         assert memory.of_snapshot(folder, "int8", 3) < memory.of_snapshot(folder, "bfloat16", 3)
 
 
-def test_this_cpus_bfloat16_and_int8_are_known_without_torch() -> None:
+def test_bfloat16_and_int8_of_this_cpu_are_detected_without_torch() -> None:
     from vvbatch import machine
     from vvbatch.engine.vibevoice import device
     from vvbatch.engine.vibevoice.ops import int8_products

@@ -52,7 +52,7 @@ def pull(home: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return Cli()
 
 
-def test_only_what_is_used_is_fetched_and_once(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+def test_pull_downloads_only_the_files_that_are_used_and_each_once(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     done = pull("models", "pull", "tiny")
     assert f"{REPO} at {REVISION}" in done.stdout
     names = {file.name for file in hub_cache.snapshot_of(tmp_path / "hub").iterdir()}
@@ -70,7 +70,7 @@ def test_only_what_is_used_is_fetched_and_once(pull: Cli, hub: Hub, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_cut_connection_is_taken_up_where_it_broke(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_resumes_a_lost_connection_at_its_offset(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.cut_after = 100_000
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what is received in smaller pieces is not counted
     pull("models", "pull", "tiny")
@@ -88,7 +88,7 @@ main()
 
 
 @pytest.mark.slow
-def test_a_killed_pull_is_taken_up_where_it_was(
+def test_pull_resumes_a_killed_pull_at_its_offset(
     pull: Cli, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.stall_after = 100_000
@@ -103,7 +103,7 @@ def test_a_killed_pull_is_taken_up_where_it_was(
         process.wait()
         hub.stall_after = None
     fetched: list[tuple[int, int]] = []
-    monkeypatch.setattr(report, "counting", told_to(fetched))
+    monkeypatch.setattr(report, "counting", recording_to(fetched))
     pull("models", "pull", "tiny")
     assert hub.ranges == [(SHARDS[0], "bytes=100000-")]
     sizes = {name: len(data) for name, data in hub.files[REPO, REVISION].items()}
@@ -113,7 +113,7 @@ def test_a_killed_pull_is_taken_up_where_it_was(
     pull("models", "verify", "tiny")
 
 
-def told_to(seen: list[tuple[int, int]]) -> Any:
+def recording_to(seen: list[tuple[int, int]]) -> Any:
     """A `report.counting` that keeps its arguments."""
 
     @contextmanager
@@ -123,7 +123,7 @@ def told_to(seen: list[tuple[int, int]]) -> Any:
     return counting
 
 
-def test_half_a_file_that_is_not_of_this_file_is_thrown_away(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+def test_pull_discards_a_partial_file_with_other_bytes(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     data = hub.files[REPO, REVISION][SHARDS[0]]
     blobs = tmp_path / "hub" / "models--maker--tiny" / "blobs"
     blobs.mkdir(parents=True)
@@ -135,7 +135,7 @@ def test_half_a_file_that_is_not_of_this_file_is_thrown_away(pull: Cli, hub: Hub
 
 
 @pytest.mark.slow
-def test_a_file_that_another_process_is_fetching_is_waited_for(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+def test_pull_waits_for_a_file_that_another_process_downloads(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = 0
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub")}
     command = [sys.executable, "-m", "vvbatch", "models", "pull", "tiny"]
@@ -148,7 +148,9 @@ def test_a_file_that_another_process_is_fetching_is_waited_for(pull: Cli, hub: H
     assert all(hub.sent[shard] == len(hub.files[REPO, REVISION][shard]) for shard in SHARDS)
 
 
-def test_after_an_interruption_only_what_is_missing_or_broken_is_fetched(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+def test_pull_downloads_only_missing_and_broken_files_after_an_interruption(
+    pull: Cli, hub: Hub, tmp_path: Path
+) -> None:
     pull("models", "pull", "tiny")
     sent = dict(hub.sent)
     folder = hub_cache.snapshot_of(tmp_path / "hub")
@@ -161,23 +163,23 @@ def test_after_an_interruption_only_what_is_missing_or_broken_is_fetched(pull: C
     pull("models", "verify", "tiny")
 
 
-def test_wrong_bytes_are_fetched_once_more(pull: Cli, hub: Hub) -> None:
+def test_pull_downloads_wrong_bytes_once_more(pull: Cli, hub: Hub) -> None:
     hub.corrupt, hub.corrupt_times = SHARDS[0], 1
     pull("models", "pull", "tiny")
     pull("models", "verify", "tiny")
 
 
-def test_a_hub_that_gives_other_bytes_than_announced_is_told_and_nothing_is_kept(
-    pull: Cli, hub: Hub, tmp_path: Path
-) -> None:
+def test_pull_reports_a_hub_that_sends_other_bytes_and_keeps_none(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     hub.corrupt = SHARDS[0]
     done = pull("models", "pull", "tiny", code=3)
-    assert "gives other bytes than it announces" in done.stderr
+    assert "sends other bytes than it announces" in done.stderr
     assert SHARDS[0] in done.stderr
     assert not (hub_cache.snapshot_of(tmp_path / "hub") / SHARDS[0]).exists()
 
 
-def test_an_unknown_repo_a_revision_and_a_private_repo_are_told_apart(pull: Cli, hub: Hub, tmp_path: Path) -> None:
+def test_unknown_repos_unknown_revisions_and_private_repos_have_a_message_each(
+    pull: Cli, hub: Hub, tmp_path: Path
+) -> None:
     said = pull("models", "pull", "tiny", "--repo", "no/such", code=3).stderr
     assert f"no/such does not exist at {hub.url}" in said
     said = pull("models", "pull", "tiny", "--repo", REPO, "--revision", "8" * 40, code=3).stderr
@@ -188,15 +190,15 @@ def test_an_unknown_repo_a_revision_and_a_private_repo_are_told_apart(pull: Cli,
     assert "HF_TOKEN" in said
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(pull: Cli, hub: Hub) -> None:
+def test_pull_reports_a_full_disk_before_it_downloads(pull: Cli, hub: Hub) -> None:
     hub.claimed_size = 10**17
     said = pull("models", "pull", "tiny", code=3).stderr
-    assert "GB are to be fetched" in said
+    assert "GB to download" in said
     assert "HF_HUB_CACHE" in said
     assert not hub.sent
 
 
-def test_a_disk_that_fills_up_meanwhile_is_told_and_no_half_file_is_taken_for_a_whole_one(
+def test_pull_reports_a_disk_that_fills_up_and_leaves_no_snapshot(
     pull: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tmp_path / "small"
@@ -209,13 +211,13 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_no_half_file_is_taken_for_a_
         monkeypatch.setattr(pulling, "SPARE_BYTES", -(10**9))
         said = pull("models", "pull", "tiny", code=3).stderr
         assert "No space left on device" in said
-        assert "the same command goes on" in said
+        assert "run the same command again to resume" in said
         assert not hub_cache.snapshot_of(small).exists()
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_link_out_of_the_cache_is_replaced_and_what_it_led_to_is_kept(pull: Cli, tmp_path: Path) -> None:
+def test_pull_replaces_a_link_out_of_the_cache_and_keeps_its_target(pull: Cli, tmp_path: Path) -> None:
     pull("models", "pull", "tiny")
     config = hub_cache.snapshot_of(tmp_path / "hub") / "config.json"
     mine = tmp_path / "mine.json"
@@ -227,7 +229,7 @@ def test_a_link_out_of_the_cache_is_replaced_and_what_it_led_to_is_kept(pull: Cl
     pull("models", "verify", "tiny")
 
 
-def test_a_hub_that_cannot_be_reached_is_told(pull: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_reports_a_hub_that_cannot_be_reached(pull: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -235,13 +237,13 @@ def test_a_hub_that_cannot_be_reached_is_told(pull: Cli, monkeypatch: pytest.Mon
     assert "no connection to http://127.0.0.1" in said
 
 
-def test_offline_is_respected(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_refuses_to_run_offline(pull: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE is set" in pull("models", "pull", "tiny", code=3).stderr
     assert not hub.sent
 
 
-def test_another_repo_is_fetched_with_the_tokenizer_in_it(pull: Cli, tmp_path: Path) -> None:
+def test_pull_downloads_another_repo_with_its_tokenizer(pull: Cli, tmp_path: Path) -> None:
     done = pull("models", "pull", "tiny", "--repo", "other/tiny-hf")
     folder = hub_cache.snapshot_of(tmp_path / "hub", "other/tiny-hf", "9" * 40)
     assert (folder / "tokenizer.json").is_file()
@@ -249,9 +251,7 @@ def test_another_repo_is_fetched_with_the_tokenizer_in_it(pull: Cli, tmp_path: P
     assert str(tmp_path / "configs" / "tiny.yaml") in done.stderr
 
 
-def test_what_is_to_be_written_into_a_profile_names_the_tokenizer_where_the_repo_has_none(
-    pull: Cli, hub: Hub, tmp_path: Path
-) -> None:
+def test_pull_names_the_tokenizer_for_the_profile_when_the_repo_has_none(pull: Cli, hub: Hub, tmp_path: Path) -> None:
     hub.files["other/tiny", "7" * 40] = {**hub.files[REPO, REVISION]}
     said = pull("models", "pull", "tiny", "--repo", "other/tiny").stderr
     line = next(line for line in said.splitlines() if "model: {" in line)
@@ -260,11 +260,11 @@ def test_what_is_to_be_written_into_a_profile_names_the_tokenizer_where_the_repo
     assert pull.json("models", "verify", "mine")[0]["state"] == "complete"
 
 
-def test_a_profile_without_a_model_is_refused(pull: Cli) -> None:
+def test_pull_refuses_a_profile_without_a_model(pull: Cli) -> None:
     assert "needs no model" in pull("models", "pull", "draft", code=2).stderr
 
 
-def test_what_was_pulled_is_in_the_manifest(pull: Cli, home: Path) -> None:
+def test_pull_records_the_hashes_in_the_manifest(pull: Cli, home: Path) -> None:
     pull("models", "pull", "tiny")
     found = [json.loads(file.read_text()) for file in (home / "cache" / "models").iterdir()]
     model = next(each for each in found if each["repo"] == REPO)

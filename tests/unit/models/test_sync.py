@@ -102,7 +102,7 @@ def test_weights_in_the_sources_shared_store_arrive_as_blobs_of_their_repo(
 
 
 @needs_rsync
-def test_a_blob_that_leads_out_of_the_sources_cache_is_not_taken_for_the_model(
+def test_sync_does_not_accept_a_blob_that_links_out_of_the_sources_cache(
     cli: Cli, daemon: str, elsewhere: Path, tmp_path: Path
 ) -> None:
     blob = (hub_cache.snapshot_of(elsewhere) / hub_cache.SHARDS[0]).resolve()
@@ -122,7 +122,7 @@ def test_a_cache_is_copied_from_a_mounted_folder(cli: Cli, elsewhere: Path, tmp_
 
 
 @needs_rsync
-def test_a_broken_source_is_told_after_the_copy(cli: Cli, daemon: str, elsewhere: Path) -> None:
+def test_sync_reports_a_broken_source_after_the_copy(cli: Cli, daemon: str, elsewhere: Path) -> None:
     hub_cache.flip_a_byte(hub_cache.snapshot_of(elsewhere))
     done = cli("models", "sync", daemon, code=1)
     assert "not usable" in done.stdout
@@ -139,7 +139,7 @@ def test_a_link_out_of_the_source_is_not_copied(cli: Cli, elsewhere: Path, tmp_p
 
 
 @needs_rsync
-def test_what_the_source_does_not_have_is_told(cli: Cli, elsewhere: Path, tmp_path: Path) -> None:
+def test_sync_reports_a_model_that_the_source_lacks(cli: Cli, elsewhere: Path, tmp_path: Path) -> None:
     shutil.rmtree(elsewhere / "models--maker--tiny")
     done = cli("models", "sync", str(elsewhere), "tiny", code=2)
     assert f"does not have {REPO}: it has models--maker--words, models--some--other" in done.stderr
@@ -148,7 +148,7 @@ def test_what_the_source_does_not_have_is_told(cli: Cli, elsewhere: Path, tmp_pa
 
 
 @needs_rsync
-def test_a_daemon_that_is_not_there_is_told(cli: Cli) -> None:
+def test_sync_reports_a_daemon_that_does_not_run(cli: Cli) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         source = f"rsync://127.0.0.1:{taken.getsockname()[1]}/cache"
@@ -170,7 +170,7 @@ def test_a_daemon_that_is_not_there_is_told(cli: Cli) -> None:
         "a:b\n",
     ],
 )
-def test_what_could_be_an_option_or_is_no_source_is_refused(source: str) -> None:
+def test_sync_refuses_options_and_invalid_sources(source: str) -> None:
     with pytest.raises(ValueError, match=r"source|neither"):
         syncing.checked_source(source)
 
@@ -178,11 +178,11 @@ def test_what_could_be_an_option_or_is_no_source_is_refused(source: str) -> None
 @pytest.mark.parametrize(
     "source", ["studio:.cache/huggingface/hub", "me@10.0.0.2:/data/a b/", "rsync://me@nas:8873/hub"]
 )
-def test_remote_sources_are_taken_as_they_are(source: str) -> None:
+def test_sync_accepts_remote_sources_unchanged(source: str) -> None:
     assert syncing.checked_source(source) == source.rstrip("/") + "/"
 
 
-def test_without_rsync_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sync_names_the_package_to_install_without_rsync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineUnavailable, match="brew install rsync"):
         syncing.find_rsync()

@@ -14,7 +14,7 @@ from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.models import integrity as verifying
 from vvbatch.models import manifest
 from vvbatch.models.integrity import drift, profile_problems, require_ready, verify
-from vvbatch.models.manifest import Manifest, note_pulled, write_manifest
+from vvbatch.models.manifest import Manifest, record_pulled, write_manifest
 from vvbatch.models.snapshot import hub_cache as hub_cache_folder
 from vvbatch.models.snapshot import sources
 from vvbatch.profiles import Profile
@@ -25,7 +25,7 @@ def profile(tmp_path: Path, cache: Path) -> Profile:
     return profiles.read(hub_cache.write_profile(tmp_path / "configs"))
 
 
-def test_a_whole_snapshot_has_no_problems(profile: Profile, tmp_path: Path) -> None:
+def test_verify_finds_no_problem_in_a_complete_snapshot(profile: Profile, tmp_path: Path) -> None:
     assert profile_problems(profile, tmp_path / "manifests") == []
     require_ready(profile, tmp_path / "manifests")
 
@@ -47,7 +47,7 @@ def test_each_damage_has_its_own_message_in_verify_and_at_a_workers_start(
     assert "\n" not in str(error.value)
 
 
-def test_a_flipped_byte_is_seen_at_the_first_start_too(profile: Profile, cache: Path, tmp_path: Path) -> None:
+def test_a_flipped_byte_is_found_at_the_first_start_too(profile: Profile, cache: Path, tmp_path: Path) -> None:
     hub_cache.flip_a_byte(hub_cache.snapshot_of(cache))
     with pytest.raises(EngineUnavailable, match=r"its name in the cache says"):
         require_ready(profile, tmp_path)
@@ -79,9 +79,7 @@ def test_a_byte_that_changed_with_the_files_time_put_back_is_found_by_a_full_ver
     assert [problem.kind for problem in profile_problems(profile, tmp_path)] == ["corrupt"]
 
 
-def test_weights_in_the_caches_shared_store_are_as_good_as_in_the_repos_folder(
-    profile: Profile, cache: Path, tmp_path: Path
-) -> None:
+def test_verify_accepts_weights_in_the_caches_shared_store(profile: Profile, cache: Path, tmp_path: Path) -> None:
     hub_cache.share(cache)
     assert profile_problems(profile, tmp_path) == []
     require_ready(profile, tmp_path)
@@ -107,14 +105,16 @@ def test_a_blob_that_links_out_of_the_cache_is_refused(profile: Profile, cache: 
     assert [problem.kind for problem in profile_problems(profile, tmp_path)] == ["outside"]
 
 
-def test_a_small_file_is_known_by_gits_hash(profile: Profile, cache: Path, tmp_path: Path) -> None:
+def test_verify_compares_a_small_file_with_its_git_hash(profile: Profile, cache: Path, tmp_path: Path) -> None:
     config = hub_cache.snapshot_of(cache) / "config.json"
     config.resolve().write_text(config.read_text() + " ")
     problems = profile_problems(profile, tmp_path)
     assert [(problem.kind, problem.file) for problem in problems] == [("corrupt", "config.json")]
 
 
-def test_an_index_that_lists_what_a_shard_does_not_hold_is_told(profile: Profile, cache: Path, tmp_path: Path) -> None:
+def test_verify_reports_an_index_that_lists_a_tensor_that_no_shard_has(
+    profile: Profile, cache: Path, tmp_path: Path
+) -> None:
     index = hub_cache.snapshot_of(cache) / "model.safetensors.index.json"
     data = msgspec.json.decode(index.read_bytes())
     data["weight_map"]["model.surprise"] = hub_cache.SHARDS[0]
@@ -151,13 +151,13 @@ def test_a_moved_main_is_noted(profile: Profile, cache: Path, tmp_path: Path) ->
     assert "the cache's main is " + "e" * 40 in (drift(source, tmp_path) or "")
 
 
-def test_what_a_name_stood_for_when_it_was_pulled_is_kept_and_a_move_is_told(
+def test_the_commit_of_a_pulled_branch_is_recorded_and_a_move_is_reported(
     profile: Profile, cache: Path, tmp_path: Path
 ) -> None:
     unpinned = sources(msgspec.structs.replace(profile.model, revision="main"))[0]
     said = drift(unpinned, tmp_path) or ""
     assert f"names main of {hub_cache.REPO}, not a commit: here it is {hub_cache.REVISION}; write" in said
-    note_pulled(unpinned, hub_cache.REVISION, tmp_path)
+    record_pulled(unpinned, hub_cache.REVISION, tmp_path)
     assert drift(unpinned, tmp_path) == said
     (cache / "models--maker--tiny" / "refs" / "main").write_text("e" * 40)
     assert f"here it is {'e' * 40}, but it was {hub_cache.REVISION} when it was pulled" in (
@@ -165,14 +165,14 @@ def test_what_a_name_stood_for_when_it_was_pulled_is_kept_and_a_move_is_told(
     )
 
 
-def test_every_profile_of_ours_pins_its_model_and_its_tokenizer() -> None:
+def test_every_bundled_profile_pins_its_model_and_its_tokenizer() -> None:
     found = [profiles.read(file) for file in profiles.bundled("configs").glob("*.yaml")]
     vibevoice = [profile for profile in found if profile.engine == "vibevoice"]
     assert vibevoice
     assert all(source.pinned for profile in vibevoice for source in sources(profile.model))
 
 
-def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
+def test_a_local_folder_is_compared_with_its_first_verification(
     tmp_path: Path, tiny_files: tuple[dict[str, bytes], dict[str, bytes]]
 ) -> None:
     folder = tmp_path / "mine"
@@ -188,7 +188,7 @@ def test_a_folder_without_hub_names_is_compared_with_how_it_was_first_seen(
     require_ready(profile, tmp_path / "manifests")
 
 
-def test_accept_takes_a_folder_as_it_is_and_nothing_from_a_hub(
+def test_accept_is_for_local_folders_only(
     home: Path, cache: Path, tmp_path: Path, tiny_files: tuple[dict[str, bytes], dict[str, bytes]]
 ) -> None:
     folder = tmp_path / "mine"

@@ -71,6 +71,7 @@ BREAKS = [
         "<hr/>",
         "\u200b***",
         "[break]",
+        ". . .",
         "[scene break]",
     ),
 ]
@@ -101,7 +102,7 @@ def test_a_scene_break_in_a_labelled_turn_is_not_spoken_and_the_speaker_goes_on(
 
 def test_a_pause_before_the_first_line_is_warned_of() -> None:
     script = parsed("s.txt", "***\n\nOne.\n")
-    assert texts(script) == ["One."]
+    assert chapters(script) == [("", ["One."])]
     assert [(warning.position, warning.code) for warning in script.warnings] == [(Position(1, 1), "pause")]
 
 
@@ -126,6 +127,7 @@ def test_a_pause_before_the_first_line_is_warned_of() -> None:
         ("IV", "IV"),
         ("XII.", "XII"),
         ("# The **Lamp**", "The Lamp"),
+        ("\u200b# The Lamp", "The Lamp"),
         ("## The Lamp ##", "The Lamp"),
         ("The Lamp\n========", "The Lamp"),
         ("The Lamp\n---", "The Lamp"),
@@ -216,7 +218,10 @@ def test_headings_without_a_text_are_warned_of() -> None:
         ("**Speaker 1:**", "**Speaker 2**:", ["Speaker 1", "Speaker 2"]),
         ("Speaker 0:", "Speaker 1:", ["Speaker 0", "Speaker 1"]),
         ("Speaker 01:", "Speaker 02:", ["Speaker 1", "Speaker 2"]),
+        ("Speaker #1:", "Speaker #2:", ["Speaker 1", "Speaker 2"]),
+        ("\u200bSpeaker 1:", "\u200eSpeaker 2:", ["Speaker 1", "Speaker 2"]),
         ("Speaker A:", "Speaker B:", ["Speaker A", "Speaker B"]),
+        ("alice:", "bob:", ["alice", "bob"]),
     ],
 )
 @pytest.mark.parametrize("gap", ["\n", "\n\n"])
@@ -284,6 +289,8 @@ def test_labels_that_are_not_consistent_are_spoken_and_warned_of(content: str, l
         "The Lamp: A History\n\nIt was dark.\n",
         "It was 10:30 at night.\n\nAt 11:00 it was dark.\n",
         "Monday: bread.\n\nTuesday: soup.\n\nMonday: bread.\n",
+        "eggs: three.\n\nmilk: one.\n",
+        "he: no, thanks.\n\nIt was dark.\n\nhe: well.\n",
         "See the note.[1]\n\n[1]: https://example.org\n",
     ],
 )

@@ -141,6 +141,7 @@ def add_logs(word: Words, home: Home, out: Path, script: Path) -> None:
 
 def test_a_bundle_holds_nothing_that_a_person_typed(used_home: Path, word: Words, tmp_path: Path) -> None:
     cli = Cli()
+    batches = cli.json("ledger", "batches")
     cli("bundle", "--out", str(tmp_path / "bundle.zip"))
     found = contents(tmp_path / "bundle.zip")
     assert word.found_in(found) == []
@@ -148,6 +149,7 @@ def test_a_bundle_holds_nothing_that_a_person_typed(used_home: Path, word: Words
         assert part in found
     for kept in ("ValueError", "batch-0a1b2c3d", "0001-", "chapter-01", "cfg_scale", "the queue's server"):
         assert kept in found
+    assert any(f"batch-{each['batch'].rpartition('-')[2]}" in found for each in batches)
     cli("bundle", "--texts", "--out", str(tmp_path / "texts.zip"))
     assert {"title", "text", "id", "profile", "unknown path"} <= {*word.found_in(contents(tmp_path / "texts.zip"))}
 

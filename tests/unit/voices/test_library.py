@@ -80,7 +80,7 @@ def test_default_is_the_first_bundled_voice_even_with_own_voices(library: Librar
     assert library.resolve("default").name == "carter"
 
 
-def test_an_own_voice_hides_a_bundled_one_of_its_name(tmp_path: Path) -> None:
+def test_an_own_voice_is_used_before_a_bundled_one_of_its_name(tmp_path: Path) -> None:
     write_manifest(tmp_path, put(tmp_path, "Alice"))
     assert Library([tmp_path, bundled("voices")]).resolve("alice").path == tmp_path / "Alice.wav"
 
@@ -100,7 +100,7 @@ def test_folding_a_folded_name_changes_nothing(name: str) -> None:
     assert folded(folded(name)) == folded(name)
 
 
-def test_an_unknown_voice_is_told_with_near_and_all_names(library: Library) -> None:
+def test_the_error_of_an_unknown_voice_has_similar_and_all_names(library: Library) -> None:
     with pytest.raises(
         UnknownVoice, match=r"unknown voice 'alise', did you mean 'alice'.*there is default, mara, carter"
     ) as caught:
@@ -114,7 +114,7 @@ def test_a_name_is_never_a_path(library: Library, name: str) -> None:
         library.resolve(name)
 
 
-def test_upstreams_demo_names_work_for_files_that_just_lie_there(own: Path) -> None:
+def test_upstreams_demo_names_work_for_files_without_a_manifest(own: Path) -> None:
     write_wav(own / "en-Alice_woman.wav", speechlike(1.0))
     voice = Library([own]).resolve("en-Alice_woman")
     assert voice.path == own / "en-Alice_woman.wav"
@@ -164,7 +164,7 @@ def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own: Path) 
         (b"RIFF\x24\0\0\0WAVEdata\x04\0\0\0\0\0\0\0", "data chunk before fmt chunk"),
     ],
 )
-def test_what_is_no_wav_is_refused_with_the_reason(own: Path, data: bytes, reason: str) -> None:
+def test_a_file_that_is_not_a_wav_is_refused_with_the_reason(own: Path, data: bytes, reason: str) -> None:
     (own / "odd.wav").write_bytes(data)
     with pytest.raises(InvalidVoice, match=reason):
         Library([own]).resolve("odd")
@@ -178,7 +178,7 @@ def test_a_header_without_audio_is_refused(own: Path) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_after_a_wav_start_are_judged_without_a_crash(
+def test_any_bytes_after_a_wav_start_are_accepted_or_refused(
     tmp_path_factory: pytest.TempPathFactory, tail: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("odd")
@@ -217,7 +217,7 @@ def test_a_wrong_manifest_is_refused_with_the_file_and_the_place(
 
 
 @pytest.mark.parametrize("text", ["voices: 3", "- a", "voices: [", "\t", "a: !!python/object:os.system {}", "\x00"])
-def test_a_manifest_that_is_something_else_is_refused(own: Path, text: str) -> None:
+def test_a_manifest_of_another_structure_is_refused(own: Path, text: str) -> None:
     (own / "manifest.yaml").write_text(text)
     with pytest.raises(VoiceError, match=r"manifest\.yaml"):
         Library([own]).resolve("mara")
@@ -243,11 +243,11 @@ def test_unsafe_names_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "en-Alice_woman", "Zoë", "声", "mara-2", "v1.5", "console"])
-def test_safe_names_are_taken(name: str) -> None:
+def test_safe_names_are_accepted(name: str) -> None:
     assert name_problem(name) is None
 
 
-def test_manners_from_hashes_are_repeatable_and_mostly_apart() -> None:
+def test_manners_from_hashes_are_repeatable_and_mostly_different() -> None:
     hashes = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(60)]
     manners = [manner_of(one) for one in hashes]
     assert manners == [manner_of(one) for one in hashes]
@@ -255,7 +255,7 @@ def test_manners_from_hashes_are_repeatable_and_mostly_apart() -> None:
     assert all(0.85 <= manner.rate <= 1.15 and abs(manner.pitch) <= 6 for manner in manners)
 
 
-def test_a_manner_in_the_manifest_is_taken(own: Path) -> None:
+def test_a_manner_in_the_manifest_is_used(own: Path) -> None:
     write_manifest(own, put(own, "mara", manner={"rate": 1.1, "pitch": -2}))
     assert Library([own]).resolve("mara").manner == Manner(1.1, -2.0)
 
@@ -273,7 +273,7 @@ def test_looking_voices_up_imports_neither_torch_nor_audio_libraries() -> None:
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample voices are not here")
-def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz() -> None:
+def test_upstreams_sample_voices_of_24_khz_are_accepted() -> None:
     library = Library([SAMPLES])
     for name in ("en-Carter_man", "en-Frank_man", "en-Maya_woman"):
         assert library.resolve(name).name == name
@@ -281,9 +281,7 @@ def test_upstreams_sample_voices_are_accepted_where_they_are_24_khz() -> None:
         library.resolve("en-Alice_woman")
 
 
-def test_a_projects_own_voices_come_first_where_there_is_a_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_projects_own_voices_come_first_if_it_has_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))
     home = Home.from_environment()

@@ -51,8 +51,8 @@ OPEN_QC = QcLimits(
     inner_silence_s=1e9, speech_share=0, start_level_db=1e9, end_level_db=1e9, true_peak_dbtp=1e9,
     loudness_min_lufs=-1e9, loudness_max_lufs=1e9, noise_floor_dbfs=1e9, clicks=1e9, dropouts=1e9, bandwidth_hz=0,
     repeated_s=1e9, s_per_syllable_min=0, s_per_syllable_max=1e9, s_per_word_max=1e9, pace_deviations=1e9,
-    min_s_per_char=0, max_s_per_char=1e9, duration_grace_s=1e9, wer=1e9, said_again=1e9, word_likeness=0,
-    voice_similarity=-1, naturalness_mos=0, background_mos=0, music_share=1,
+    min_s_per_char=0, max_s_per_char=1e9, duration_grace_s=1e9, wer=1e9, said_again=1e9, word_likeness=0, left_out=1e9,
+    voice_similarity=-1, naturalness_mos=0, background_mos=0, music_share=1, music_grace_s=1e9,
 )  # fmt: skip
 """Every check is made, and every take that is audio at all passes."""
 
@@ -74,6 +74,7 @@ class Steps(msgspec.Struct):
 
     steady_step_s: list[float]  # seconds of a step with every slot busy: medians before and after the batch
     frame_s: float
+    step_shape: str
     machine: Mapping[str, object]
     steps: int = 0
     speaking: int = 0
@@ -95,6 +96,7 @@ class Report(msgspec.Struct, kw_only=True):
     lines_a_step: float  # that spoke, on average
     cpu_s: float  # of the worker without the listening process: steadier than wall time where others compute too
     shape: str
+    step_shape: str  # `following` the lines that speak, or `fixed`
     dtype: str
     machine: Mapping[str, object]
 
@@ -143,7 +145,7 @@ class BatchEngine:
 
     def __init__(self, engine: speed.ForcedEngine, frame_s: float, cache: Path) -> None:
         self.engine, self.slots, self.facts, self.cache = engine, engine.slots, engine.facts, cache
-        self.counted = Steps([self.steady_step_s()], frame_s, speed.machine(self.facts.device))
+        self.counted = Steps([self.steady_step_s()], frame_s, engine.shape.mode, speed.machine(self.facts.device))
         self.cpu_before_s: float | None = None
 
     @classmethod
@@ -212,6 +214,7 @@ def measure(setup: Setup, tell: Callable[[str], object] = lambda line: None) -> 
         lines_a_step=counted.speaking / counted.steps,
         cpu_s=counted.cpu_s,
         shape=setup.shape,
+        step_shape=counted.step_shape,
         dtype=setup.dtype,
         machine=counted.machine,
     )
@@ -276,7 +279,7 @@ def table(report: Report) -> str:
             f"speed       {report.speed:.2f} x real time",
             f"full slots  {report.steady_speed:.2f} x real time",
             f"efficiency  {report.efficiency:.2f}",
-            f"steps       {report.steps}, {report.lines_a_step:.1f} lines in each on average",
+            f"steps       {report.steps} of {report.step_shape} shape, {report.lines_a_step:.1f} lines a step",
             f"worker      {report.cpu_s:.1f} CPU seconds",
         ]
     )

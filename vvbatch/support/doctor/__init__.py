@@ -12,7 +12,7 @@ Check = Callable[[Home], Iterator[Finding]]
 
 
 def checks() -> list[Check]:
-    from vvbatch.support.doctor import engine, holdings, machine, services
+    from vvbatch.support.doctor import engine, holdings, machine, proofs, services
 
     return [
         machine.python,
@@ -32,6 +32,7 @@ def checks() -> list[Check]:
         services.missed_nights,
         holdings.profiles,
         holdings.models,
+        proofs.proofs,
         holdings.voices,
     ]
 

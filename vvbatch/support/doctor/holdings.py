@@ -69,18 +69,18 @@ def models(home: Home) -> Iterator[Finding]:
         row = describe(profile, manifests)
         name = f"model of {profile.name}"
         if problems and state_of(problems) == "absent":
-            if row["device"]:  # else no profile can use it here
+            if row.device:  # else no profile can use it here
                 yield Finding(name, True, "not on this machine", remedy(profile, problems))
         elif problems:
             yield Finding(name, False, "; ".join(problem.message for problem in problems), remedy(profile, problems))
-        elif row["state"] == "absent":
-            yield Finding(name, True, row["problems"][0], row["remedy"])
-        elif row["memory_fits"] is False:
-            needed, total = row["memory_bytes"] / 1e9, row["memory_total_bytes"] / 1e9
-            words = f"needs {needed:.1f} GB, {row['device']} has {total:.1f} GB"
+        elif row.state == "absent":
+            yield Finding(name, True, row.problems[0], row.remedy)
+        elif row.memory_fits is False and row.memory_bytes and row.memory_total_bytes:
+            needed, total = row.memory_bytes / 1e9, row.memory_total_bytes / 1e9
+            words = f"needs {needed:.1f} GB, {row.device} has {total:.1f} GB"
             yield Finding(name, True, words, "lower `slots` in a profile of your own, or use a smaller model")
         else:
-            yield Finding(name, True, "; ".join([f"complete: {row['path'] or profile.model.repo}", *row["notes"]]))
+            yield Finding(name, True, "; ".join([f"complete: {row.path or profile.model.repo}", *row.notes]))
 
 
 def voices(home: Home) -> Iterator[Finding]:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from vvbatch.qc.language import foreign_letters, language_of, unspoken
+
+TEXTS = {
+    "en": ["The lamp went out at midnight, and no sailor came.", "Good evening.", "Who's there?", "It was a café.",
+           "Look, I know, I'm sorry, alright?", "The word 你好 means hello in Chinese."],
+    "de": ["Guten Morgen!", "Der alte Leuchtturm stand auf der Insel.", "Was ist das?"],
+    "fr": ["Merci beaucoup.", "L'eau est froide.", "Il était une fois un petit village.", "C’est d’accord."],
+    "es": ["Hola, ¿qué tal?", "El perro corre por la calle."],
+    "it": ["Ciao, come stai?", "La casa è bella."],
+    "pt": ["Bom dia, como você está?"],
+    "nl": ["Goedemorgen, hoe gaat het?"],
+    "sv": ["Jag är här och du är där."],
+    "pl": ["Dzień dobry, jak się masz?"],
+    "cs": ["Dobrý den, jak se máte?"],
+    "hu": ["Jó reggelt, hogy van?"],
+    "fi": ["Hyvää huomenta, mitä kuuluu?"],
+    "tr": ["Bu çok güzel bir gün."],
+    "id": ["Selamat pagi, apa kabar?"],
+    "vi": ["Xin chào, tôi là người Việt."],
+    "sw": ["Habari ya asubuhi"],
+    "zh": ["你好,世界。", "我用 Python 写了一个很长的程序。"],
+    "ja": ["今日はいい天気です"],
+    "ko": ["안녕하세요"],
+    "ru": ["Привет, как дела?"],
+    "uk": ["Привіт, як справи?"],
+    "ar": ["مرحبا"],
+    "fa": ["پدر چه می‌گوید"],
+    "el": ["Καλημέρα"],
+    "he": ["שלום"],
+    "hi": ["नमस्ते"],
+    "th": ["สวัสดี"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "text"), [(code, text) for code, texts in TEXTS.items() for text in texts])
+def test_the_language_of_a_text_is_told_from_its_letters_and_words(language: str, text: str) -> None:
+    assert language_of(text) == language
+
+
+@pytest.mark.parametrize("text", ["", "...", "1984", "Ishmael!", "😀"])
+def test_a_text_without_frequent_words_has_no_known_language(text: str) -> None:
+    assert language_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [("Say 你好 to him.", "Chinese"), ("Привет, friend.", "Cyrillic"), ("مرحبا", "Arabic"), ("こんにちは", "Hiragana"),
+     ("Καλημέρα", "Greek"), ("שלום", "Hebrew"), ("안녕", "Hangul"), ("สวัสดี", "Thai"), ("नमस्ते", "Devanagari")],
+)  # fmt: skip
+def test_letters_that_an_english_voice_cannot_speak_are_named(text: str, script: str) -> None:
+    found = foreign_letters(text, ["en"])
+    assert found and found[0] == script
+    assert script in (unspoken(text, ["en"]) or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["The α particle, 5 µm at 3 Ω.", "Naïve café, Ångström.", "x² + 1", "😀 ok", "ﬁne ½ ①"]
+)
+def test_latin_letters_lone_greek_letters_and_symbols_can_be_spoken(text: str) -> None:
+    assert unspoken(text, ["en"]) is None
+
+
+def test_a_text_in_a_language_that_the_voices_do_not_speak_is_named() -> None:
+    assert unspoken("Der alte Leuchtturm stand auf der Insel.", ["en"]) == "a text in the language 'de'"
+    assert unspoken("Der alte Leuchtturm stand auf der Insel.", ["en", "de"]) is None
+    assert unspoken("你好,世界。", ["en", "zh"]) is None
+    assert unspoken("Привет", []) is None
