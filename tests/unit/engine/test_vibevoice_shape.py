@@ -116,9 +116,15 @@ INT8 = pytest.param("int8", marks=pytest.mark.skipif(not int8_products(), reason
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16", "float16", INT8])
-def loaded(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> VibeVoiceEngine:
+def loaded(
+    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VibeVoiceEngine]:
+    """With one thread: several wait for each other in so small products, minutes on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     where = exact_placement("cpu", request.param)
-    return VibeVoiceEngine.open(profile(tiny, SLOTS, request.param), tmp_path_factory.mktemp("cache"), where)
+    yield VibeVoiceEngine.open(profile(tiny, SLOTS, request.param), tmp_path_factory.mktemp("cache"), where)
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=["following", "fixed", "banks"])
