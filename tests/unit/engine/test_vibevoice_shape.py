@@ -112,18 +112,23 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> list[Voice]:
     return [voice(folder, "alice", 4, seed=1), voice(folder, "bob", 6, seed=2, extra=700)]
 
 
-INT8 = pytest.param("int8", marks=pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI"))
+INT8 = pytest.param(("int8", 1), marks=pytest.mark.skipif(not int8_products(), reason="needs AVX-512 VNNI"))
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16", "float16", INT8])
+@pytest.fixture(
+    scope="module",
+    params=[("float32", 1), ("float32", 2), ("bfloat16", 1), ("float16", 1), INT8],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+)
 def loaded(
     request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[VibeVoiceEngine]:
-    """With one thread: several wait for each other in so small products, minutes on a busy machine."""
+    """Mostly with one thread: several wait for each other in so small products, minutes on a busy machine."""
+    dtype, threads = request.param
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    where = exact_placement("cpu", request.param)
-    yield VibeVoiceEngine.open(profile(tiny, SLOTS, request.param), tmp_path_factory.mktemp("cache"), where)
+    torch.set_num_threads(threads)
+    where = exact_placement("cpu", dtype)
+    yield VibeVoiceEngine.open(profile(tiny, SLOTS, dtype), tmp_path_factory.mktemp("cache"), where)
     torch.set_num_threads(before)
 
 
@@ -147,7 +152,7 @@ def company(request: pytest.FixtureRequest, loaded: VibeVoiceEngine) -> Iterator
 @pytest.mark.slow
 @given(visits=VISITS)
 @settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_a_line_has_the_same_bits_alone_and_among_lines_that_join_and_leave(
     company: VibeVoiceEngine, cast: list[Voice], visits: list[Visit]
