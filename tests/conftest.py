@@ -15,8 +15,8 @@ from typing import IO, Any
 import pytest
 from hypothesis import settings
 
-# Read when torch is loaded, here and in every process that a test starts. Threads that spin while they wait take the cores
-# of the tests beside them: a test of small products then lasts six times as long.
+# torch reads this when it is loaded, here and in every process that a test starts. Threads that spin while they wait
+# take the cores of other tests: a test of small products then lasts six times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).parent.parent
