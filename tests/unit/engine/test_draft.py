@@ -173,12 +173,26 @@ def test_a_turn_without_a_sound_fails_the_dialogue_instead_of_being_left_out(eng
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "I", "No.", "“Curly” — and ‘single’ – quotes…", "🙂", "你好世界", "Ω ≈ 3", "\ud800 half", "a\0b"]
+    "text", ["a", "I", "No.", "“Curly” — and ‘single’ – quotes…", "🙂", "Ω ≈ 3", "\ud800 half", "a\0b"]
 )
 def test_short_and_odd_texts_are_spoken(engine: DraftEngine, text: str) -> None:
     samples, end = render(engine, request(text))["a"]
     assert isinstance(end, Finished)
     assert len(samples) > 0.2 * RATE and np.abs(samples).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("你好世界", "Chinese letters (你好世界)"),
+        ("Да, мир.", "Cyrillic letters (Да"),
+        ("Hello, 世界.", "Chinese letters (世界)"),
+    ],
+)
+def test_letters_that_the_voice_would_name_are_refused(engine: DraftEngine, text: str, named: str) -> None:
+    samples, end = render(engine, request(text))["a"]
+    assert isinstance(end, Failed) and len(samples) == 0
+    assert f"cannot speak {named}" in end.error and "choose another profile" in end.error
 
 
 def test_square_brackets_are_not_read_as_phonemes(engine: DraftEngine) -> None:
