@@ -19,6 +19,11 @@ from hypothesis import settings
 # take the cores of other tests: a test of small products then lasts six times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Ignored where the tests are started in the background or by nohup; processes that tests start would ignore them too.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
+
 ROOT = Path(__file__).parent.parent
 FAULTS = ROOT / "tests" / "faults"
 

@@ -82,13 +82,19 @@ class NoPulse:
 
 
 class SlowListener:
-    """Gives no verdict before it is asked to."""
+    """Gives no verdict."""
 
     def __init__(self) -> None:
         self.takes: list[str] = []
 
     def submit(
-        self, take_id: str, samples: NDArray[np.float32], text: str, voice: Path | None, limits: QcLimits
+        self,
+        take_id: str,
+        samples: NDArray[np.float32],
+        text: str,
+        voice: Path | None,
+        limits: QcLimits,
+        language: str | None = None,
     ) -> None:
         self.takes.append(take_id)
 
