@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acousti
 
 from vvbatch.engine.contract import SAMPLE_RATE, RequestRefused, Voice
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
+from vvbatch.store import write_atomically
 
 TARGET_DBFS = -25.0
 EPSILON = 1e-6
@@ -129,15 +128,6 @@ class VoiceLatents:
         return True
 
     def _write(self, file: Path, latents: Tensor) -> None:
-        """Complete or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.save(stream, latents.numpy(), allow_pickle=False)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        data = io.BytesIO()
+        np.save(data, latents.numpy(), allow_pickle=False)
+        write_atomically(file, data.getvalue())
