@@ -34,9 +34,10 @@ def profiles(_home: Home) -> Iterator[Finding]:
             continue
         found = machine.can_run(profile)
         if found is None:
-            wanted = " or ".join([profile.device, *profile.fallback])
+            devices = " or ".join([profile.device, *profile.fallback])
+            needed = devices if machine.placement(profile) is None else "a CPU with AVX-512 VNNI for int8"
             yield Finding(
-                f"profile {name}", True, f"needs {wanted}: not on this machine", "use another profile on this machine"
+                f"profile {name}", True, f"needs {needed}: not on this machine", "use another profile on this machine"
             )
         else:
             yield Finding(f"profile {name}", True, f"would run on {found[0]} in {found[1]}")
