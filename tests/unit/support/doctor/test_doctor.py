@@ -353,8 +353,6 @@ def test_deep_renders_on_each_device_and_names_one_that_is_wrong(cli: Cli, monke
 
 
 def test_a_profile_in_int8_names_the_missing_instructions(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr("vvbatch.machine.int8_on_cpu", lambda: False)
     value = findings(cli)["profile 1.5b-int8"]["value"]
     assert value == "needs a CPU with AVX-512 VNNI for int8: not on this machine"
