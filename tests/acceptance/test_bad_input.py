@@ -71,7 +71,7 @@ def test_ids_that_differ_only_in_case_are_refused(shell: Shell, home: Path, tmp_
     assert queued(home) == 0
 
 
-def test_all_problems_of_all_scripts_are_told_at_once_and_nothing_is_queued(
+def test_all_problems_of_all_scripts_are_reported_at_once_and_nothing_is_queued(
     shell: Shell, home: Path, tmp_path: Path, script: Callable[..., Path]
 ) -> None:
     good = script("A good line.")

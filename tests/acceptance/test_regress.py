@@ -58,7 +58,7 @@ def names(found: Any) -> list[set[str]]:
 
 
 @pytest.mark.timeout(900)  # seven nights
-def test_a_broken_engine_is_told_apart_by_its_own_reason(
+def test_a_broken_engine_is_recognised_by_its_own_reason(
     shell: Shell, suite: Path, night_with: Callable[[str, int], Any]
 ) -> None:
     first = shell("regress", "run", str(suite), code=1)

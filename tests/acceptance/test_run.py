@@ -60,7 +60,7 @@ def test_run_renders_a_script_leaves_nothing_running_and_a_second_run_renders_no
     assert count_takes() == 9
 
 
-def test_the_four_bundled_voices_can_be_told_apart_in_a_draft(shell: Shell, tmp_path: Path) -> None:
+def test_the_four_bundled_voices_can_be_distinguished_in_a_draft(shell: Shell, tmp_path: Path) -> None:
     lines = [
         {"text": "The same sentence for every voice.", "voice": v, "id": v}
         for v in ("carter", "alice", "frank", "maya")

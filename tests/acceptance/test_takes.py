@@ -100,7 +100,7 @@ def test_bad_takes_are_rolled_again_up_to_the_limit_beyond_those_that_are_wanted
     assert len(set(seeds)) == len(seeds) == 8, "what has failed once is not rendered again"
 
 
-def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_nobody_serves_it(
+def test_a_line_that_still_fails_goes_to_the_other_profile_and_says_so_while_no_one_serves_it(
     shell: Shell, home: Path, tmp_path: Path
 ) -> None:
     up(shell)

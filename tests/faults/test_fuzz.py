@@ -133,7 +133,7 @@ def test_an_input_changed_by_what_its_format_is_made_of(folder: Path, number: in
         fuzz.one_input(data, folder)
 
 
-def test_a_recording_whose_codec_nobody_knows_is_refused(folder: Path) -> None:
+def test_a_recording_whose_codec_no_one_knows_is_refused(folder: Path) -> None:
     path = folder / "unknown.mka"
     path.write_bytes(fuzz.packed("matroska", "aac").replace(b"A_AAC", b"A_XXX"))
     with pytest.raises(InvalidVoice, match="sample rate"):

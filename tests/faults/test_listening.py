@@ -42,7 +42,7 @@ def states(fault_home: FaultHome) -> Counter[tuple[int, str]]:
     return Counter(fault_home.rows("SELECT attempt, state FROM takes"))
 
 
-def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_never_heard(
+def test_what_is_evaluated_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_never_evaluated(
     listening: FaultHome,
 ) -> None:
     listening.worker("listening")
@@ -56,7 +56,9 @@ def test_what_is_heard_badly_is_rolled_again_and_what_fails_the_cheap_checks_is_
     listening.is_whole(batch)
 
 
-def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slots_wait(listening: FaultHome) -> None:
+def test_a_line_that_waits_for_its_verdict_occupies_no_slot_and_no_more_than_the_slots_wait(
+    listening: FaultHome,
+) -> None:
     listening.worker("hears1")
     longest = f"{AWAITED} It is the longest, so it is the first."
     batch = listening.submit(longest, "This goes slowly.", "This goes slowly as well.", model="hears1")
@@ -70,7 +72,7 @@ def test_a_line_that_waits_to_be_heard_occupies_no_slot_and_no_more_than_the_slo
     listening.is_whole(batch)
 
 
-def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
+def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_for_verdicts(
     listening: FaultHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many lines are in flight as may be: the free slot stays empty until there is a verdict."""
@@ -100,7 +102,7 @@ def test_the_engine_rests_while_more_takes_than_it_has_slots_wait_to_be_heard(
     listening.is_whole(batch)
 
 
-def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(listening: FaultHome) -> None:
+def test_the_line_of_a_worker_killed_while_it_is_evaluated_is_rendered_again(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     batch = listening.submit(AWAITED, model="listening")
     ((_, listener),) = wait_until(lambda: evaluated(listening))
@@ -114,7 +116,7 @@ def test_the_line_of_a_worker_killed_while_it_is_heard_is_rendered_again(listeni
     listening.is_whole(batch)
 
 
-def test_a_listener_that_is_killed_is_started_again_and_the_take_is_heard(listening: FaultHome) -> None:
+def test_a_listener_that_is_killed_is_started_again_and_the_take_is_evaluated(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     batch = listening.submit(AWAITED, "And a line beside it.", model="listening")
     wait_until(lambda: evaluated(listening))
@@ -143,7 +145,7 @@ def test_a_take_that_cannot_be_evaluated_is_neither_lost_nor_passed(
     listening.is_whole(batch)
 
 
-def test_a_line_cancelled_while_it_is_heard_stays_cancelled(listening: FaultHome) -> None:
+def test_a_line_cancelled_while_it_is_evaluated_stays_cancelled(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     batch = listening.submit(AWAITED, model="listening")
     wait_until(lambda: evaluated(listening))
@@ -157,7 +159,7 @@ def test_a_line_cancelled_while_it_is_heard_stays_cancelled(listening: FaultHome
     listening.is_whole(batch, second)
 
 
-def test_sigterm_once_lets_what_is_heard_end_and_twice_puts_it_back(listening: FaultHome) -> None:
+def test_sigterm_once_lets_what_is_evaluated_end_and_twice_puts_it_back(listening: FaultHome) -> None:
     worker = listening.worker("listening")
     first = listening.submit(AWAITED, model="listening")
     wait_until(lambda: evaluated(listening))

@@ -140,7 +140,7 @@ def test_a_batch_is_rendered_by_a_server_with_tls_and_a_password(
     rendered(shell, script("Said over a network, and nobody listens."))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_a_certificate_that_no_one_vouches_for_is_refused(
     shell: Shell, script: Callable[..., Path], tls: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VVBATCH_REDIS_URL", tls.url())
@@ -161,7 +161,7 @@ def test_a_wrong_password_is_refused(
     assert "refuses this user or password" in refused(shell, script("Not said."))
 
 
-def test_an_open_server_is_refused_also_by_a_worker_and_used_only_when_told_so(
+def test_an_open_server_is_refused_also_by_a_worker_and_used_only_when_allowed(
     shell: Shell, script: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()

@@ -35,7 +35,7 @@ def test_submit_without_a_server_exits_3_and_records_nothing(
     assert shell.json("ledger", "batches") == []
 
 
-def test_a_server_that_goes_while_a_batch_is_submitted_is_told_and_no_line_is_lost(fault_home: FaultHome) -> None:
+def test_a_server_that_goes_while_a_batch_is_submitted_is_reported_and_no_line_is_lost(fault_home: FaultHome) -> None:
     path = fault_home.folder / "going.yaml"
     path.write_text(json.dumps({"version": 1, "model": "ready", "lines": ["One line of it.", "And another one."]}))
     words = ["submit", str(path), "--out", str(fault_home.out)]
@@ -86,7 +86,7 @@ def test_a_server_that_is_away_for_15_s_costs_no_line_and_no_rendering(fault_hom
     fault_home.is_whole(batch)
 
 
-def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(fault_home: FaultHome) -> None:
+def test_a_server_that_is_killed_and_started_again_continues_with_the_batch(fault_home: FaultHome) -> None:
     batch = fault_home.submit(*[f"Line {n} goes slowly." for n in range(40)])
     fault_home.worker()
     fault_home.rendering(batch, 16)
@@ -95,7 +95,7 @@ def test_a_server_that_is_killed_and_started_again_goes_on_with_the_batch(fault_
     fault_home.is_whole(batch)
 
 
-def test_a_wiped_server_is_told_by_status_and_its_lines_come_back(fault_home: FaultHome) -> None:
+def test_a_wiped_server_is_shown_by_status_and_its_lines_come_back(fault_home: FaultHome) -> None:
     batch = fault_home.submit(*[f"Line {n} of a lost queue." for n in range(30)])
     fault_home.redis().flushall()
     assert fault_home.shell.json("status")["redis"]["lost"] == {"ready": 30}

@@ -52,7 +52,7 @@ def up(fault_home: FaultHome) -> subprocess.Popen[str]:
     return started
 
 
-def test_up_that_is_killed_leaves_nothing_running_and_the_next_goes_on_with_the_batch(fault_home: FaultHome) -> None:
+def test_up_that_is_killed_leaves_nothing_running_and_the_next_continues_with_the_batch(fault_home: FaultHome) -> None:
     first = up(fault_home)
     batch = fault_home.submit(*[f"Line {n} goes slowly, slowly, slowly." for n in range(20)])
     fault_home.rendering(batch, 16)
@@ -76,7 +76,7 @@ def test_a_second_up_of_the_same_home_is_refused_and_the_first_is_not_disturbed(
     assert pid_of_worker() == worker
 
 
-def test_status_tells_of_the_supervisor_its_workers_and_their_restarts(fault_home: FaultHome) -> None:
+def test_status_describes_the_supervisor_its_workers_and_their_restarts(fault_home: FaultHome) -> None:
     running = up(fault_home)
     batch = fault_home.submit("One line, slowly, slowly, slowly.")
     fault_home.rendering(batch, 1)

@@ -31,7 +31,7 @@ def test_every_point_of_the_code_is_known_by_name() -> None:
 
 
 @pytest.mark.parametrize("point", WRITE_PATH)
-def test_a_power_cut_at_any_step_is_mended_by_the_next_start(fault_home: FaultHome, point: str) -> None:
+def test_a_power_cut_at_any_step_is_repaired_by_the_next_start(fault_home: FaultHome, point: str) -> None:
     # One slot, and two lines that are the same: the second is served from the first one's file.
     batch = fault_home.submit("The lamp went out at midnight.", "The lamp went out at midnight.", model="solo")
     worker = fault_home.worker("solo", VVBATCH_FAULTS=f"{point}=kill")
@@ -44,7 +44,7 @@ def test_a_power_cut_at_any_step_is_mended_by_the_next_start(fault_home: FaultHo
         assert {state for (state,) in fault_home.rows("SELECT state FROM takes")} == {"done"}
 
 
-def test_a_power_cut_while_a_power_cut_is_mended_is_mended_too(fault_home: FaultHome) -> None:
+def test_a_power_cut_while_a_power_cut_is_repaired_is_repaired_too(fault_home: FaultHome) -> None:
     batch = fault_home.submit("The lamp went out at midnight.", model="solo")
     for point in ("store.renamed", MENDING, MENDING):
         assert fault_home.worker("solo", VVBATCH_FAULTS=f"{point}=kill").wait(timeout=60) == -signal.SIGKILL, point
@@ -55,7 +55,7 @@ def test_a_power_cut_while_a_power_cut_is_mended_is_mended_too(fault_home: Fault
 
 
 @pytest.mark.parametrize("point", ["store.temp_written", "pending.noted", "store.renamed", "ledger.recorded"])
-def test_a_power_cut_that_loses_all_that_was_not_synced_is_mended_too(fault_home: FaultHome, point: str) -> None:
+def test_a_power_cut_that_loses_all_that_was_not_synced_is_repaired_too(fault_home: FaultHome, point: str) -> None:
     """Killing a process loses nothing that it wrote. Here what no fsync had promised is gone as well."""
     batch = fault_home.submit("The lamp went out at midnight.", "The tide came in.", model="solo")
     assert fault_home.worker("solo", VVBATCH_FAULTS=f"{point}=kill").wait(timeout=60) == -signal.SIGKILL
@@ -121,7 +121,7 @@ def test_a_line_that_ends_its_worker_otherwise_is_quarantined_too(fault_home: Fa
     assert "its worker died 3 times" in view["lines"][0]["error"]
 
 
-def test_a_line_at_which_the_engine_raises_ends_the_worker_only_while_nobody_knows_whose_it_was(
+def test_a_line_at_which_the_engine_raises_ends_the_worker_only_while_no_one_knows_whose_it_was(
     fault_home: FaultHome,
 ) -> None:
     batch = fault_home.submit(*[f"Companion number {n} is here." for n in range(5)], "This one raises something.")
@@ -182,7 +182,7 @@ def test_a_step_that_hangs_is_ended_from_outside_and_the_line_quarantined_as_tim
     assert not list((fault_home.home / "pulse").glob("*.hung"))
 
 
-def test_a_worker_that_hangs_is_ended_also_when_nobody_reads_what_is_said_of_it(fault_home: FaultHome) -> None:
+def test_a_worker_that_hangs_is_ended_also_when_no_one_reads_what_is_said_of_it(fault_home: FaultHome) -> None:
     """Its terminal was closed, or its disk is full: the watchdog's last words must not keep it from its work."""
     batch = fault_home.submit("This one hangs on.")
     worker = fault_home.shell.start("tests.support.ready", "ready")

@@ -234,7 +234,7 @@ def test_the_last_user_ends_it_not_the_one_who_started_it(home: Home, start_user
     assert processes(home) == []
 
 
-def test_an_unreachable_server_is_told_with_a_remedy_and_without_the_password(home: Home) -> None:
+def test_an_unreachable_server_is_reported_with_a_remedy_and_without_the_password(home: Home) -> None:
     with pytest.raises(ServerUnreachable, match=r"redis\.sock.*vvbatch up"):
         connect(home)
     elsewhere = Home(home.path, "redis://:secret@localhost:1/0")
@@ -255,7 +255,7 @@ def test_a_server_that_accepts_and_says_nothing_is_unreachable(home: Home, monke
             os.kill(pid, signal.SIGCONT)
 
 
-def test_a_wrong_password_is_told_at_once_also_to_the_patient(home: Home) -> None:
+def test_a_wrong_password_is_reported_at_once_also_to_the_patient(home: Home) -> None:
     with own_server(home):
         connect(home).config_set("requirepass", "right")
         address = f"unix://{socket_path(home)}"

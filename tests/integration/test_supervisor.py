@@ -139,7 +139,7 @@ def test_a_program_that_cannot_start_is_tried_again_slowly_and_the_others_are_no
         assert second.process is not None and second.restarts == 0
 
 
-def test_when_asked_to_fail_fast_the_reason_of_a_program_that_cannot_start_is_told(home: Home) -> None:
+def test_when_set_to_fail_fast_the_reason_of_a_program_that_cannot_start_is_reported(home: Home) -> None:
     code = "import sys; print('x vvbatch.worker cannot start: no voice model', flush=True); sys.exit(3)"
     with Supervisor(home, [python("a", code)], fail_fast=True) as supervisor:
         polled_until(supervisor, lambda: supervisor.unavailable)
@@ -148,7 +148,7 @@ def test_when_asked_to_fail_fast_the_reason_of_a_program_that_cannot_start_is_to
         assert not supervisor.running()
 
 
-def test_when_asked_to_fail_fast_a_program_that_fails_each_time_is_given_up_but_not_one_that_is_killed(
+def test_when_set_to_fail_fast_a_program_that_fails_each_time_is_given_up_but_not_one_that_is_killed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
@@ -280,7 +280,7 @@ def test_a_server_that_cannot_be_started_now_ends_nothing_and_is_tried_again(
         polled_until(supervisor, own.is_up)
 
 
-def test_in_the_foreground_a_signal_ends_everything_and_the_state_is_told_meanwhile(
+def test_in_the_foreground_a_signal_ends_everything_and_the_state_is_reported_meanwhile(
     home: Home, start_foreground: StartForeground
 ) -> None:
     assert supervisor_state(home) is None

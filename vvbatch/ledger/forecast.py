@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 SPREAD_LINES = 0.5
-"""Standard deviation of the lines at once below which takes do not tell what they share from what is their own."""
+"""Standard deviation of the lines at once below which the shared and the own part cannot be separated."""
 
 
 class Work(NamedTuple):
@@ -66,14 +66,14 @@ def throughput_of(takes: Iterable[Work]) -> Throughput | None:
     good = sum(take.characters for take in ended if take.good)
     if not good:
         return None
-    company = [lines for theirs in by_worker.values() for lines in lines_at_once(theirs)]
-    known = [(take, lines) for take, lines in zip(everything, company, strict=True) if take.good is not None]
+    lines_seen = [lines for theirs in by_worker.values() for lines in lines_at_once(theirs)]
+    known = [(take, lines) for take, lines in zip(everything, lines_seen, strict=True) if take.good is not None]
     shared_s, own_s = fitted(known)
     busy_s = sum(covered_s((take.begun, take.ended) for take in theirs) for theirs in by_worker.values())
     return Throughput(
         shared_s=shared_s,
         own_s=own_s,
-        lines=max(company),
+        lines=max(lines_seen),
         workers=busy_s / covered_s((take.begun, take.ended) for take in everything),
         tries=sum(take.characters for take in ended) / good,
     )
@@ -82,7 +82,7 @@ def throughput_of(takes: Iterable[Work]) -> Throughput | None:
 def fitted(takes: Sequence[tuple[Work, float]]) -> tuple[float, float]:
     """`shared_s` and `own_s` by least squares over (take, lines at once), weighted by characters; neither below 0.
 
-    Takes that all had the same company do not tell: then all of it is shared.
+    If all takes were rendered among about as many lines, the parts cannot be separated: all of it counts as shared.
     """
     total = sum(take.characters for take, _ in takes)
     mean_lines = sum(take.characters * lines for take, lines in takes) / total

@@ -118,7 +118,7 @@ class Words:
         return [list(checks_of(clip, words, language)) for clip, words in zip(clips, transcripts, strict=True)]
 
     def language(self, text: str, declared: str | None = None) -> str:
-        """The language of a text: as its script declares it, else told from the text; OTHER if unknown.
+        """The language of a text: as its script declares it, else detected in the text; OTHER if unknown.
 
         A text that tells nothing, such as a name, counts as English if Whisper has most of its words as one token:
         its vocabulary was made from English.

@@ -1,4 +1,4 @@
-"""The language of a text, told from its letters and its most frequent words."""
+"""The language of a text, detected from its letters and its most frequent words."""
 
 from __future__ import annotations
 
@@ -85,15 +85,15 @@ SCRIPTS_OF = {
 }  # fmt: skip
 """The scripts that a language is written in, besides Latin."""
 SCRIPTS_KNOWN = frozenset(script for scripts in SCRIPTS_OF.values() for script in scripts)
-FEWEST_WORDS = 3  # in Latin letters: fewer do not tell the language reliably
-TOLD_BY = {"uk": "іїєґ", "sr": "ђћџљњј", "be": "ў", "fa": "پچژگ", "ur": "ٹڈڑے"}
+FEWEST_WORDS = 3  # in Latin letters: fewer do not show the language reliably
+DISTINCTIVE = {"uk": "іїєґ", "sr": "ђћџљњј", "be": "ў", "fa": "پچژگ", "ur": "ٹڈڑے"}
 """Letters that other languages of the same script do not use."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 @lru_cache(maxsize=256)
 def language_of(text: str) -> str | None:
-    """The ISO 639-1 code of the language that most of a text is in; None where its words do not tell.
+    """The ISO 639-1 code of the language that most of a text is in; None where its words do not show it.
 
     English wins where a text has as many English words as those of another language.
     """
@@ -109,12 +109,12 @@ def language_of(text: str) -> str | None:
         script = "LATIN" if latin > dense else "HIRAGANA" if scripts["HIRAGANA"] else "CJK"
     if script != "LATIN":
         lower = unicodedata.normalize("NFC", text).lower()
-        told = (
+        detected = (
             language
-            for language, letters in TOLD_BY.items()
+            for language, letters in DISTINCTIVE.items()
             if script == script_of(letters[0]) and _has(lower, letters)
         )
-        return next(told, SCRIPTS.get(script))
+        return next(detected, SCRIPTS.get(script))
     return _by_words(text)
 
 

@@ -156,4 +156,4 @@ class Script:
     model_position: Position | None
     chapters: tuple[Chapter, ...]
     warnings: tuple[ScriptWarning, ...] = ()
-    language: str | None = None  # of its texts, as a language tag: "de", "en-GB"; None: told from each text
+    language: str | None = None  # of its texts, as a language tag: "de", "en-GB"; None: detected in each text

@@ -101,7 +101,7 @@ def test_eta_is_that_of_the_slower_profile_and_one_without_a_take_is_as_fast_as_
     assert batch_view(ledger, "b")["eta_s"] == 80  # 200 characters at 2.5 a second
 
 
-def test_time_in_which_nobody_worked_does_not_slow_the_pace(ledger: Ledger, clock: Clock) -> None:
+def test_time_in_which_no_one_worked_does_not_slow_the_pace(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["x" * 100, "y" * 100, "z" * 100])
     render(ledger, "b", 1, clock, took_s=10.0)
     clock.advance(8 * 3600)

@@ -37,7 +37,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("language", "text"), [(code, text) for code, texts in TEXTS.items() for text in texts])
-def test_the_language_of_a_text_is_told_from_its_letters_and_words(language: str, text: str) -> None:
+def test_the_language_of_a_text_is_detected_from_its_letters_and_words(language: str, text: str) -> None:
     assert language_of(text) == language
 
 

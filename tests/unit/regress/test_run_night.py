@@ -145,7 +145,7 @@ def test_an_edited_line_needs_a_blessing_of_its_own(
 
 
 @pytest.mark.slow
-def test_a_slow_night_is_told_after_enough_nights_on_the_same_machine(ledger: Ledger, where: Home) -> None:
+def test_a_slow_night_is_reported_after_enough_nights_on_the_same_machine(ledger: Ledger, where: Home) -> None:
     judged(ledger, where, "n1")
     blessed(ledger, where)
     for number in range(2, 7):
@@ -183,7 +183,7 @@ def test_only_the_audio_of_the_newest_nights_is_kept_all_rows_and_all_baselines_
     assert found(ledger, "n5").verdict == "same" and found(ledger, "n2").pruned
 
 
-def test_a_night_that_dies_is_told_from_one_that_runs(ledger: Ledger, where: Home) -> None:
+def test_a_night_that_dies_differs_from_one_that_runs(ledger: Ledger, where: Home) -> None:
     rendered(ledger, where, "n1")
     rendered(ledger, where, "n2")
     assert records.find_night(ledger, "small", "n1").state == "interrupted"

@@ -64,7 +64,7 @@ def test_an_invalid_suite_is_refused_with_the_reason(tmp_path: Path, keys: dict[
     assert message in str(error.value)
 
 
-def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_told(tmp_path: Path) -> None:
+def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("version: 1\nscript: nothing.yaml\n")
     with pytest.raises(ScriptError, match=r"mine\.yaml:2:1: script 'nothing.yaml'; no such file"):
@@ -75,7 +75,7 @@ def test_a_script_that_is_not_there_and_a_file_that_is_no_mapping_are_told(tmp_p
 
 
 @pytest.mark.parametrize("word", ["nope", "../configs/draft", "", "a b.yaml", "/etc/passwd"])
-def test_a_suite_that_is_not_there_is_told(word: str) -> None:
+def test_a_suite_that_is_not_there_is_reported(word: str) -> None:
     with pytest.raises((SuiteError, ScriptError)):
         load(word)
 

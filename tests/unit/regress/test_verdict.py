@@ -61,7 +61,7 @@ def test_each_fault_has_its_own_reason(measures: dict[str, Any], verdict: str, n
     assert judged(**measures) == (verdict, names)
 
 
-def test_another_seed_in_the_ledger_is_told_as_such() -> None:
+def test_another_seed_in_the_ledger_is_reported() -> None:
     assert judged(seeds=(7, 8), spectrum_db=1.0, exact=True) == ("changed", ["seed"])
 
 
@@ -90,7 +90,7 @@ def test_a_small_shift_of_all_lines_stands_out_of_their_spread_and_a_noisy_night
     assert shifts_of(night(-0.02, 0.3), Shifts()) == []
 
 
-def test_the_lines_that_share_a_shift_are_told_of_it() -> None:
+def test_the_lines_that_share_a_shift_say_so() -> None:
     shifts = shifts_of(night(-0.03, 0.006), Shifts())
     assert [part.name for part in shared_by({"rate": -0.028}, shifts)] == ["rate"]
     assert shared_by({"rate": 0.03}, shifts) == shared_by({"rate": None}, shifts) == shared_by({}, shifts) == []

@@ -140,7 +140,7 @@ def test_watching_ends_with_the_batch(ledger: Ledger, clock: Clock) -> None:
     assert shown == [["b: 0/2 lines", " queued"], ["b: 1/2 lines", " rendering"], ["b: 2/2 lines", " done"]]
 
 
-def test_watching_goes_on_while_a_batch_is_paused(ledger: Ledger, clock: Clock) -> None:
+def test_watching_continues_while_a_batch_is_paused(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One."])
     set_batch_state(ledger, "b", "paused", only_from=("open",))
     steps = iter(["resume", "render"])

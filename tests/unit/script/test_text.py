@@ -90,7 +90,7 @@ def test_two_scene_breaks_in_a_row_are_one() -> None:
     assert first.pause_after_s == 2.0
 
 
-def test_a_scene_break_in_a_labelled_turn_is_not_spoken_and_the_speaker_goes_on() -> None:
+def test_a_scene_break_in_a_labelled_turn_is_not_spoken_and_the_speaker_continues() -> None:
     script = parsed("s.txt", "Speaker 1: One.\n* * *\nTwo.\nSpeaker 2: Three.\n***\n")
     assert speakers(script) == [
         ("Speaker 1", "carter", "One."),

@@ -64,14 +64,14 @@ def test_another_rounding_is_hardly_any_distance_and_another_seed_is_a_good_one(
 
 
 @pytest.mark.parametrize("pitch", [6.0, -3.0])
-def test_another_voice_is_farther_than_another_seed_and_its_pitch_is_told(
+def test_another_voice_is_farther_than_another_seed_and_its_pitch_is_reported(
     say: Callable[..., np.ndarray], pitch: float
 ) -> None:
     found = compare(say(), say(pitch=pitch))
     assert found.mel_db > 3 and found.pitch_semitones == pytest.approx(pitch, abs=0.6)
 
 
-def test_a_slower_take_is_told_by_its_rate(say: Callable[..., np.ndarray]) -> None:
+def test_a_slower_take_is_recognised_by_its_rate(say: Callable[..., np.ndarray]) -> None:
     take = say()
     slower = soxr.resample(take, SAMPLE_RATE, SAMPLE_RATE * 1.03).astype(np.float32)
     found = compare(take, slower)
@@ -79,7 +79,7 @@ def test_a_slower_take_is_told_by_its_rate(say: Callable[..., np.ndarray]) -> No
     assert found.missing_s == found.added_s == 0
 
 
-def test_a_louder_take_is_told_by_its_loudness_alone(say: Callable[..., np.ndarray]) -> None:
+def test_a_louder_take_is_recognised_by_its_loudness_alone(say: Callable[..., np.ndarray]) -> None:
     take = say()
     found = compare(take, take * np.float32(10 ** (1 / 20)))
     assert found.loudness_db == pytest.approx(1.0, abs=0.01) and found.mel_db < 0.01 and found.rate == 1

