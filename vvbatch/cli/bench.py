@@ -134,7 +134,7 @@ def batch(
     The lines are the same each time. Weights are random unless --shape is a folder. Efficiency is the speed of the
     batch over the speed with a line in every slot all the time, measured in the same run.
 
-    
+    \b
     Example:  vvbatch bench batch --shape 1.5b --dtype bfloat16 --lines 48 --json
     """
     from vvbatch.engine.bench import batch as measured

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,15 @@ def record(folder: Path) -> list[int]:
         one_audio=np.concatenate(chunks),
     )
     return ids
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [["batch", "--shape", "tiny"], ["engine"], ["engine", "--context", "8"], ["parity", "."]]
+)
+@pytest.mark.parametrize("package", ["torch", "transformers", "diffusers"])
+def test_a_package_that_is_missing_is_named_with_its_remedy(words: list[str], package: str, home: Path) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from vvbatch.cli import main; main(['bench', *{words!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr == f"Error: the VibeVoice engine needs the package {package}: pip install 'vvbatch[vibevoice]'\n"
