@@ -150,6 +150,7 @@ def test_no_folder_is_made_for_an_unknown_user(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_with_a_home_of_its_own_an_unknown_user_can_work(
     unknown_user: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

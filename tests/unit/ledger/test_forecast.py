@@ -102,7 +102,7 @@ class Worker:
 
 
 @pytest.mark.parametrize("cost", [FIXED, FOLLOWING], ids=["fixed", "following"])
-@pytest.mark.parametrize("lines", [48, 300])
+@pytest.mark.parametrize("lines", [48, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_forecast_is_near_from_the_first_takes_to_the_last_line(
     cost: tuple[float, float], lines: int, seed: int

@@ -89,6 +89,7 @@ def test_a_file_of_100_mib_is_refused_unread(tmp_path: Path) -> None:
     assert "100.0 MiB; a script has at most 16 MiB" in refusal(path)
 
 
+@pytest.mark.slow
 def test_the_largest_size_is_allowed_and_one_byte_more_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "s.txt", b"a" * MAX_BYTES)
     assert len(texts(parse(path))[0]) == MAX_BYTES
