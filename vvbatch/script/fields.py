@@ -71,6 +71,29 @@ def title(raw: str) -> str:
     return _short(raw, "title", 200)
 
 
+def author(raw: str) -> str:
+    return _short(raw, "author", 200)
+
+
+def file_name(raw: str) -> str:
+    """The path of a file, relative to the script."""
+    value = single_spaced(raw)
+    if not value or len(value) > 400:
+        raise Refused(f"a path of {len(value)} characters", "a path has 1 to 400 characters")
+    return value
+
+
+def flag(key: str) -> Callable[[str], bool]:
+    """A reader for `true` and `false`."""
+
+    def read(raw: str) -> bool:
+        if raw not in ("true", "false"):
+            raise Refused(f"{key} is {quoted(raw)}", "allowed: true, false")
+        return raw == "true"
+
+    return read
+
+
 def name(kind: str) -> Callable[[str], str]:
     """A reader for names of speakers, voices or models."""
     return lambda raw: _short(raw, kind, 64)

@@ -157,3 +157,6 @@ class Script:
     chapters: tuple[Chapter, ...]
     warnings: tuple[ScriptWarning, ...] = ()
     language: str | None = None  # of its texts, as a language tag: "de", "en-GB"; None: detected in each text
+    author: str | None = None
+    cover: str | None = None  # a picture, relative to the folder of the script
+    speak_titles: bool = False  # whether the titles of the chapters are spoken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vvbatch.script.fields import (
     DEFAULT_VOICE,
@@ -14,8 +14,11 @@ from vvbatch.script.fields import (
     RANGES,
     READERS,
     Given,
+    author,
     choices,
     did_you_mean,
+    file_name,
+    flag,
     language,
     name,
     quoted,
@@ -29,7 +32,26 @@ from vvbatch.script.source import Source
 
 T = TypeVar("T")
 
-SCRIPT_KEYS = ("version", "title", "language", "model", "defaults", "speakers", "chapters", "lines")
+SCRIPT_KEYS = (
+    "version",
+    "title",
+    "author",
+    "language",
+    "cover",
+    "speak_titles",
+    "model",
+    "defaults",
+    "speakers",
+    "chapters",
+    "lines",
+)
+FLAGS = ("speak_titles",)
+ABOUT: Mapping[str, Callable[[str], Any]] = {
+    "author": author,
+    "cover": file_name,
+    **{key: flag(key) for key in FLAGS},
+}
+"""What a script says of itself: each is a field of `Script`."""
 DEFAULTS_KEYS = ("voice", "escalate", *(key for key in RANGES if key != "seed"))
 LINE_KEYS = ("text", "dialogue", *READERS)
 
@@ -78,7 +100,8 @@ class _Reader:
         chapters = chapters_of(drafts, self.problems)
         model_position = pairs["model"].position if "model" in pairs else None
         script = Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
-        return replace(script, language=spoken)
+        about = {key: self.value(pairs[key], key, read) for key, read in ABOUT.items() if key in pairs}
+        return replace(script, language=spoken, **{key: value for key, value in about.items() if value is not None})
 
     def speakers(self, node: Node) -> None:
         pairs = self.mapping(node, "speakers")
@@ -205,8 +228,10 @@ class _Reader:
             self.problem(node.position, f"no {what}", "give one; to speak the word null or ~, put it in quotes")
         elif not node.plain and what in (*RANGES, "version"):
             self.problem(node.position, f"{what} in quotes", "write a number without quotes")
+        elif not node.plain and what in FLAGS:
+            self.problem(node.position, f"{what} in quotes", "write true or false without quotes")
         else:
-            if node.cut and what in ("text", "title", "speaker"):
+            if node.cut and what in ("text", "title", "author", "speaker"):
                 self.problem(node.cut, *CUT)
                 return None
             try:

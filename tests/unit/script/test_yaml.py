@@ -368,3 +368,26 @@ def test_a_pause_in_a_text_divides_the_line_and_the_first_part_keeps_its_id() ->
         ("", ["Hi"], 2.0, None),
         ("", ["there.", "You."], 0.0, None),
     ]
+
+
+def test_a_script_says_who_wrote_it_and_has_a_cover() -> None:
+    head = "version: 1\nauthor: Jane  Doe\ncover: art/front.jpg\nspeak_titles: true\nlines: [One.]\n"
+    script = parsed("s.yaml", head)
+    assert (script.author, script.cover, script.speak_titles) == ("Jane Doe", "art/front.jpg", True)
+    plain = parsed("s.yaml", "version: 1\nlines: [One.]\n")
+    assert (plain.author, plain.cover, plain.speak_titles) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "part"),
+    [
+        ("speak_titles: yes", "speak_titles is 'yes'; allowed: true, false"),
+        ('speak_titles: "true"', "speak_titles in quotes; write true or false without quotes"),
+        ("author: ~", "no author"),
+        ("author: [Jane]", "a list as author"),
+        (f"cover: {'x' * 401}", "a path of 401 characters"),
+    ],
+)
+def test_an_invalid_field_about_the_script_is_refused(field: str, part: str) -> None:
+    [(line, _, found)] = problems("s.yaml", f"version: 1\n{field}\nlines: [One.]\n")
+    assert line == 2 and part in found
