@@ -29,7 +29,7 @@ class ServerUnreachable(UnavailableError):
 
 
 def connect(home: Home, *, patient: bool = False) -> redis.Redis:
-    """A connection that has answered a PING. Raises ServerUnreachable in under 5 s.
+    """A connection that has answered a PING. Raises ServerUnreachable in under 5 s, at once where no socket file is.
 
     With `patient`, for workers that may start before their server, the wait for that first answer is up to 2 minutes.
     Later commands are retried for about a second only, because a worker has lines in flight to render.
@@ -41,7 +41,10 @@ def connect(home: Home, *, patient: bool = False) -> redis.Redis:
     url = server_url(home)
     refuse_open_server(url)
     try:
-        await_answer(url, PATIENCE_S if patient else 1.0, LOADING_S if patient else 1.0)
+        if patient:
+            await_answer(url, PATIENCE_S)
+        else:
+            await_answer(url, 1.0, loading_s=1.0, absent_s=0.0)
     except ServerUnreachable as error:
         raise ServerUnreachable(f"{error}; {remedy(home)}") from error
     return redis.Redis.from_url(
@@ -77,17 +80,23 @@ def socket_path(home: Home) -> Path:
 
 
 def await_answer(
-    url: str, patience_s: float, loading_s: float = LOADING_S, alive: Callable[[], bool] = lambda: True
+    url: str,
+    patience_s: float,
+    loading_s: float = LOADING_S,
+    absent_s: float | None = None,
+    alive: Callable[[], bool] = lambda: True,
 ) -> None:
     """Return when the server at `url` answers PING.
 
-    Raises ServerUnreachable after `patience_s` without an answer, after `loading_s` of "I am loading", at once when it
-    refuses the password, and as soon as `alive()` is false.
+    Raises ServerUnreachable after `patience_s` without an answer, after `loading_s` of "I am loading", after `absent_s`
+    (`patience_s` unless given) without a socket file, at once when it refuses the password, and as soon as `alive()`
+    is false.
     """
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    absent_s = patience_s if absent_s is None else absent_s
     begin = time.monotonic()
     once = Retry(NoBackoff(), 0)
     with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S, retry=once) as probe:
@@ -101,8 +110,9 @@ def await_answer(
             except (redis.exceptions.RedisError, OSError) as error:
                 waited = time.monotonic() - begin
                 loading = isinstance(error, redis.exceptions.BusyLoadingError)
-                if not alive() or waited > (loading_s if loading else patience_s):
-                    absent = isinstance(error.__cause__ or error.__context__, FileNotFoundError)  # no such socket
+                absent = isinstance(error.__cause__ or error.__context__, FileNotFoundError)  # no such socket
+                limit_s = loading_s if loading else absent_s if absent else patience_s
+                if not alive() or waited > limit_s:
                     why = "is not running" if absent else f"does not answer: {error}"
                     message = f"the queue at {without_password(url)} {why}"
                     raise ServerUnreachable(message) from error

@@ -223,7 +223,7 @@ def record(folder: Path) -> list[int]:
 @pytest.mark.parametrize(
     "words", [["batch", "--shape", "tiny"], ["engine"], ["engine", "--context", "8"], ["parity", "."]]
 )
-@pytest.mark.parametrize("package", ["torch", "transformers", "diffusers"])
+@pytest.mark.parametrize("package", ["torch", "transformers"])
 def test_a_package_that_is_missing_is_named_with_its_remedy(words: list[str], package: str, home: Path) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from vvbatch.cli import main; main(['bench', *{words!r}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)

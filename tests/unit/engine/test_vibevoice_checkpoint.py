@@ -7,13 +7,15 @@ import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import VibeVoiceForConditionalGeneration
 
 from tests.support import tiny_model
 from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.bench import shapes
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.engine.vibevoice import VibeVoiceEngine
-from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes, read_config
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint, read_config
+from vvbatch.engine.vibevoice.tensors import expected_shapes
 from vvbatch.models.layout import transformers_name
 from vvbatch.models.snapshot import snapshot
 
@@ -150,3 +152,13 @@ def test_the_published_configurations_are_the_shapes_that_benchmarks_build(tmp_p
         data["tie_word_embeddings"] = False
     (tmp_path / "config.json").write_text(json.dumps(data))
     assert expected_shapes(read_config(tmp_path)) == expected_shapes(shapes.config(shape))
+
+
+@pytest.mark.parametrize("shape", ["tiny", "1.5b", "7b"])
+def test_the_expected_tensors_are_those_of_transformers_model(shape: str) -> None:
+    config = shapes.config(shape)
+    with torch.device("meta"):
+        state = VibeVoiceForConditionalGeneration(config).state_dict()
+    if config.text_config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    assert expected_shapes(config) == {name: tuple(tensor.shape) for name, tensor in state.items()}

@@ -11,6 +11,7 @@ from vvbatch.home import Home
 from vvbatch.transport.connection import (
     LONGEST_SOCKET_PATH,
     ServerUnreachable,
+    connect,
     refuse_open_server,
     socket_path,
     without_password,
@@ -90,3 +91,9 @@ def test_the_socket_is_in_the_home_and_moves_to_a_private_folder_when_the_path_i
     finally:
         for place in places:
             place.parent.rmdir()
+
+
+def test_a_home_without_a_server_is_found_out_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
+    with pytest.raises(ServerUnreachable, match="is not running; start it with  vvbatch up"):
+        connect(Home(tmp_path))

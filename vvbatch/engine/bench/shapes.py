@@ -11,9 +11,10 @@ from torch import Tensor
 from transformers import VibeVoiceConfig
 
 from vvbatch.engine.contract import EngineUnavailable, Turn
-from vvbatch.engine.vibevoice.checkpoint import Checkpoint, expected_shapes
+from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.engine.vibevoice.model import Weights
 from vvbatch.engine.vibevoice.prompt import Prompt, Tokens
+from vvbatch.engine.vibevoice.tensors import expected_shapes
 from vvbatch.engine.vibevoice.voice_latents import VoiceLatents
 
 QWEN = {

@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import torch
 
-from vvbatch.engine.bench.baseline import Baseline
 from vvbatch.engine.bench.shapes import NoTokens, NoVoice, source
 from vvbatch.engine.contract import SAMPLE_RATE, EngineFacts, EngineUnavailable, Event, Request, Turn, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine
@@ -106,6 +105,9 @@ def measure(
         torch.set_num_threads(setup.threads)
     baseline = None
     if versus:
+        # Here, not above: transformers' model classes take seconds to import.
+        from vvbatch.engine.bench.baseline import Baseline
+
         progress("building transformers' model")
         baseline = Baseline(setup.shape, DTYPES[setup.dtype], torch.device(setup.device))
     results: list[Row] = []

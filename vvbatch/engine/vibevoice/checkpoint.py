@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import VibeVoiceConfig, VibeVoiceForConditionalGeneration
+from transformers import VibeVoiceConfig
 
 from vvbatch.engine.contract import EngineUnavailable
+from vvbatch.engine.vibevoice.tensors import expected_shapes
 from vvbatch.models.layout import is_original, transformers_name
 from vvbatch.models.weights import read_json, weight_files
 
@@ -84,16 +84,6 @@ def _tokenizer(data: Mapping[str, Any], model_type: str, **more: float) -> Mappi
         "layer_scale_init_value": data["layer_scale_init_value"],
         **more,
     }
-
-
-def expected_shapes(config: VibeVoiceConfig) -> dict[str, tuple[int, ...]]:
-    """Every tensor that a model of this configuration has, by transformers' names."""
-    with torch.device("meta"):
-        model = VibeVoiceForConditionalGeneration(config)
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if config.text_config.tie_word_embeddings:
-        shapes.pop("lm_head.weight", None)
-    return shapes
 
 
 class Checkpoint:

@@ -6,17 +6,22 @@ all steps' adaLN modulations in one product a frame.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor
 from transformers import VibeVoiceConfig
 
 from vvbatch.engine.vibevoice.ops import Int8Linear, Linear, rms, silu
 
 Weights = Callable[[str], Tensor]
+
+TRAINED_STEPS = 1000
+MAX_BETA = 0.999
 
 
 @dataclass(frozen=True)
@@ -31,20 +36,35 @@ class Stage:
     slope: float | None  # 1 / r0; None: a first-order step
 
 
+def _noise_levels() -> Tensor:
+    """Sigmas of the trained time steps (TRAINED_STEPS,) float32, noise over signal, from the cosine schedule.
+
+    Source: Nichol and Dhariwal 2021, https://arxiv.org/abs/2102.09672, equation 17.
+    """
+
+    def signal(time: float) -> float:
+        return math.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    times = [index / TRAINED_STEPS for index in range(TRAINED_STEPS + 1)]
+    betas = [min(1 - signal(end) / signal(start), MAX_BETA) for start, end in itertools.pairwise(times)]
+    kept = torch.cumprod(1 - torch.tensor(betas, dtype=torch.float32), 0)
+    return ((1 - kept) / kept) ** 0.5
+
+
 def schedule(steps: int) -> list[Stage]:
-    """DPM-Solver++(2M) on the cosine schedule with v-prediction, as `DPMSolverMultistepScheduler` takes it.
+    """DPM-Solver++(2M) on the cosine schedule with v-prediction, time steps spaced evenly.
 
     Source: Lu et al. 2022, https://arxiv.org/abs/2211.01095, algorithm 2; the last step is of first order and lands
-    on the denoised estimate. The numbers are the scheduler's own float32, so that a step is the same bits as its.
+    on the denoised estimate. The numbers are those of diffusers' `DPMSolverMultistepScheduler`, bit for bit: a test
+    compares them. It is not used here because importing it takes a second at every start.
     """
-    scheduler = DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
-    scheduler.set_timesteps(steps)
-    sigmas = scheduler.sigmas
+    timesteps = np.linspace(0, TRAINED_STEPS - 1, steps + 1).round()[:0:-1].astype(int)
+    sigmas = torch.cat([_noise_levels()[timesteps], torch.zeros(1)])
     alphas = 1 / ((sigmas**2 + 1) ** 0.5)
     scaled = sigmas * alphas
     lambdas = torch.log(alphas) - torch.log(scaled)
     stages = []
-    for index, timestep in enumerate(scheduler.timesteps.tolist()):
+    for index, timestep in enumerate(timesteps.tolist()):
         step = lambdas[index + 1] - lambdas[index]
         slope = None
         if 0 < index < steps - 1:

