@@ -29,6 +29,7 @@ from vvbatch.regress.report.write import html
 from vvbatch.regress.summary import summary
 from vvbatch.regress.verdict import Reason
 
+pytestmark = pytest.mark.slow  # every page has pictures and sounds: 7 s together
 pytest.importorskip("jinja2")
 pytest.importorskip("PIL")
 VOID = {"meta", "img", "br"}

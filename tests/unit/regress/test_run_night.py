@@ -22,6 +22,8 @@ from vvbatch.regress.retention import prune
 from vvbatch.regress.summary import Summary, summary
 from vvbatch.transport import server
 
+pytestmark = pytest.mark.slow  # every night is rendered and compared: 5 s together
+
 
 def blessed(ledger: Ledger, where: Home, name: str = "n1", only: Sequence[str] = (), why: str = "good") -> list[str]:
     return bless(ledger, where, suite(), records.find_night(ledger, "small", name), "ada", why, only)

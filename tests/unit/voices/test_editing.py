@@ -97,6 +97,7 @@ def test_a_format_of_ffmpeg_is_imported(ending: str, codec: str, tmp_path: Path,
     assert pitch_of(samples) == pytest.approx(180.0, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 def test_a_truncated_ogg_is_refused(tmp_path: Path, subtype: str, share: float) -> None:
@@ -275,6 +276,7 @@ def test_a_variant_is_a_voice_of_its_own_with_its_hash_and_changes(home: Path) -
         add_variant(home, library(home).find("carter"), "LOUD", Change(gain_db=1.0), WHEN, library(home))
 
 
+@pytest.mark.slow
 def test_speed_and_pitch_of_a_variant_change_alone(home: Path) -> None:
     pytest.importorskip("av")
     shelf = library(home)
