@@ -21,25 +21,26 @@ KEYS: dict[type[msgspec.Struct], str] = {
     finish.Manifest: "batch title script state created_at ended_at lines",
     finish.ManifestLine: (
         "id chapter chapter_title state path sha256 duration_s loudness_lufs pause_after_s model profile voices "
-        "seed take text error"
+        "seed take text error role part_of part break_after pause_given_s"
     ),
     verify_files.Verified: "checked ok problems repaired",
     verify_files.FileProblem: "batch line take path problem",
     verify_files.RepairedLine: "batch line done",
     views.BatchView: "batch script state counts out eta_s lines kind unserved",
     views.SubmittedView: "batch script state counts out eta_s lines kind unserved created changes",
-    views.LineView: "id state profile path sha256 take score chosen tried qc error trouble troubles",
+    views.LineView: "id state profile path sha256 take score chosen tried qc error trouble troubles role part_of part",
     views.CheckView: "name value limit ok weight detail",
     views.Changes: "priority pauses",
     views.BatchRow: "batch script state counts out eta_s title kind model profile priority created_at ended_at",
     views.LineRow: (
         "batch line number chapter chapter_title model profile state attempt crashes text take path sha256 "
-        "duration_s score chosen tried error worker created_at updated_at"
+        "duration_s score chosen tried error worker created_at updated_at role part_of part break_after pause_after_s "
+        "pause_given_s"
     ),
     views.TakeRow: (
         "take batch line state attempt profile model revision device dtype voices seed params control_hash text "
         "path sha256 duration_s wall_s rtf first_chunk_s peak_dbfs loudness_lufs score chosen qc error worker "
-        "created_at"
+        "created_at part_of part"
     ),
     views.MetricsRow: (
         "profile model device dtype day takes done failed_qc failed crashed audio_s wall_s speed rtf_median "

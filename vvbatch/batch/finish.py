@@ -68,6 +68,11 @@ class ManifestLine(Struct):
     take: str | None
     text: str
     error: str | None
+    role: str
+    part_of: str | None
+    part: int | None
+    break_after: str
+    pause_given_s: float | None
 
 
 class Manifest(Struct):
@@ -116,6 +121,11 @@ def manifest(ledger: Ledger, batch_id: str) -> tuple[str, Manifest]:
                     take=row["take_id"],
                     text=row["text"],
                     error=row["error"],
+                    role=row["role"],
+                    part_of=row["part_of"],
+                    part=row["part"],
+                    break_after=row["break_after"],
+                    pause_given_s=row["pause_given_s"],
                 )
                 for row in rows
             ],

@@ -18,7 +18,7 @@ from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUse
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
 from vvbatch.qc.language import unspoken
-from vvbatch.script.model import Position, Problem, Script, ScriptError, ScriptLine, ScriptWarning
+from vvbatch.script.model import BreakAfter, Position, Problem, Role, Script, ScriptError, ScriptLine, ScriptWarning
 from vvbatch.script.sentences import divided
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
@@ -56,6 +56,11 @@ class PlannedLine:
     written: str | None = None  # None if the text is spoken as it is written
     pause_after_s: float = 0.0
     escalate: Escalation | None = None  # used when no take passes its checks
+    part_of: str | None = None  # of a part: the id of the line that was divided
+    part: int | None = None  # its number, from 1
+    role: Role = Role.LINE
+    break_after: BreakAfter = BreakAfter.LINE
+    pause_given_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,9 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
                     written=written_of(line),
                     pause_after_s=line.pause_after_s,
                     escalate=escalation,
+                    role=line.role,
+                    break_after=line.break_after,
+                    pause_given_s=line.pause_given_s,
                 )
             )
     if problems:
@@ -185,6 +193,8 @@ def within_limits(
                 turns=(replace(turn, text=part),),
                 pause_after_s=line.pause_after_s if last else 0.0,
                 pauses=line.pauses if last else (),
+                pause_given_s=line.pause_given_s if last else None,
+                break_after=line.break_after if last else BreakAfter.LINE,
             )
 
 

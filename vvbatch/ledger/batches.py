@@ -16,6 +16,9 @@ from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
 
+PAUSE_COLUMNS = ("pause_after_s", "pause_given_s", "break_after")
+"""What of a line does not change its audio: a batch that is submitted again takes it over."""
+
 
 def record_batch(ledger: Ledger, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:
     """Record a batch with its lines, all queued.
@@ -52,12 +55,12 @@ def update_open_batch(
     ledger: Ledger, connection: Connection, batch_id: str, old: str, batch: NewBatch, new_lines: Sequence[PlannedLine]
 ) -> AddedBatch:
     mine = lines.c.batch_id == batch_id
-    rows = connection.execute(select(lines.c.line, lines.c.pause_after_s).where(mine))
-    pauses = {row.line: row.pause_after_s for row in rows}
-    edited = [line for line in new_lines if pauses[line.line] != line.pause_after_s]
+    rows = connection.execute(select(lines.c.line, *(lines.c[name] for name in PAUSE_COLUMNS)).where(mine))
+    pauses = {row.line: tuple(row[1:]) for row in rows}
+    edited = [line for line in new_lines if pauses[line.line] != pause_of(line)]
     for line in edited:
-        which = and_(mine, lines.c.line == line.line)
-        connection.execute(lines.update().where(which).values(pause_after_s=line.pause_after_s))
+        values = dict(zip(PAUSE_COLUMNS, pause_of(line), strict=True))
+        connection.execute(lines.update().where(mine, lines.c.line == line.line).values(values))
     priority = batch.priority or old
     if old != priority:
         connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
@@ -66,6 +69,10 @@ def update_open_batch(
         detail = {"priority": priority, "pauses_changed": len(edited)}
         ledger.note(connection, "batch changed", batch_id=batch_id, detail=detail)
     return added
+
+
+def pause_of(line: PlannedLine) -> tuple[Any, ...]:
+    return tuple(getattr(line, name) for name in PAUSE_COLUMNS)
 
 
 def open_twin(batch: NewBatch) -> Select[Any]:

@@ -81,6 +81,12 @@ LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "worker": lines.c.worker,
     "created_at": lines.c.created_at,
     "updated_at": lines.c.updated_at,
+    "role": lines.c.role,
+    "part_of": lines.c.part_of,
+    "part": lines.c.part,
+    "break_after": lines.c.break_after,
+    "pause_after_s": lines.c.pause_after_s,
+    "pause_given_s": lines.c.pause_given_s,
 }
 
 TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
@@ -114,6 +120,8 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "error": takes.c.error,
     "worker": takes.c.worker,
     "created_at": takes.c.created_at,
+    "part_of": lines.c.part_of,
+    "part": lines.c.part,
 }
 
 

@@ -192,3 +192,19 @@ def texts_as_they_were_written(connection: Connection) -> None:
         ALTER TABLE takes ADD COLUMN written TEXT
         """,
     )
+
+
+@migration
+def parts_titles_and_breaks(connection: Connection) -> None:
+    """Older rows do not say whether a silence was given or is that of a section break: it counts as given."""
+    run(
+        connection,
+        """
+        ALTER TABLE lines ADD COLUMN part_of TEXT;
+        ALTER TABLE lines ADD COLUMN part INTEGER;
+        ALTER TABLE lines ADD COLUMN role TEXT NOT NULL DEFAULT 'line';
+        ALTER TABLE lines ADD COLUMN break_after TEXT NOT NULL DEFAULT 'line';
+        ALTER TABLE lines ADD COLUMN pause_given_s DOUBLE PRECISION;
+        UPDATE lines SET pause_given_s = pause_after_s WHERE pause_after_s > 0
+        """,
+    )

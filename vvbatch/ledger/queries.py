@@ -30,7 +30,10 @@ WORK_COLUMNS = ("worker", "state", "created_at", "ended_at")
 SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
-LINE_SHOWN = ("line", "state", "model", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes")
+LINE_SHOWN = (
+    *("line", "state", "model", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes"),
+    *("role", "part_of", "part"),
+)
 
 
 class UnknownBatch(InputError, LookupError):
@@ -274,6 +277,9 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
             error=row.error,
             trouble=row.trouble,
             troubles={**(row.troubles or {}), **({"crash": row.crashes} if row.crashes else {})},
+            role=row.role,
+            part_of=row.part_of,
+            part=row.part,
         )
         for row in rows
     ]

@@ -110,6 +110,11 @@ lines = Table(
     Column("escalate", Json),  # when no take passes: vvbatch.batch.line_request.Escalation; NULL once it was used
     Column("tried", Json),  # the takes that were not kept, in order: vvbatch.ledger.records.TriedTake
     Column("written", Text),  # as the author wrote it; NULL: as it is spoken
+    Column("part_of", Text),  # of a part: the id in the script of the line that was divided
+    Column("part", Integer),  # its number among the line's parts, from 1
+    Column("role", Text, nullable=False, server_default="line"),  # line, title (of its chapter)
+    Column("break_after", Text, nullable=False, server_default="line"),  # what ends with it: line, paragraph, section
+    Column("pause_given_s", Double),  # `pause_after_s` without the length of a section break; NULL: none given
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),

@@ -33,7 +33,10 @@ def tried_takes(stored: Sequence[Mapping[str, Json]] | None) -> list[dict[str, J
 
 
 class LineView(Struct):
-    """`qc` is that of the kept take, or of a failed line's last one; `troubles` counts each class of trouble."""
+    """`qc` is that of the kept take, or of a failed line's last one; `troubles` counts each class of trouble.
+
+    A part of a long line is a line of its own; `part_of` is the id of the line that was divided.
+    """
 
     id: str
     state: str
@@ -48,6 +51,9 @@ class LineView(Struct):
     error: str | None
     trouble: str | None
     troubles: Mapping[str, int]
+    role: str
+    part_of: str | None
+    part: int | None
 
 
 class BatchHead(Struct):
@@ -114,6 +120,12 @@ class LineRow(Struct):
     worker: str | None
     created_at: str
     updated_at: str
+    role: str
+    part_of: str | None
+    part: int | None
+    break_after: str
+    pause_after_s: float
+    pause_given_s: float | None
 
 
 class TakeRow(Struct):
@@ -148,6 +160,8 @@ class TakeRow(Struct):
     error: str | None
     worker: str
     created_at: str
+    part_of: str | None
+    part: int | None
 
 
 class MetricsRow(Struct):

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from vvbatch.script.fields import did_you_mean
 from vvbatch.script.ids import with_ids
 from vvbatch.script.model import (
+    BreakAfter,
     Chapter,
     Pause,
     PauseKind,
     Position,
     Problem,
     Problems,
+    Role,
     Script,
     ScriptError,
     ScriptLine,
@@ -29,12 +31,14 @@ if TYPE_CHECKING:  # each format's module is imported only for a script of that 
     from vvbatch.script.nodes import Node
 
 __all__ = [
+    "BreakAfter",
     "Chapter",
     "Pause",
     "PauseKind",
     "Position",
     "Problem",
     "Problems",
+    "Role",
     "Script",
     "ScriptError",
     "ScriptLine",

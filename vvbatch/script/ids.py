@@ -1,4 +1,7 @@
-"""Ids of lines: given ids are unique regardless of case; generated ids depend only on the content of the line."""
+"""Ids of lines: given ids are unique regardless of case; generated ids depend only on the content of the line.
+
+Lines that no author wrote, such as a spoken title, have ids with a `~`, which a given id cannot have.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vvbatch.script.model import Chapter, Position, Problems, ScriptLine
+from vvbatch.script.model import Chapter, Position, Problems, Role, ScriptLine
+
+
+def title_id(chapter: int) -> str:
+    """The id of a chapter's spoken title; chapters count from 1, as in the names of their folders."""
+    return f"chapter-{chapter:02d}~title"
 
 
 def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, ...]:
@@ -28,10 +36,12 @@ def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, 
             problems.add(position, found, "use each id once; A and a count as the same")
     seen: Counter[str] = Counter()
 
-    def named(title: str, line: ScriptLine) -> ScriptLine:
+    def named(chapter: int, line: ScriptLine) -> ScriptLine:
         if line.id:
             return line
-        content = json.dumps([title, [[turn.speaker, turn.text] for turn in line.turns]])
+        if line.role is Role.TITLE:
+            return replace(line, id=title_id(chapter))
+        content = json.dumps([chapters[chapter - 1].title, [[turn.speaker, turn.text] for turn in line.turns]])
         seen[content] += 1
         salt = seen[content], 0
         while (new := _digest(content, salt)) in taken:
@@ -40,7 +50,8 @@ def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, 
         return replace(line, id=new)
 
     return tuple(
-        replace(chapter, lines=tuple(named(chapter.title, line) for line in chapter.lines)) for chapter in chapters
+        replace(chapter, lines=tuple(named(number, line) for line in chapter.lines))
+        for number, chapter in enumerate(chapters, start=1)
     )
 
 

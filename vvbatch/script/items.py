@@ -10,6 +10,7 @@ from typing import Any
 
 from vvbatch.script.fields import RANGES, Given
 from vvbatch.script.model import (
+    BreakAfter,
     Chapter,
     Pause,
     PauseKind,
@@ -72,8 +73,18 @@ class Texts:
         return position if found < 0 else self.source.position(found)
 
 
-def lines_of(spoken: Spoken, position: Position, given: Given, *, divisible: bool = False) -> list[Item]:
-    """Turns between pauses as lines. The first has the id that is given, the others `<id>-part-2` and so on."""
+def lines_of(
+    spoken: Spoken,
+    position: Position,
+    given: Given,
+    *,
+    divisible: bool = False,
+    ends: BreakAfter = BreakAfter.LINE,
+) -> list[Item]:
+    """Turns between pauses as lines. The first has the id that is given, the others `<id>-part-2` and so on.
+
+    `ends` is what ends with the last of them.
+    """
     own: dict[str, Any] = {key: value for key, (value, _) in given.items() if key not in ("speaker", "voice")}
     positions = {key: at for key, (_, at) in given.items()}
     own_id = own.pop("id", "")
@@ -91,10 +102,15 @@ def lines_of(spoken: Spoken, position: Position, given: Given, *, divisible: boo
                 position=position,
                 positions=positions,
                 divisible=divisible,
+                pause_given_s=own.get("pause_after_s"),
                 **own,
             )
         )
-    return items
+    last = max((index for index, item in enumerate(items) if isinstance(item, ScriptLine)), default=None)
+    return [
+        replace(item, break_after=ends) if index == last and isinstance(item, ScriptLine) else item
+        for index, item in enumerate(items)
+    ]
 
 
 def chapters_of(drafts: Iterable[tuple[str, Iterable[Item]]], problems: Problems) -> tuple[Chapter, ...]:
@@ -126,7 +142,11 @@ def _paused(line: ScriptLine, item: PauseItem, problems: Problems) -> ScriptLine
     limit = RANGES["pause_after_s"]
     if seconds not in limit:
         problems.add(item.position, f"pauses of {seconds:g} seconds in a row", f"pause_after_s: {limit}")
-    return replace(line, pauses=pauses, pause_after_s=max(line.pause_after_s, seconds))
+    line = replace(line, pauses=pauses, pause_after_s=max(line.pause_after_s, seconds))
+    if item.pause.kind is PauseKind.SECTION:
+        return replace(line, break_after=BreakAfter.SECTION)
+    timed = sum(pause.seconds for pause in pauses if pause.kind is PauseKind.PAUSE)
+    return replace(line, pause_given_s=max(line.pause_given_s or 0.0, timed))
 
 
 def in_order(rows: Iterable[tuple[str, list[Item]]]) -> Iterator[tuple[str, list[Item]]]:

@@ -101,6 +101,21 @@ class PauseKind(StrEnum):
     SECTION = "section"  # between two scenes or sections
 
 
+class Role(StrEnum):
+    """What a line is in its chapter."""
+
+    LINE = "line"
+    TITLE = "title"  # the chapter's title, spoken
+
+
+class BreakAfter(StrEnum):
+    """What ends with a line: how long the silence after it may be, unless the author gives one."""
+
+    LINE = "line"
+    PARAGRAPH = "paragraph"
+    SECTION = "section"
+
+
 @dataclass(frozen=True)
 class Pause:
     """Silence that a script has between two lines."""
@@ -137,6 +152,9 @@ class ScriptLine:
     max_duration_s: float | None = None
     pause_after_s: float = 0.0  # at least the sum of `pauses`
     pauses: tuple[Pause, ...] = ()  # between this line and the next
+    pause_given_s: float | None = None  # as `pause_after_s`, without the length of a section break; None: none given
+    break_after: BreakAfter = BreakAfter.LINE
+    role: Role = Role.LINE
     divisible: bool = False  # a paragraph of plain text: may be divided at the ends of sentences
     positions: Mapping[str, Position] = field(default_factory=dict)  # of each key that the line has or inherits
 
@@ -158,5 +176,6 @@ class Script:
     warnings: tuple[ScriptWarning, ...] = ()
     language: str | None = None  # of its texts, as a language tag: "de", "en-GB"; None: detected in each text
     author: str | None = None
+    narrator: str | None = None  # a speaker; None: the script names none
     cover: str | None = None  # a picture, relative to the folder of the script
     speak_titles: bool = False  # whether the titles of the chapters are spoken

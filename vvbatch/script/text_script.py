@@ -12,7 +12,7 @@ from vvbatch.script.headings import LONGEST_TITLE, Heading, headings, is_break
 from vvbatch.script.items import Item, PauseItem, Texts, chapters_of, lines_of
 from vvbatch.script.labels import HIGHEST_NUMBER, Label, Labels, labels_of
 from vvbatch.script.markup import SECTION
-from vvbatch.script.model import Problems, Refused, Script, ScriptLine
+from vvbatch.script.model import BreakAfter, Problems, Refused, Script, ScriptLine
 from vvbatch.script.rows import Row, rows
 from vvbatch.script.source import Source
 from vvbatch.script.speech import Said, speech_of
@@ -136,7 +136,8 @@ class _Reader:
             speaker, voice = (label.speaker, voices[label.speaker]) if label else (NARRATOR, DEFAULT_VOICE)
             self.warn_of_length(raw, start)
             turns = texts.read(raw, speaker, voice, position, position, end - start)
-            drafts[-1].items += lines_of(turns, position, {}, divisible=True)
+            ends = BreakAfter.LINE if label else BreakAfter.PARAGRAPH
+            drafts[-1].items += lines_of(turns, position, {}, divisible=True, ends=ends)
         return drafts
 
     def no_speaker(self, index: int) -> None:

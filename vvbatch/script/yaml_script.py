@@ -26,9 +26,10 @@ from vvbatch.script.fields import (
 )
 from vvbatch.script.items import Item, PauseItem, Spoken, Texts, chapters_of, lines_of
 from vvbatch.script.markup import SECTION, timed
-from vvbatch.script.model import Pause, Position, Problems, Refused, Script
+from vvbatch.script.model import Pause, Position, Problems, Refused, Role, Script, ScriptLine, ScriptTurn
 from vvbatch.script.nodes import CUT, Broken, Fields, Items, Node, Scalar, read_nodes
 from vvbatch.script.source import Source
+from vvbatch.script.speech import Said, speech_of
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ SCRIPT_KEYS = (
     "version",
     "title",
     "author",
+    "narrator",
     "language",
     "cover",
     "speak_titles",
@@ -72,6 +74,8 @@ class _Reader:
     problems: Problems
     defaults: Given = field(default_factory=dict)
     voices: dict[str, tuple[str, Position | None]] = field(default_factory=dict)  # by speaker
+    narrator: str = NARRATOR  # who speaks the lines without a speaker
+    narrates: bool = False  # whether there is such a line
     line_count: int = 0
 
     @property
@@ -87,21 +91,30 @@ class _Reader:
         spoken = self.value(pairs["language"], "language", language) if "language" in pairs else None
         if "defaults" in pairs:
             self.defaults = self.given(self.pairs(pairs["defaults"], "defaults", DEFAULTS_KEYS))
-        self.voices[NARRATOR] = self.defaults.pop("voice", (DEFAULT_VOICE, None))
+        default_voice = self.defaults.pop("voice", None)
+        self.voices[NARRATOR] = default_voice or (DEFAULT_VOICE, None)
         if "speakers" in pairs:
             self.speakers(pairs["speakers"])
+        if "narrator" in pairs:
+            self.narrator = self.narrator_of(pairs["narrator"], default_voice)
+        about = {key: self.value(pairs[key], key, read) for key, read in ABOUT.items() if key in pairs}
         if "chapters" in pairs and "lines" in pairs:
             self.problem(pairs["lines"].position, "both chapters and lines", "put the lines into the chapters")
         elif isinstance(root, Fields) and "chapters" not in pairs and "lines" not in pairs:
             self.problem(root.position, "neither chapters nor lines", "a script has one of them")
-        drafts = [self.chapter(node) for node in self.items(pairs.get("chapters"), "chapters")]
+        nodes = self.items(pairs.get("chapters"), "chapters")
+        drafts = [self.chapter(node) for node in nodes]
+        if about.get("speak_titles"):
+            drafts = [
+                (raw, [*self.spoken_title(raw, node), *items]) for (raw, items), node in zip(drafts, nodes, strict=True)
+            ]
         if "lines" in pairs:
             drafts.append(("", self.lines(pairs["lines"])))
         chapters = chapters_of(drafts, self.problems)
         model_position = pairs["model"].position if "model" in pairs else None
         script = Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
-        about = {key: self.value(pairs[key], key, read) for key, read in ABOUT.items() if key in pairs}
-        return replace(script, language=spoken, **{key: value for key, value in about.items() if value is not None})
+        script = replace(script, language=spoken, narrator=self.narrator if "narrator" in pairs else None)
+        return replace(script, **{key: value for key, value in about.items() if value is not None})
 
     def speakers(self, node: Node) -> None:
         pairs = self.mapping(node, "speakers")
@@ -129,6 +142,43 @@ class _Reader:
         pairs = self.pairs(node, "a chapter", ("title", "lines"), required=("title", "lines"))
         chapter_title = self.value(pairs["title"], "title", title) if "title" in pairs else None
         return chapter_title or "", self.lines(pairs["lines"]) if "lines" in pairs else []
+
+    def narrator_of(self, node: Node, default_voice: tuple[str, Position] | None) -> str:
+        """The speaker whom the script names as narrator; NARRATOR if there is a problem."""
+        speaker = self.value(node, "narrator", name("narrator"))
+        if speaker is None or not self.known(speaker, node.position):
+            return NARRATOR
+        if default_voice and speaker != NARRATOR:
+            found = f"both a narrator and the default voice {default_voice[0]!r}"
+            self.problem(node.position, found, f"leave out one of them: {speaker!r} has a voice of its own")
+        return speaker
+
+    def title_speaker(self) -> str:
+        """Who speaks the titles: the narrator, or the first speaker in a script in which no line is the narrator's."""
+        declared = [speaker for speaker in self.voices if speaker != NARRATOR]
+        if self.narrator != NARRATOR or self.narrates or self.voices[NARRATOR][1] or not declared:
+            return self.narrator
+        return declared[0]
+
+    def spoken_title(self, raw: str, node: Node) -> list[Item]:
+        """The chapter's title as a line of the narrator; none if there is nothing to speak, with a warning."""
+        place = next((value.position for key, value in _pairs(node) if key.raw == "title"), node.position)
+        try:
+            said = [part.spoken for part in speech_of(raw).parts if isinstance(part, Said)] if raw else []
+        except Refused:
+            said = []
+        if not said:
+            if raw:
+                message = f"the title {quoted(raw)} has nothing to speak; it is left out"
+                self.problems.warn(place, "title", message, "write a title with a letter or a digit")
+            return []
+        speaker = self.title_speaker()
+        voice, voice_position = self.voices[speaker]
+        text = " ".join(said)
+        turn = ScriptTurn(speaker, voice, text, place, voice_position or place, None if text == raw else raw)
+        given = {key: value for key, value in self.defaults.items() if key != "pause_after_s"}
+        lines = lines_of([turn], place, given)
+        return [replace(line, role=Role.TITLE) for line in lines if isinstance(line, ScriptLine)]
 
     def lines(self, node: Node) -> list[Item]:
         lines: list[Item] = []
@@ -160,7 +210,8 @@ class _Reader:
             if len(pairs) == len(node.pairs):  # otherwise an unknown key has been reported
                 self.problem(node.position, "a line without text", "a line has text or dialogue")
             return []
-        speaker, at = own.get("speaker", (NARRATOR, node.position))
+        speaker, at = own.get("speaker", (self.narrator, node.position))
+        self.narrates |= "speaker" not in own
         if "speaker" in own and not self.known(speaker, at):
             return []
         return lines_of(self.spoken(pairs["text"], speaker, own.get("voice")), node.position, given)
@@ -196,7 +247,8 @@ class _Reader:
                 node.position, f"a list as {what}", f"{what} is text or `speaker: text`; put a text with [ in quotes"
             )
             return []
-        return self.spoken(node, NARRATOR)
+        self.narrates = True
+        return self.spoken(node, self.narrator)
 
     def spoken(self, node: Node, speaker: str, voice: tuple[str, Position] | None = None) -> Spoken:
         content = self.value(node, "text", str)
@@ -298,6 +350,10 @@ def _kind(node: Scalar | Items | Fields) -> str:
     if isinstance(node, Scalar):
         return "nothing" if node.nothing else quoted(node.raw)
     return "a list" if isinstance(node, Items) else "a mapping"
+
+
+def _pairs(node: Node) -> list[tuple[Scalar, Node]]:
+    return node.pairs if isinstance(node, Fields) else []
 
 
 def _version(raw: str) -> int:

@@ -37,6 +37,7 @@ NAMED: tuple[tuple[str, Column[str]], ...] = (
     ("out", schema.batches.c.out),
     ("out", schema.removals.c.out),
     ("id", schema.lines.c.line),
+    ("id", schema.lines.c.part_of),
     ("title", schema.lines.c.chapter_title),
     ("suite", schema.nights.c.suite),
     ("suite", schema.schedules.c.suite),

@@ -18,11 +18,13 @@ from tests.conftest import ROOT
 from tests.support.documents import batch_view
 from tests.support.ledgers import add_batch, begin, open_ledger
 from vvbatch.ledger import Ledger, LedgerError, Outcome, database, schema
+from vvbatch.ledger.listings import Filter, list_lines
 from vvbatch.ledger.migrations import MIGRATIONS
 from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.states import LineState, TakeState
 
 NEWEST = len(MIGRATIONS)
+VERSION_OF_PARTS = 1 + [step.__name__ for step in MIGRATIONS].index("parts_titles_and_breaks")
 
 
 ONE_LINE = """
@@ -105,6 +107,23 @@ def test_a_ledger_of_an_earlier_version_is_brought_up_to_date_with_its_data(tmp_
     declared = create_engine(url_of(tmp_path / "declared"))
     schema.metadata.create_all(declared)
     assert shape(create_engine(url_of(file))) == shape(declared)
+
+
+def test_a_pause_of_an_older_ledger_counts_as_given(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite3"
+    old_ledger(file, VERSION_OF_PARTS - 1)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for number, pause in ((2, 1.5), (3, 0)):
+            columns = "batch_id, chapter, chapter_title, model, state, attempt, crashes, key, control_hash, text"
+            columns += ", request, takes, created_at, updated_at"
+            connection.execute(
+                f"INSERT INTO lines (id, line, number, pause_after_s, {columns}) "
+                f"SELECT 'b-0000{number}', 'l{number}', {number}, {pause}, {columns} FROM lines WHERE number = 1"
+            )
+    ledger = Ledger(url_of(file))
+    found = [(row.line, row.pause_given_s, row.break_after, row.role) for row in list_lines(ledger, Filter())]
+    assert found == [("l1", None, "line", "line"), ("l2", 1.5, "line", "line"), ("l3", None, "line", "line")]
+    ledger.close()
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST))

@@ -24,6 +24,7 @@ def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger: Ledger) 
     assert view["lines"][0] == {
         "id": "l1", "state": "queued", "profile": "draft", "path": None, "sha256": None, "take": None, "score": None,
         "chosen": None, "tried": [], "qc": [], "error": None, "trouble": None, "troubles": {},
+        "role": "line", "part_of": None, "part": None,
     }  # fmt: skip
 
 

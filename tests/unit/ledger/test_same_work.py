@@ -15,11 +15,12 @@ from tests.support.documents import batch_view
 from tests.support.ledgers import Clock, add_batch, fail, planned
 from tests.unit.ledger.test_database import old_ledger, url_of
 from vvbatch.ledger import Ledger, NewBatch, schema
-from vvbatch.ledger.batches import record_batch, retry_lines, settle_batch
+from vvbatch.ledger.batches import PAUSE_COLUMNS, record_batch, retry_lines, settle_batch
 from vvbatch.ledger.queries import UnknownBatch, find_batch, open_batches
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.recovery import reopen
+from vvbatch.script import BreakAfter
 
 RACER = """
 import sys
@@ -67,6 +68,18 @@ def test_processes_that_submit_the_same_script_at_once_make_one_batch(tmp_path: 
     url = url_of(tmp_path / "ledger.sqlite3")
     Ledger(url).close()
     race(url)
+
+
+def test_a_second_submit_changes_what_ends_with_a_line_of_the_open_batch(ledger: Ledger) -> None:
+    lines = [planned(1, "One.", "x"), planned(2, "Two.", "x"), planned(3, "Three.", "x")]
+    record_batch(ledger, same_work("a"), lines)
+    ended = replace(lines[0], pause_after_s=2.0, break_after=BreakAfter.SECTION)
+    again = record_batch(ledger, same_work("b"), [ended, replace(lines[1], pause_given_s=0.0), lines[2]])
+    assert (again.id, again.pauses_changed) == ("a", 2)
+    query = select(*(schema.lines.c[name] for name in PAUSE_COLUMNS)).order_by(schema.lines.c.number)
+    with ledger.engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(query)]
+    assert rows == [(2.0, None, "section"), (0.0, 0.0, "line"), (0.0, None, "line")]
 
 
 def test_a_second_submit_changes_priority_and_pauses_of_the_open_batch(ledger: Ledger) -> None:
