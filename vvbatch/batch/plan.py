@@ -20,6 +20,7 @@ from vvbatch.profiles import Profile, ProfileError
 from vvbatch.qc.language import unspoken
 from vvbatch.script.model import BreakAfter, Position, Problem, Role, Script, ScriptError, ScriptLine, ScriptWarning
 from vvbatch.script.sentences import divided
+from vvbatch.script.written import written_parts
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when the processing of an engine's samples changes."""
@@ -185,12 +186,13 @@ def within_limits(
         )
         remedy = f"divide it with blank lines where it may pause: a line has at most {longest:,} characters"
         warnings.append(ScriptWarning(turn.position, "divided", message, remedy))
-        for number, part in enumerate(parts, start=1):
+        of_each = written_parts(parts, turn.written) if turn.written is not None else parts
+        for number, (part, written) in enumerate(zip(parts, of_each, strict=True), start=1):
             last = number == len(parts)
             yield replace(
                 line,
                 id=line.id if number == 1 else f"{line.id}-part-{number}",
-                turns=(replace(turn, text=part),),
+                turns=(replace(turn, text=part, written=None if written == part else written),),
                 pause_after_s=line.pause_after_s if last else 0.0,
                 pauses=line.pauses if last else (),
                 pause_given_s=line.pause_given_s if last else None,

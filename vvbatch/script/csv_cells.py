@@ -66,10 +66,12 @@ def between_cells(text: str, delimiter: str) -> int:
 
 
 def _holds_rows(quoted: str, delimiter: str, columns: int) -> bool:
-    _, *others = quoted.strip("\n").split("\n")
-    filled = [between_cells(other, delimiter) for other in others if other.strip()]
+    """Whether rows are in a cell: all have separators, except what is left of the first or of the last."""
+    first, *others = [between_cells(row, delimiter) for row in quoted.split("\n") if row.strip()] or [0]
     enough = columns - 1 if delimiter == "\t" else columns  # a tab is rare in a text, a comma is not
-    return bool(filled) and all(filled) and between_cells(quoted, delimiter) >= enough
+    if not others or first + sum(others) < enough:
+        return False
+    return all(others) or (first > 0 and all(others[:-1]) and (len(others) > 1 or delimiter == "\t"))
 
 
 _CLOSING = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')

@@ -37,18 +37,27 @@ _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _ZERO_DECIMALS = re.compile(r"([0-9]+)[.,]0+")
 
 
-# What spreadsheets write into the cell of a formula that failed, in English, German, French, Spanish, Italian,
-# Portuguese and Dutch; LibreOffice's codes; and a column that is too narrow.
-_ERRORS = (
-    "NAME? REF! VALUE! DIV/0! N/A NULL! NUM! SPILL! CALC! FIELD! BLOCKED! CONNECT! UNKNOWN! BUSY! EXTERNAL! PYTHON! "
-    "ERROR! GETTING_DATA TIMEOUT! BEZUG! WERT! NV ZAHL! ÜBERLAUF! KALK! FEHLER! BLOCKIERT! NOM? VALEUR! NOMBRE! NUL! "
-    "PROPAGATION! ¡REF! ¿NOMBRE? ¡VALOR! ¡DIV/0! ¡NUM! ¡NULO! ¡DESBORDAMIENTO! N/D NOME? VALORE! RIF! VALOR! NÚM! "
-    "NULO! DESPEJAR! N/DISP NAAM? WAARDE! VERW! DEEL/0! N/B GETAL! LEEG! OVERLOOP!"
+# What spreadsheets write into the cell of a formula that failed. In every language it is a name in capitals behind a #,
+# and most end in `!` or `?`: #REF!, #BEZUG!, #¿NOMBRE?, #ССЫЛКА!. LibreOffice has codes, and there is a sign for a
+# column that is too narrow.
+_NAMED_ERROR = re.compile(r"#[¡¿]?[^\W\d_]{2,24}(?:/0)?[!?]")
+_WITHOUT_END = (
+    "N/A N/D N/B N/DISP I/T Н/Д NV BRAK YOK SAKNAS PUUTTUU HIÁNYZIK EPÄTOSI GETTING_DATA ERR ERROR REF VALUE NAME NUM "
+    "NULL DIV/0"
 )
-ERROR_VALUE = re.compile(
-    rf"#(?:{'|'.join(map(re.escape, _ERRORS.split()))})|#{{3,}}|(?:Err|Fehler|Erreur|Errore|Fel|Fout):\s?[0-9]{{3}}",
+_OTHER_ERROR = re.compile(rf"#(?:{'|'.join(map(re.escape, _WITHOUT_END.split()))})|#ERR[0-9]{{1,3}}|#{{3,}}")
+_IN_ANY_CASE = re.compile(
+    r"#(?:NAME\?|REF!|VALUE!|NUM!|NULL!|DIV/0!|N/A)|Loading\.\.\."
+    r"|(?:err|error|erro|erreur|errore|fehler|fel|fejl|feil|fout|błąd|chyba|hiba|virhe|hata|eroare|ошибка|помилка)"
+    r":\s?[0-9]{3}",
     re.IGNORECASE,
 )
+
+
+def is_error_value(raw: str) -> bool:
+    """Whether a cell holds nothing but the error value of a spreadsheet."""
+    capitals = _NAMED_ERROR.fullmatch(raw) or _OTHER_ERROR.fullmatch(raw)
+    return bool(_IN_ANY_CASE.fullmatch(raw)) or (raw == raw.upper() and bool(capitals))
 
 
 @dataclass
@@ -193,7 +202,7 @@ class _RowReader:
         broken = False
         for column, cell in zip(self.columns, cells, strict=False):
             raw = cell.raw.strip()
-            if ERROR_VALUE.fullmatch(raw):
+            if is_error_value(raw):
                 self.problem(cell, f"{quoted(raw)}, an error value of a spreadsheet", "correct the formula of the cell")
                 broken = True
                 continue

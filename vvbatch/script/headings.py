@@ -16,23 +16,36 @@ LONGEST_TITLE = 100
 _KINDS = (
     "chapter|part|book|volume|act|scene|canto|episode|section|letter|stave|kapitel|teil|buch|band|akt|chapitre|partie"
     "|livre|tome|acte|cap[ií]tulo|parte|libro|acto|capitolo|libro|atto|hoofdstuk|deel|kapitola|rozdzia[łl]|глава|часть"
+    "|розділ|частина|κεφάλαιο|μέρος|kapittel|luku|osa|bölüm|kısım|fejezet|rész|capitolul|capítol|poglavlje|poglavje"
+    "|kapitulli|část|časť|część|skyrius|nodaļa|peatükk|chương|caput|liber|ĉapitro|(?:ch|chap|kap|cap)\\."
 )
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
 _TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
-_ORDINALS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|last"
+_ORDINALS = (
+    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|last"
+    "|(?:erst|zweit|dritt|viert|fünft|sechst|siebt|acht|neunt|zehnt|elft|zwölft|letzt)e[rs]?"
+    "|premi(?:er|ère)|deuxième|seconde?|troisième|quatrième|cinquième|sixième|septième|huitième|neuvième|dixième"
+    "|derni(?:er|ère)|primer[oa]?|segund[oa]|tercer[oa]?|cuart[oa]|quint[oa]|sext[oa]|séptim[oa]|octav[oa]|noven[oa]"
+    "|décim[oa]|últim[oa]|prim[oa]|second[oa]|terz[oa]|quart[oa]|sest[oa]|settim[oa]|ottav[oa]|non[oa]|decim[oa]"
+    "|ultim[oa]|primeir[oa]|terceir[oa]|sétim[oa]|oitav[oa]|eerste|tweede|derde|vierde|vijfde|zesde|första|andra|tredje"
+)
 _WORDS = (
-    rf"(?:{_TENS})(?:[- ](?:{_UNITS}))?|{_TEENS}|{_UNITS}|the[ ](?:{_ORDINALS})"
+    rf"(?:{_TENS})(?:[- ](?:{_UNITS}))?|{_TEENS}|{_UNITS}|(?:the[ ])?(?:{_ORDINALS})"
     "|eins|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|un|deux|trois|quatre|cinq|six|sept|huit|neuf|dix"
     "|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|due|tre|quattro|cinque|sei|sette|otto|nove|dieci"
 )
+_NTH = rf"[0-9]{{1,3}}(?:st|nd|rd|th|\.|[ºª°]|e|er|re|ère|ème)?|{_ORDINALS}"
 _ROMAN = "(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
 _CHAPTER = re.compile(
-    rf"(?P<bare>(?:{_KINDS})[ ](?:[0-9]{{1,4}}|{_ROMAN}|{_WORDS})(?![\w-]))"
+    rf"(?P<bare>(?:{_KINDS})(?:[ ]|(?<=\.))(?:[0-9]{{1,4}}|{_ROMAN}|{_WORDS})(?![\w-]))"
     r"(?P<mark>[ ]?[:.–—-])?(?:(?:[ ]|(?<=:))(?P<title>\S.*))?",
     re.IGNORECASE,
 )
-_CHINESE = re.compile(r"第[0-9０-９零〇一二三四五六七八九十百千两]{1,7}[章回节節卷部話话集](?:$|[\s:：·].*)")
+_NTH_CHAPTER = re.compile(
+    rf"(?:the[ ])?(?:{_NTH})[ ](?:{_KINDS})(?![\w-])(?P<mark>[ ]?[:.–—-])?(?:[ ](?P<title>\S.*))?", re.IGNORECASE
+)
+_CHINESE = re.compile(r"[第제][0-9０-９零〇一二三四五六七八九十百千两]{1,7}[章回节節卷部話话集장부화](?:$|[\s:：·].*)")
 _NAMED = re.compile(
     r"(?:prologue|epilogue|introduction|preface|foreword|afterword|interlude|conclusion|dedication|acknowledge?ments"
     r"|appendix(?:[ ][A-Z0-9])?|prolog|epilog|vorwort|nachwort|einleitung|prólogo|epílogo|introducción|prologo|epilogo"
@@ -43,10 +56,12 @@ _MARKDOWN = re.compile(r"(#{1,6})[ ]+(\S.*?)(?:[ ]+#+)?")
 _UNDERLINE = re.compile(r"={3,}|-{3,}")
 _NUMERAL = re.compile(rf"(?:(?P<roman>{_ROMAN.upper()})|(?P<digits>[1-9][0-9]{{0,2}}))\.?")
 
-_ORNAMENTS = r"*\-_=~#+•·∙■□▪▫▬◆◇◊●○◦★☆✦✧✶✱✲✳❖⁂⁎⁑※❦❧☙§¶†‡—–―|/\\<>^°◈◉⬥⬧"
+# Punctuation of sentences: a line of it alone is a silence of somebody who speaks, as `…` or `?!`, and no ornament.
+_OF_SENTENCES = ".…‥⋯・?!,;:'\"«»‹›“”„‟‘’‚‛`´¿¡。，、；：？！「」『』《》〈〉&"
 _BREAK = re.compile(
-    rf"[{_ORNAMENTS}\s]+|[-~=*\s]*(?:o0o|oOo|0o0|x(?:[ ]x){{2,}})[-~=*\s]*|\.(?:[ ]\.){{2,}}"
-    r"|<hr(?:[ ][^<>]*)?/?>|\\(?:pagebreak|newpage|hrulefill)|\[?(?:scene|section)[ ]break\]?",
+    rf"[\[({{<]?(?:[^\w\s()\[\]{{}}{re.escape(_OF_SENTENCES)}]|_|\s)+[\])}}>]?"
+    r"|[-~=*\s]*(?:o0o|oOo|0o0|x(?:[ ]x){2,})[-~=*\s]*|\.(?:[ ]\.){2,}"
+    r"|<hr(?:[ ][^<>]*)?/?>|\\(?:pagebreak|newpage|hrulefill)|[\W_]*(?:scene|section)[ ]break[\W_]*",
     re.IGNORECASE,
 )
 
@@ -60,9 +75,20 @@ class Heading:
 
 
 def is_break(row: str) -> bool:
-    """Whether a line consists of ornaments only, as between two scenes."""
+    """Whether a line consists of ornaments only, as between two scenes: of symbols, but not of a sentence's marks."""
     plain = without_silent(without_pictures(row)).strip()
     return not plain or bool(_BREAK.fullmatch(plain))
+
+
+_FRAME = re.compile(r"(?P<open>[*_=~#•·\-–—\[(]+)[ ]?(?P<text>[^\W_].*[^\W_][.:]?)[ ]?(?P<close>[*_=~#•·\-–—\])]+)")
+_BOLD = re.compile(r"([*_]{1,3})([^*_]+)\1")
+
+
+def _unframed(row: str) -> str:
+    """A line with single spaces and without what frames it, as in `**Chapter 1**`, `== Chapter 1 ==`, `[Chapter 1]`."""
+    row = " ".join(row.split())
+    found = _FRAME.fullmatch(row)
+    return found["text"] if found else row
 
 
 def headings(text: str) -> list[Heading]:
@@ -100,6 +126,7 @@ def _underlined(title: Row | None, row: Row) -> Heading | None:
 def _chapter(text: str, row: Row) -> Heading | None:
     if not row.first or len(row.text) > LONGEST_TITLE + 30:
         return None
+    row = row._replace(text=_unframed(row.text))
     found = _CHAPTER.fullmatch(row.text)
     title = found["title"] if found else None
     if found and not title:
@@ -109,6 +136,11 @@ def _chapter(text: str, row: Row) -> Heading | None:
         return Heading(row.start, row.end, found["bare"])
     if found and title and row.last and _is_title(title, strict=not found["mark"]):
         return Heading(row.start, row.end, row.text)
+    nth = _NTH_CHAPTER.fullmatch(row.text)
+    if nth and row.last and not row.text[0].islower():
+        bare = not nth["title"] and (nth["mark"] != "." or _is_title(row.text[:-1], strict=True))
+        if bare or (nth["mark"] and nth["title"] and _is_title(nth["title"], strict=True)):
+            return Heading(row.start, row.end, row.text.rstrip(".:"))
     named = _NAMED.fullmatch(row.text)
     if named and row.last and (not named["title"] or (named["mark"] and _is_title(named["title"], strict=True))):
         return Heading(row.start, row.end, row.text.rstrip(".:"))
@@ -151,6 +183,8 @@ class _Numerals:
         self.digits: list[tuple[int, Row]] = []
 
     def add(self, row: Row) -> None:
+        bold = _BOLD.fullmatch(row.text)
+        row = row._replace(text=bold[2]) if bold else row
         found = _NUMERAL.fullmatch(row.text)
         if found and found["roman"]:
             self.roman.append((roman(found["roman"]), row))

@@ -21,7 +21,7 @@ from vvbatch.script.model import (
     ScriptTurn,
 )
 from vvbatch.script.source import Source
-from vvbatch.script.speech import Note, speech_of
+from vvbatch.script.speech import Note, NothingToSpeak, speech_of
 
 Spoken = list[ScriptTurn | Pause]
 
@@ -43,6 +43,7 @@ class Texts:
 
     source: Source
     problems: Problems
+    silent_allowed: bool = False  # a text with nothing to speak is left out with a warning, instead of refused
 
     def read(
         self, raw: str, speaker: str, voice: str, position: Position, voice_position: Position, length: int = 0
@@ -54,7 +55,11 @@ class Texts:
         try:
             speech = speech_of(raw, self.source.words)
         except Refused as refused:
-            self.problems.add(position, refused.found, refused.allowed)
+            if self.silent_allowed and isinstance(refused, NothingToSpeak):
+                remedy = "take it out; `[pause 1s]` is a pause, a line of `* * *` a section break"
+                self.problems.warn(position, "nothing-to-speak", f"{refused.found}: it is left out", remedy)
+            else:
+                self.problems.add(position, refused.found, refused.allowed)
             return []
         for note in speech.notes:
             self.problems.warn(

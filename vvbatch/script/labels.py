@@ -14,14 +14,21 @@ VOICES = ("carter", "alice", "frank", "maya")
 """The voices of the first four speakers; the fifth has the first again."""
 HIGHEST_NUMBER = 999
 
+_TIMED = r"(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}"
 _TIME = r"[\u200b-\u200f\u2060]*(?:[\[(]?(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}(?:[.,][0-9]{1,3})?[\])]?[ ]*(?:-[ ]*)?)?"
 _BOLD = r"[*_]{0,3}"
+_BULLET = r"(?:(?:[-*+•‣◦]|>)[ ]+)?"  # of a list or a quotation, in front of each label
+_SPEAKER_WORDS = "speaker|spk|person|voice|s"
+_ASIDE = r"(?:\([^()\n]{1,40}\)|\[[^\[\]\n]{1,40}\])"  # `(laughing)`, `[00:05]`
 _NUMBERED = re.compile(
     rf"""
-    {_TIME} (?P<bold>{_BOLD})
-    (?: (?P<colon> (?:speaker|spk|person|voice|s) [ _\#-]* (?P<a>[0-9]+) [^\S\n]* {_BOLD} [^\S\n]* [:：] {_BOLD})
-      | (?P<bracket> [\[(<][ ]? (?:speaker|spk|person|voice|s) [ _-]* (?P<b>[0-9]+) [ ]?[\])>]
+    {_BULLET} {_TIME} (?P<bold>{_BOLD})
+    (?: (?P<colon> (?:{_SPEAKER_WORDS}) [ _\#-]* (?P<a>[0-9]+) [^\S\n]* {_BOLD} [^\S\n]* (?:{_ASIDE}[ ]?)? [:：]
+          {_BOLD})
+      | (?P<bracket> (?:[\[(<]|\{{{{2}})[ ]? (?:{_SPEAKER_WORDS}) [ _-]* (?P<b>[0-9]+) [ ]?(?:[\])>]|\}}{{2}})
           {_BOLD} (?:[ ]*[:：])? {_BOLD} )
+      | (?P<dash> (?:{_SPEAKER_WORDS}) [ _\#-]* (?P<d>[0-9]+) {_BOLD} [ ][-–—]{{1,2}} {_BOLD} (?=[ ]) )
+      | (?P<row> (?:speaker|spk) [ _\#-]* (?P<e>[0-9]+) {_BOLD} [^\S\n]* (?:{_TIMED}|{_ASIDE})? [^\S\n]* $ )
       | (?P<number> \[ [ ]? (?P<c>[0-9]+) [ ]? \] {_BOLD} [ ]* [:：] {_BOLD} (?![ ]*(?:<|https?:|www\.|mailto:)) ) )
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -29,10 +36,27 @@ _NUMBERED = re.compile(
 _INLINE = re.compile(
     r"[\[(<][ ]?(?:speaker|spk|person|voice|s)[ _-]*(?P<b>[0-9]+)[ ]?[\])>](?:[ ]*[:：])?", re.IGNORECASE
 )
-_SPEAKER = re.compile(rf"{_BOLD}speaker[^\S\n]*#?[0-9]", re.IGNORECASE)
+_SPEAKER = re.compile(rf"{_BULLET}{_BOLD}speaker[^\S\n]*#?[0-9]", re.IGNORECASE)
+_WORDS_OF_NAME = r"[^\W\d_][\w.'’-]{0,30}(?:[ ][\w.'’-]{1,30}){0,2}"
 _NAME = re.compile(
-    rf"{_TIME} (?P<bold>{_BOLD}) (?P<name>[^\W\d_][\w.'’-]{{0,30}}(?:[ ][\w.'’-]{{1,30}}){{0,2}})"
-    rf"[ ]? (?:\([^()\n]{{1,40}}\)[ ]?)? {_BOLD} [:：] {_BOLD} (?=\s|$|(?<=：))",
+    rf"""
+    {_BULLET} {_TIME} (?P<bold>{_BOLD})
+    (?: (?P<name>{_WORDS_OF_NAME}) [ ]? (?:{_ASIDE}[ ]?)? {_BOLD} [:：] {_BOLD} (?=\s|$|(?<=：))
+      | <v(?:\.[\w.-]{{1,40}})?[ ] (?P<voice>{_WORDS_OF_NAME}) > )
+    """,
+    re.VERBOSE,
+)
+# What comes again and again at the start of a paragraph, and is spoken: `[Alice] Hello.`, `ALICE. Hello.`,
+# `Alice – Hello.`, `ALICE` over `Hello.`, `1: Hello.`, `[1] Hello.`
+_UNCERTAIN = re.compile(
+    rf"""
+    {_BULLET} {_TIME} {_BOLD}
+    (?: [\[<{{](?P<bracket>{_WORDS_OF_NAME})[\]>}}] (?=\s)
+      | (?P<dash>{_WORDS_OF_NAME}) [ ][-–—]{{1,2}}[ ]
+      | (?P<play>[^\W\d_a-z][^\Wa-z]+(?:[ ][^\Wa-z]+){{0,2}}) {_BOLD} (?:\.[ ]|[^\S\n]*$)
+      | (?P<number>[0-9]{{1,3}}) : [ ]
+      | \[(?P<note>[0-9]{{1,3}})\] [ ] )
+    """,
     re.VERBOSE,
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？][”’\"'»)*_]*$")
@@ -93,6 +117,8 @@ def labels_of(text: str, rows: Collection[Row]) -> Labels:
     numbered = [(kind, label) for row in rows for kind, label in _numbered(row)]
     strict = [label for kind, label in numbered if kind == "colon" and _SPEAKER.match(label.shown)]
     first = next(iter(rows), None)
+    above = {row.start for row in rows if row.first and not row.last}
+    numbered = [(kind, label) for kind, label in numbered if kind != "row" or label.start in above]
     kind = next((kind for kind, label in numbered if first and label.start == first.start), None)
     if strict and kind is None:
         kind = "colon"
@@ -106,14 +132,15 @@ def labels_of(text: str, rows: Collection[Row]) -> Labels:
     named = [(row, label) for row in rows if (label := _named(row))]
     if len(named) > 1 and _consistent(rows, named):
         return Labels(tuple(label for _, label in named))
-    return Labels((), (*[label for _, label in numbered][:1], *_alike(rows, set(), only_first=not numbered)))
+    alike = (*[label for _, label in numbered][:1], *_alike(rows, set(), only_first=not numbered))
+    return Labels((), alike or _uncertain(rows))
 
 
 def _numbered(row: Row) -> Iterable[tuple[str, Label]]:
     found = _NUMBERED.match(row.text)
     if found:
-        kind = next(name for name in ("colon", "bracket", "number") if found[name])
-        yield kind, _label(row, found, found["a"] or found["b"] or found["c"])
+        kind = next(name for name in ("colon", "bracket", "number", "dash", "row") if found[name])
+        yield kind, _label(row, found, next(digits for digits in found.group("a", "b", "c", "d", "e") if digits))
 
 
 def _label(row: Row, found: re.Match[str], digits: str) -> Label:
@@ -137,12 +164,39 @@ def _named(row: Row) -> Label | None:
     found = _NAME.match(row.text)
     if not found:
         return None
-    name = found["name"]
-    words = name.replace(".", " ").split()
-    if not words or words[0].casefold() in _NO_NAMES or (len(words) > 1 and any(word[0].islower() for word in words)):
+    name = found["name"] or found["voice"]
+    if not _is_name(name):
         return None
     opened = found["bold"] if found["bold"] and found[0].count(found["bold"]) == 1 else ""
     return Label(row.start, row.start + found.end(), name, None, found[0].strip(), opened)
+
+
+_NUMBER_WORD = re.compile(r"(?:speaker|person|voice|host|guest) (?:one|two|three|four|five|six)", re.IGNORECASE)
+
+
+def _is_name(name: str) -> bool:
+    words = name.replace(".", " ").split()
+    if not words or words[0].casefold() in _NO_NAMES:
+        return False
+    return len(words) == 1 or not any(word[0].islower() for word in words) or bool(_NUMBER_WORD.fullmatch(name))
+
+
+def _uncertain(rows: Collection[Row]) -> tuple[Label, ...]:
+    """The first of what may be labels of a form that is not read, where every paragraph begins with one."""
+    first = [row for row in rows if row.first]
+    found = [match for row in first if (match := _UNCERTAIN.match(row.text))]
+    kinds = {match.lastgroup for match in found}
+    if len(found) < max(len(first), 2) or len(kinds) != 1:
+        return ()
+    (kind,) = kinds
+    names = [str(match[str(kind)]) for match in found]
+    if kind in ("number", "note"):  # more of them are a list
+        likely = len(set(names)) <= len(VOICES)
+    else:
+        likely = all(_is_name(name) and not name[0].islower() for name in names)
+        likely &= kind != "play" or all(name.isupper() for name in names)
+    row = first[0]
+    return (Label(row.start, row.start + found[0].end(), names[0], None, found[0][0].strip()),) if likely else ()
 
 
 def _consistent(rows: Collection[Row], named: list[tuple[Row, Label]]) -> bool:
@@ -157,15 +211,16 @@ def _consistent(rows: Collection[Row], named: list[tuple[Row, Label]]) -> bool:
 
 def _alike(rows: Collection[Row], labels: set[int], *, only_first: bool = False) -> list[Label]:
     """The first name that looks like a label although it is none: one that comes again, or in two rows in a row, or
-    at the start of the text before a sentence."""
+    alone over its text as another one does, or at the start of the text before a sentence."""
     named = [(row, label) for row in rows if row.start not in labels and (label := _named(row))]
     named = [(row, label) for row, label in named if not label.speaker[0].islower()]
     counts = Counter(label.speaker for _, label in named)
     again = [label for _, label in named if counts[label.speaker] > 1]
     in_a_row = [label for (row, label), (below, _) in pairwise(named) if below.number == row.number + 1]
+    alone = [label for row, label in named if row.alone and label.end == row.end]
     opening = [
         label
         for row, label in named[:1]
         if only_first and row.start == next(iter(rows)).start and _SENTENCE_END.search(row.text)
     ]
-    return sorted([*again, *in_a_row, *opening], key=lambda label: label.start)[:1]
+    return sorted([*again, *in_a_row, *(alone if len(alone) > 1 else ()), *opening], key=lambda label: label.start)[:1]

@@ -15,20 +15,23 @@ UNTIMED_S = 0.5  # of `[pause]` and `<break/>`
 _STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 1.0, "x-strong": 1.5}
 _TIME = re.compile(r"([0-9]+(?:[.,][0-9]+)?|[.,][0-9]+)\s?(ms|msec|milliseconds?|s|secs?|seconds?)?", re.IGNORECASE)
 
-_ATTRIBUTES = r"""(?:\s+[A-Za-z_][\w:.-]{0,40}\s?=\s?(?:"[^"<>]{0,2000}"|'[^'<>]{0,2000}'))*+"""
+_ATTRIBUTES = r"""(?:\s+[A-Za-z_][\w:.-]{0,40}\s?=\s?(?:"[^"<>]{0,2000}"|'[^'<>]{0,2000}'|[^\s"'<>/=]{1,200}))*+"""
 _MARK = re.compile(
     r"""
     [\[{<]\s?(?P<word>pause|break|silence)\s?[:=]?\s?(?P<time>[-+]?[.,]?[0-9][^\[\]{}<>\n]{0,40})?\s?[\]}>]
+        (?:(?<=>)\s?</(?P=word)\s?>)?
     | \[(?:section|scene)\s?break\]
     | \[\[slnc\s(?P<slnc>[0-9]{1,9})\]\]
     | <\#(?P<hash>[0-9.]{1,9})\#>
-    | <break(?P<attributes>"""
+    | <(?P<tag>break|pause|silence|wait)(?P<attributes>"""
     + _ATTRIBUTES
-    + r""")\s?(?:/\s?)?>(?:\s?</break\s?>)?
+    + r""")\s?(?:/\s?)?>(?:\s?</(?P=tag)\s?>)?
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_ATTRIBUTE = re.compile(r"""(time|strength)\s?=\s?["']\s?([^"']*?)\s?["']""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"""(time|duration|dur|length|sec|msec|strength)\s?=\s?(?:["']\s?([^"']*?)\s?["']|([^\s"'<>/=]+))""", re.IGNORECASE
+)
 
 
 def pause_of(mark: re.Match[str]) -> Pause:
@@ -38,13 +41,14 @@ def pause_of(mark: re.Match[str]) -> Pause:
     if mark["hash"]:
         return timed(mark["hash"], mark[0])
     if mark["attributes"] is not None:
-        given = {name.lower(): value for name, value in _ATTRIBUTE.findall(mark["attributes"])}
-        if "time" in given:
-            return timed(given["time"], mark[0])
-        return Pause(PauseKind.PAUSE, _STRENGTHS.get(given.get("strength", "").lower(), UNTIMED_S))
+        given = {name.lower(): one or other for name, one, other in _ATTRIBUTE.findall(mark["attributes"])}
+        strength = given.pop("strength", "")
+        for name, value in given.items():
+            return timed(f"{value}ms" if name == "msec" else value, mark[0])
+        return Pause(PauseKind.PAUSE, _STRENGTHS.get(strength.lower(), UNTIMED_S))
     if mark["time"]:
         return timed(mark["time"], mark[0])
-    if (mark["word"] or "break").lower() == "break":
+    if (mark["word"] or "break").lower() == "break" and not mark[0].startswith("<"):
         return SECTION
     return Pause(PauseKind.PAUSE, UNTIMED_S)
 
@@ -72,7 +76,7 @@ def split_at_pauses(text: str) -> list[str | re.Match[str]]:
 
 
 _DECLARATION = re.compile(r"<[?!][A-Za-z\[][^<>]{0,5000}+>")
-_END_OF_BREAK = re.compile(r"</break\s?>", re.IGNORECASE)
+_END_OF_BREAK = re.compile(r"</(?:break|pause|silence|wait)\s?>", re.IGNORECASE)
 _TAG = re.compile(rf"</?[A-Za-z][A-Za-z0-9:._-]{{0,40}}+{_ATTRIBUTES}\s?/?>")
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")
 _IMAGE = re.compile(r"!\[[^\[\]]*+\]\([^()\s]*+(?:\s[^()\n]{0,300})?\)")

@@ -52,6 +52,10 @@ class Broken:
 
 
 _CUT = re.compile(r"[^\S\n]*(\n)?([^\S\n]*)#(?=[^\s#!-])")
+# `- #1 keeper`, `text: #1 keeper` and `- > #1 keeper`: all of the text is cut, or its first row.
+_CUT_AT_START = re.compile(r"[^\S\n]+#(?=[^\s#!-])")
+_BLOCK_HEAD = re.compile(r"[|>][-+0-9]*")
+_CUT_ABOVE = re.compile(r"[^\n]*?[-:?][^\S\n]+(#)(?=[^\s#!-])")
 
 _DASHES = re.compile(r"[^\S\n]*(?:-[^\S\n]+)*")
 
@@ -113,12 +117,38 @@ class _Tree:
         plain = not event.style
         start = event.start_mark.index if event.start_mark else 0
         end = event.end_mark.index if event.end_mark else start
+        if (before := self.cut_at_start(event, start)) is not None:
+            return Scalar(event.value, plain, position, end - start, self.source.position(before))
         found = _CUT.match(self.source.text, end) if plain and event.value else None
         # A row that begins with # goes on with the text only if it is indented more than what the text belongs to.
         if found and found[1] and found.end() - found.start(2) - 1 <= self.indent(start):
             found = None
         cut = self.source.position(found.end() - 1) if found else None
         return Scalar(event.value, plain, position, end - start, cut)
+
+    def cut_at_start(self, event: yaml.ScalarEvent, start: int) -> int | None:
+        """The index of a # that begins the text in the place of which YAML reads nothing, or only the rows below."""
+        text = self.source.text
+        if event.style in ("|", ">"):
+            head = _BLOCK_HEAD.match(text, start)
+            found = _CUT_AT_START.match(text, head.end() if head else start)
+            return found.end() - 1 if found else None
+        is_key = bool(self.open) and isinstance(self.open[-1], Fields) and self.keys[-1] is None
+        if event.style or is_key:
+            return None
+        if not event.value:
+            found = _CUT_AT_START.match(text, start)
+            return found.end() - 1 if found else None
+        row = text.rfind("\n", 0, start) + 1
+        if not text[row:start].isspace():
+            return None
+        while row:
+            end, row = row - 1, text.rfind("\n", 0, row - 1) + 1
+            above = text[row:end].lstrip()
+            if above and not above.startswith("#"):
+                found = _CUT_ABOVE.match(text, row, end)
+                return found.start(1) if found else None
+        return None
 
     def indent(self, start: int) -> int:
         """The column, from 0, of what the text at `start` belongs to: its key, its dash, or the row above it."""

@@ -12,10 +12,15 @@ from vvbatch.script.fields import quoted, single_spaced
 from vvbatch.script.hyphens import Join, joined
 from vvbatch.script.markup import pause_of, split_at_pauses, without_markup
 from vvbatch.script.model import Pause, Refused
+from vvbatch.script.written import written_parts
 
 _SPEAKABLE = re.compile(r"[^\W_]")
 _CLOSING = re.compile(r"[.,;:!?…)\]}»”’\"'、。，！？]+")
-_UNKNOWN_MARK = re.compile(r"\[(?:pause|break|silence)\b[^\[\]\n]{0,60}\]", re.IGNORECASE)
+_UNKNOWN_MARK = re.compile(
+    r"[\[{(<](?:(?:a|long|short|brief|medium|dramatic)\s)?(?:pause|break|silence|beat|wait)(?:\b|_)[^\[\](){}<>\n]{0,60}[\]})>]"
+    r"|[\[{]\s?[0-9.,]{1,6}\s?m?s(?:ec(?:onds?)?)?\s?[\]}]",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class Note:
     where: str
 
 
+class NothingToSpeak(Refused):
+    """A text that has something in it, but neither a letter, a digit nor a pause: `…`."""
+
+
 @dataclass(frozen=True)
 class Speech:
     parts: tuple[Said | Pause, ...]
@@ -46,7 +55,7 @@ def speech_of(raw: str, words: Callable[[], Mapping[str, int]] = dict) -> Speech
     """What is said of a text, and the pauses in it. `words` gives those of the whole script, for `joined`.
 
     Speech made from what this returns is the same, without notes. Raises Refused for UNSPEAKABLE characters, a pause
-    out of range, and a text with neither a letter, a digit nor a pause.
+    out of range and an empty text, NothingToSpeak for a text with neither a letter, a digit nor a pause.
     """
     written = single_spaced(raw)
     text, joins = joined(raw, words)
@@ -63,8 +72,9 @@ def speech_of(raw: str, words: Callable[[], Mapping[str, int]] = dict) -> Speech
         elif _CLOSING.fullmatch(spoken):
             _add_to_last(parts, spoken)
     if not parts:
-        found = f"{quoted(written)}, nothing to speak" if written else "empty text"
-        raise Refused(found, "a text needs a letter or a digit")
+        if written:
+            raise NothingToSpeak(f"{quoted(written)}, nothing to speak", "a text needs a letter or a digit")
+        raise Refused("empty text", "a text needs a letter or a digit")
     return Speech(_with_written(parts, raw, written), (*_join_notes(joins), *_notes(taken), *_unknown_marks(parts)))
 
 
@@ -99,7 +109,7 @@ def _with_written(parts: list[Said | Pause], raw: str, written: str) -> tuple[Sa
     if len(said) == len(parts) == 1:
         of_each = [written]
     elif len(of_each) != len(said):  # marks that only cleaning brings out
-        of_each = [written] * len(said)
+        of_each = written_parts([part.spoken for part in said], written)
     texts = iter(of_each)
     return tuple(part if isinstance(part, Pause) else _said(part.spoken, next(texts)) for part in parts)
 

@@ -98,7 +98,7 @@ class _Reader:
 
     def drafts(self, cuts: list[Cut], labels: Labels) -> list[_Draft]:
         text, voices = self.source.text, labels.voices()
-        texts = Texts(self.source, self.problems)
+        texts = Texts(self.source, self.problems, silent_allowed=True)
         drafts = [_Draft(None)]
         label: Label | None = None
         count = 0

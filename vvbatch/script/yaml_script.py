@@ -276,6 +276,8 @@ class _Reader:
             return None
         if not isinstance(node, Scalar):
             self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a single value")
+        elif node.cut and what in ("text", "title", "author", "speaker"):
+            self.problem(node.cut, *CUT)
         elif node.nothing:
             self.problem(node.position, f"no {what}", "give one; to speak the word null or ~, put it in quotes")
         elif not node.plain and what in (*RANGES, "version"):
@@ -283,9 +285,6 @@ class _Reader:
         elif not node.plain and what in FLAGS:
             self.problem(node.position, f"{what} in quotes", "write true or false without quotes")
         else:
-            if node.cut and what in ("text", "title", "author", "speaker"):
-                self.problem(node.cut, *CUT)
-                return None
             try:
                 return read(node.raw)
             except Refused as refused:
@@ -304,7 +303,9 @@ class _Reader:
     def mapping(self, node: Node, what: str) -> list[tuple[Scalar, Node]]:
         """The keys and values. A repeated key is a problem; its first value counts."""
         if not isinstance(node, Fields):
-            if not isinstance(node, Broken):
+            if isinstance(node, Scalar) and node.cut:  # `mara #1: alice` is the text `mara`
+                self.problem(node.cut, *CUT)
+            elif not isinstance(node, Broken):
                 self.problem(node.position, f"{_kind(node)} as {what}", f"{what} is a mapping, `key: value`")
             return []
         pairs: dict[str, tuple[Scalar, Node]] = {}

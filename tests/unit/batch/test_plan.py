@@ -105,6 +105,16 @@ def test_a_paragraph_over_the_limit_of_its_profile_is_divided_at_ends_of_sentenc
     assert (warning.code, warning.position.line) == ("divided", 1)
 
 
+def test_each_part_of_a_divided_paragraph_keeps_what_was_written_of_it(tmp_path: Path) -> None:
+    written = PARAGRAPH.replace("lamp", "**lamp**")
+    plan = plan_of(tmp_path / "s.txt", written)
+    assert len(plan.lines) > 1
+    assert " ".join(part.written or part.text for part in plan.lines) == written
+    assert [part.written.replace("*", "") for part in plan.lines if part.written] == [
+        part.text for part in plan.lines if part.written
+    ]
+
+
 @pytest.mark.parametrize(("name", "form"), [("s.yaml", "version: 1\nlines:\n- {}\n"), ("s.csv", "text\n{}\n")])
 def test_an_authored_line_over_the_limit_is_refused(tmp_path: Path, name: str, form: str) -> None:
     with pytest.raises(ScriptError) as caught:

@@ -131,6 +131,9 @@ def test_an_invalid_table_is_reported_with_position_and_remedy(
         ("s.tsv", 'id\ttext\na\t"Hello\nb\tHi"\n', (2, 3)),
         ("s.csv", 'id;speaker;text\na;m;"Hello\nb;m;Hi\nc;m;Bye"\n', (2, 5)),
         ("s.csv", 'id,speaker,text\na,m,Hello\nb,m,"Hello\nc,m,Hi\nd,m,Bye"\n', (3, 5)),
+        ("s.tsv", 'text\tid\n"Hello\ta\nHi\tb\nBye"\tc\n', (2, 1)),
+        ("s.tsv", 'text\tid\n"Hello\ta\nBye"\tc\n', (2, 1)),
+        ("s.csv", 'text,id\n"Hello,a\nHi,b\nBye",c\n', (2, 1)),
     ],
 )
 def test_a_quote_that_swallows_rows_is_a_problem(name: str, content: str, position: tuple[int, int]) -> None:
@@ -145,6 +148,7 @@ def test_a_quote_that_swallows_rows_is_a_problem(name: str, content: str, positi
         ("s.csv", 'id,text\na,"Dear all, hi.\nWell, I am off, bye."\n', "Dear all, hi. Well, I am off, bye."),
         ("s.csv", 'id,text\na,"It cost 1,000\nor 2,500 or 3,000."\n', "It cost 1,000 or 2,500 or 3,000."),
         ("s.tsv", 'id\ttext\na\t"Dear all,\nhi."\n', "Dear all, hi."),
+        ("s.csv", 'id,text\na,"red,green,blue\nand more"\n', "red,green,blue and more"),
         ("s.csv", 'text\n"a,b\nc,d\ne,f"\n', "a,b c,d e,f"),
     ],
 )
@@ -155,6 +159,8 @@ def test_a_quoted_text_of_several_rows_is_read(name: str, content: str, spoken: 
 ERROR_VALUES = [
     *("#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#N/A", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#ERROR!", "#BEZUG!"),
     *("#WERT!", "#NV", "#NOM?", "#¡REF!", "#NOME?", "#NAAM?", "Err:502", "Err:508", "####", "#GETTING_DATA"),
+    *("#ИМЯ?", "#ССЫЛКА!", "#ДЕЛ/0!", "#Н/Д", "#名前?", "#ADR!", "#DZIEL/0!", "#BRAK", "#NAMN?", "#AD?", "#SAYI/0!"),
+    *("#NÉV?", "#HODNOTA!", "#LIEN!", "#I/T", "#ERR522", "#¿NOMBRE?", "Error:502", "Błąd:502", "Loading...", "#name?"),
 ]
 
 
@@ -167,7 +173,10 @@ def test_an_error_value_of_a_spreadsheet_is_a_problem_in_every_column(value: str
     assert f"{value!r}, an error value of a spreadsheet" in message
 
 
-@pytest.mark.parametrize("text", ["#1 keeper", "#wow", "Err: 502 is what it says", "See #REF! there", "# 1"])
+@pytest.mark.parametrize(
+    "text",
+    ["#1 keeper", "#wow", "#Wow!", "Err: 502 is what it says", "See #REF! there", "# 1", "Room: 502", "Loading…", "NV"],
+)
 def test_a_text_that_is_like_an_error_value_is_read(text: str) -> None:
     assert len(all_lines(parsed("s.csv", f"text\n{text}\n"))) == 1
 

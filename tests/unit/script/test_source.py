@@ -160,7 +160,7 @@ def test_an_excerpt_has_no_tabs_or_control_characters_and_cuts_long_lines() -> N
 
 
 def test_at_most_50_problems_are_shown_and_the_others_are_counted() -> None:
-    error = refused("s.txt", "…\n\n" * 120)
+    error = refused("s.csv", "text\n" + "…\n" * 120)
     assert len(error.problems) == 120
     assert str(error).count("nothing to speak") == 50
     assert str(error).endswith("… and 70 more problems")
@@ -190,7 +190,7 @@ def test_importing_the_parser_imports_no_large_library() -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("s.txt", "…\n\n" * 5000),
+        ("s.csv", "text\n" + "…\n" * 5000),
         ("s.yaml", "version: 1\nlines:\n" + "- ''\n" * 5000),
         ("s.csv", "x," * 5000 + "\na\n"),
     ],

@@ -125,6 +125,10 @@ def test_markup_is_not_spoken_and_warned_of(raw: str, spoken: str) -> None:
         ("<break time='250ms' />", 0.25),
         ('<break strength="strong"></break>', 1),
         ("<break/>", 0.5),
+        ("<break></break>", 0.5),
+        ("<break time=1s/>", 1),
+        ('<pause duration="700ms"/>', 0.7),
+        ('<silence msec="250"></silence>', 0.25),
         ("[pause 60s]", 60),
         ("[pause 0s]", 0),
     ],
@@ -150,9 +154,12 @@ def test_a_pause_that_is_out_of_range_is_refused(mark: str) -> None:
     assert "0 to 60 seconds" in caught.value.allowed
 
 
-def test_a_mark_that_is_no_pause_is_spoken_and_warned_of() -> None:
-    speech = speech_of("One [pause for effect] two.")
-    assert speech.parts == (Said("One [pause for effect] two."),)
+@pytest.mark.parametrize(
+    "mark", ["[pause for effect]", "[long pause]", "(pause)", "[beat]", "[pause_1s]", "[1s]", "{500 ms}", "<wait 1s>"]
+)
+def test_a_mark_that_is_no_pause_is_spoken_and_warned_of(mark: str) -> None:
+    speech = speech_of(f"One {mark} two.")
+    assert speech.parts == (Said(f"One {mark} two."),)
     assert codes(speech) == ["mark"]
 
 

@@ -37,7 +37,6 @@ def test_without_labels_each_paragraph_is_a_line_of_the_narrator() -> None:
         ("Speaker 1000: a\n", (1, 9), "allowed: Speaker 0 to 999"),
         (f"Speaker {'9' * 6000}: a\n", (1, 9), "allowed: Speaker 0 to 999"),
         ("Speaker 1: a\nSpeaker 2:\n\nSpeaker 1: b\n", (2, 1), "empty text"),
-        ("a\n\n…\n\nb\n", (3, 1), "nothing to speak"),
     ],
 )
 def test_an_invalid_text_is_reported_with_position_and_remedy(
@@ -74,7 +73,28 @@ BREAKS = [
         ". . .",
         "[scene break]",
     ),
+    *("＊　＊　＊", "───", "═══", "﹡", "⁕", "$$$", "%%%", "@", "[***]", "(***)", "\\*\\*\\*", "⋆⋅☆⋅⋆", "※", "§"),
+    *("--- Scene Break ---", "*—*", "⸻", "꙳"),
 ]
+
+
+@pytest.mark.parametrize(
+    "silent", ["…", "...", "? !", "“…”", "— …", "&nbsp;", "<br/>", "()", "・・・", "!!!", "…\n…", "<!-- draft -->", "‥"]
+)
+def test_a_paragraph_with_nothing_to_speak_is_left_out_with_a_warning(silent: str) -> None:
+    script = parsed("s.txt", f"The lamp went out.\n\n{silent}\n\nMorning came.\n")
+    assert [(line.turns[0].text, line.pause_after_s) for line in all_lines(script)] == [
+        ("The lamp went out.", 0),
+        ("Morning came.", 0),
+    ]
+    assert [(warning.code, warning.position) for warning in script.warnings] == [("nothing-to-speak", Position(3, 1))]
+    assert "[pause 1s]" in script.warnings[0].remedy
+
+
+def test_a_turn_with_nothing_to_speak_is_left_out_with_a_warning() -> None:
+    script = parsed("s.txt", "Speaker 1: Well?\nSpeaker 2: …\nSpeaker 1: Say it.\n")
+    assert [text for _, _, text in speakers(script)] == ["Well?", "Say it."]
+    assert [(warning.code, warning.position) for warning in script.warnings] == [("nothing-to-speak", Position(2, 1))]
 
 
 @pytest.mark.parametrize("mark", BREAKS)
@@ -131,6 +151,24 @@ def test_a_pause_before_the_first_line_is_warned_of() -> None:
         ("## The Lamp ##", "The Lamp"),
         ("The Lamp\n========", "The Lamp"),
         ("The Lamp\n---", "The Lamp"),
+        ("CHAPTER  ONE", "CHAPTER ONE"),
+        ("**Chapter 1**", "Chapter 1"),
+        ("__Chapter 1: The Lamp__", "Chapter 1: The Lamp"),
+        ("== Chapter 1 ==", "Chapter 1"),
+        ("[Chapter 1]", "Chapter 1"),
+        ("- Prologue -", "Prologue"),
+        ("**IV**", "IV"),
+        ("Ch. 3: The Lamp", "Ch. 3: The Lamp"),
+        ("Kap. 3", "Kap. 3"),
+        ("1. Kapitel", "1. Kapitel"),
+        ("Erstes Kapitel.", "Erstes Kapitel"),
+        ("CHAPITRE PREMIER", "CHAPITRE PREMIER"),
+        ("Capítulo segundo", "Capítulo segundo"),
+        ("CAPITOLO TERZO: Il mare", "CAPITOLO TERZO: Il mare"),
+        ("FIRST PART", "FIRST PART"),
+        ("3rd Act", "3rd Act"),
+        ("Luku 4", "Luku 4"),
+        ("제1장", "제1장"),
     ],
 )
 def test_a_heading_begins_a_chapter(heading: str, title: str) -> None:
@@ -170,6 +208,10 @@ def test_numerals_that_count_on_begin_chapters(numerals: list[str]) -> None:
         "#1 keeper",
         "Introduction to the sea.",
         "Two parts\n---and a dash.",
+        "The second act.",
+        "the first chapter",
+        "[Part of it]",
+        "Second part of the night",
     ],
 )
 def test_a_paragraph_that_is_like_a_heading_is_spoken(paragraph: str) -> None:
@@ -222,6 +264,16 @@ def test_headings_without_a_text_are_warned_of() -> None:
         ("\u200bSpeaker 1:", "\u200eSpeaker 2:", ["Speaker 1", "Speaker 2"]),
         ("Speaker A:", "Speaker B:", ["Speaker A", "Speaker B"]),
         ("alice:", "bob:", ["alice", "bob"]),
+        ("- Alice:", "- Bob:", ["Alice", "Bob"]),
+        ("* Speaker 1:", "* Speaker 2:", ["Speaker 1", "Speaker 2"]),
+        ("> Speaker 1:", "> Speaker 2:", ["Speaker 1", "Speaker 2"]),
+        ("Speaker one:", "Speaker two:", ["Speaker one", "Speaker two"]),
+        ("Speaker 1 (happy):", "Speaker 2 [00:05]:", ["Speaker 1", "Speaker 2"]),
+        ("Alice [00:01]:", "Bob [00:05]:", ["Alice", "Bob"]),
+        ("Speaker 1 -", "Speaker 2 –", ["Speaker 1", "Speaker 2"]),
+        ("{{speaker 1}}", "{{speaker 2}}", ["Speaker 1", "Speaker 2"]),
+        ("<v Alice>", "<v.loud Bob>", ["Alice", "Bob"]),
+        ("spk_0:", "spk_1:", ["Speaker 0", "Speaker 1"]),
     ],
 )
 @pytest.mark.parametrize("gap", ["\n", "\n\n"])
@@ -234,6 +286,15 @@ def test_labels_of_every_form_are_not_spoken(first: str, second: str, names: lis
     ]
     assert len({voice for _, voice, _ in speakers(script)}) == 2
     assert not script.warnings
+
+
+def test_a_label_may_stand_in_a_row_above_its_text() -> None:
+    script = parsed("s.txt", "Speaker 1  0:05\nHello.\n\nSpeaker 2\nHi.\n\nSpeaker 1 [1:02:03]\nBye.\n")
+    assert [(speaker, text) for speaker, _, text in speakers(script)] == [
+        ("Speaker 1", "Hello."),
+        ("Speaker 2", "Hi."),
+        ("Speaker 1", "Bye."),
+    ]
 
 
 def test_labels_in_brackets_may_be_within_a_row() -> None:
@@ -269,6 +330,14 @@ def test_a_speaker_named_as_a_voice_has_it() -> None:
         ("It was dark.\n\nSPEAKER_00: Hello.\n", 3),
         ("Alice: Hello.\n", 1),
         ("Speaker 1: Hello.\nAlice: Hi.\nSpeaker 2: Yes.\nAlice: Bye.\n", 2),
+        ("[Alice] Hello.\n\n[Bob] Hi.\n", 1),
+        ("ALICE. Hello.\n\nBOB. Hi.\n", 1),
+        ("ALICE\nHello.\n\nBOB\nHi.\n", 1),
+        ("Alice – Hello.\n\nBob – Hi.\n", 1),
+        ("Alice:\n\nHello.\n\nBob:\n\nHi.\n", 1),
+        ("1: Hello.\n\n2: Hi.\n\n1: Bye.\n", 1),
+        ("[1] Hello.\n\n[2] Hi.\n", 1),
+        ("It was dark.\n\nSpeaker 1 - Hello.\n", 3),
     ],
 )
 def test_labels_that_are_not_consistent_are_spoken_and_warned_of(content: str, line: int) -> None:
@@ -276,7 +345,8 @@ def test_labels_that_are_not_consistent_are_spoken_and_warned_of(content: str, l
     assert [(warning.position, warning.code) for warning in script.warnings] == [(Position(line, 1), "label")]
     assert "label" in script.warnings[0].remedy
     spoken = " ".join(texts(script))
-    assert any(label in spoken for label in ("Alice:", "[1]:", "[S1]", "SPEAKER_00:"))
+    forms = ("Alice:", "[1]", "[S1]", "SPEAKER_00:", "[Alice]", "ALICE", "Alice –", "1:", "Speaker 1 -")
+    assert any(form in spoken for form in forms)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +362,11 @@ def test_labels_that_are_not_consistent_are_spoken_and_warned_of(content: str, l
         "eggs: three.\n\nmilk: one.\n",
         "he: no, thanks.\n\nIt was dark.\n\nhe: well.\n",
         "See the note.[1]\n\n[1]: https://example.org\n",
+        "Alice left – it was dark.\n\nBob stayed – it was cold.\n",
+        "NASA\nis far away.\n\nIt was dark.\n",
+        "1: bread\n\n2: milk\n\n3: eggs\n\n4: salt\n\n5: tea\n",
+        "[laughs] No.\n\n[sighs] Well.\n",
+        "- he left\n\n- she stayed\n",
     ],
 )
 def test_a_colon_in_prose_makes_no_label(content: str) -> None:

@@ -278,6 +278,17 @@ HEAD = "version: 1\nspeakers: {mara: alice}\n"
         ("lines:\n- mara: You are\n    the #1\n", (5, 9)),
         ("lines:\n- text: You are\n        #1 keeper\n", (5, 9)),
         ("lines:\n- You are the\n  best #1 keeper\n  of all\n", (5, 8)),
+        ("lines: [You are the #1 keeper, Second]\n", (3, 21)),
+        ("lines: [a b #1\n , c]\n", (3, 13)),
+        ("lines:\n- {text: You are the #1 keeper\n  , seed: 1}\n", (4, 22)),
+        ("lines:\n- #1 keeper\n- a\n", (4, 3)),
+        ("lines:\n- text: #1 keeper\n", (4, 9)),
+        ("lines:\n- #1 keeper\n  is here\n", (4, 3)),
+        ("lines:\n- mara: #1 keeper\n    is here\n", (4, 9)),
+        ("lines:\n- > #1 keeper\n  is here\n", (4, 5)),
+        ("lines:\n- |- #1 keeper\n  is here\n", (4, 6)),
+        ("lines:\n- {speaker: mara #1, text: a}\n", (4, 18)),
+        ("lines:\n- mara #1: a\n", (4, 8)),
     ],
 )
 def test_a_text_that_yaml_would_cut_at_a_hash_is_refused(content: str, position: tuple[int, int]) -> None:
@@ -299,10 +310,22 @@ def test_a_text_that_yaml_would_cut_at_a_hash_is_refused(content: str, position:
         "lines:\n- Hello.\n\n  #old\n",
         "lines:\n- Hello. #\n- Hello. #### x\n",
         'lines:\n- "Hello." #1\n',
+        "lines: #all\n- Hello.\n",
+        "lines:\n- # of the narrator\n  Hello.\n",
+        "lines:\n- text: # of the narrator\n    Hello.\n",
+        "lines:\n- > # folded\n  Hello.\n",
+        "lines:\n- #one\n  text: Hello.\n",
+        "lines:\n- {text: Hello., voice: alice #1\n  }\n",
     ],
 )
 def test_a_comment_is_no_problem(content: str) -> None:
     assert set(texts(parsed("s.yaml", HEAD + content))) == {"Hello."}
+
+
+def test_a_speaker_whose_name_yaml_would_cut_at_a_hash_is_refused() -> None:
+    [(line, column, message)] = problems("s.yaml", "version: 1\nspeakers:\n  Guard #1: alice\nlines: [a]\n")
+    assert (line, column) == (3, 9)
+    assert "YAML cuts the text here" in message
 
 
 def test_a_hash_in_quotes_in_a_block_and_within_a_word_is_text() -> None:
