@@ -6,6 +6,7 @@ is for one process: with two, one keeps writing into the file that the other has
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -14,12 +15,14 @@ from pathlib import Path
 
 import msgspec
 
+from vvbatch.file_locks import held_by, locked
 from vvbatch.home import Home
 from vvbatch.ledger.entries import Entry
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import utc_now
 
 FILE_BYTES = 10 << 20
+LOCK_S = 5.0  # for other processes to append
 KEPT = 5  # rotated files, `.1` the newest
 
 log = logging.getLogger("vvbatch.ledger.journal")
@@ -36,7 +39,8 @@ class Journal:
         encoded = [msgspec.json.encode(facts) + b"\n" for facts in all_facts]
         lock = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not locked(lock, fcntl.LOCK_EX, LOCK_S):
+                raise OSError(errno.EAGAIN, f"it is locked for more than {LOCK_S:g} s: {held_by(lock, self.path)}")
             size = self.path.stat().st_size if self.path.exists() else 0
             fitting: list[bytes] = []
             for line in encoded:

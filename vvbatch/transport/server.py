@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from vvbatch.file_locks import held_by, locked
 from vvbatch.home import Home
 from vvbatch.transport.connection import ServerUnreachable, await_answer, connect, server_url, socket_path
 
@@ -32,6 +33,7 @@ OLDEST = (7, 0)
 START_S = 10.0  # for the home's own server to start
 ANSWER_S = 3.0  # for a running server to answer
 STOP_S = 10.0
+STOPPING_S = 3 * STOP_S  # for another process to stop the server: two signals, and time to spare
 LOG_BYTES = 10 << 20
 
 
@@ -64,7 +66,7 @@ class EmbeddedServer:
             return
         if self.users_lock is None:
             self.users_lock = open_lock(self.home.redis_folder / "users.lock")
-            fcntl.flock(self.users_lock, fcntl.LOCK_SH)  # waits for a process that is stopping the server
+            self.share()
         until = time.monotonic() + ANSWER_S
         was_killed = False
         while not (self.ensure() or self.is_up()):
@@ -83,6 +85,15 @@ class EmbeddedServer:
                 was_killed, until = True, time.monotonic() + ANSWER_S
             time.sleep(0.05)
 
+    def share(self) -> None:
+        """Become a user; waits for a process that is stopping the server. Raises ServerUnreachable."""
+        assert self.users_lock is not None
+        if not locked(self.users_lock, fcntl.LOCK_SH, STOPPING_S):
+            held = held_by(self.users_lock, self.home.redis_folder / "users.lock")
+            os.close(self.users_lock)
+            self.users_lock = None
+            raise ServerUnreachable(f"the queue's server is being stopped for more than {STOPPING_S:.0f} s: {held}")
+
     def is_up(self) -> bool:
         """Whether it answers now; waits while it loads its data."""
         try:
@@ -99,7 +110,7 @@ class EmbeddedServer:
         except BlockingIOError:
             return False
         finally:
-            fcntl.flock(self.users_lock, fcntl.LOCK_SH)
+            self.share()
         return True
 
     def ensure(self) -> bool:
@@ -144,7 +155,8 @@ class EmbeddedServer:
         else:
             end_server(self.home)
             if self.process:
-                self.process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it cannot be killed while a disk hangs
+                    self.process.wait(STOP_S)
         finally:
             os.close(self.users_lock)
             self.users_lock = None
@@ -157,16 +169,10 @@ def open_lock(path: Path) -> int:
 def try_lock(path: Path, within_s: float = 0.0) -> int | None:
     """A descriptor with an exclusive lock on `path`, held until its last copy is closed; None if it is locked."""
     descriptor = open_lock(path)
-    until = time.monotonic() + within_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                os.close(descriptor)
-                return None
-        time.sleep(0.01)
+    if locked(descriptor, fcntl.LOCK_EX, within_s):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def end_server(home: Home) -> None:

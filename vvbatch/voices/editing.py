@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 
 from vvbatch import __version__
 from vvbatch.engine.contract import SAMPLE_RATE
+from vvbatch.file_locks import held_by, locked
 from vvbatch.voices.decode import Recording, decode
 from vvbatch.voices.errors import InvalidVoice, VoiceError
 from vvbatch.voices.library import Found, Library, voice_of
 from vvbatch.voices.manifest import MANIFEST, Entry, Manifest, folded, name_problem, read
 from vvbatch.voices.prepare import prepare
 from vvbatch.voices.vary import Change, vary
+
+
+LOCK_S = 60.0  # for another command to finish with the folder
 
 
 class NameTaken(VoiceError):
@@ -137,7 +141,8 @@ def changing(folder: Path) -> Iterator[Manifest]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
+                raise VoiceError(f"{folder} cannot be changed: {held_by(lock.fileno(), folder / '.lock')}")
             manifest = read(folder)
             yield manifest
             text = yaml.safe_dump(msgspec.to_builtins(manifest), sort_keys=False, allow_unicode=True, width=110)
