@@ -6,30 +6,20 @@ placeholder. That means "to the end of the file"; the length is then filled in b
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from vvbatch.audio.mpeg import checked_mp3
+from vvbatch.audio.whole import Checked, Cut, crc
+
+UNKNOWN_LENGTH = "its header does not say how long it is: read to its end"
 LONGEST_FLAC_FRAME = 1 << 22  # 65,535 samples, 8 channels, 32 bits, with its header
-
-
-class Cut(ValueError):
-    """The file is shorter than it should be; the message says what is missing."""
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A whole file: `data` is what libsndfile should read, `notes` what its header got wrong."""
-
-    data: bytes
-    notes: tuple[str, ...] = ()
 
 
 def checked(data: bytes) -> Checked:
     """Look at a file's headers. Raises Cut. `data` is returned as it is unless a length had to be filled in."""
     kind = data[:4]
-    if kind in (b"RIFF", b"RF64"):
+    if kind in (b"RIFF", b"RIFX", b"RF64"):
         return _wav(data)
     if kind == b"FORM":
         return _aiff(data)
@@ -37,18 +27,26 @@ def checked(data: bytes) -> Checked:
         return _flac(data)
     if kind == b"OggS":
         return _ogg(data)
-    return _mp3(data)
+    if kind in (b".snd", b"dns."):
+        return _au(data)
+    if kind == b"caff":
+        return _caf(data)
+    if data.startswith(W64):
+        return _w64(data)
+    return checked_mp3(data)
 
 
-# WAV, RF64 and AIFF
+# WAV, RIFX, RF64 and AIFF
 
 
 def is_placeholder(size: int) -> bool:
     """Whether a 32-bit size is one that programs write when they do not know it: close to 2 GiB or 4 GiB.
 
-    Seen: 0xFFFFFFFF (FFmpeg), 0x7FFFFFFF and 0x80000000 (arecord), 0x7FFFF000 (SoX), and these less a header.
+    Seen: 0xFFFFFFFF (FFmpeg), 0x7FFFFFFF and 0x80000000 (arecord), 0x7FFFF000 (SoX), and these less a header; and
+    2,000,000,000 in the headers of streams.
     """
-    return abs(size - 0x8000_0000) <= 0x1_0000 or size >= 0xFFFF_0000
+    near = any(abs(size - seen) <= 0x1_0000 for seen in (0x8000_0000, 2_000_000_000))
+    return near or size >= 0xFFFF_0000
 
 
 def _chunks(data: bytes, layout: str, start: int = 12) -> Iterator[tuple[bytes, int, int]]:
@@ -56,8 +54,9 @@ def _chunks(data: bytes, layout: str, start: int = 12) -> Iterator[tuple[bytes, 
     at = start
     while at + 8 <= len(data):
         name, size = struct.unpack_from(layout, data, at)
-        yield name, at + 8, size
-        at += 8 + size + size % 2
+        content = at + struct.calcsize(layout)
+        yield name, content, size
+        at = content + max(size, 0) + (size % 2 if layout[-1] == "I" else 0)
 
 
 def _only_chunks(data: bytes, layout: str, start: int) -> bool:
@@ -87,22 +86,26 @@ def _sample_chunk(data: bytes, layout: str, wanted: bytes) -> tuple[int, int, bo
 def _wav(data: bytes) -> Checked:
     if data[:4] == b"RF64":
         return _rf64(data)
-    found = _sample_chunk(data, "<4sI", b"data")
+    order = ">" if data[:4] == b"RIFX" else "<"
+    found = _sample_chunk(data, f"{order}4sI", b"data")
     if found is None or not found[2]:
         return Checked(data)
     at, size, _ = found
-    _refuse_half_frame(data, size)
+    _refuse_half_frame(data, size, order)
     whole = bytearray(data)
-    struct.pack_into("<I", whole, 4, len(data) - 8)
-    struct.pack_into("<I", whole, at - 4, size)
-    return Checked(bytes(whole), ("its header does not say how long it is: read to its end",))
+    struct.pack_into(f"{order}I", whole, 4, len(data) - 8)
+    struct.pack_into(f"{order}I", whole, at - 4, size)
+    return Checked(bytes(whole), (UNKNOWN_LENGTH,))
 
 
-def _refuse_half_frame(data: bytes, size: int) -> None:
+def _refuse_half_frame(data: bytes, size: int, order: str = "<") -> None:
     """Raise Cut if samples up to the end of a WAV file end within a frame; an odd chunk may have one padding byte."""
-    (frame,) = next(
-        (struct.unpack_from("<H", data, at + 12) for name, at, _ in _chunks(data, "<4sI") if name == b"fmt "), (1,)
+    sizes = (
+        struct.unpack_from(f"{order}H", data, at + 12)
+        for name, at, _ in _chunks(data, f"{order}4sI")
+        if name == b"fmt "
     )
+    (frame,) = next(sizes, (1,))
     rest = size % frame if frame else 0
     is_padding = rest == 1 and size % 2 == 0
     if rest and not is_padding:
@@ -126,10 +129,13 @@ def _rf64(data: bytes) -> Checked:
     _refuse_half_frame(data, here)
     whole = bytearray(data)
     struct.pack_into("<QQ", whole, 20, len(data) - 8, here)
-    return Checked(bytes(whole), ("its header does not say how long it is: read to its end",))
+    return Checked(bytes(whole), (UNKNOWN_LENGTH,))
 
 
 def _aiff(data: bytes) -> Checked:
+    if data[8:12] in (b"8SVX", b"16SV"):  # of the Amiga
+        _sample_chunk(data, ">4sI", b"BODY")
+        return Checked(data)
     found = _sample_chunk(data, ">4sI", b"SSND")
     if found is None or not found[2]:
         return Checked(data)
@@ -143,7 +149,7 @@ def _aiff(data: bytes) -> Checked:
             frame = channels * -(-bits // 8)
             struct.pack_into(">I", whole, place + 2, (size - 8) // frame if frame else 0)
             break
-    return Checked(bytes(whole), ("its header does not say how long it is: read to its end",))
+    return Checked(bytes(whole), (UNKNOWN_LENGTH,))
 
 
 # FLAC (RFC 9639)
@@ -159,7 +165,7 @@ def _flac(data: bytes) -> Checked:
     total = _flac_length(data, first_block=int.from_bytes(data[8:10], "big"))
     whole = bytearray(data)
     struct.pack_into(">Q", whole, 18, fields | total)
-    return Checked(bytes(whole), ("its header does not say how long it is: read to its end",))
+    return Checked(bytes(whole), (UNKNOWN_LENGTH,))
 
 
 def _flac_length(data: bytes, first_block: int) -> int:
@@ -168,7 +174,7 @@ def _flac_length(data: bytes, first_block: int) -> int:
     at = len(data)
     while (at := data.rfind(b"\xff", earliest, at)) >= 0:
         header = _flac_header(data, at, first_block)
-        if header is not None and _crc(data[at:], 0x8005, 16) == 0:
+        if header is not None and crc(data[at:], 0x8005, 16) == 0:
             return header
     raise Cut("its last frame is not whole")
 
@@ -194,29 +200,10 @@ def _flac_header(data: bytes, at: int, first_block: int) -> int | None:
     else:
         block = 192 if code == 1 else 576 << (code - 2) if code < 6 else 256 << (code - 8)
     end += {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if len(head) <= end or _crc(head[: end + 1], 0x07, 8) != 0:
+    if len(head) <= end or crc(head[: end + 1], 0x07, 8) != 0:
         return None
     variable = head[1] & 1
     return (number if variable else number * first_block) + block
-
-
-def _crc(data: bytes | bytearray, polynomial: int, bits: int) -> int:
-    """The remainder of `data` by a CRC without reflection that begins at 0; 0 where `data` ends with its own CRC."""
-    table, mask, value = _crc_table(polynomial, bits), (1 << bits) - 1, 0
-    for byte in data:
-        value = (value << 8 & mask) ^ table[(value >> (bits - 8)) ^ byte]
-    return value
-
-
-@functools.lru_cache(maxsize=2)
-def _crc_table(polynomial: int, bits: int) -> list[int]:
-    table = []
-    for byte in range(256):
-        entry = byte << (bits - 8)
-        for _ in range(8):
-            entry = (entry << 1 ^ (polynomial if entry >> (bits - 1) & 1 else 0)) & (1 << bits) - 1
-        table.append(entry)
-    return table
 
 
 # Ogg (RFC 3533)
@@ -243,104 +230,66 @@ def _ogg(data: bytes) -> Checked:
         return Checked(data)
     whole = bytearray(data)
     whole[last + 22 : last + 26] = bytes(4)
-    if _crc(whole[last:], 0x04C1_1DB7, 32) != int.from_bytes(data[last + 22 : last + 26], "little"):
+    if crc(whole[last:], 0x04C1_1DB7, 32) != int.from_bytes(data[last + 22 : last + 26], "little"):
         raise Cut(f"page {pages} is damaged")  # the checksum that is made below would hide it
     whole[last + 5] |= 4
-    struct.pack_into("<I", whole, last + 22, _crc(whole[last:], 0x04C1_1DB7, 32))
+    struct.pack_into("<I", whole, last + 22, crc(whole[last:], 0x04C1_1DB7, 32))
     return Checked(bytes(whole), (f"its end is not marked, and all {pages} pages are whole: read to its end",))
 
 
-# MPEG audio (ISO 11172-3, 13818-3)
+# AU, CAF and Wave64
 
 
-@dataclass(frozen=True)
-class MpegFrame:
-    stream: tuple[int, int, int]  # version, layer and sample rate code: the same in all frames
-    size: int | None  # bytes; None where the bit rate is free
+def _au(data: bytes) -> Checked:
+    """Sun's and NeXT's format: a header that gives where the samples begin, and their size."""
+    order = ">" if data[:4] == b".snd" else "<"
+    if len(data) < 24:
+        raise Cut("its header is not whole")
+    at, size = struct.unpack_from(f"{order}II", data, 4)
+    here = max(len(data) - at, 0)
+    if is_placeholder(size) or (size == 0 and here):
+        whole = bytearray(data)
+        struct.pack_into(f"{order}I", whole, 8, here)
+        return Checked(bytes(whole), (UNKNOWN_LENGTH,))
+    if size > here:
+        raise Cut(f"its header declares {size} bytes of samples, it holds {here}")
+    return Checked(data)
 
 
-BIT_RATES = {  # kbit/s by (MPEG 1, layer) and code 1 to 14
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # MPEG 1, 2, 2.5
-TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
+def _caf(data: bytes) -> Checked:
+    """Apple's Core Audio Format. The size of the last chunk may be -1."""
+    for name, at, size in _chunks(data, ">4sq", 8):
+        here = len(data) - at
+        if name == b"data" and size < 0:
+            whole = bytearray(data)
+            struct.pack_into(">q", whole, at - 8, here)
+            return Checked(bytes(whole), (UNKNOWN_LENGTH,))
+        if size > here:
+            raise Cut(f"its header declares {size} bytes of samples, it holds {here}")
+        if name == b"data":
+            break
+    return Checked(data)
 
 
-def mpeg_frame(head: bytes) -> MpegFrame | None:
-    """The frame whose 4 bytes of header these are, or None."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return None
-    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
-    code, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
-    if version == 1 or layer == 4 or code == 15 or rate == 3:
-        return None
-    stream = (version, layer, rate)
-    if code == 0:
-        return MpegFrame(stream, None)
-    bits, hertz = 1000 * BIT_RATES[version == 3, layer][code - 1], RATES[version][rate]
-    if layer == 1:
-        return MpegFrame(stream, (12 * bits // hertz + padding) * 4)
-    per_frame = 72 if layer == 3 and version != 3 else 144
-    return MpegFrame(stream, per_frame * bits // hertz + padding)
+W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 
 
-def mpeg_start(data: bytes) -> int | None:
-    """Where the first frame or ID3 tag begins: at the start, or after zeros only. None where there is neither."""
-    at = len(data) - len(data.lstrip(b"\0"))
-    found = data[at : at + 3] == b"ID3" or mpeg_frame(data[at : at + 4])
-    return at if found else None
-
-
-def _mp3(data: bytes) -> Checked:
-    """Whole if the last frame is, and if there are as many as a Xing header counts.
-
-    Where there is no such header, one is put in front: libsndfile would estimate the length, and read less or report
-    more than there is.
-    """
-    start = at = mpeg_start(data) or 0
-    while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
-        size = data[at + 6 : at + 10]
-        at += 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]) + (10 if data[at + 5] & 16 else 0)
-    at += len(data[at:]) - len(data[at:].lstrip(b"\0"))  # padding of the tag
-    notes = (f"{start:,} zero bytes before the first frame are skipped",) if start else ()
-    first, begin, frames = mpeg_frame(data[at : at + 4]), at, 0
-    if first is None or first.size is None:
-        return Checked(data[start:] if start else data, notes)
-    while (frame := mpeg_frame(data[at : at + 4])) and frame.stream == first.stream and frame.size:
-        if at + frame.size > len(data):
-            raise Cut(f"frame {frames + 1} is not whole")
-        at, frames = at + frame.size, frames + 1
-    rest = data[at:]
-    if 0 < len(rest) < 4 and rest[0] == 0xFF:
-        raise Cut(f"frame {frames + 1} is not whole")
-    counted = _xing_frames(data[begin : begin + first.size])
-    if counted is None and first.stream[1] == 3:
-        return Checked(_xing_frame(data[begin : begin + 4], frames) + data[begin:at], notes)
-    if counted and frames - 1 < counted and (not rest or rest.startswith(TAGS)):
-        raise Cut(f"its header counts {counted} frames, it holds {frames - 1}")
-    return Checked(data[start:] if start else data, notes)
-
-
-def _xing_frame(header: bytes, frames: int) -> bytes:
-    """A silent first frame that gives the number of frames, for a layer III stream whose frames have this header."""
-    head = bytes([0xFF, header[1] | 1, 14 << 4 | header[2] & 0x0C, header[3]])  # no checksum; the highest bit rate
-    frame = mpeg_frame(head)
-    assert frame is not None and frame.size is not None
-    mono, mpeg_1 = header[3] >> 6 == 3, frame.stream[0] == 3
-    side = (17 if mono else 32) if mpeg_1 else (9 if mono else 17)
-    return (head + bytes(side) + b"Info" + struct.pack(">II", 1, frames)).ljust(frame.size, b"\0")
-
-
-def _xing_frames(frame: bytes) -> int | None:
-    """The number of frames that a Xing, Info or VBRI header in the first frame gives."""
-    for mark in (b"Xing", b"Info"):
-        at = frame.find(mark, 4, 64)
-        if at >= 0 and len(frame) >= at + 12:
-            return int.from_bytes(frame[at + 8 : at + 12], "big") if frame[at + 7] & 1 else None
-    at = 36
-    return int.from_bytes(frame[at + 14 : at + 18], "big") if frame[at : at + 4] == b"VBRI" else None
+def _w64(data: bytes) -> Checked:
+    """Sony's Wave64: chunks with a GUID, and a size of 64 bits that counts both and is rounded up to 8."""
+    at = 40
+    while at + 24 <= len(data):
+        name = data[at : at + 16]
+        (size,) = struct.unpack_from("<Q", data, at + 16)
+        here = len(data) - at
+        if name == W64_DATA:
+            if size <= 24 < here or size >= 1 << 62 or is_placeholder(size):
+                whole = bytearray(data)
+                struct.pack_into("<Q", whole, 16, len(data))
+                struct.pack_into("<Q", whole, at + 16, here)
+                return Checked(bytes(whole), (UNKNOWN_LENGTH,))
+            if size > here:
+                raise Cut(f"its header declares {size - 24} bytes of samples, it holds {here - 24}")
+            break
+        at += max(size + -size % 8, 24)
+    return Checked(data)

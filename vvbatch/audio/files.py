@@ -14,12 +14,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vvbatch.audio.containers import Cut, checked, mpeg_start
+from vvbatch.audio.containers import W64, checked
+from vvbatch.audio.mpeg import mpeg_start
+from vvbatch.audio.whole import Cut
 
 MAX_BYTES = 512 << 20
 MAX_DURATION_S = 4 * 3600.0
 MAX_SAMPLES = 1 << 28  # decoded, all channels: 1 GiB of float32
-MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3")
+MAGIC = (b"RIFF", b"RIFX", b"RF64", W64, b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"dns.", b"caff")
 
 
 class AudioError(Exception):
@@ -48,7 +50,7 @@ def read(
 
 
 def read_file(path: Path, max_bytes: int = MAX_BYTES, max_duration_s: float = MAX_DURATION_S) -> AudioFile:
-    """A WAV, AIFF, FLAC, Ogg or MP3 file.
+    """A WAV, Wave64, AIFF, AU, CAF, FLAC, Ogg or MP3 file.
 
     Raises AudioError for anything else, and for a file that is too large, too long or shorter than its header says.
     """
@@ -80,7 +82,7 @@ def _bytes(path: Path, file: io.FileIO, max_bytes: int) -> bytes:
     if not data:
         raise AudioError(f"{path}: it is empty")
     if not data.startswith(MAGIC) and mpeg_start(data) is None:
-        raise NotAudio(f"{path}: not a WAV, AIFF, FLAC, Ogg or MP3 file")
+        raise NotAudio(f"{path}: not a WAV, AIFF, AU, CAF, FLAC, Ogg or MP3 file")
     return data
 
 

@@ -106,6 +106,7 @@ class Overrides:
     takes: int | None = None
     escalate: str | None = None  # a profile, or `none`
     keep_takes: bool = False
+    language: str | None = None  # of the texts, as a language tag
 
 
 def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()) -> Plan:
@@ -113,6 +114,7 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
     problems: list[Problem] = []
     planned: list[PlannedLine] = []
     warnings = list(script.warnings)
+    language = overrides.language or script.language
     for chapter_number, chapter in enumerate(script.chapters, start=1):
         for line in within_limits(chapter.lines, script, overrides.profile, warnings):
             try:
@@ -123,9 +125,9 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
             except LineProblems as error:
                 problems += error.problems
                 continue
-            warnings += unspoken_turns(line, profile, script.language)
+            warnings += unspoken_turns(line, profile, language)
             keep_takes = overrides.keep_takes or profile.keep_takes
-            kept = msgspec.structs.replace(request, keep_takes=keep_takes, language=script.language)
+            kept = msgspec.structs.replace(request, keep_takes=keep_takes, language=language)
             planned.append(
                 PlannedLine(
                     line=line.id,

@@ -85,14 +85,35 @@ workers_option = click.option(
 )
 
 
+def language_tag(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """A language tag (BCP 47). Raises BadParameter."""
+    from vvbatch.script.fields import language
+    from vvbatch.script.model import Refused
+
+    try:
+        return language(value) if value is not None else None
+    except Refused as refused:
+        raise click.BadParameter(f"{refused.found}; {refused.allowed}") from refused
+
+
+language_option = click.option(
+    "--language",
+    callback=language_tag,
+    metavar="CODE",
+    help="Language of the texts, such as de or en-GB.  [default: the script's, else detected in each text]",
+)
+
+
 def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that apply to every line; the command gets them as `overrides`."""
 
     @functools.wraps(command)
-    def wrapped(profile: str | None, takes: int | None, escalate: str | None, keep_takes: bool, **given: Any) -> Any:
+    def wrapped(
+        profile: str | None, takes: int | None, escalate: str | None, keep_takes: bool, language: str | None, **given: Any
+    ) -> Any:
         from vvbatch.batch.plan import Overrides
 
-        return command(overrides=Overrides(profile, takes, escalate, keep_takes), **given)
+        return command(overrides=Overrides(profile, takes, escalate, keep_takes, language), **given)
 
     options = (
         model_option,
@@ -109,6 +130,7 @@ def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Render lines whose takes all fail their checks with this profile; `none` turns escalation off.",
         ),
         click.option("--keep-takes", is_flag=True, help="Also keep the audio of takes that were not chosen."),
+        language_option,
     )
     for option in reversed(options):
         wrapped = option(wrapped)

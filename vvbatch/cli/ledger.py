@@ -7,13 +7,16 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
 from vvbatch.cli.common import BadInput, json_option, print_json, session
 from vvbatch.cli.inputs import complete_profile
+
+if TYPE_CHECKING:
+    from vvbatch.home import Home
 
 Row = TypeVar("Row")
 
@@ -184,7 +187,9 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json both want stdout: choose one")
-    answer = ask(Home.from_environment().ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
+    home = Home.from_environment()
+    create_ledger(home)
+    answer = ask(home.ledger_url, sys.stdin.read() if sql == "-" else sql, limit, timeout)
     if as_json:
         print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     elif as_csv:
@@ -194,6 +199,17 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
         report.print_table(answer.columns, answer.rows)
     if answer.cut:
         click.echo(f"the first {limit:,} rows only: --limit allows more", err=True)
+
+
+def create_ledger(home: Home) -> None:
+    """Make the home's own ledger if there is none yet: a query then finds its tables, with no rows."""
+    from sqlalchemy import make_url
+
+    from vvbatch.ledger.journal import ledger_of
+
+    file = make_url(home.ledger_url).database
+    if make_url(home.ledger_url).get_backend_name() == "sqlite" and file and not Path(file).exists():
+        ledger_of(home).close()
 
 
 @ledger.command()

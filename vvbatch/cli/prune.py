@@ -11,7 +11,7 @@ from vvbatch.cli.delete import delete_all, print_doomed, require_yes
 
 @click.command()
 @click.option("--older-than", metavar="AGE", help="Ended longer ago than 30d, 12h, 8w [default: keep_speech_days].")
-@click.option("--kind", type=click.Choice(["speech", "script"]), default="speech", show_default=True)
+@click.option("--kind", type=click.Choice(["speech", "script", "proof", "night"]), default="speech", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -19,8 +19,8 @@ def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: 
     """Delete old batches with their files, by default speech of `vvbatch synth` past `keep_speech_days`.
 
     `keep_speech_days` is a key of settings.yaml in the home folder, 30 by default; `vvbatch synth` applies it as well.
-    Scripts are deleted only with --kind script and --older-than. Open batches and those that a regression suite refers
-    to stay.
+    Other kinds than speech are deleted only with --older-than. The verdict of a proof stays. Open batches and those that
+    a regression suite refers to stay: it removes the audio of its nights itself (`keep_nights`).
 
     \b
     Example:  vvbatch prune --dry-run
@@ -37,8 +37,8 @@ def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: 
         days = settings.load(home).keep_speech_days
         if older_than is not None:
             age = age_of(older_than)
-        elif kind == "script":
-            raise click.UsageError("--kind script needs --older-than AGE")
+        elif kind != "speech":
+            raise click.UsageError(f"--kind {kind} needs --older-than AGE")
         elif days is None:
             raise click.UsageError(
                 "settings.yaml keeps speech for ever (keep_speech_days: null): give --older-than AGE"

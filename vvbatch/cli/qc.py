@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.common import FAILED, json_option, print_json
-from vvbatch.cli.inputs import complete_profile
+from vvbatch.cli.inputs import complete_profile, language_tag
 
 if TYPE_CHECKING:
     from vvbatch.listening.files import FileReport
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--text", help="The text that should be spoken; without it neither words nor duration are checked.")
+@click.option("--language", callback=language_tag, metavar="CODE", help="Of the text.  [default: detected in it]")
 @click.option("--voice", metavar="VOICE", help="The voice it should sound like: a voice of the library, or a file.")
 @click.option(
     "--model",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 def qc(
     files: tuple[Path, ...],
     text: str | None,
+    language: str | None,
     voice: str | None,
     profile: str | None,
     listen: bool | None,
@@ -55,7 +57,7 @@ def qc(
     from vvbatch.listening.files import Expected, reports
 
     limits = profiles.load(profile).qc if profile else profiles.QcLimits()
-    expected = Expected(limits, text, voice_file(voice) if voice else None)
+    expected = Expected(limits, text, voice_file(voice) if voice else None, language)
     models, reasons = open_models(listen)
     found = list(reports(files, expected, models, reasons))
     if as_json:

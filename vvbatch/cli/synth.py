@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vvbatch.processes.session import Workers
 
 
-AUDIO_SUFFIXES = ("", ".wav", ".wave")
+AUDIO_SUFFIXES = ("", ".wav", ".wave", ".flac", ".mp3", ".ogg")  # as vvbatch.audio.encode, which loads numpy
 
 
 class TextCommand(click.Command):
@@ -41,7 +41,11 @@ class TextCommand(click.Command):
     metavar="N",
     help="Seed of the take.  [default: derived from the text, voice and profile]",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the audio to this file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the audio to this file, .wav, .flac, .mp3 or .ogg.",
+)
 @click.option("--stream", is_flag=True, help="Write a WAV stream to stdout while the line renders, for a player.")
 @json_option
 def synth(
@@ -69,7 +73,10 @@ def synth(
     from vvbatch.voices import Library
 
     if out is not None and out.suffix.lower() not in AUDIO_SUFFIXES:
-        raise click.BadParameter(f"the audio is a WAV file: {out.name!r} has to end in .wav", param_hint="--out")
+        allowed = ", ".join(suffix for suffix in AUDIO_SUFFIXES if suffix)
+        raise click.BadParameter(
+            f"no audio format of this kind is written: {out.name!r}; allowed: {allowed}", param_hint="--out"
+        )
     if stream:
         if as_json:
             raise click.UsageError("--stream and --json both write to stdout: choose one")
@@ -103,7 +110,9 @@ def synth(
     if stream and not streamed and line.path:  # a finished take served the line
         sys.stdout.buffer.write(pcm16_of(Path(line.path)))
     if out is not None and line.path:
-        store.write_atomically(out.absolute(), Path(line.path).read_bytes())
+        from vvbatch.audio.encode import encoded
+
+        store.write_atomically(out.absolute(), encoded(Path(line.path), out.suffix.lower()))
     if as_json:
         print_json(view)
     elif line.path:

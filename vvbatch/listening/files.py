@@ -27,6 +27,7 @@ class Expected:
     limits: QcLimits
     text: str | None = None
     voice: Path | None = None
+    language: str | None = None  # of the text, as a language tag; None: detected in it
 
 
 class FileJson(TypedDict):
@@ -111,7 +112,9 @@ def _read(path: Path, expected: Expected) -> _File:
 def _listen(files: Sequence[_File], expected: Expected, models: ListeningModels | None) -> dict[Path, list[Check]]:
     """The models' checks of every audible file."""
     clips = {
-        file.path: Clip(file.samples, file.sample_rate, expected.text, expected.voice, expected.limits)
+        file.path: Clip(
+            file.samples, file.sample_rate, expected.text, expected.voice, expected.limits, expected.language
+        )
         for file in files
         if file.samples is not None
     }

@@ -36,7 +36,9 @@ CACHED = ("small.en", "small", "base.en", "base")
 """Used from the cache instead, the first that is there; larger ones are slower than a render on a few cores."""
 
 MULTILINGUAL = ("large-v3-turbo", "medium", "small")
-"""For other languages than English, the first that is in the cache. Smaller ones misrecognize too many words."""
+"""For other languages than English, the first that is in the cache."""
+WEAK = frozenset({"base", "tiny"})
+"""Multilingual ones that misrecognize too many words of other languages than English."""
 LANGUAGES = frozenset(
     {
         *("en", "es", "it", "pt", "de", "fr", "nl", "pl", "ru", "ca", "ja", "zh", "ko", "tr", "uk", "sv", "id", "no"),
@@ -66,12 +68,18 @@ class Word:
 
 
 class Words:
-    """Whisper. Texts in other languages than English go to `multilingual`, where there is one."""
+    """Whisper. Texts in other languages than English go to `multilingual`, where there is one.
 
-    def __init__(self, whisper: WhisperModel, name: str, multilingual: Words | None = None) -> None:
+    `weak`: it is multilingual, but too small to judge other languages.
+    """
+
+    def __init__(
+        self, whisper: WhisperModel, name: str, multilingual: Words | None = None, *, weak: bool = False
+    ) -> None:
         self._whisper = whisper
         self._multilingual = multilingual
-        self.english_only = not whisper.model.is_multilingual
+        self._tokens_of_languages = whisper.model.is_multilingual
+        self.english_only = weak or not whisper.model.is_multilingual
         self.versions = {**versions_of("faster-whisper", "ctranslate2", "spokenform"), "whisper": name}
         if multilingual:
             self.versions["whisper_multilingual"] = multilingual.versions["whisper"]
@@ -82,8 +90,9 @@ class Words:
         chosen = os.environ.get("VVBATCH_WHISPER")
         name, folder = _cached((chosen,) if chosen else CACHED) or ("tiny.en", _tiny())
         first = cls._load(name, folder, threads)
-        other = _cached(MULTILINGUAL) if first.english_only else None
-        return cls(first._whisper, name, cls._load(*other, threads)) if other else first
+        weak = name in WEAK and not chosen
+        other = _cached(MULTILINGUAL) if weak or first.english_only else None
+        return cls(first._whisper, name, cls._load(*other, threads) if other else None, weak=weak)
 
     @classmethod
     def _load(cls, name: str, folder: Path, threads: int) -> Words:
@@ -109,13 +118,17 @@ class Words:
         if self.english_only and language != "en":
             if self._multilingual:
                 return self._multilingual._checks(clips, language)
-            reason = f"{self.versions['whisper']} knows English only, and the text is in {name_of(language)}"
+            reason = f"{self.versions['whisper']} {self._limit}, and the text is in {name_of(language)}"
             return [[not_checked("words", reason)] for _ in clips]
         if not self.english_only and language not in LANGUAGES:
             reason = f"{self.versions['whisper']} does not know the language of the text: {name_of(language)}"
             return [[not_checked("words", reason)] for _ in clips]
         transcripts = self.transcribe([clip.at_16_khz for clip in clips], language)
         return [list(checks_of(clip, words, language)) for clip, words in zip(clips, transcripts, strict=True)]
+
+    @property
+    def _limit(self) -> str:
+        return "is too small for other languages than English" if self._tokens_of_languages else "knows English only"
 
     def language(self, text: str, declared: str | None = None) -> str:
         """The language of a text: as its script declares it, else detected in the text; OTHER if unknown.
@@ -134,7 +147,9 @@ class Words:
 
     def transcribe(self, clips: Sequence[NDArray[np.float32]], language: str = "en") -> list[list[Word]]:
         """The words of each clip, which is mono float32 (frames,) at 16 kHz."""
-        tokenizer = Tokenizer(self._whisper.hf_tokenizer, not self.english_only, task="transcribe", language=language)
+        tokenizer = Tokenizer(
+            self._whisper.hf_tokenizer, self._tokens_of_languages, task="transcribe", language=language
+        )
         pieces = [(number, start, piece) for number, clip in enumerate(clips) for start, piece in pieces_of(clip)]
         found: list[list[Word]] = [[] for _ in clips]
         by_length = sorted(pieces, key=lambda piece: len(piece[2]))
@@ -240,6 +255,8 @@ def _tiny() -> Path:
 def _cached(names: Sequence[str]) -> tuple[str, Path] | None:
     """The name and folder of the first of these models that is in the Hugging Face cache. Offline."""
     for name in names:
+        if (folder := Path(name).expanduser()).is_dir() and folder.is_absolute():
+            return name, folder
         try:
             return (name, Path(download_model(name, local_files_only=True))) if name != "tiny.en" else None
         except (OSError, ValueError, RuntimeError):  # not in the cache, or the user has no folder for one

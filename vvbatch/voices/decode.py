@@ -1,4 +1,4 @@
-"""Any recording as mono samples. libsndfile reads WAV, FLAC, MP3 and Ogg; PyAV reads M4A, AAC and WebM."""
+"""Any recording as mono samples. libsndfile reads WAV, AIFF, AU, CAF, FLAC, MP3 and Ogg; PyAV M4A, AAC and WebM."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vvbatch.audio.boxes import refuse_cut_matroska, refuse_cut_mp4
+from vvbatch.audio.mpeg import id3_length, is_adts, refuse_cut_adts
+from vvbatch.audio.whole import Cut
 from vvbatch.voices.errors import InvalidVoice, MissingExtra
 
 MAX_BYTES = 512 << 20
@@ -43,6 +46,10 @@ def decode(path: Path) -> Recording:
             raise InvalidVoice(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: name an audio file")
         with path.open("rb") as file:
             start = file.read(12)
+            if start[:3] == b"ID3" and len(start) == 12:  # a tag before MP3, or before AAC
+                file.seek(id3_length(start))
+                behind = file.read(12)
+                start = behind if is_adts(behind) else start
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
@@ -53,7 +60,7 @@ def decode(path: Path) -> Recording:
     try:
         read = audio.read_file(path, MAX_BYTES, MAX_DURATION_S)
     except audio.NotAudio as error:
-        message = f"{path} is not a recording: WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC and WebM files are read"
+        message = f"{path} is not a recording: WAV, FLAC, MP3, Ogg, AIFF, AU, CAF, M4A, AAC and WebM files are read"
         raise InvalidVoice(message) from error
     except audio.AudioError as error:
         raise InvalidVoice(str(error)) from error
@@ -91,7 +98,10 @@ def ffmpeg_format(start: bytes) -> str | None:
         return "mov"
     if start[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
-    return "aac" if start[:2] in {b"\xff\xf1", b"\xff\xf9"} else None
+    return "aac" if is_adts(start) else None
+
+
+WHOLE = {"mov": refuse_cut_mp4, "matroska": refuse_cut_matroska, "aac": refuse_cut_adts}
 
 
 def _decode_by_ffmpeg(path: Path, container_format: str) -> tuple[NDArray[np.float32], int]:
@@ -101,6 +111,10 @@ def _decode_by_ffmpeg(path: Path, container_format: str) -> tuple[NDArray[np.flo
         raise MissingExtra(f"{path} needs PyAV: install it with  pip install 'vvbatch[voices]'") from error
     if path.stat().st_size > MAX_BYTES:
         raise InvalidVoice(f"{path} is larger than {MAX_BYTES:,} bytes")
+    try:
+        WHOLE[container_format](path.read_bytes())
+    except Cut as error:
+        raise InvalidVoice(f"{path}: {error}: cut, copy it again") from error
     try:
         with av.open(str(path.absolute()), format=container_format, metadata_errors="replace") as container:
             if not container.streams.audio:

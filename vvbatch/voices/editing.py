@@ -26,7 +26,6 @@ from vvbatch.voices.manifest import MANIFEST, Entry, Manifest, folded, name_prob
 from vvbatch.voices.prepare import prepare
 from vvbatch.voices.vary import Change, vary
 
-
 LOCK_S = 60.0  # for another command to finish with the folder
 
 

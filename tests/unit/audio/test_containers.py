@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vvbatch import audio
-from vvbatch.audio.containers import Cut, checked, mpeg_frame
+from vvbatch.audio.containers import checked
+from vvbatch.audio.mpeg import mpeg_frame
+from vvbatch.audio.whole import Cut
 
 RATE = 24_000
 NOISE = np.random.default_rng(5).normal(0, 0.1, 2 * RATE).astype(np.float32)
@@ -241,3 +243,75 @@ def test_an_ogg_without_its_end_mark_whose_last_page_is_damaged_is_refused(tmp_p
     data[-1] ^= 0x55
     with pytest.raises(audio.AudioError, match=r"page \d+ is damaged: cut"):
         read(tmp_path, data)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("AU", 501), ("CAF", 3), ("W64", 501), ("SVX", 501)])
+def test_other_containers_of_samples_are_read_and_refused_where_they_are_cut(
+    tmp_path: Path, kind: str, missing: int
+) -> None:
+    data = encoded(NOISE, kind)
+    whole = read(tmp_path, data)
+    assert (len(whole.samples), whole.rate, whole.notes) == (len(NOISE), RATE, ())
+    with pytest.raises(audio.AudioError, match=r"its header declares \d+ bytes of samples, it holds \d+: cut"):
+        read(tmp_path, data[:-missing])
+
+
+def big_endian_wav() -> bytearray:
+    file = io.BytesIO()
+    soundfile.write(file, NOISE, RATE, format="WAV", endian="BIG")
+    return bytearray(file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark", "form", "offset", "size"),
+    [
+        ("AU", b".snd", ">I", 8, 0xFFFF_FFFF),
+        ("AU", b".snd", ">I", 8, 0),
+        ("CAF", b"data", ">q", 4, -1),
+        ("W64", b"data\xf3", "<Q", 16, 0),
+        ("W64", b"data\xf3", "<Q", 16, 0xFFFF_FFFF_FFFF_FFFF),
+        ("RIFX", b"data", ">I", 4, 0x7FFF_F000),
+        ("RIFX", b"data", ">I", 4, 0),
+        ("WAV", b"data", "<I", 4, 2_000_000_000),
+    ],
+)
+def test_other_containers_without_a_length_are_read_to_their_end(
+    tmp_path: Path, kind: str, mark: bytes, form: str, offset: int, size: int
+) -> None:
+    data = big_endian_wav() if kind == "RIFX" else encoded(NOISE, kind)
+    whole = read(tmp_path, data)
+    struct.pack_into(form, data, data.index(mark) + offset, size)
+    found = read(tmp_path, data)
+    assert np.array_equal(found.samples, whole.samples)
+    assert found.notes == ("its header does not say how long it is: read to its end",)
+
+
+@pytest.mark.parametrize("between", [b"", b"TAG".ljust(128, b"\0"), b"ID3\x03\0\0\0\0\0\x14" + bytes(20), bytes(99)])
+@pytest.mark.parametrize("counted", [True, False])
+def test_joined_mp3s_are_read_to_the_end_of_the_last(tmp_path: Path, counted: bool, between: bytes) -> None:
+    one = mp3(NOISE, RATE, counted=counted)
+    found = read(tmp_path, one + between + one)
+    assert len(found.samples) / RATE == pytest.approx(4.0, abs=0.25)
+    assert bool(found.notes) is counted
+    assert all("read to its end" in note for note in found.notes)
+
+
+def test_a_joined_mp3_whose_last_frame_is_cut_is_refused(tmp_path: Path) -> None:
+    one = mp3(NOISE, RATE, counted=True)
+    with pytest.raises(audio.AudioError, match=r"frame \d+ is not whole"):
+        read(tmp_path, (one + one)[:-3])
+
+
+def test_an_mp3_that_is_joined_with_another_kind_is_read_with_a_note(tmp_path: Path) -> None:
+    other = mp3(np.resize(NOISE, 2 * 44_100), 44_100, counted=True)
+    found = read(tmp_path, mp3(NOISE, RATE, counted=True) + other)
+    assert len(found.samples) / RATE == pytest.approx(2.0, abs=0.2)
+    assert [note for note in found.notes if "another kind of MPEG audio begins" in note] == list(found.notes) != []
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_an_mp3_with_a_hole_is_refused(tmp_path: Path, counted: bool) -> None:
+    data = mp3(NOISE, RATE, counted=counted)
+    middle = len(data) // 2
+    with pytest.raises(audio.AudioError, match=r"frame \d+ is damaged"):
+        read(tmp_path, data[:middle] + b"\x55" * 700 + data[middle + 700 :])

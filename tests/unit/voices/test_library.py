@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import subprocess
 import sys
 from itertools import pairwise
@@ -19,7 +20,7 @@ from vvbatch.engine.contract import FRAME, Manner
 from vvbatch.home import Home
 from vvbatch.profiles import bundled
 from vvbatch.voices import InvalidVoice, Library, UnknownVoice, VoiceError
-from vvbatch.voices.library import manner_of
+from vvbatch.voices.library import manner_of, wav_frames
 from vvbatch.voices.manifest import folded, name_problem
 
 SAMPLES = ROOT.parent / "shared" / "voices"
@@ -143,6 +144,15 @@ def test_a_missing_file_is_refused_with_the_remedy(library: Library, own: Path) 
     (own / "mara.wav").unlink()
     with pytest.raises(InvalidVoice, match=r"mara\.wav is not there: restore it"):
         library.resolve("mara")
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x7FFF_F000])
+def test_a_loose_file_with_a_placeholder_for_its_length_is_a_voice(own: Path, size: int) -> None:
+    data = bytearray(write_wav(own / "piped.wav", speechlike(1.0)).read_bytes())
+    struct.pack_into("<I", data, data.index(b"data") + 4, size)
+    (own / "piped.wav").write_bytes(data)
+    assert wav_frames(own / "piped.wav") == (24_000, 24_000, 24_000, 1)
+    assert Library([own]).resolve("piped").sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_a_truncated_file_is_refused_with_declared_and_actual_frames(own: Path) -> None:

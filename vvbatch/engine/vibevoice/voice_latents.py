@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vvbatch.audio.containers import checked
 from vvbatch.engine.contract import SAMPLE_RATE, RequestRefused, Voice
 from vvbatch.engine.vibevoice.checkpoint import Checkpoint
 from vvbatch.store import write_atomically
@@ -46,8 +47,8 @@ def read(voice: Voice) -> NDArray[np.float32]:
         found = hashlib.sha256(data).hexdigest()
         if found != voice.sha256:
             raise RequestRefused(f"voice {voice.name!r}: {voice.path} has changed since the script was planned")
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
-    except (OSError, soundfile.SoundFileError) as error:
+        samples, rate = soundfile.read(io.BytesIO(checked(data).data), dtype="float32")
+    except (OSError, ValueError, soundfile.SoundFileError) as error:
         raise RequestRefused(f"voice {voice.name!r}: {voice.path} cannot be read: {error}") from error
     if rate != SAMPLE_RATE or samples.ndim != 1:
         channels = 1 if samples.ndim == 1 else samples.shape[1]
