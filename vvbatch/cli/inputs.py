@@ -109,7 +109,12 @@ def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(
-        profile: str | None, takes: int | None, escalate: str | None, keep_takes: bool, language: str | None, **given: Any
+        profile: str | None,
+        takes: int | None,
+        escalate: str | None,
+        keep_takes: bool,
+        language: str | None,
+        **given: Any,
     ) -> Any:
         from vvbatch.batch.plan import Overrides
 

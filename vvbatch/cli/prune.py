@@ -19,8 +19,8 @@ def prune(older_than: str | None, kind: str, dry_run: bool, yes: bool, as_json: 
     """Delete old batches with their files, by default speech of `vvbatch synth` past `keep_speech_days`.
 
     `keep_speech_days` is a key of settings.yaml in the home folder, 30 by default; `vvbatch synth` applies it as well.
-    Other kinds than speech are deleted only with --older-than. The verdict of a proof stays. Open batches and those that
-    a regression suite refers to stay: it removes the audio of its nights itself (`keep_nights`).
+    Other kinds than speech are deleted only with --older-than. The verdict of a proof stays. Open batches and those
+    that a regression suite refers to stay: it removes the audio of its nights itself (`keep_nights`).
 
     \b
     Example:  vvbatch prune --dry-run

@@ -131,3 +131,12 @@ def test_a_paragraph_without_an_end_of_a_sentence_is_refused(tmp_path: Path) -> 
 def test_warnings_of_a_script_are_those_of_its_plan(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "s.txt", "I love it 🔥.\n")
     assert [warning.code for warning in plan.warnings] == ["emoji"]
+
+
+def test_the_language_of_the_command_line_reaches_every_request_and_changes_no_key(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("text\nParis.\n")
+    script = parse(tmp_path / "s.csv")
+    (plain,) = make_plan(script, Voices(), Overrides(profile="small")).lines
+    (french,) = make_plan(script, Voices(), Overrides(profile="small", language="fr")).lines
+    assert (plain.request.language, french.request.language) == (None, "fr")
+    assert plain.key == french.key

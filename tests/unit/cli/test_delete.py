@@ -60,6 +60,16 @@ def test_prune_deletes_old_speech_and_only_lists_it_with_dry_run(ledger: Ledger,
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_prune_deletes_old_proofs_and_nights_of_no_suite(ledger: Ledger, tmp_path: Path) -> None:
+    for kind in (BatchKind.PROOF, BatchKind.NIGHT):
+        finished(ledger, tmp_path / "out", f"{kind}-1", kind)
+        done = run("prune", "--kind", kind.value, "--older-than", "1d", "--yes", "--json")
+        assert done.exit_code == 0, done.output
+        (gone,) = json.loads(done.stdout)
+        assert (gone["batch"], gone["deleted"]) == (f"{kind}-1", True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["book-1", "hello-1"]
+
+
 def test_status_means_scripts_unless_another_kind_is_named(ledger: Ledger) -> None:
     def shown(*options: str) -> list[str]:
         return sorted(each["batch"] for each in json.loads(run("status", "--json", *options).stdout)["batches"])

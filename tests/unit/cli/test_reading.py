@@ -272,3 +272,18 @@ def test_the_status_of_a_batch_loads_nothing_that_it_does_not_need(ledger: Ledge
     start = f"import sys; from vvbatch.cli import main; {call}; sys.exit('{module}' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", start], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_query_before_anything_was_rendered_finds_the_tables_without_rows(home: Path) -> None:
+    assert in_json("ledger", "query", "SELECT * FROM takes") == []
+    assert in_json("ledger", "query", "SELECT count(*) AS n FROM lines") == [{"n": 0}]
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.txt", "s.yaml"])
+def test_check_takes_the_language_of_texts_in_every_format(home: Path, tmp_path: Path, name: str) -> None:
+    head = {"s.csv": "text\n", "s.txt": "", "s.yaml": "version: 1\nlanguage: en\nlines:\n- "}[name]
+    script = tmp_path / name
+    script.write_text(head + "Paris.\n")
+    assert in_json("check", str(script), "--model", "draft")["warnings"] == []
+    (warning,) = in_json("check", str(script), "--model", "draft", "--language", "fr-CA")["warnings"]
+    assert warning["code"] == "language" and "a text in the language 'fr'" in warning["message"]
