@@ -1,0 +1,80 @@
+"""A report on what ACX asks of audio files: technique only, one check a file and measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vvbatch.book.contents import RATE, Speech
+from vvbatch.book.gains import Levels, MeasuredChapter
+from vvbatch.book.loudness import SILENCE_DB, Energies, decibels
+from vvbatch.book.packets import Packets
+
+RMS_DB = (-23.0, -18.0)
+PEAK_DB = -3.0
+FLOOR_DB = -60.0
+HEAD_S = (0.5, 1.0)
+TAIL_S = (1.0, 5.0)
+LONGEST_S = 120 * 60.0
+QUIETEST_SHARE = 1  # per cent of the tenths of a second of a voice's takes
+
+
+@dataclass(frozen=True)
+class AcxCheck:
+    """`subject` is a chapter's number and title, or the name of a voice."""
+
+    name: str
+    subject: str
+    value: float
+    limit: str
+    ok: bool
+
+
+def acx_report(
+    book: Sequence[MeasuredChapter], encoded: Sequence[Packets], levels: Levels, ceiling: str
+) -> list[AcxCheck]:
+    """Of chapters as they were encoded, then of each voice: the floor within its takes, where no pause of ours helps."""
+    checks = []
+    for part, packets in zip(book, encoded, strict=True):
+        header = packets.header
+        subject = f"{part.chapter.number:02d} {part.chapter.title}".strip()
+        length_s = header.samples / header.rate
+        head_s = part.layout.speech[0][0] / RATE
+        tail_s = length_s - part.layout.speech[-1][1] / RATE
+        checks += [
+            _within("rms_db", subject, header.energies.rms_db, RMS_DB),
+            _at_most("peak_db", subject, header.true_peak_dbtp, PEAK_DB),
+            _at_most("floor_db", subject, header.energies.floor_db, FLOOR_DB),
+            _within("head_s", subject, head_s, HEAD_S),
+            _within("tail_s", subject, tail_s, TAIL_S),
+            _at_most("length_s", subject, length_s, LONGEST_S),
+        ]
+    for voice, floor in voice_floors(book, levels, ceiling).items():
+        checks.append(_at_most("floor_in_speech_db", voice, floor, FLOOR_DB))
+    return checks
+
+
+def voice_floors(book: Sequence[MeasuredChapter], levels: Levels, ceiling: str) -> dict[str, float]:
+    """How quiet each voice's takes get between words, in the book: the level that 1 % of their tenths stay under."""
+    parts: dict[str, list[Energies]] = {}
+    for part in book:
+        for item, measure in zip(part.chapter.items, part.measures, strict=True):
+            if isinstance(item, Speech):
+                parts.setdefault(item.voice, []).append(measure.energies.scaled(levels.gain_db(item, ceiling)))
+    return {
+        voice: decibels(float(np.percentile(np.concatenate([energies.plain for energies in found]), QUIETEST_SHARE)))
+        if any(len(energies.plain) for energies in found)
+        else SILENCE_DB
+        for voice, found in parts.items()
+    }
+
+
+def _within(name: str, subject: str, value: float, limits: tuple[float, float]) -> AcxCheck:
+    low, high = limits
+    return AcxCheck(name, subject, round(value, 2), f"{low:g} to {high:g}", low <= round(value, 2) <= high)
+
+
+def _at_most(name: str, subject: str, value: float, limit: float) -> AcxCheck:
+    return AcxCheck(name, subject, round(value, 2), f"at most {limit:g}", round(value, 2) <= limit)

@@ -1,0 +1,94 @@
+"""The codecs of a book's files, and PyAV, which has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+from vvbatch.book.contents import RATE, BookError, BookExtraMissing
+from vvbatch.book.presets import Preset
+
+BITEXACT = 1 << 23  # AV_CODEC_FLAG_BITEXACT: no version strings in the packets
+
+
+@dataclass(frozen=True)
+class Codec:
+    name: str
+    encoder: str  # PyAV's names; empty for PCM, which is kept as FLAC
+    decoder: str
+    rate: int  # Hz
+    frame: int  # samples a packet
+    sample_format: str
+    kbps: int = 0
+    delay: int = 0
+    """Samples at the start of the first packet that a player drops."""
+
+    @property
+    def flush_packets(self) -> int:
+        """Packets that come after those of a chapter's own samples, for what the encoder still holds."""
+        return 1 if self.encoder else 0
+
+
+def aac(kbps: int) -> Codec:
+    return Codec("aac", "aac", "aac", 44_100, 1024, "fltp", kbps, 1024)
+
+
+def mp3(kbps: int) -> Codec:
+    return Codec("mp3", "libmp3lame", "mp3float", 44_100, 1152, "fltp", kbps, 1105)
+
+
+def opus(kbps: int) -> Codec:
+    return Codec("opus", "libopus", "libopus", 48_000, 960, "flt", kbps, 312)
+
+
+PCM = Codec("pcm", "", "", RATE, RATE // 10, "s16")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file that a user can ask for."""
+
+    name: str
+    suffix: str
+    codec: str
+    per_chapter: bool
+
+
+FORMATS = {
+    name + suffix: Format(name, f".{name}", codec, bool(suffix))
+    for name, codec in (("m4b", "aac"), ("mp3", "mp3"), ("opus", "opus"), ("flac", "pcm"), ("wav", "pcm"))
+    for suffix in ("", "-chapters")
+}
+TEXT_FORMATS = ("srt", "vtt")
+
+
+def format_named(name: str) -> Format:
+    """Raises BookError."""
+    if name not in FORMATS:
+        names = ", ".join(key for key in FORMATS if not FORMATS[key].per_chapter)
+        raise BookError(
+            f"book format {name!r} is unknown: choose of {names}, with -chapters after it for one file a chapter "
+            "(mp3-chapters), or vtt"
+        )
+    return FORMATS[name]
+
+
+def codec_of(format_: Format, preset: Preset) -> Codec:
+    if format_.codec == "aac":
+        return aac(preset.aac_kbps)
+    if format_.codec == "mp3":
+        return mp3(preset.mp3_kbps)
+    return opus(preset.opus_kbps) if format_.codec == "opus" else PCM
+
+
+def require_av() -> ModuleType:
+    """PyAV. Raises BookExtraMissing."""
+    try:
+        import av
+    except ImportError as error:
+        raise BookExtraMissing(
+            "files of a book are encoded by PyAV, which is not installed: pip install 'vvbatch[book]'"
+        ) from error
+    av.logging.set_level(av.logging.PANIC)  # its messages go to the terminal; errors arrive as exceptions
+    module: ModuleType = av
+    return module

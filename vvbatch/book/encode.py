@@ -1,0 +1,161 @@
+"""A chapter's samples → packets of a codec, and packets → samples again, to prove how high their peaks are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from vvbatch.book.codecs import BITEXACT, Codec, require_av
+from vvbatch.book.contents import RATE
+from vvbatch.book.limiter import Limiter
+from vvbatch.book.loudness import LoudnessMeter
+from vvbatch.book.packets import Header, Packets, PacketWriter
+from vvbatch.book.peaks import PeakMeter
+
+TRIES = 4
+SAFETY_DB = 0.05
+DECODED_BLOCK = 1 << 17
+
+Samples = NDArray[np.float32]
+Source = Callable[[Limiter | None], Iterable[Samples]]
+"""The chapter's samples, limited by the limiter that is given."""
+
+
+def encode_chapter(codec: Codec, source: Source, path: Path, ceiling_dbtp: float | None, peak_dbtp: float) -> Packets:
+    """Encode, decode again, and lower the ceiling by what the decoded peaks are above `peak_dbtp`, until they are not.
+
+    `ceiling_dbtp` None: no limiter; the peaks are what they are. Raises OSError.
+    """
+    ceiling = ceiling_dbtp
+    for _ in range(TRIES):
+        limiter = Limiter(ceiling) if ceiling is not None else None
+        meter = LoudnessMeter(RATE)
+        with PacketWriter(path) as writer:
+            count, extradata = _encode(codec, _metered(source(limiter), meter), writer)
+            writer.file.flush()
+            found = PeakMeter()
+            for block in _decoded_file(codec, writer.temp, writer.sizes, extradata):
+                found.add(block)
+            if ceiling is None or found.dbtp <= peak_dbtp:
+                energies = meter.energies
+                frames = -(-count * codec.rate // RATE // codec.frame) + codec.flush_packets
+                header = Header(
+                    codec=codec.name, kbps=codec.kbps, rate=codec.rate,
+                    samples=frames * codec.frame, source_samples=count, extradata=extradata,
+                    weighted=energies.weighted.tobytes(), plain=energies.plain.tobytes(),
+                    true_peak_dbtp=round(found.dbtp, 3), ceiling_dbtp=ceiling if ceiling is not None else 0.0,
+                    windows=tuple((w.start, w.stop, w.reduction_db) for w in (limiter.windows if limiter else ())),
+                )  # fmt: skip
+                return writer.finish(header)
+        ceiling -= found.dbtp - peak_dbtp + SAFETY_DB
+    raise RuntimeError(f"{codec.name}: decoded peaks stay above {peak_dbtp} dBTP with a ceiling of {ceiling:.2f}")
+
+
+def decode_packets(codec: Codec, packets: Packets) -> Iterator[Samples]:
+    """The samples (frames,) of an encoded chapter alone, the encoder's delay included."""
+    return _decoded_file(codec, packets.path, packets.sizes.tolist(), packets.header.extradata)
+
+
+def _metered(blocks: Iterable[Samples], meter: LoudnessMeter) -> Iterator[Samples]:
+    for block in blocks:
+        meter.add(block)
+        yield block
+
+
+def _encode(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter) -> tuple[int, bytes]:
+    """The number of samples that went in, at RATE, and the codec's extra data."""
+    return _encode_flac(blocks, writer) if not codec.encoder else _encode_lossy(codec, blocks, writer)
+
+
+def _encode_lossy(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter) -> tuple[int, bytes]:
+    av = require_av()
+    context = av.CodecContext.create(codec.encoder, "w")
+    context.sample_rate, context.layout, context.format = codec.rate, "mono", codec.sample_format
+    context.time_base, context.bit_rate, context.thread_count = Fraction(1, codec.rate), codec.kbps * 1000, 1
+    context.flags |= BITEXACT
+    context.open()
+    resampler = soxr.ResampleStream(RATE, codec.rate, 1, dtype="float32", quality="HQ")
+    rest: Samples = np.zeros(0, np.float32)
+    time_base = Fraction(1, codec.rate)
+    count = position = 0
+
+    def encode(frame_samples: Samples) -> None:
+        nonlocal position
+        frame = av.AudioFrame.from_ndarray(frame_samples[None], format=codec.sample_format, layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = codec.rate, position, time_base
+        position += codec.frame
+        for packet in context.encode(frame):
+            writer.add(bytes(packet))
+
+    for block in blocks:
+        count += len(block)
+        rest = np.concatenate([rest, resampler.resample_chunk(block)])
+        whole = len(rest) // codec.frame * codec.frame
+        for start in range(0, whole, codec.frame):
+            encode(rest[start : start + codec.frame])
+        rest = rest[whole:]
+    length = count * codec.rate // RATE
+    rest = np.concatenate([rest, resampler.resample_chunk(np.zeros(0, np.float32), last=True)])
+    missing = -(-length // codec.frame) * codec.frame - position
+    rest = np.pad(rest[: length - position], (0, max(0, missing - len(rest[: length - position]))))
+    for start in range(0, missing, codec.frame):
+        encode(np.ascontiguousarray(rest[start : start + codec.frame]))
+    for packet in context.encode(None):
+        writer.add(bytes(packet))
+    return count, bytes(context.extradata or b"")
+
+
+def _encode_flac(blocks: Iterable[Samples], writer: PacketWriter) -> tuple[int, bytes]:
+    """PCM16 as one FLAC file, the only packet."""
+    file = io.BytesIO()
+    count = 0
+    with soundfile.SoundFile(file, "w", RATE, 1, "PCM_16", format="FLAC") as sound:
+        for block in blocks:
+            sound.write(np.clip(np.rint(block * 32768), -32768, 32767).astype(np.int16))
+            count += len(block)
+    writer.add(file.getvalue())
+    return count, b""
+
+
+def _decoded_file(codec: Codec, path: Path, sizes: list[int], extradata: bytes) -> Iterator[Samples]:
+    if not codec.encoder:
+        with path.open("rb") as data:
+            file = io.BytesIO(data.read(sizes[0]))
+        with soundfile.SoundFile(file) as sound:
+            yield from sound.blocks(DECODED_BLOCK, dtype="float32")
+        return
+    av = require_av()
+    context = av.CodecContext.create(codec.decoder, "r")
+    context.sample_rate, context.layout, context.thread_count = codec.rate, "mono", 1
+    if extradata:
+        context.extradata = extradata
+    held: list[Samples] = []
+    size = 0
+    with path.open("rb") as data:
+        for length in sizes:
+            for frame in context.decode(av.Packet(data.read(length))):
+                held.append(_samples_of(frame))
+                size += len(held[-1])
+            if size >= DECODED_BLOCK:
+                yield np.concatenate(held)
+                held, size = [], 0
+    for frame in context.decode(None):
+        held.append(_samples_of(frame))
+    if held:
+        yield np.concatenate(held)
+
+
+def _samples_of(frame: Any) -> Samples:
+    """Of a mono frame; `to_ndarray` takes ten times as long for the same bytes."""
+    if frame.format.name in ("flt", "fltp"):
+        return np.frombuffer(frame.planes[0], np.float32, frame.samples).copy()
+    samples = frame.to_ndarray().reshape(-1)
+    return samples.astype(np.float32) / np.float32(1 << (8 * samples.dtype.itemsize - 1))

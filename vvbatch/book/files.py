@@ -1,0 +1,105 @@
+"""The files of a finished book: which there are, their names, and how each is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vvbatch.book import lossless, mp3, mp4, opus
+from vvbatch.book.build import Built, Encoded, Work, chapter_cues
+from vvbatch.book.codecs import Codec, Format, codec_of, format_named
+from vvbatch.book.contents import BookError, Cue, Mark
+from vvbatch.book.cover import Cover, read_cover
+from vvbatch.book.packets import Packets
+from vvbatch.book.subtitles import srt, vtt
+from vvbatch.book.tags import chapter_stem, file_stem
+
+
+@dataclass(frozen=True)
+class BookFile:
+    """A file to be written: audio of some chapters, or their subtitles."""
+
+    name: str
+    format: str
+    duration_s: float
+    marks: tuple[Mark, ...]
+    """Chapters within the file; a file of one chapter has none."""
+    chapters: tuple[Packets, ...] = ()
+    codec: Codec | None = None
+    track: str = ""
+    text: str = ""
+
+    def write(self, path: Path, work: Work, cover: Cover | None) -> None:
+        """Raises OSError. `path` may have any name; what is left there after an error is not whole."""
+        if self.codec is None:
+            path.write_bytes(self.text.encode())
+            return
+        about = work.about
+        if self.format == "mp3":
+            with path.open("w+b") as file:
+                mp3.write_mp3(file, self.codec, self.chapters, self.marks, about, cover, self.track)
+        elif self.format == "m4b":
+            mp4.write_m4b(path, self.codec, self.chapters, self.marks, about, cover, self.track)
+        elif self.format == "opus":
+            opus.write_opus(path, self.codec, self.chapters, self.marks, about, cover, self.track)
+        elif self.format == "flac":
+            lossless.write_flac(path, self.chapters, self.marks, about, cover, self.track)
+        else:
+            lossless.write_wav(path, self.chapters, self.marks, about, cover, self.track)
+
+
+def wanted(names: Sequence[str]) -> tuple[list[Format], bool]:
+    """The audio formats in order, each once, and whether VTT is wanted besides SRT. Raises BookError."""
+    audio = [name for name in dict.fromkeys(names) if name not in ("srt", "vtt")]
+    if not audio:
+        raise BookError("a book needs an audio format: m4b, mp3, opus, flac or wav")
+    return [format_named(name) for name in audio], "vtt" in names
+
+
+def codecs_of(formats: Sequence[Format], work: Work) -> list[Codec]:
+    return list(dict.fromkeys(codec_of(format_, work.preset) for format_ in formats))
+
+
+def book_files(built: Built, formats: Sequence[Format], with_vtt: bool) -> list[BookFile]:
+    """All files, each name once."""
+    files: dict[str, BookFile] = {}
+    by_codec = {encoded.codec: encoded for encoded in built.encoded}
+    for format_ in formats:
+        encoded = by_codec[codec_of(format_, built.work.preset)]
+        made = _one_a_chapter(built, encoded, format_, with_vtt) if format_.per_chapter else None
+        for file in made or _one_file(built, encoded, format_, with_vtt, taken=set(files)):
+            files.setdefault(file.name, file)
+    return list(files.values())
+
+
+def cover_of(work: Work) -> Cover | None:
+    """Raises BookError."""
+    return read_cover(work.about.cover) if work.about.cover else None
+
+
+def _one_file(built: Built, encoded: Encoded, format_: Format, with_vtt: bool, taken: set[str]) -> list[BookFile]:
+    marks = tuple(encoded.marks(built.work.chapters))
+    stem = file_stem(built.work.about.title, "book")
+    name = stem + format_.suffix
+    audio = BookFile(name, format_.name, encoded.duration_s, marks, encoded.chapters, encoded.codec)
+    # Chapters end with whole packets, so that times differ between codecs: each file has its own subtitles.
+    beside = stem if f"{stem}.srt" not in taken else name
+    return [audio, *_subtitles(beside, built.cues(encoded), encoded.duration_s, with_vtt)]
+
+
+def _one_a_chapter(built: Built, encoded: Encoded, format_: Format, with_vtt: bool) -> list[BookFile]:
+    files = []
+    total = len(built.book)
+    for position, (part, packets) in enumerate(zip(built.book, encoded.chapters, strict=True), 1):
+        stem = chapter_stem(part.chapter.number, part.chapter.title, total)
+        duration = packets.header.samples / encoded.codec.rate
+        track = f"{position}/{total}"
+        files.append(BookFile(stem + format_.suffix, format_.name, duration, (), (packets,), encoded.codec, track))
+        files += _subtitles(stem, chapter_cues(part, 0.0), duration, with_vtt)
+    return files
+
+
+def _subtitles(stem: str, cues: Sequence[Cue], duration_s: float, with_vtt: bool) -> list[BookFile]:
+    files = [BookFile(f"{stem}.srt", "srt", duration_s, (), text=srt(cues))]
+    return [*files, BookFile(f"{stem}.vtt", "vtt", duration_s, (), text=vtt(cues))] if with_vtt else files

@@ -1,0 +1,159 @@
+"""One gain for each voice and one for the book, in steps of 0.1 dB: measured once, held while they still fit.
+
+A line never has a gain of its own: lines of one voice differ by nature. The gains are held because a new gain means
+that every chapter is encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from vvbatch.book.contents import Chapter, Sound, Speech
+from vvbatch.book.layout import BLOCK, Layout
+from vvbatch.book.loudness import Energies, combined
+from vvbatch.book.measures import Measure
+from vvbatch.book.presets import Preset
+from vvbatch.book.room_tone import Tone, ToneMeter, tones
+
+REFERENCE_LUFS = -23.0
+"""The voices' gains bring each to this; the book's gain goes on from there."""
+HELD_LU = 0.3
+LARGEST_VOICE_GAIN_DB = 20.0
+
+
+class Levels(msgspec.Struct, frozen=True):
+    """All that decides how loud a sample becomes. `book` has a gain for each ceiling of peaks, by its text."""
+
+    voices: dict[str, float]
+    book: dict[str, float]
+    tones: dict[str, Tone]
+    sounds: dict[str, float]  # by sha256
+
+    def gain_db(self, item: Speech | Sound, ceiling: str) -> float:
+        own = self.voices.get(item.voice, 0.0) if isinstance(item, Speech) else self.sounds.get(item.sha256, 0.0)
+        return own + self.book.get(ceiling, 0.0)
+
+
+@dataclass(frozen=True)
+class MeasuredChapter:
+    chapter: Chapter
+    measures: list[Measure]
+    layout: Layout
+
+
+def voices_and_sounds(book: Sequence[MeasuredChapter], preset: Preset, held: Levels | None) -> Levels:
+    """The gains of voices and sounds; those of `held` where they are at most HELD_LU away. No gain for the book yet."""
+    energies: dict[str, list[Energies]] = {}
+    meters: dict[str, ToneMeter] = {}
+    sounds: dict[str, Energies] = {}
+    for part in book:
+        for item, measure in zip(part.chapter.items, part.measures, strict=True):
+            if isinstance(item, Speech):
+                energies.setdefault(item.voice, []).append(measure.energies)
+                meters.setdefault(item.voice, ToneMeter()).add(measure.quiet_power, measure.quiet_frames)
+            else:
+                sounds[item.sha256] = measure.energies
+    together = level_of(combined(part for parts in energies.values() for part in parts))
+    gains = {}
+    for voice, parts in energies.items():
+        gain = REFERENCE_LUFS - level_of(combined(parts), together) if preset.levels else 0.0
+        gains[voice] = _held(gain, held.voices.get(voice) if held else None)
+    spoken = REFERENCE_LUFS if preset.levels else together
+    matched = {
+        sha256: _held(spoken - level_of(sound), held.sounds.get(sha256) if held else None)
+        for sha256, sound in sounds.items()
+    }
+    found = tones(meters.items())
+    if held:
+        found = {
+            voice: held.tones.get(voice, tone)
+            for voice, tone in found.items()
+            if voice in held.tones or voice not in held.voices
+        }
+    return Levels(gains, dict(held.book) if held else {}, found, matched)
+
+
+def book_gain(
+    book: Sequence[MeasuredChapter],
+    levels: Levels,
+    preset: Preset,
+    ceiling: str,
+    listen: Callable[[Sequence[MeasuredChapter], Levels], Energies],
+) -> float:
+    """The gain that brings the book to its target. `listen` gives the energies of a sample of it, limited as stated.
+
+    What pauses and the limiter change is measured on the sample, and counts for the whole.
+    """
+    if not preset.levels:
+        return 0.0
+    target = preset.loudness_lufs if preset.loudness_lufs is not None else preset.rms_db
+    assert target is not None
+    whole = target_level(estimated(book, levels), preset)
+    sample = sample_of(book)
+    expected = target_level(estimated(sample, levels), preset)
+    gain = target - whole
+    for _ in range(2):
+        heard = target_level(listen(sample, with_gain(levels, ceiling, gain)), preset)
+        better = gain + target - (whole + gain + heard - (expected + gain))
+        if abs(better - gain) < 0.02:
+            break
+        gain = better
+    return round(gain, 1)
+
+
+def with_gain(levels: Levels, ceiling: str, gain_db: float) -> Levels:
+    return msgspec.structs.replace(levels, book={**levels.book, ceiling: gain_db})
+
+
+def estimated(book: Sequence[MeasuredChapter], levels: Levels) -> Energies:
+    """Of the book before its own gain: its takes with the gains of their voices, and as much silence as it has."""
+    parts = []
+    for part in book:
+        blocks = part.layout.length // BLOCK
+        for item, measure in zip(part.chapter.items, part.measures, strict=True):
+            parts.append(measure.energies.scaled(levels.gain_db(item, "")))
+            blocks -= len(parts[-1].plain)
+        silence = np.zeros(max(0, blocks), np.float32)
+        parts.append(Energies(silence, silence))
+    return combined(parts)
+
+
+def sample_of(book: Sequence[MeasuredChapter], longest_s: float = 1800.0) -> list[MeasuredChapter]:
+    """Chapters, evenly chosen, that together are at least so long; all if the book is shorter."""
+    total = sum(part.layout.duration_s for part in book)
+    step = max(1, int(total / longest_s))
+    return [part for index, part in enumerate(book) if index % step == step // 2] or list(book)
+
+
+def target_level(energies: Energies, preset: Preset) -> float:
+    return energies.rms_db if preset.rms_db is not None else level_of(energies)
+
+
+def drift_lu(energies: Energies, preset: Preset) -> float:
+    """How far the finished book is from its target."""
+    target = preset.loudness_lufs if preset.loudness_lufs is not None else preset.rms_db
+    return target_level(energies, preset) - target if target is not None else 0.0
+
+
+def level_of(energies: Energies, otherwise: float | None = None) -> float:
+    """Integrated loudness; of what is too short or too quiet for it, `otherwise` or the RMS."""
+    if energies.lufs is not None:
+        return energies.lufs
+    return otherwise if otherwise is not None else max(energies.rms_db, -60.0)
+
+
+def _held(gain: float, before: float | None) -> float:
+    gain = round(min(max(gain, -LARGEST_VOICE_GAIN_DB), LARGEST_VOICE_GAIN_DB), 1)
+    return before if before is not None and abs(gain - before) <= HELD_LU else gain
+
+
+def same_voices(one: Levels, other: Levels) -> bool:
+    return (one.voices, one.sounds, one.tones) == (other.voices, other.sounds, other.tones)
+
+
+def ceiling_text(dbtp: float) -> str:
+    return f"{dbtp:.2f}"
