@@ -35,7 +35,7 @@ class AcxCheck:
 def acx_report(
     book: Sequence[MeasuredChapter], encoded: Sequence[Packets], levels: Levels, ceiling: str
 ) -> list[AcxCheck]:
-    """Of chapters as they were encoded, then of each voice: the floor within its takes, where no pause of ours helps."""
+    """Of chapters as they were encoded, then the floor within each voice's takes, where no pause of ours helps."""
     checks = []
     for part, packets in zip(book, encoded, strict=True):
         header = packets.header

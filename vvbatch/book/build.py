@@ -202,7 +202,9 @@ def _encoded(
     executor: Executor,
     seen: Progress,
 ) -> Encoded:
-    paths = [cache / "chapters" / f"{chapter_key(part, codec, ceiling, levels, work.preset)}.{codec.name}" for part in book]
+    paths = [
+        cache / "chapters" / f"{chapter_key(part, codec, ceiling, levels, work.preset)}.{codec.name}" for part in book
+    ]
     known = [read_packets(path) for path in paths]
     done = sum(packets is not None for packets in known)
     seen(done, len(book))

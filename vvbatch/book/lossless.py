@@ -32,9 +32,7 @@ def write_flac(
     """Encoded anew, since FLAC numbers its frames. Raises OSError."""
     bare = path.with_name(path.name + ".audio")
     try:
-        with soundfile.SoundFile(str(bare), "w", RATE, 1, "PCM_16", format="FLAC") as sound:
-            for block in _pcm(chapters):
-                sound.write(block)
+        _encode(bare, chapters)
         with bare.open("rb") as source, path.open("wb") as file:
             start = bytearray(source.read(STREAM_INFO))
             start[4] &= 0x7F  # STREAMINFO is not the last block
@@ -66,6 +64,16 @@ def write_wav(
         for block in _pcm(chapters):
             file.write(block.astype("<i2").tobytes())
         file.write(after)
+
+
+def _encode(path: Path, chapters: Sequence[Packets]) -> None:
+    """libsndfile hides what the system said; a file that it cannot write is an OSError all the same."""
+    try:
+        with path.open("wb") as file, soundfile.SoundFile(file, "w", RATE, 1, "PCM_16", format="FLAC") as sound:
+            for block in _pcm(chapters):
+                sound.write(block)
+    except soundfile.SoundFileError as error:
+        raise OSError(f"{path.name} cannot be written: {error}") from error
 
 
 def cue_sheet(starts: Sequence[int], total: int) -> bytes:

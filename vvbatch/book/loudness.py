@@ -74,7 +74,7 @@ class LoudnessMeter:
         joined = np.concatenate([self.rest[index], samples])
         whole = len(joined) // self.block * self.block
         self.rest[index] = joined[whole:]
-        blocks = joined[:whole].reshape(-1, self.block)
+        blocks = joined[:whole].reshape(whole // self.block, self.block)
         return np.asarray(np.einsum("ij,ij->i", blocks, blocks) / np.float32(self.block))
 
     @property

@@ -80,6 +80,8 @@ def aligned(text: str, words: Sequence[Word], start_s: float, stop_s: float) -> 
 def _spread(words: Sequence[str], start_s: float, stop_s: float) -> list[Word]:
     """Times in proportion to the lengths of the words."""
     sizes = [len(word) + 1 for word in words]
+    if not sizes:
+        return []
     step = (stop_s - start_s) / sum(sizes)
     ends = [start_s + step * sum(sizes[: index + 1]) for index in range(len(sizes))]
     return [Word(word, start, stop) for word, start, stop in zip(words, [start_s, *ends], ends, strict=False)]
@@ -95,7 +97,9 @@ def _divided(cues: Sequence[Cue]) -> Iterator[Cue]:
             stop = max(piece[-1].stop_s, piece[0].start_s + SHORTEST_S)
             known = piece if cue.words else ()
             text = " ".join(word.text for word in piece)
-            yield replace(cue, text=text, start_s=piece[0].start_s, stop_s=min(stop, max(cue.stop_s, stop)), words=known)
+            yield replace(
+                cue, text=text, start_s=piece[0].start_s, stop_s=min(stop, max(cue.stop_s, stop)), words=known
+            )
 
 
 def _pieces(words: Sequence[Word]) -> Iterator[list[Word]]:
