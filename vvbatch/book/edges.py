@@ -64,7 +64,7 @@ def find_edges(samples: NDArray[np.float32]) -> Edges:
 def frame_levels(samples: NDArray[np.float32], frame: int) -> NDArray[np.float64]:
     """The RMS of each whole frame in dBFS."""
     whole = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float64)
-    return 10 * np.log10(np.maximum(np.einsum("ij,ij->i", whole, whole) / frame, 10 ** (SILENCE_DB / 10)))
+    return np.asarray(10 * np.log10(np.maximum(np.einsum("ij,ij->i", whole, whole) / frame, 10 ** (SILENCE_DB / 10))))
 
 
 def long_silences(samples: NDArray[np.float32], edges: Edges, longest_s: float) -> list[tuple[int, int]]:

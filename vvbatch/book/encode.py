@@ -158,4 +158,4 @@ def _samples_of(frame: Any) -> Samples:
     if frame.format.name in ("flt", "fltp"):
         return np.frombuffer(frame.planes[0], np.float32, frame.samples).copy()
     samples = frame.to_ndarray().reshape(-1)
-    return samples.astype(np.float32) / np.float32(1 << (8 * samples.dtype.itemsize - 1))
+    return np.asarray(samples.astype(np.float32) / np.float32(1 << (8 * samples.dtype.itemsize - 1)))

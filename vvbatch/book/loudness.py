@@ -66,6 +66,8 @@ class LoudnessMeter:
         self.plain: list[NDArray[np.float32]] = []
 
     def add(self, samples: NDArray[np.float32]) -> None:
+        if not len(samples):
+            return
         weighted, self.state = signal.sosfilt(self.filters, samples.astype(np.float64), zi=self.state)
         self.weighted.append(self._means(0, weighted.astype(np.float32)))
         self.plain.append(self._means(1, samples))

@@ -50,7 +50,7 @@ def write_m4b(
         ]
     )
     container.start_encoding()
-    if cover:
+    if cover and picture:
         packet = av.Packet(cover.data)
         packet.stream, packet.pts, packet.dts, packet.is_keyframe = picture, 0, 0, True
         packet.time_base = picture.time_base

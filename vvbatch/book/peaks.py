@@ -29,7 +29,7 @@ def peak_envelope(samples: NDArray[np.floating], above: float = 0.0) -> NDArray[
         part = padded[start : stop + 2 * REACH + 2]  # from REACH + 1 samples before `start` to as many behind `stop`
         between = np.abs([np.convolve(part, phase, "valid") for phase in PHASES]).max(axis=0)
         levels[start:stop] = np.maximum(levels[start:stop], np.maximum(between[:-1], between[1:])[: stop - start])
-    return levels
+    return np.asarray(levels)
 
 
 def _loud_segments(levels: NDArray[np.float64], above: float) -> list[tuple[int, int]]:

@@ -12,10 +12,10 @@ import pyloudnorm
 import pytest
 
 from tests.support import books
-from tests.support.books import RATE, take_samples
+from tests.support.books import take_samples
 from vvbatch.book.build import Built, Work, build, ceiling_dbtp
 from vvbatch.book.codecs import PCM, Codec, aac, mp3, opus
-from vvbatch.book.contents import BookError, Chapter, Sound
+from vvbatch.book.contents import RATE, BookError, Chapter, Sound
 from vvbatch.book.encode import decode_packets
 from vvbatch.book.gains import Levels
 from vvbatch.book.packets import Packets, make_room, read_packets

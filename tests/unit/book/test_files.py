@@ -18,10 +18,9 @@ import soundfile
 from PIL import Image
 
 from tests.support import books
-from tests.support.books import RATE
 from vvbatch.book.build import Built, build
 from vvbatch.book.codecs import format_named
-from vvbatch.book.contents import About, BookError, Chapter, Mark
+from vvbatch.book.contents import RATE, About, BookError, Chapter, Mark
 from vvbatch.book.cover import read_cover
 from vvbatch.book.encode import decode_packets
 from vvbatch.book.files import BookFile, book_files, codecs_of, wanted

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import books
-from tests.support.books import RATE, take_samples
+from tests.support.books import take_samples
 from vvbatch.book.chapter import mastered
-from vvbatch.book.contents import Break, Chapter, Speech
+from vvbatch.book.contents import RATE, Break, Chapter, Speech
 from vvbatch.book.edges import Edges, find_edges, long_silences
 from vvbatch.book.gains import Levels
 from vvbatch.book.layout import lay_out

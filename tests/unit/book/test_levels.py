@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from tests.support.books import RATE, speech_like, take_samples
+from tests.support.books import speech_like, take_samples
+from vvbatch.book.contents import RATE
 from vvbatch.book.limiter import MARGIN_DB, Limiter, Window
 from vvbatch.book.loudness import LoudnessMeter, combined, measured
 from vvbatch.book.peaks import FILTER, HIGHEST_GAIN, peak_envelope, true_peak_dbtp
@@ -93,6 +94,7 @@ def test_the_envelope_needs_no_oversampling_where_no_value_can_be_high() -> None
     assert 1.5 < HIGHEST_GAIN < 4
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(-9, -1), st.integers(500, 60_000))
 def test_the_limiter_holds_its_ceiling_and_is_independent_of_blocks(seed: int, ceiling: float, size: int) -> None:
