@@ -52,6 +52,7 @@ class ListenRequest:
     voice: Path | None  # the prompt, when a single voice speaks
     limits: QcLimits
     language: str | None = None  # of the text, as the script declares it
+    written: str | None = None  # the text as the author wrote it, where it is spoken otherwise
 
 
 Answer = Rendered | list[Check]
@@ -185,7 +186,8 @@ def rendered(request: Request) -> Waiting[Rendered]:
 
 def listened(claim: Claim, request: Request, judged: Judged, profile: Profile) -> Waiting[list[Check]]:
     voice = request.voices[0].path if len(request.voices) == 1 else None
-    answer = yield ListenRequest(claim.take, judged.samples, claim.text, voice, profile.qc, claim.request.language)
+    language, written = claim.request.language, claim.written
+    answer = yield ListenRequest(claim.take, judged.samples, claim.text, voice, profile.qc, language, written)
     assert isinstance(answer, list)
     return answer
 

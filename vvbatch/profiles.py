@@ -52,6 +52,7 @@ class Model(Strict, frozen=True, kw_only=True):
 class TextLimits(Strict, frozen=True, kw_only=True):
     max_chars: int
     max_speakers: int = 4
+    normalise: Literal["off", "light", "full"] = "off"  # see vvbatch.speech_text.normalise; a script may say otherwise
 
 
 class QcLimits(Strict, frozen=True, kw_only=True):
@@ -192,6 +193,9 @@ def as_written_now(data: dict[str, object]) -> dict[str, object]:
     """A profile's data, in which keys of earlier versions have their present names, and `slots: auto` is AUTO."""
     if data.get("slots") == "auto":
         data = data | {"slots": AUTO}
+    text = data.get("text")
+    if isinstance(text, dict) and text.get("normalise") is False:  # YAML reads a bare `off` as false
+        data = data | {"text": text | {"normalise": "off"}}
     retries = data.get("retries")
     if isinstance(retries, dict) and "company" in retries and "crashed_with_others" not in retries:
         renamed = {"crashed_with_others" if key == "company" else key: value for key, value in retries.items()}

@@ -232,7 +232,13 @@ class RenderWorker:
         flight.listening_to = wanted.take_id
         self.lines.wait_for_verdict(flight.line_id)
         self.listening.submit(
-            wanted.take_id, wanted.samples, wanted.text, wanted.voice, wanted.limits, language=wanted.language
+            wanted.take_id,
+            wanted.samples,
+            wanted.text,
+            wanted.voice,
+            wanted.limits,
+            language=wanted.language,
+            written=wanted.written,
         )
 
     def end(self, flight: Flight, ended: Ended) -> None:

@@ -29,7 +29,6 @@ MODELS = {
     "onnxruntime",
     "ctranslate2",
     "faster_whisper",
-    "spokenform",
     "kaldi_native_fbank",
 }
 MAY_IMPORT = {"vvbatch": {"vvbatch"}, "jobs": {"jobs", "vvbatch"}, "workers": {"workers", "jobs", "vvbatch"}}

@@ -9,6 +9,7 @@ from vvbatch.batch import estimate, finish, verify_files
 from vvbatch.ledger import views
 from vvbatch.models import inventory
 from vvbatch.models.integrity import Problem
+from vvbatch.speech_text.candidates import Candidate
 
 KEYS: dict[type[msgspec.Struct], str] = {
     inventory.ProfileModel: (
@@ -16,7 +17,13 @@ KEYS: dict[type[msgspec.Struct], str] = {
         "memory_total_bytes memory_fits"
     ),
     inventory.Verified: "profile state problems notes remedy",
-    estimate.Estimate: "script title lines cached to_render chapters characters voices not_golden models may_escalate",
+    estimate.Estimate: (
+        "script title lines cached to_render chapters characters voices not_golden models may_escalate "
+        "chapter_titles warnings candidates"
+    ),
+    estimate.SpokenLine: "id chapter written spoken",
+    estimate.WarningView: "file line column code message remedy",
+    Candidate: "word count why",
     estimate.ModelEstimate: "model profile title lines audio_s speed wall_s",
     finish.Manifest: "batch title script state created_at ended_at lines",
     finish.ManifestLine: (

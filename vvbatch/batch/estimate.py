@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +11,13 @@ from msgspec import Struct
 from sqlalchemy import func, select
 
 from vvbatch import profiles
-from vvbatch.batch.plan import Plan
+from vvbatch.batch.plan import Plan, PlannedLine
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.forecast import Throughput, throughput_of
 from vvbatch.ledger.queries import WORK_COLUMNS, cached_takes, work_of
-from vvbatch.ledger.schema import takes
+from vvbatch.ledger.schema import batches, qc_results, takes
+from vvbatch.speech_text.candidates import Candidate, candidates
+from vvbatch.voices import quality
 
 SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
 
@@ -58,6 +60,7 @@ class Estimate(Struct):
     may_escalate: Mapping[str, int]  # lines by profile
     chapter_titles: Sequence[str]
     warnings: Sequence[WarningView]
+    candidates: Sequence[Candidate]  # words that may need a pronunciation
 
 
 def estimate(plan: Plan, ledger: Ledger) -> Estimate:
@@ -96,8 +99,41 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
         models=models,
         may_escalate=dict(Counter(line.escalate.profile for line in fresh if line.escalate)),
         chapter_titles=list({line.chapter: line.chapter_title for line in plan.lines}.values()),
-        warnings=warning_views(plan),
+        warnings=[*warning_views(plan), *prompt_warnings(plan)],
+        candidates=candidates(written_texts(plan), plan.pronounced, misheard(ledger, plan.script)),
     )
+
+
+def written_texts(plan: Plan) -> list[str]:
+    return [line.text if line.written is None else line.written for line in plan.lines]
+
+
+def misheard(ledger: Ledger, script: str) -> Counter[str]:
+    """Words in small letters, by the number of this script's takes in which the recognizer wrote another word."""
+    newest = (
+        select(qc_results.c.detail)
+        .join(takes, takes.c.id == qc_results.c.take_id)
+        .join(batches, batches.c.id == takes.c.batch_id)
+        .where(batches.c.script == script, qc_results.c.name == "wer")
+        .order_by(takes.c.ended_at.desc())
+        .limit(5000)
+    )
+    with ledger.engine.connect() as connection:
+        details = [row.detail or {} for row in connection.execute(newest)]
+    return Counter(word for detail in details for word in {pair[0] for pair in detail.get("wrong", ())})
+
+
+class SpokenLine(Struct):
+    """What a line says, and what was written of it."""
+
+    id: str
+    chapter: int
+    written: str
+    spoken: str
+
+
+def spoken_line(line: PlannedLine) -> SpokenLine:
+    return SpokenLine(line.line, line.chapter, line.text if line.written is None else line.written, line.text)
 
 
 def warning_views(plan: Plan) -> list[WarningView]:
@@ -112,6 +148,13 @@ def warning_views(plan: Plan) -> list[WarningView]:
         )
         for warning in plan.warnings
     ]
+
+
+def prompt_warnings(plan: Plan) -> Iterator[WarningView]:
+    """The flaws of the voices that are cloned."""
+    for name, path, position in plan.prompts:
+        for flaw in quality.flaws(name, path):
+            yield WarningView(plan.script, position.line, position.column, flaw.code, flaw.message, flaw.remedy)
 
 
 def there(path: str) -> bool:

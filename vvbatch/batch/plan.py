@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -18,9 +19,22 @@ from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUse
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
 from vvbatch.qc.language import unspoken
-from vvbatch.script.model import BreakAfter, Position, Problem, Role, Script, ScriptError, ScriptLine, ScriptWarning
+from vvbatch.script.model import (
+    BreakAfter,
+    Position,
+    Problem,
+    Role,
+    Script,
+    ScriptError,
+    ScriptLine,
+    ScriptTurn,
+    ScriptWarning,
+)
 from vvbatch.script.sentences import divided
 from vvbatch.script.written import written_parts
+from vvbatch.speech_text import lint
+from vvbatch.speech_text.lexicon import Pronunciation
+from vvbatch.speech_text.reading import Reading
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
 """Part of every key: raise the number when the processing of an engine's samples changes."""
@@ -64,6 +78,14 @@ class PlannedLine:
     pause_given_s: float | None = None
 
 
+class Prompt(NamedTuple):
+    """A voice that is cloned, and where the script names it first."""
+
+    name: str
+    path: Path
+    position: Position
+
+
 @dataclass(frozen=True)
 class Plan:
     title: str
@@ -71,6 +93,8 @@ class Plan:
     profile: str | None
     lines: tuple[PlannedLine, ...]
     warnings: tuple[ScriptWarning, ...] = ()
+    pronounced: frozenset[str] = frozenset()  # words whose pronunciation the script or the lexicon gives
+    prompts: tuple[Prompt, ...] = ()
 
     def fingerprint(self, out: str) -> str:
         """Equal for the same lines, takes and output folder."""
@@ -109,16 +133,21 @@ class Overrides:
     language: str | None = None  # of the texts, as a language tag
 
 
-def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()) -> Plan:
-    """Plan every line of a script. Raises ScriptError with all problems at once."""
+def make_plan(
+    script: Script, voices: Voices, overrides: Overrides = Overrides(), lexicon: Iterable[Pronunciation] = ()
+) -> Plan:
+    """Plan every line of a script, with the home's lexicon. Raises ScriptError with all problems at once."""
+    language = overrides.language or script.language
+    reading = Reading.of(script, lexicon, language)
     problems: list[Problem] = []
     planned: list[PlannedLine] = []
     warnings = list(script.warnings)
-    language = overrides.language or script.language
+    prompts: dict[str, Prompt] = {}
     for chapter_number, chapter in enumerate(script.chapters, start=1):
-        for line in within_limits(chapter.lines, script, overrides.profile, warnings):
+        for written in within_limits(chapter.lines, script, overrides.profile, warnings):
             try:
-                profile = profile_of(line, script, overrides.profile)
+                profile = profile_of(written, script, overrides.profile)
+                line = reading.line(written, profile)
                 takes = overrides.takes or line.takes or profile.takes
                 request = request_of(line, profile, voices, takes)
                 escalation = escalation_of(line, profile, voices, overrides)
@@ -126,6 +155,10 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
                 problems += error.problems
                 continue
             warnings += unspoken_turns(line, profile, language)
+            if profile.engine == "vibevoice":
+                warnings += lint.of_line(written)
+                for voice, turn in zip(request.voices, first_turns(line), strict=True):
+                    prompts.setdefault(voice.sha256, Prompt(voice.name, Path(voice.path), turn.voice_position))
             keep_takes = overrides.keep_takes or profile.keep_takes
             kept = msgspec.structs.replace(request, keep_takes=keep_takes, language=language)
             planned.append(
@@ -148,9 +181,27 @@ def make_plan(script: Script, voices: Voices, overrides: Overrides = Overrides()
                     pause_given_s=line.pause_given_s,
                 )
             )
+        warnings += lint.of_chapter(chapter)
     if problems:
         raise ScriptError(script.path, problems, script.source)
-    return Plan(script.title, str(script.path), overrides.profile or script.model, tuple(planned), tuple(warnings))
+    profile_name = overrides.profile or script.model
+    return Plan(
+        title=script.title,
+        script=str(script.path),
+        profile=profile_name,
+        lines=tuple(planned),
+        warnings=tuple(warnings),
+        pronounced=reading.words,
+        prompts=tuple(prompts.values()),
+    )
+
+
+def first_turns(line: ScriptLine) -> list[ScriptTurn]:
+    """The first turn of each speaker, in the order of the request's voices."""
+    first: dict[str, ScriptTurn] = {}
+    for turn in line.turns:
+        first.setdefault(turn.speaker, turn)
+    return list(first.values())
 
 
 def written_of(line: ScriptLine) -> str | None:

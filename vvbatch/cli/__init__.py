@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("run", "Render scripts from start to end: queue, workers, summary"),
     "up": ("up", "Run the queue and the workers in the foreground"),
     "check": ("check", "Parse and plan scripts; show what would be rendered"),
+    "lexicon": ("lexicon", "Say how words are pronounced"),
     "submit": ("submit", "Put scripts into the queue"),
     "synth": ("synth", "Render one line, at the front of the queue"),
     "status": ("status", "Show the queue, the workers and the batches"),

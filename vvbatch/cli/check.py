@@ -15,20 +15,29 @@ if TYPE_CHECKING:
 @click.command()
 @scripts_argument
 @override_options
+@click.option("--spoken", is_flag=True, help="Print what each line will say, and what was written of it.")
 @json_option
-def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, as_json: bool) -> None:
+def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, spoken: bool, as_json: bool) -> None:
     """Parse and plan scripts without rendering: what would be rendered, what is cached, how long it will take.
 
-    Shows chapters, and warnings with their places: what of a text is not spoken, and what may be a mistake.
+    Shows chapters, words that may need a pronunciation, and warnings with their places: what of a text is not spoken,
+    what VibeVoice speaks badly, and what may be a mistake (docs/lint.md).
 
     \b
     Example:  vvbatch check book.yaml --model 1.5b
     """
     from vvbatch import report
-    from vvbatch.batch.estimate import estimate
+    from vvbatch.batch.estimate import estimate, spoken_line
 
     with session() as here:
         plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        if spoken:
+            lines = [spoken_line(line) for plan in plans for line in plan.lines]
+            if as_json:
+                print_json(lines)
+            else:
+                report.print_spoken(lines)
+            return
         checked = [estimate(plan, here.ledger) for plan in plans]
     if as_json:
         print_json(checked[0] if len(checked) == 1 else checked)

@@ -147,14 +147,15 @@ def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, c
     from vvbatch.batch.plan import make_plan
     from vvbatch.script import parse
     from vvbatch.script.model import ScriptError
+    from vvbatch.speech_text import lexicon
     from vvbatch.voices import Library
 
-    library = Library.of(home)
+    library, entries = Library.of(home), lexicon.load(home)
     plans: list[Plan] = []
     errors: list[str] = []
     for path in paths:
         try:
-            plans.append(make_plan(parse(path, chapters=chapters), library, overrides))
+            plans.append(make_plan(parse(path, chapters=chapters), library, overrides, entries))
         except ScriptError as error:
             errors.append(str(error))
     if errors:

@@ -70,6 +70,7 @@ def synth(
     from vvbatch.ledger.records import BatchKind
     from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.script.one import one_line
+    from vvbatch.speech_text import lexicon
     from vvbatch.voices import Library
 
     if out is not None and out.suffix.lower() not in AUDIO_SUFFIXES:
@@ -85,7 +86,8 @@ def synth(
         overrides = replace(overrides, takes=1, escalate="none")
     with session() as here:
         keep_days = settings.load(here.home).keep_speech_days
-        plan = make_plan(one_line(text, voice=voice, seed=seed), Library.of(here.home), overrides)
+        script, words = one_line(text, voice=voice, seed=seed), lexicon.load(here.home)
+        plan = make_plan(script, Library.of(here.home), overrides, words)
         show_warnings([plan])
         if stream:
             plan = plan.streamed()

@@ -36,6 +36,7 @@ class Clip:
     voice: Path | None = None  # the voice prompt to compare with
     limits: QcLimits = field(default_factory=QcLimits)
     language: str | None = None  # of the text, as the script declares it
+    written: str | None = None  # the text as it was written, where it is spoken otherwise: both count as said
 
     @cached_property
     def at_16_khz(self) -> NDArray[np.float32]:

@@ -120,6 +120,7 @@ class ListeningProcess:
         limits: QcLimits,
         sample_rate: int = 24_000,
         language: str | None = None,
+        written: str | None = None,
     ) -> None:
         """Request a verdict on finite mono samples (frames,). Do not change the array before the verdict."""
         request = CheckRequest(
@@ -130,6 +131,7 @@ class ListeningProcess:
             voice=str(voice) if voice else None,
             limits=limits,
             language=language,
+            written=written,
         )
         self._unsent.append(Pending(request, samples))
         self._send_what_fits()

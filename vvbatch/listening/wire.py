@@ -30,11 +30,12 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     voice: str | None
     limits: QcLimits
     language: str | None = None
+    written: str | None = None
 
     def clip(self, samples: NDArray[np.float32]) -> Clip:
         """The request with its samples (frames,)."""
         voice = Path(self.voice) if self.voice else None
-        return Clip(samples, self.sample_rate, self.text, voice, self.limits, self.language)
+        return Clip(samples, self.sample_rate, self.text, voice, self.limits, self.language, self.written)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -152,6 +152,23 @@ def compare(text: Sequence[str], transcript: Sequence[str]) -> Wording:
     return Wording(tuple(text), tuple(similarity), tuple(added), repeated, tuple(wrong))
 
 
+def as_recognized(spoken: Sequence[str], written: Sequence[str], transcript: Sequence[str]) -> list[str]:
+    """The words of a text, each in the form that fits the transcript better: as it is spoken, or as it is written.
+
+    A recognizer writes "Worcestershire" for what was spoken as "Wooster-sher", and sometimes what it sounds like.
+    """
+    changes = SequenceMatcher(None, spoken, written, autojunk=False).get_opcodes()
+    text = list(spoken)
+    rate = compare(text, transcript).error_rate
+    for tag, a, b, c, d in reversed(changes):  # from the end, so that the indices before stay right
+        if tag != "equal":
+            other = [*text[:a], *written[c:d], *text[b:]]
+            other_rate = compare(other, transcript).error_rate
+            if other_rate < rate:
+                text, rate = other, other_rate
+    return text
+
+
 def alike(one: str, other: str) -> float:
     """Ratcliff/Obershelp similarity, 0 to 1: 2 * letters in common, in order / letters of both."""
     return SequenceMatcher(None, one, other, autojunk=False).ratio() if one and other else 0.0

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vvbatch.listening.contract import RATE, Clip, not_checked
 from vvbatch.listening.model_files import model_file, versions_of
-from vvbatch.listening.wording import Wording, compare, spoken_words
+from vvbatch.listening.wording import Wording, as_recognized, compare, spoken_words
 from vvbatch.qc.check import Check, at_least, at_most
 from vvbatch.qc.language import code_of, language_of
 
@@ -199,10 +199,11 @@ def name_of(language: str) -> str:
 
 
 def checks_of(clip: Clip, transcript: list[Word], language: str) -> Iterator[Check]:
-    said = "".join(word.text for word in transcript)
-    yield from wording_checks(
-        compare(spoken_words(clip.text or "", language), spoken_words(said, language)), transcript, clip
-    )
+    said = spoken_words("".join(word.text for word in transcript), language)
+    text = spoken_words(clip.text or "", language)
+    if clip.written is not None:
+        text = as_recognized(text, spoken_words(clip.written, language), said)
+    yield from wording_checks(compare(text, said), transcript, clip)
 
 
 def wording_checks(wording: Wording, transcript: list[Word], clip: Clip) -> Iterator[Check]:

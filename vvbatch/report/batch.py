@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from vvbatch.batch.estimate import Estimate, WarningView
+from vvbatch.batch.estimate import Estimate, SpokenLine, WarningView
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_heads, batch_totals, failures
 from vvbatch.ledger.views import Totals
 from vvbatch.report.tables import counted, duration, print_facts, print_table, printable, rate
+from vvbatch.speech_text.candidates import Candidate
 
 FAILURES_SHOWN = 10
 
@@ -55,7 +56,7 @@ def count_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]:,} {name}" for name in names) or "none"
 
 
-CHAPTERS_SHOWN, WARNINGS_SHOWN = 12, 20
+CHAPTERS_SHOWN, WARNINGS_SHOWN, PLACES_SHOWN = 12, 20, 8
 
 
 def chapter_facts(titles: Sequence[str]) -> list[tuple[str, object]]:
@@ -67,12 +68,37 @@ def chapter_facts(titles: Sequence[str]) -> list[tuple[str, object]]:
 
 
 def print_warnings(warnings: Sequence[WarningView], *, shown: int = WARNINGS_SHOWN, file: TextIO | None = None) -> None:
-    """What may be a mistake in a script, each with its place and remedy; the last line counts those not shown."""
-    for warning in warnings[:shown]:
-        place = f"{warning.file}:{warning.line}:{warning.column}"
-        print(printable(f"{place}: warning: {warning.message}; {warning.remedy}"), file=file)
-    if len(warnings) > shown:
-        print(f"… and {counted(len(warnings) - shown, 'more warning')}", file=file)
+    """What may be a mistake in a script, with place and remedy: one of each kind, and how often there are others.
+
+    The last line counts the kinds that are not shown.
+    """
+    kinds: dict[tuple[str, str], list[WarningView]] = {}
+    for warning in warnings:
+        kinds.setdefault((warning.file, warning.code), []).append(warning)
+    for (path, code), alike in list(kinds.items())[:shown]:
+        first = alike[0]
+        print(printable(f"{path}:{first.line}:{first.column}: warning: {first.message}; {first.remedy}"), file=file)
+        if len(alike) > 1:
+            places = ", ".join(f"{other.line}" for other in alike[1 : 1 + PLACES_SHOWN])
+            more = ", …" if len(alike) > 1 + PLACES_SHOWN else ""
+            print(f"  and {len(alike) - 1:,} more of this kind ({code}): line {places}{more}", file=file)
+    if len(kinds) > shown:
+        print(f"… and {counted(len(kinds) - shown, 'more kind')} of warnings", file=file)
+
+
+def print_spoken(lines: Sequence[SpokenLine], file: TextIO | None = None) -> None:
+    """What each line says; below it what was written, where that differs."""
+    for line in lines:
+        print(printable(f"{line.id}  {line.spoken}"), file=file)
+        if line.written != line.spoken:
+            print(printable(f"{' ' * len(line.id)}  written: {line.written}"), file=file)
+
+
+def print_candidates(found: Sequence[Candidate], file: TextIO | None = None) -> None:
+    if found:
+        words = ", ".join(f"{each.word} ({each.why}, {each.count:,} x)" for each in found)
+        remedy = "vvbatch lexicon add WORD SAY, or pronounce: in the script"
+        print_facts([("pronounce?", words), ("", remedy)], file)
 
 
 def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
@@ -99,4 +125,5 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
         [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
     print_table(["profile", ">lines", ">audio", ">time", "title"], rows, file=file)
+    print_candidates(checked.candidates, file)
     print_warnings(checked.warnings, file=file)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vvbatch.script.characters import without_silent
 from vvbatch.script.model import LONGEST_PAUSE_S, Position, Refused
@@ -97,6 +97,26 @@ def flag(key: str) -> Callable[[str], bool]:
 def name(kind: str) -> Callable[[str], str]:
     """A reader for names of speakers, voices or models."""
     return lambda raw: _short(raw, kind, 64)
+
+
+def word(kind: str) -> Callable[[str], str]:
+    """A reader for a word and for what is said in its place."""
+
+    def read(raw: str) -> str:
+        value = _short(raw, kind, 200)
+        if not any(letter.isalnum() for letter in value):
+            raise Refused(f"{kind} {quoted(value)}", "it needs a letter or a digit")
+        return value
+
+    return read
+
+
+def normalise(raw: str) -> Literal["off", "light", "full"]:
+    """How far numbers and abbreviations are put into words; see `vvbatch.speech_text.normalise`."""
+    for level in get_args(Literal["off", "light", "full"]):
+        if raw == level:
+            return level  # type: ignore[no-any-return]
+    raise Refused(f"normalise is {quoted(raw)}", "allowed: off, light, full")
 
 
 def given_id(raw: str) -> str:

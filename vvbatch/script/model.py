@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from vvbatch.errors import InputError
 from vvbatch.script.excerpt import excerpt, visible
@@ -178,4 +179,6 @@ class Script:
     author: str | None = None
     narrator: str | None = None  # a speaker; None: the script names none
     cover: str | None = None  # a picture, relative to the folder of the script
+    pronounce: Mapping[str, str] = field(default_factory=dict)  # words, as they are spoken
+    normalise: Literal["off", "light", "full"] | None = None  # None: as the profile says
     speak_titles: bool = False  # whether the titles of the chapters are spoken

@@ -21,12 +21,14 @@ from vvbatch.script.fields import (
     flag,
     language,
     name,
+    normalise,
     quoted,
     title,
+    word,
 )
 from vvbatch.script.items import Item, PauseItem, Spoken, Texts, chapters_of, lines_of
 from vvbatch.script.markup import SECTION, timed
-from vvbatch.script.model import Pause, Position, Problems, Refused, Role, Script, ScriptLine, ScriptTurn
+from vvbatch.script.model import Chapter, Pause, Position, Problems, Refused, Role, Script, ScriptLine, ScriptTurn
 from vvbatch.script.nodes import CUT, Broken, Fields, Items, Node, Scalar, read_nodes
 from vvbatch.script.source import Source
 from vvbatch.script.speech import Said, speech_of
@@ -41,6 +43,8 @@ SCRIPT_KEYS = (
     "language",
     "cover",
     "speak_titles",
+    "pronounce",
+    "normalise",
     "model",
     "defaults",
     "speakers",
@@ -50,6 +54,7 @@ SCRIPT_KEYS = (
 FLAGS = ("speak_titles",)
 ABOUT: Mapping[str, Callable[[str], Any]] = {
     "author": author,
+    "normalise": normalise,
     "cover": file_name,
     **{key: flag(key) for key in FLAGS},
 }
@@ -114,6 +119,9 @@ class _Reader:
         model_position = pairs["model"].position if "model" in pairs else None
         script = Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
         script = replace(script, language=spoken, narrator=self.narrator if "narrator" in pairs else None)
+        if "pronounce" in pairs:
+            script = replace(script, pronounce=self.pronunciations(pairs["pronounce"]))
+        self.warn_of_silent_speakers(chapters)
         return replace(script, **{key: value for key, value in about.items() if value is not None})
 
     def speakers(self, node: Node) -> None:
@@ -137,6 +145,22 @@ class _Reader:
                 self.problem(key.position, found, "use one spelling of each name, once")
             seen.add(speaker)
             self.voices[speaker] = voice or DEFAULT_VOICE, value.position
+
+    def pronunciations(self, node: Node) -> dict[str, str]:
+        says: dict[str, str] = {}
+        for key, value in self.mapping(node, "pronounce"):
+            written = self.value(key, "a word", word("word"))
+            say = self.value(value, "a pronunciation", word("pronunciation"))
+            if written is not None and say is not None:
+                says[written] = say
+        return says
+
+    def warn_of_silent_speakers(self, chapters: Iterable[Chapter]) -> None:
+        speaking = {turn.speaker for chapter in chapters for line in chapter.lines for turn in line.turns}
+        for speaker, (_, position) in self.voices.items():
+            if position and speaker not in speaking and speaker != NARRATOR:
+                remedy = "take it out, or check the names before the texts"
+                self.problems.warn(position, "unused-speaker", f"speaker {speaker!r} speaks no line", remedy)
 
     def chapter(self, node: Node) -> tuple[str, list[Item]]:
         pairs = self.pairs(node, "a chapter", ("title", "lines"), required=("title", "lines"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from vvbatch.qc.letters import IDEOGRAPHS, KANA, runs
@@ -31,6 +31,15 @@ def used(says: Iterable[str], text: str) -> list[str]:
     """The words that `pronounced` may find in a text: most of a long lexicon is in no line of a book."""
     folded = text.lower()
     return [word for word in says if word.lower() in folded]
+
+
+def lines_with(words: Iterable[str], texts: Sequence[str]) -> dict[str, int]:
+    """In how many texts `pronounced` replaces each of these words, if it stands alone."""
+    counts = {}
+    for word in words:
+        pattern = _pattern((word,))
+        counts[word] = sum(1 for text in texts if pattern and pattern.search(text))
+    return counts
 
 
 def _forms(word: str) -> tuple[str, ...]:

@@ -113,6 +113,31 @@ def report(name: str | None, path: Path, gain_db: float = 0.0) -> Quality:
     return Quality(name, str(path), tuple(checks), recording.notes)
 
 
+class Flaw(msgspec.Struct, frozen=True):
+    """Why VibeVoice may speak badly with a voice."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+def flaws(name: str, path: Path) -> Iterator[Flaw]:
+    """What `vvbatch check` warns of: a prompt that is too short, or has music under it. None if it cannot be read."""
+    try:
+        recording = decode(path)
+    except InvalidVoice:  # rendering reports it
+        return
+    seconds = len(recording.samples) / recording.rate
+    if seconds < LIMITS.duration_min_s:
+        message = f"voice {name!r} has {seconds:.1f} s: too little to clone a speaker"
+        yield Flaw("voice-short", message, f"record at least {LIMITS.duration_min_s:g} s, better 10 s")
+    samples = at_24_khz(recording.samples[: round(MEASURED_S * recording.rate)], recording.rate)
+    tone = measure.sustained_tone_share(measure.spectra(samples)) > LIMITS.sustained_tone
+    if tone or measure.noise(samples, measure.speech(samples)).floor_dbfs > LIMITS.noise_floor_dbfs:
+        message = f"voice {name!r} has music or noise in the background: VibeVoice renders it with the speech"
+        yield Flaw("voice-music", message, f"use a clean recording; see  vvbatch voices check {name}")
+
+
 def _frames(path: Path) -> Iterator[Check]:
     """What a WAV's header declares against what is there."""
     try:

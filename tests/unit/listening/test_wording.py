@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvbatch.listening.wording import compare, spoken_words
+from vvbatch.listening.wording import as_recognized, compare, spoken_words
 
 words = st.lists(st.sampled_from(["the", "lamp", "went", "out", "at", "midnight", "island"]), min_size=1, max_size=12)
 
@@ -24,6 +24,16 @@ def test_another_spelling_of_the_same_speech_is_no_error(written: str, said: str
     wording = compare(spoken_words(written), spoken_words(said))
     assert wording.error_rate <= 0.25  # "pence" may be missing
     assert wording.similarity[0] > 0.5 and wording.similarity[-1] > 0.5
+
+
+@pytest.mark.parametrize("said", ["She met Shivawn in Worcestershire.", "She met Siobhan in Wooster-sher."])
+def test_a_word_counts_as_said_in_its_written_and_in_its_spoken_form(said: str) -> None:
+    spoken, written = "She met Shivawn in Wooster-sher.", "She met Siobhan in Worcestershire."
+    transcript = spoken_words(said)
+    text = as_recognized(spoken_words(spoken), spoken_words(written), transcript)
+    assert compare(text, transcript).error_rate == 0
+    other = spoken_words("She met Susan in London.")
+    assert compare(as_recognized(spoken_words(spoken), spoken_words(written), other), other).error_rate >= 0.2
 
 
 def test_missing_added_repeated_and_wrong_words_are_named() -> None:

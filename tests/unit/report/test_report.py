@@ -172,7 +172,7 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -
     checked = {
         "script": "book.yaml", "title": "Book", "lines": 12, "cached": 2, "to_render": 10, "chapters": 3,
         "characters": 1234, "voices": {"carter": 9, "alice": 3}, "not_golden": ["ch1-003"], "may_escalate": {"7b": 3},
-        "chapter_titles": ["", "", ""], "warnings": [],
+        "chapter_titles": ["", "", ""], "warnings": [], "candidates": [],
         "models": [
             {
                 "model": "1.5b", "profile": "1.5b", "title": "VibeVoice 1.5B", "lines": 10, "audio_s": 80.2,

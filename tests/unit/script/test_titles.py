@@ -95,7 +95,8 @@ def test_a_title_without_words_is_left_out_with_a_warning() -> None:
     content = f"{TWO_SPEAKERS}speak_titles: true\n{CHAPTERS}  - title: '* * *'\n    lines: [Night.]\n"
     script = parsed("s.yaml", content)
     assert [each[0] for each in titles(script)] == ["chapter-01~title"]
-    assert [(each.code, each.position.line, each.message) for each in script.warnings] == [
+    warnings = [each for each in script.warnings if each.code != "unused-speaker"]
+    assert [(each.code, each.position.line, each.message) for each in warnings] == [
         ("title", 8, "the title '* * *' has nothing to speak; it is left out")
     ]
 

