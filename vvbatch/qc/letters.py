@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from itertools import groupby
@@ -49,9 +50,28 @@ def script_of(letter: str) -> str:
 
 def without_marks(text: str) -> str:
     """`text` in compatibility form without accents, vowel signs and invisible characters; Hangul in syllables."""
+    if text.isascii():
+        return text
     apart = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text))
-    kept = (char for char in apart if unicodedata.category(char)[0] != "M" and unicodedata.category(char) != "Cf")
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", _silent().sub("", apart))
+
+
+@lru_cache(maxsize=1)
+def _silent() -> re.Pattern[str]:
+    return re.compile(f"[{category_class('M')}{category_class('Cf')}]")
+
+
+@lru_cache(maxsize=8)
+def category_class(category: str) -> str:
+    """The characters of a general category ("M", "Cf") as ranges for a character class in a pattern."""
+    ranges: list[list[int]] = []
+    for code in (*range(0x20000), *range(0xE0000, 0xE0200)):  # between and beyond are ideographs and unassigned codes
+        if unicodedata.category(chr(code)).startswith(category):
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
 def runs(word: str) -> list[tuple[Density | None, str]]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from vvbatch.qc.letters import IDEOGRAPHS, KANA, runs
+from vvbatch.qc.letters import IDEOGRAPHS, KANA, category_class, runs
 
-LAST_MARK = 0x20000  # beyond are ideographs and variation selectors
 _APOSTROPHES = "'’"
 _HYPHENS = r"\-‐‑"
 
@@ -73,11 +71,4 @@ def _unspaced(letter: str) -> bool:
 @lru_cache(maxsize=1)
 def _letters() -> str:
     r"""Letters, digits and marks for a character class: `\w` has no marks, so it would end an Indian word too early."""
-    marks = (code for code in range(0x300, LAST_MARK) if unicodedata.category(chr(code))[0] == "M")
-    ranges: list[tuple[int, int]] = []
-    for code in marks:
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1] = (ranges[-1][0], code)
-        else:
-            ranges.append((code, code))
-    return r"\w" + "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+    return r"\w" + category_class("M")
