@@ -7,14 +7,19 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from vvbatch.script.characters import lost, pictures, without_lost, without_pictures, without_silent
+from vvbatch.script.characters import lost, may_be_silent, pictures, without_lost, without_pictures, without_silent
 from vvbatch.script.fields import quoted, single_spaced
 from vvbatch.script.hyphens import Join, joined
 from vvbatch.script.markup import pause_of, split_at_pauses, without_markup
 from vvbatch.script.model import Pause, Refused
+from vvbatch.script.source import UNSPEAKABLE
 from vvbatch.script.written import written_parts
 
 _SPEAKABLE = re.compile(r"[^\W_]")
+# The letters and punctuation of most texts: none is silent or part of markup, and all are in Unicode form NFC.
+_ORDINARY = re.compile("[A-Za-z0-9\u00c0-\u024f .,;:!?'\"’‘“”«»—–…()/-]+")
+_MAY_BE_MARKUP = re.compile(r"[\[\]<>&`~*_#+{}•‣◦▪●■]|[^\S ]|^ |  | $")
+"""What every mark of a pause and every piece of markup has, and spaces that are not single."""
 _CLOSING = re.compile(r"[.,;:!?…)\]}»”’\"'、。，！？]+")
 _UNKNOWN_MARK = re.compile(
     r"[\[{(<](?:(?:a|long|short|brief|medium|dramatic)\s)?(?:pause|break|silence|beat|wait)(?:\b|_)[^\[\](){}<>\n]{0,60}[\]})>]"
@@ -57,6 +62,8 @@ def speech_of(raw: str, words: Callable[[], Mapping[str, int]] = dict) -> Speech
     Speech made from what this returns is the same, without notes. Raises Refused for UNSPEAKABLE characters, a pause
     out of range and an empty text, NothingToSpeak for a text with neither a letter, a digit nor a pause.
     """
+    if _is_plain(raw):
+        return Speech((Said(raw),))
     written = single_spaced(raw)
     text, joins = joined(raw, words)
     taken: dict[str, list[str]] = {}
@@ -76,6 +83,21 @@ def speech_of(raw: str, words: Callable[[], Mapping[str, int]] = dict) -> Speech
             raise NothingToSpeak(f"{quoted(written)}, nothing to speak", "a text needs a letter or a digit")
         raise Refused("empty text", "a text needs a letter or a digit")
     return Speech(_with_written(parts, raw, written), (*_join_notes(joins), *_notes(taken), *_unknown_marks(parts)))
+
+
+def _is_plain(raw: str) -> bool:
+    """Whether a text is spoken as it is, found without trying each rule; false where it is not certain."""
+    if "(" in raw and _UNKNOWN_MARK.search(raw):
+        return False
+    if _ORDINARY.fullmatch(raw):
+        return "  " not in raw and raw == raw.strip(" ") and bool(_SPEAKABLE.search(raw))
+    return (
+        not _MAY_BE_MARKUP.search(raw)
+        and not may_be_silent(raw)
+        and not UNSPEAKABLE.search(raw)
+        and unicodedata.is_normalized("NFC", raw)
+        and bool(_SPEAKABLE.search(raw))
+    )
 
 
 def _plain(text: str, taken: dict[str, list[str]]) -> str:

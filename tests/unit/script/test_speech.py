@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.script_files import all_lines, parsed, texts
+from vvbatch.script import speech
 from vvbatch.script.model import Pause, PauseKind, Refused
 from vvbatch.script.speech import Said, Speech, speech_of
 
@@ -29,6 +32,15 @@ def said(raw: str) -> str:
 
 def codes(speech: Speech) -> list[str]:
     return [note.code for note in speech.notes]
+
+
+@given(st.one_of(st.text(), st.text("ab é.日 -e\u0301'", max_size=8), st.lists(PIECES, max_size=25).map("".join)))
+@example("Wait (a pause) here.")
+@settings(deadline=None, max_examples=400)
+def test_the_short_way_of_a_plain_text_gives_what_all_rules_give(raw: str) -> None:
+    if speech._is_plain(raw):
+        with mock.patch.object(speech, "_is_plain", return_value=False):
+            assert speech_of(raw) == Speech((Said(raw),))
 
 
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=25).map("".join)))
