@@ -46,6 +46,7 @@ __all__ = [
     "ScriptWarning",
     "did_you_mean",
     "parse",
+    "parsed_text",
     "parsed_tree",
 ]
 
@@ -62,6 +63,18 @@ def parse(path: Path, *, chapters: bool = True) -> Script:
         script = _complete(_parsed(source, problems, chapters), problems)
     if problems:
         raise ScriptError(path, problems, source.text)
+    return script
+
+
+def parsed_text(path: Path, text: str) -> Script:
+    """The script in YAML that has this text; `path` is named in problems. Raises ScriptError."""
+    from vvbatch.script import yaml_script
+
+    problems = Problems()
+    with suppress(TooManyProblems):
+        script = _complete(yaml_script.read(Source(path, text), problems), problems)
+    if problems:
+        raise ScriptError(path, problems, text)
     return script
 
 
