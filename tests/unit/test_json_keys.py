@@ -7,6 +7,7 @@ import pytest
 
 from vvbatch.batch import estimate, finish, verify_files
 from vvbatch.ledger import views
+from vvbatch.manuscript import importing
 from vvbatch.models import inventory
 from vvbatch.models.integrity import Problem
 from vvbatch.speech_text.candidates import Candidate
@@ -25,6 +26,11 @@ KEYS: dict[type[msgspec.Struct], str] = {
     estimate.WarningView: "file line column code message remedy",
     Candidate: "word count why",
     estimate.ModelEstimate: "model profile title lines audio_s speed wall_s",
+    importing.ImportedView: "script title author language cover chapters speakers skipped warnings changes",
+    importing.ChapterView: "title lines characters",
+    importing.SkippedView: "what why place kind",
+    importing.ImportWarningView: "message place",
+    importing.Changes: "same new gone",
     finish.Manifest: "batch title script state created_at ended_at lines",
     finish.ManifestLine: (
         "id chapter chapter_title state path sha256 duration_s loudness_lufs pause_after_s model profile voices "

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import select
 
-from vvbatch.batch.output import is_staged, open_store
+from vvbatch.batch.output import Store, imported_names, is_staged, open_store
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.deletion import (
     BatchInUse,
@@ -26,6 +26,7 @@ from vvbatch.ledger.deletion import (
 )
 from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.schema import batches
+from vvbatch.manuscript.origin import origin_of
 from vvbatch.store import StoreError
 
 log = logging.getLogger("vvbatch.batch.delete")
@@ -71,7 +72,8 @@ def delete(ledger: Ledger, doomed: Doomed) -> None:
 def remove_files(ledger: Ledger, removal: Removal) -> list[str]:
     """Remove the files of a batch that has no rows any more, and its empty folders. Returns what is left in them.
 
-    Only files that the ledger named, its own temporary files, and never through a link that leads out of the folder.
+    Only files that the ledger named, its own temporary files, a script that was made of a manuscript unless a person
+    edited it, and never through a link that leads out of the folder.
     Another batch that was served from these files has its own name (a hard link or a copy) for them.
     """
     output, folder = open_store(removal.out), removal.batch_id
@@ -82,7 +84,7 @@ def remove_files(ledger: Ledger, removal: Removal) -> list[str]:
             log.warning("%s is not removed: %s", name, error)
     try:
         for name in output.list(folder):
-            if is_staged(name):
+            if is_staged(name) or (name in imported_names(folder) and not _is_edited(output, name)):
                 output.remove(name)
         output.remove_empty_folders(folder)
         left = list(output.list(folder))
@@ -91,6 +93,11 @@ def remove_files(ledger: Ledger, removal: Removal) -> list[str]:
         left = [folder]
     removal_done(ledger, removal.batch_id)
     return [str(Path(removal.out) / name) for name in left]
+
+
+def _is_edited(output: Store, name: str) -> bool:
+    """Whether a person edited the script that was made of a manuscript."""
+    return name.endswith(".yaml") and origin_of(output.read(name)).edited
 
 
 def finish_removals(ledger: Ledger) -> None:

@@ -172,6 +172,11 @@ def manifest_name(batch_id: str) -> str:
     return f"{batch_id}/manifest.json"
 
 
+def imported_names(batch_id: str) -> tuple[str, ...]:
+    """The script that was made of a manuscript, and its cover in each format."""
+    return tuple(f"{batch_id}/{name}" for name in ("script.yaml", "cover.jpg", "cover.png"))
+
+
 def file_stem(batch_id: str, number: int, line_id: str) -> str:
     for what, name in (("batch", batch_id), ("line", line_id)):
         if not name or name in (".", "..") or "/" in name:

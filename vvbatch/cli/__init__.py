@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("run", "Render scripts from start to end: queue, workers, summary"),
     "up": ("up", "Run the queue and the workers in the foreground"),
     "check": ("check", "Parse and plan scripts; show what would be rendered"),
+    "import": ("import_", "Make a script of a manuscript: EPUB, DOCX, Markdown, subtitles"),
     "lexicon": ("lexicon", "Say how words are pronounced"),
     "submit": ("submit", "Put scripts into the queue"),
     "synth": ("synth", "Render one line, at the front of the queue"),
@@ -53,7 +54,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"vvbatch.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, COMMANDS[name][0] if name == "import" else name)
         return command
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:

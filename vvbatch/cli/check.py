@@ -30,7 +30,8 @@ def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, spoke
     from vvbatch.batch.estimate import estimate, spoken_line
 
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        plans = [each.plan for each in planned]
         if spoken:
             lines = [spoken_line(line) for plan in plans for line in plan.lines]
             if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vvbatch.ledger import Ledger
     from vvbatch.ledger.records import AddedBatch
     from vvbatch.ledger.views import SubmittedView
+    from vvbatch.manuscript.own_script import OwnScript
 
 
 def scripts_argument(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,25 +144,60 @@ def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, chapters: bool) -> list[Plan]:
-    """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good."""
+@dataclass(frozen=True)
+class Planned:
+    """A planned script. `imported` is what was made of a manuscript; it is kept beside the output."""
+
+    plan: Plan
+    imported: OwnScript | None = None
+
+
+def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, chapters: bool) -> list[Planned]:
+    """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good.
+
+    A manuscript is imported first, as `vvbatch import` does without options.
+    """
     from vvbatch.batch.plan import make_plan
-    from vvbatch.script import parse
+    from vvbatch.manuscript import IMPORTED_ONLY
+    from vvbatch.manuscript.model import ManuscriptError
+    from vvbatch.script import parse, parsed_text
     from vvbatch.script.model import ScriptError
     from vvbatch.speech_text import lexicon
     from vvbatch.voices import Library
 
     library, entries = Library.of(home), lexicon.load(home)
-    plans: list[Plan] = []
+    planned: list[Planned] = []
     errors: list[str] = []
     for path in paths:
         try:
-            plans.append(make_plan(parse(path, chapters=chapters), library, overrides, entries))
-        except ScriptError as error:
+            if path.suffix.lower() in IMPORTED_ONLY:
+                from vvbatch.manuscript.own_script import own_script
+
+                imported = own_script(path)
+                script = parsed_text(path, imported.text)
+                planned.append(Planned(make_plan(script, library, overrides, entries), imported))
+            else:
+                planned.append(Planned(make_plan(parse(path, chapters=chapters), library, overrides, entries)))
+        except (ScriptError, ManuscriptError) as error:
             errors.append(str(error))
     if errors:
         raise BadInput("\n".join(errors))
-    return plans
+    return planned
+
+
+def keep_imported(planned: list[Planned], added: list[AddedBatch], out: Path) -> None:
+    """Write the script that was made of each manuscript, and its cover, beside the batch's output."""
+    from vvbatch.batch.output import open_store
+
+    for each, batch in zip(planned, added, strict=True):
+        if each.imported is None:
+            continue
+        store = open_store(out.absolute())
+        for name, data in each.imported.files():
+            with store.stage(f"{batch.id}/{name}", data) as staged:
+                staged.publish()
+                if name == each.imported.name:
+                    click.echo(f"{each.plan.script}: {each.imported.summary}; the script: {staged.location}", err=True)
 
 
 WARNINGS_SHOWN = 5

@@ -117,7 +117,8 @@ def check_words(scripts: tuple[Path, ...], as_json: bool) -> None:
 
     with session() as here:
         entries = load(here.home)
-        plans = plan_scripts(scripts, Overrides(), here.home, chapters=True)
+        planned = plan_scripts(scripts, Overrides(), here.home, chapters=True)
+        plans = [each.plan for each in planned]
         texts = [text for plan in plans for text in written_texts(plan)]
         heard = sum((misheard(here.ledger, plan.script) for plan in plans), start=misheard(here.ledger, ""))
     known = {entry.word for entry in entries}.union(*(plan.pronounced for plan in plans))

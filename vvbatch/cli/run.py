@@ -8,6 +8,7 @@ import click
 
 from vvbatch.cli.common import FAILED, INTERRUPTED, json_option, print_json, session
 from vvbatch.cli.inputs import (
+    keep_imported,
     out_option,
     override_options,
     plan_scripts,
@@ -38,6 +39,8 @@ def run(
 ) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
+    A manuscript (EPUB, DOCX, Markdown, HTML, subtitles) is imported first; its script is kept beside the output.
+
     Ctrl-C finishes the lines in flight and stops; run the same command again to continue.
 
     \b
@@ -49,10 +52,12 @@ def run(
 
     interrupted = False
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        plans = [each.plan for each in planned]
         show_warnings(plans)
         with here.queue() as queue:
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
+            keep_imported(planned, added, out or here.home.out)
             ids = [each.id for each in added]
             try:
                 with (

@@ -7,6 +7,7 @@ import click
 
 from vvbatch.cli.common import json_option, print_json, session
 from vvbatch.cli.inputs import (
+    keep_imported,
     out_option,
     override_options,
     plan_scripts,
@@ -51,10 +52,12 @@ def submit(
     from vvbatch.transport.queue import has_worker
 
     with session() as here:
-        plans = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        plans = [each.plan for each in planned]
         show_warnings(plans)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
+            keep_imported(planned, added, out or here.home.out)
             wanted = sorted({profile for plan in plans for profile in plan.profiles})
             later = sorted({profile for plan in plans for profile in plan.escalations} - set(wanted))
             idle, idle_later = (
