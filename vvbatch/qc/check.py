@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+from vvbatch.qc.sentences import meaning
+
 YES_OR_NO = frozenset(
     {"channels", "finite", "not_empty", "sample_rate", "budget", "readable", "first_word", "last_word"}
 )
@@ -47,10 +49,10 @@ class Check:
 
     @property
     def reason(self) -> str:
-        """Why the check failed, in one phrase."""
+        """Why the check failed, in words."""
         if self.detail and "error" in self.detail:
             return f"{self.name} could not be checked: {self.detail['error']}"
-        return f"{self.name} {self.value} (limit {self.limit})"
+        return meaning(self.name, self.value, self.limit)
 
     def as_json(self) -> CheckJson:
         plain = CheckJson(name=self.name, value=self.value, limit=self.limit, ok=self.ok, weight=self.weight)

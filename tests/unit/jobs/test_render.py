@@ -275,7 +275,7 @@ def test_a_take_much_slower_than_the_others_of_its_batch_is_rendered_again_with_
     night.paces.known[key] = Pace([-1.35 + 0.01 * n for n in range(10)])
     assert night.render(slow, good).how == "done"
     assert night.states() == ["failed_qc", "done"]
-    assert night.rows("SELECT error LIKE 'pace %' FROM takes WHERE attempt = 1") == [(1,)]
+    assert night.rows("SELECT error LIKE '%(pace)' FROM takes WHERE attempt = 1") == [(1,)]
     assert len(night.paces.known[key].logs) == 11, "only kept takes count"
 
 
