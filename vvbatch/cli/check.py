@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.common import json_option, print_json, session
+from vvbatch.cli.common import BadInput, json_option, print_json, session
 from vvbatch.cli.inputs import override_options, plan_scripts, scripts_argument
 
 if TYPE_CHECKING:
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 @scripts_argument
 @override_options
 @click.option("--spoken", is_flag=True, help="Print what each line will say, and what was written of it.")
+@click.option("--strict", is_flag=True, help="Exit with 2 if there is a warning.")
 @json_option
-def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, spoken: bool, as_json: bool) -> None:
+def check(
+    scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, spoken: bool, strict: bool, as_json: bool
+) -> None:
     """Parse and plan scripts without rendering: what would be rendered, what is cached, how long it will take.
 
     Shows chapters, words that may need a pronunciation, and warnings with their places: what of a text is not spoken,
@@ -28,6 +31,7 @@ def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, spoke
     """
     from vvbatch import report
     from vvbatch.batch.estimate import estimate, spoken_line
+    from vvbatch.report.tables import counted
 
     with session() as here:
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
@@ -45,3 +49,5 @@ def check(scripts: tuple[Path, ...], chapters: bool, overrides: Overrides, spoke
     else:
         for each in checked:
             report.print_estimate(each)
+    if strict and (found := sum(len(each.warnings) for each in checked)):
+        raise BadInput(f"{counted(found, 'warning')}, with --strict")

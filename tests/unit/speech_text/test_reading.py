@@ -85,6 +85,16 @@ def test_bad_pronunciations_and_levels_are_refused_with_their_place(head: str, p
     assert problem in str(caught.value)
 
 
+def test_check_is_strict_about_warnings_if_asked(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("version: 1\nlines:\n- She said (no.\n")
+    run = Cli()
+    assert run("check", str(file)).exit_code == 0
+    strict = run("check", str(file), "--strict", "--json", code=2)
+    assert "1 warning, with --strict" in strict.stderr
+    assert [each["code"] for each in json.loads(strict.stdout)["warnings"]] == ["unbalanced"]
+
+
 def test_check_prints_what_each_line_says(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(
