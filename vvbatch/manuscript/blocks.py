@@ -36,6 +36,7 @@ class TocEntry:
     title: str
     depth: int  # from 1
     index: int | None  # of the block that the chapter begins with; None: only a title above others
+    page: str = ""  # the file of that block
 
 
 @dataclass

@@ -29,11 +29,13 @@ class Section:
 class _Opening:
     index: int
     title: str
+    depth: int = 0
+    page: str = ""
 
 
 def divided(blocks: Sequence[Block], toc: Sequence[TocEntry], depth: int, notes: Notes) -> list[Section]:
     """The chapters of a manuscript; blocks before the first one are a section without a title."""
-    entries = [entry for entry in toc if entry.depth <= depth]
+    entries = _down_to(toc, depth)
     if sum(entry.index is not None for entry in entries) >= LEAST_ENTRIES:
         openings = _by_contents(entries)
     else:
@@ -53,6 +55,30 @@ def divided(blocks: Sequence[Block], toc: Sequence[TocEntry], depth: int, notes:
     for title in waiting:
         notes.warn(f"the title “{title}” has no text; it is left out", title)
     return [section for section in sections if any(block.text for block in section.blocks)]
+
+
+def _down_to(toc: Sequence[TocEntry], depth: int) -> list[TocEntry]:
+    """The entries of these levels. One without a place of its own has that of the first entry below the levels."""
+    entries: list[TocEntry] = []
+    for number, entry in enumerate(toc):
+        if entry.depth > depth:
+            continue
+        if entry.index is None:
+            first = _first_below(toc[number + 1 :], entry.depth)
+            if first and first.depth > depth:
+                entry = replace(entry, index=first.index, page=first.page)
+        entries.append(entry)
+    return entries
+
+
+def _first_below(following: Sequence[TocEntry], depth: int) -> TocEntry | None:
+    """The first entry below one of this depth that has a place."""
+    for entry in following:
+        if entry.depth <= depth:
+            return None
+        if entry.index is not None:
+            return entry
+    return None
 
 
 def lone_title(blocks: Sequence[Block]) -> Block | None:
@@ -82,14 +108,17 @@ def _by_contents(entries: Sequence[TocEntry]) -> list[_Opening]:
         if entry.index is None:
             waiting.append(entry.title)
             continue
-        title = ", ".join([*waiting[-MOST_TITLES:], entry.title])
+        title = together([*waiting[-MOST_TITLES:], entry.title])
         waiting = []
-        placed.append(_Opening(entry.index, title))
+        placed.append(_Opening(entry.index, title, entry.depth, entry.page))
     ordered = sorted(placed, key=lambda opening: opening.index)
     merged: list[_Opening] = []
     for opening in ordered:
         if merged and merged[-1].index == opening.index:
-            merged[-1] = replace(opening, title=f"{merged[-1].title}, {opening.title}")
+            before = merged.pop()
+            # A page without a text, such as a cover, is no chapter, unless it is that of the part above this one.
+            joins = before.page == opening.page or before.depth < opening.depth
+            merged.append(replace(opening, title=together([before.title, opening.title])) if joins else opening)
         else:
             merged.append(opening)
     return merged
@@ -198,13 +227,18 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
 
 
+def together(titles: Sequence[str]) -> str:
+    """`Part One` and `Chapter 1` → `Part One, Chapter 1`; `CHAPTER I.` and `The Lamp` → `CHAPTER I. The Lamp`."""
+    return "".join(_separated(titles, ", "))
+
+
 def _joined(heads: Sequence[str]) -> str:
     """`Chapter 1` and `The Lamp` → `Chapter 1: The Lamp`."""
-    return "".join(_separated(heads))
+    return "".join(_separated(heads, ": "))
 
 
-def _separated(heads: Sequence[str]) -> Iterator[str]:
+def _separated(heads: Sequence[str], mark: str) -> Iterator[str]:
     for before, head in zip(["", *heads], heads, strict=False):
         if before:
-            yield " " if before[-1] in ".:!?…–—" else ": "
+            yield " " if before[-1] in ".:!?…–—" else mark
         yield head

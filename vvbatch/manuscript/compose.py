@@ -56,7 +56,9 @@ def composed(draft: Draft, path: Path, options: Options, notes: Notes) -> Manusc
         else:
             writer.voices[quotes.QUOTED] = options.quotes
     untitled = title if len(sections) > 1 else ""
-    done = [chapter for section in sections if (chapter := writer.chapter(section, untitled)).paragraphs]
+    following = [*(_first_text(section) for section in sections[1:]), ""][: len(sections)]
+    done = [writer.chapter(section, untitled, after) for section, after in zip(sections, following, strict=True)]
+    done = [chapter for chapter in done if chapter.paragraphs]
     if not done:
         found = "no text to speak" + (f" ({_counted(notes)} left out)" if notes.skipped else "")
         raise ManuscriptError(path, found, "keep what is left out with --keep, or give another file")
@@ -82,7 +84,8 @@ class _Writer:
     style: quotes.Style | None = None
     pieces: list[_Text | Pause] = field(default_factory=list)
 
-    def chapter(self, section: chapters.Section, untitled: str) -> Chapter:
+    def chapter(self, section: chapters.Section, untitled: str, after: str) -> Chapter:
+        """The chapter of a section; `after` is the first text of the next one."""
         self.pieces = []
         for block in section.blocks:
             if block.kind is BlockKind.BREAK:
@@ -93,10 +96,10 @@ class _Writer:
                 self.text(block)
         while self.pieces and isinstance(self.pieces[-1], Pause):
             self.pieces.pop()
-        return Chapter(self.title(section, untitled), tuple(self.items()))
+        return Chapter(self.title(section, untitled), tuple(self.items(after)))
 
     def title(self, section: chapters.Section, untitled: str) -> str:
-        written = ", ".join(title for title in section.titles if title)
+        written = chapters.together([title for title in section.titles if title])
         title = clean_title(written) or clean_title(untitled)
         if len(title) > LONGEST_TITLE:
             self.notes.warn(f"a title of {len(title):,} characters is cut", section.place)
@@ -136,12 +139,12 @@ class _Writer:
             self.notes.warn(f"{message} at ends of sentences", block.place)
         return parts or [said.spoken]
 
-    def items(self) -> list[Item]:
+    def items(self, after: str) -> list[Item]:
         spoken = [piece for piece in self.pieces if isinstance(piece, _Text) and not piece.speaker]
         marked: dict[int, quotes.Marked] = {}
         if self.style:
-            found = quotes.marked([piece.text for piece in spoken], self.style)
-            marked = {id(piece): each for piece, each in zip(spoken, found, strict=True)}
+            found = quotes.marked([*(piece.text for piece in spoken), after], self.style)
+            marked = {id(piece): each for piece, each in zip(spoken, found[:-1], strict=True)}
         items: list[Item] = []
         for piece in self.pieces:
             if isinstance(piece, Pause):
@@ -159,6 +162,10 @@ class _Writer:
         if all(_is_spoken_as_written(turn.text) for turn in turns):
             return turns
         return (Turn(None, piece.text),)
+
+
+def _first_text(section: chapters.Section) -> str:
+    return next((block.text for block in section.blocks if block.text), "")
 
 
 def _is_spoken_as_written(text: str) -> bool:

@@ -232,7 +232,7 @@ class _Epub:
             if index is None:
                 self.notes.warn(f"“{entry.title}” is not in the order of reading; it is no chapter", file)
             else:
-                placed.append(TocEntry(entry.title, entry.depth, index))
+                placed.append(TocEntry(entry.title, entry.depth, index, file))
         return placed
 
     def cover(self, package: _Package) -> Cover | None:

@@ -18,18 +18,24 @@ _NUMBER = re.compile(r"[0-9]{1,4}")
 _SENTENCE_ENDS = tuple(".!?…:”’\"'»")
 LEAST_PAGES = 3  # bare numbers that count on
 
-_COPYRIGHT = (
-    r"©|\bcopyright\b|\(c\) ?(?:19|20)[0-9]{2}",
-    r"\ball rights reserved\b|\balle rechte vorbehalten\b"
-    r"|\btous droits r[ée]serv[ée]s\b|\btodos los derechos reservados\b",
-    r"\bisbn\b",
-    r"\bpublished (?:by|in)\b|\bfirst (?:published|edition|printing)\b|\bpublisher\b|\bverlag\b|\b[ée]ditions?\b",
-    r"\bno part of this\b|\bwithout (?:the )?(?:prior )?(?:written )?permission\b|\breproduced\b",
-    r"\blibrary of congress\b|\bcataloguing\b|\bprinted (?:and bound )?in\b|\btypeset\b|\bcover (?:design|art)\b",
+_STRONG = (
+    r"©|\(c\) ?(?:19|20)[0-9]{2}|\bcopyright,? (?:©|\(c\)|by |(?:19|20)[0-9]{2})",
+    r"\ball rights reserved\b|\balle rechte vorbehalten\b|\btous droits r[ée]serv[ée]s\b"
+    r"|\btodos los derechos reservados\b",
+    r"\bisbn(?:-1[03])?:?\s*[0-9][0-9xX‑–-]{8,}|\beisbn\b",
+    r"\bno part of this\b|\bpublic domain\b|\blibrary of congress\b|\bcataloguing\b",
+)
+_WEAK = (
+    r"\bpublished (?:by|in)\b|\bfirst (?:published|edition|printing)\b|\bpublisher\b|\bverlag\b",
+    r"\bwithout (?:the )?(?:prior )?(?:written )?permission\b|\breproduced\b|\bcopyright\b|\blicen[cs]e\b",
+    r"\btrademarks?\b|\bmoral rights?\b",
+    r"\bprinted (?:and bound )?in\b|\btypeset\b|\bcover (?:design|art)\b",
     r"\bwork of fiction\b.{0,300}\b(?:coincidental|imagination)\b",
 )
-_SIGNS = [re.compile(sign, re.IGNORECASE | re.DOTALL) for sign in _COPYRIGHT]
-LONGEST_COPYRIGHT = 6000
+_STRONG_SIGNS, _WEAK_SIGNS = (
+    [re.compile(sign, re.IGNORECASE | re.DOTALL) for sign in signs] for signs in (_STRONG, _WEAK)
+)
+LONGEST_COPYRIGHT, LONGEST_DOUBTFUL = 6000, 2000  # characters
 CONTENTS = re.compile(
     r"(?:table of )?contents|inhalt(?:sverzeichnis)?|sommaire|table des mati[èe]res|[íi]ndice|indice|inhoud|sumario"
     r"|содержание|目次|目录",
@@ -145,13 +151,11 @@ def _is_copyright(section: list[Block]) -> bool:
     text = "\n".join(block.text for block in section)
     if len(text) > LONGEST_COPYRIGHT:
         return False
-    signs = sum(bool(sign.search(text)) for sign in _SIGNS)
+    strong, weak = (sum(bool(sign.search(text)) for sign in signs) for signs in (_STRONG_SIGNS, _WEAK_SIGNS))
     heading = section[0].text.casefold() if section[0].kind is BlockKind.HEADING else ""
-    return (
-        signs >= 3
-        or (signs >= 2 and bool(_SIGNS[0].search(text)) and len(text) < 1500)
-        or (heading in ("copyright", "impressum", "imprint", "legal") and signs >= 1)
-    )
+    if heading in ("copyright", "impressum", "imprint", "legal"):
+        return strong + weak > 0
+    return strong >= 2 or (strong == 1 and weak >= 3 and len(text) < LONGEST_DOUBTFUL)
 
 
 _TITLE_WORDS = "by a an the novel novella stories story book von de par di un roman eine ein tale"

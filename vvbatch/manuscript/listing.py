@@ -5,6 +5,7 @@ Nothing here needs the ledger, so that an import starts at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vvbatch.manuscript.importing import ImportedView, ImportWarningView, SkippedView
@@ -63,10 +64,17 @@ def _skipped(skipped: Sequence[SkippedView]) -> Iterator[str]:
 
 
 def _warnings(warnings: Sequence[ImportWarningView]) -> Iterator[str]:
-    for warning in warnings[:WARNINGS_SHOWN]:
-        yield f"{visible(warning.place)}: warning: {visible(warning.message)}"
-    if len(warnings) > WARNINGS_SHOWN:
-        yield f"… and {_counted(len(warnings) - WARNINGS_SHOWN, 'more warning')}; --json lists all of them"
+    """The first of each kind, and how many there are."""
+    kinds: Counter[str] = Counter()
+    shown = 0
+    for warning in warnings:
+        kind = warning.message.partition(":")[0]
+        kinds[kind] += 1
+        if kinds[kind] <= SHOWN_OF_EACH and shown < WARNINGS_SHOWN:
+            shown += 1
+            yield f"{visible(warning.place)}: warning: {visible(warning.message)}"
+    if len(warnings) > shown:
+        yield f"… and {_counted(len(warnings) - shown, 'more warning')}; --json lists all of them"
 
 
 def _padded(text: str, wide: int) -> str:

@@ -12,6 +12,10 @@ from vvbatch.manuscript.markup import PLACE, Walk
 from vvbatch.manuscript.model import Notes, Options
 from vvbatch.manuscript.tree import Element, Reader, attribute, name_of, text_of
 
+_GUTENBERG_TITLE = re.compile(
+    r"(?:the )?project gutenberg'?s?(?: e-?(?:book|text))?(?: of)? (?P<title>.+?)(?:,? by (?P<author>.+?)\.?)?",
+    re.IGNORECASE,
+)
 _PANDOC_TITLE = re.compile(r"%[ ]?(?P<title>[^\n]*)(?:\n%[ ]?(?P<author>[^\n]*))?(?:\n%[^\n]*)?\n")
 _FIELD = re.compile(r"^(title|author|lang|language)[ ]?:[ ]*(.+?)[ ]*$", re.MULTILINE | re.IGNORECASE)
 _TAG = re.compile(r"(<[A-Za-z][A-Za-z0-9-]*)(?=[\s>/])")
@@ -27,6 +31,8 @@ def read_html(path: Path, data: bytes, options: Options, notes: Notes) -> Draft:
         tag = name_of(each)
         if tag == "title" and not draft.title:
             draft.title = text_of(each)
+            if found := _GUTENBERG_TITLE.fullmatch(draft.title):
+                draft.title, draft.author = found["title"], found["author"]
         elif tag == "meta" and (each.get("name") or "").lower() in ("author", "dc.creator", "dcterms.creator"):
             draft.author = draft.author or each.get("content")
     return draft

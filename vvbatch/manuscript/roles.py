@@ -17,7 +17,7 @@ _TYPES: Mapping[Kind, str] = {
     Kind.TOC: "toc landmarks page-list toc-brief loi lot loa lov",
     Kind.FOOTNOTES: "noteref footnote footnotes endnote endnotes rearnote rearnotes note backlink",
     Kind.PAGE_NUMBERS: "pagebreak pagelist",
-    Kind.COPYRIGHT: "copyright-page",
+    Kind.COPYRIGHT: "copyright-page colophon imprint imprimatur",
     Kind.TITLE_PAGE: "titlepage halftitlepage halftitle cover",
     Kind.INDEX: "index index-group index-entry-list",
 }

@@ -71,6 +71,12 @@ def test_a_long_list_is_cut(book: Path, tmp_path: Path) -> None:
     assert "OEBPS/b.xhtml: warning: it is not well-formed XML" in shown
 
 
+def test_warnings_of_one_kind_are_shown_three_times(book: Path, tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("\n\n".join(f"It was _so_ dark {number}." for number in range(9)))
+    shown = Cli()("import", "book.txt").stdout
+    assert shown.count(": warning: markup in a text is taken out: _so_") == 3 and "… and 6 more warnings" in shown
+
+
 def test_an_edited_script_is_left_alone(book: Path, tmp_path: Path) -> None:
     Cli()("import", "book.epub")
     script = tmp_path / "book.yaml"

@@ -153,6 +153,19 @@ def test_the_title_block_of_pandoc_is_read(tmp_path: Path) -> None:
     assert (done.title, done.author, lines(done)) == ("The Lighthouse", "Jane Doe", ["Text."])
 
 
+@pytest.mark.parametrize(
+    ("written", "title", "author"),
+    [
+        ("The Project Gutenberg eBook of The Lamp, by Jane Doe.", "The Lamp", "Jane Doe"),
+        ("The Project Gutenberg E-text of The Lamp", "The Lamp", None),
+        ("The Lamp by Jane Doe", "The Lamp by Jane Doe", None),
+    ],
+)
+def test_the_title_of_a_project_gutenberg_page(tmp_path: Path, written: str, title: str, author: str | None) -> None:
+    done = read(tmp_path, f"<title>{written}</title><p>Text.</p>", "book.html")
+    assert (done.title, done.author) == (title, author)
+
+
 def test_html(tmp_path: Path) -> None:
     page = (
         '<!DOCTYPE html><html lang="de"><head><title>Der Turm</title><meta name="author" content="Jane Doe">'

@@ -51,6 +51,30 @@ def test_a_title_without_a_link_stands_above_the_first_of_its_chapters(tmp_path:
     assert outline(read(tmp_path, Epub(pages, toc))) == [("Part One, The Lamp", ["One."]), ("The Oil", ["Two."])]
 
 
+def test_a_title_without_a_link_above_entries_that_are_too_deep_is_a_chapter(tmp_path: Path) -> None:
+    pages: dict[str, str | bytes] = {"a.xhtml": '<p id="a">One.</p><p id="b">Two.</p><p id="c">Three.</p>'}
+    author = entry("Isaacs", "", entry("A clover", "a.xhtml#a") + entry("A diadem", "a.xhtml#b"))
+    toc = entry("Fairy tales", "", author + entry("Coleridge", "", entry("The Lord", "a.xhtml#c")))
+    flat = outline(read(tmp_path, Epub(pages, toc)))
+    assert flat == [("Fairy tales, Isaacs", ["One.", "Two."]), ("Coleridge", ["Three."])]
+    deep = outline(read(tmp_path, Epub(pages, toc), depth=3))
+    assert [title for title, _ in deep] == ["Fairy tales, Isaacs, A clover", "A diadem", "Coleridge, The Lord"]
+
+
+def test_a_title_that_ends_with_a_mark_is_joined_without_another(tmp_path: Path) -> None:
+    body = "<h2>CHAPTER I.</h2><hr/><h3>The lamp</h3><p>One.</p><h2>CHAPTER II.</h2><h3>The oil</h3><p>Two.</p>"
+    done = outline(read(tmp_path, Epub({"a.xhtml": body})))
+    assert [title for title, _ in done] == ["CHAPTER I. The lamp", "CHAPTER II. The oil"]
+
+
+def test_pages_without_a_text_are_no_chapters(tmp_path: Path) -> None:
+    pages: dict[str, str | bytes] = {"c.xhtml": '<img alt="Cover"/>', "t.xhtml": "<svg/>", "a.xhtml": "<p>One.</p>"}
+    toc = entry("Cover", "c.xhtml") + entry("Title", "t.xhtml") + entry("Start", "a.xhtml")
+    assert outline(read(tmp_path, Epub(pages, toc))) == [("Start", ["One."])]
+    part = entry("Part One", "c.xhtml", entry("Chapter 1", "a.xhtml"))
+    assert outline(read(tmp_path, Epub(pages, part))) == [("Part One, Chapter 1", ["One."])]
+
+
 def test_entries_below_the_depth_are_headings_in_their_chapter(tmp_path: Path) -> None:
     pages: dict[str, str | bytes] = {
         "a.xhtml": '<h1>Ships</h1><p>One.</p><h2 id="s">Sails</h2><p>Two.</p>',

@@ -149,6 +149,18 @@ def test_a_part_of_a_page_that_says_what_it_is_is_left_out(tmp_path: Path, mark:
     assert imported(tmp_path, f"<section {mark}><h1>Heading</h1><p>Not this.</p></section><p>{TEXT}</p>") == [TEXT]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ask the publisher for a contract. An index of a first edition may be reproduced without permission.",
+        "Copyright belongs to the author. The publisher has a licence.",
+        "The novel was first published in 1895 by a publisher in London and printed in Bath.",
+    ],
+)
+def test_a_text_about_publishing_is_no_copyright_page(tmp_path: Path, text: str) -> None:
+    assert imported(tmp_path, f"<h1>Contracts</h1><p>{text}</p>") == [text]
+
+
 def test_captions_pictures_and_scripts_are_listed_and_not_spoken(tmp_path: Path) -> None:
     body = (
         f'<figure><img src="a.jpg" alt="A ship"/><figcaption>Fig. 1</figcaption></figure><p>{TEXT}</p>'

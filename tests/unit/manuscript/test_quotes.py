@@ -66,6 +66,12 @@ def test_a_quote_without_an_end_lasts_to_the_end_of_its_paragraph_with_a_warning
     assert "a quote without an end" in warning.message and warning.place == "OEBPS/a.xhtml:4"
 
 
+def test_a_quote_goes_on_in_the_next_chapter(tmp_path: Path) -> None:
+    pages: dict[str, str | bytes] = {"a.xhtml": "<h1>A</h1><p>“One.</p>", "b.xhtml": "<h1>B</h1><p>“Two.” He left.</p>"}
+    done = read(tmp_path, Epub(pages), quotes="alice")
+    assert lines(done) == ["quoted: “One.", "quoted: “Two.” | He left."] and done.warnings == ()
+
+
 def test_quoted_speech_has_the_given_voice_and_a_paragraph_of_both_is_a_dialogue(tmp_path: Path) -> None:
     done = read(tmp_path, Epub({"a.xhtml": "<p>“Who?” said Mara.</p><p>Later.</p>"}), quotes="alice")
     assert done.speakers == {"quoted": "alice"}
