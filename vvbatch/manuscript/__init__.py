@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vvbatch.errors import UnavailableError
-from vvbatch.manuscript.blocks import Draft
+from vvbatch.manuscript.blocks import MAX_BLOCKS, Draft, TooLong
 from vvbatch.manuscript.model import Manuscript, ManuscriptError, Notes, Options
 
 MAX_BYTES = 16 << 20  # of a manuscript that is one text
@@ -40,6 +40,9 @@ def read_manuscript(path: Path, options: Options = DEFAULTS) -> Manuscript:
 
         notes = Notes()
         return composed(_draft(path, suffix, options, notes), path, options, notes)
+    except TooLong:
+        found = f"more than {MAX_BLOCKS:,} paragraphs"
+        raise ManuscriptError(path, found, "split the manuscript") from None
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("vvbatch"):
             raise

@@ -11,6 +11,13 @@ INITIAL = "\ufdd0"
 """Stands behind the initial of a paragraph until it is joined to its word. No text has it: it is no character."""
 
 
+MAX_BLOCKS = 300_000
+
+
+class TooLong(Exception):
+    """A manuscript has more than MAX_BLOCKS blocks."""
+
+
 class BlockKind(StrEnum):
     PARAGRAPH = "paragraph"
     HEADING = "heading"

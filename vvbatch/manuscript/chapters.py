@@ -11,6 +11,7 @@ from vvbatch.manuscript.blocks import Block, BlockKind, TocEntry
 from vvbatch.manuscript.model import Notes
 from vvbatch.script.headings import headings
 
+LONGEST_TOGETHER = 1000  # characters of titles; whoever writes the title cuts it to 200 and says so
 LEAST_ENTRIES = 2  # of a table of contents that says something
 _PART = re.compile(r"(?:part|book|volume|teil|buch|band|partie|livre|tome|parte|libro|deel)\b", re.IGNORECASE)
 MOST_TITLES = 3  # of parts above a chapter, that its own title follows
@@ -229,7 +230,7 @@ def _words(text: str) -> list[str]:
 
 def together(titles: Sequence[str]) -> str:
     """`Part One` and `Chapter 1` → `Part One, Chapter 1`; `CHAPTER I.` and `The Lamp` → `CHAPTER I. The Lamp`."""
-    return "".join(_separated(titles, ", "))
+    return "".join(_separated(titles, ", "))[:LONGEST_TOGETHER]
 
 
 def _joined(heads: Sequence[str]) -> str:

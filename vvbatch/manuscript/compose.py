@@ -22,6 +22,7 @@ from vvbatch.manuscript.model import (
     Turn,
     shown,
 )
+from vvbatch.script.fields import MAX_LINES
 from vvbatch.script.fields import language as language_tag
 from vvbatch.script.fields import title as script_title
 from vvbatch.script.markup import SECTION
@@ -62,6 +63,9 @@ def composed(draft: Draft, path: Path, options: Options, notes: Notes) -> Manusc
     if not done:
         found = "no text to speak" + (f" ({_counted(notes)} left out)" if notes.skipped else "")
         raise ManuscriptError(path, found, "keep what is left out with --keep, or give another file")
+    count = sum(len(chapter.paragraphs) for chapter in done)
+    if count > MAX_LINES:
+        raise ManuscriptError(path, f"{count:,} paragraphs", f"a script has at most {MAX_LINES:,} lines: split it")
     author = " ".join(UNSPEAKABLE.sub(" ", draft.author or "").split())[:LONGEST_TITLE] or None
     return Manuscript(
         title, author, language, draft.cover, tuple(done), writer.voices, tuple(notes.skipped), tuple(notes.warnings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vvbatch.manuscript.archive import Archive, opened
-from vvbatch.manuscript.blocks import INITIAL, Block, BlockKind, Draft
+from vvbatch.manuscript.blocks import INITIAL, MAX_BLOCKS, Block, BlockKind, Draft, TooLong
 from vvbatch.manuscript.model import Kind, Notes, Options, shown
 from vvbatch.manuscript.tables import LONG_CELL
 from vvbatch.manuscript.tree import Element, Reader, attribute, name_of
@@ -93,6 +93,8 @@ class _Docx:
 
     def read_paragraph(self, element: Element, role: Kind | None) -> None:
         self.paragraph += 1
+        if len(self.blocks) >= MAX_BLOCKS:
+            raise TooLong
         place = f"paragraph {self.paragraph:,}"
         was_contents = self.in_contents > 0
         found = _Found()

@@ -74,9 +74,10 @@ def find(pages: Sequence[Page], resolve: Resolve) -> None:
         return False
 
     notes: list[Element] = []
+    short: dict[Element, bool] = {}  # blocks that many links may point to
     for link in links:
         found = targets.get(link.target)
-        note = _note(link, found, links_back) if found else None
+        note = _note(link, found, links_back, short) if found else None
         if note is not None:
             _outermost(link.element).set(ROLE, MARK)
             if note.get(ROLE) != NOTE:
@@ -105,13 +106,22 @@ def _link(page: Page, element: Element, order: int, resolve: Resolve) -> _Link |
     return _Link(order, element, target, marked, raised or "note" in classes or "super" in classes)
 
 
-def _note(link: _Link, found: tuple[int, Element], links_back: Callable[[Element, _Link], bool]) -> Element | None:
+def _note(
+    link: _Link,
+    found: tuple[int, Element],
+    links_back: Callable[[Element, _Link], bool],
+    short: dict[Element, bool],
+) -> Element | None:
     """The block of the note that a link points to; None if it points to something else."""
     order, target = found
     if order <= link.order:
         return None
     block = next((each for each in (target, *_ancestors(target)) if name_of(each) in _BLOCKS), None)
-    if block is None or name_of(block) in ("body", "td") or len(text_of(block)) > LONGEST_NOTE:
+    if block is None or name_of(block) in ("body", "td"):
+        return None
+    if block not in short:
+        short[block] = len(text_of(block)) <= LONGEST_NOTE
+    if not short[block]:
         return None
     if any(name_of(each) in _HEADINGS for each in (target, *_ancestors(target, 2), *block.iter())):
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from vvbatch.manuscript.blocks import INITIAL, Block, BlockKind
+from vvbatch.manuscript.blocks import INITIAL, MAX_BLOCKS, Block, BlockKind, TooLong
 from vvbatch.manuscript.model import Kind, Notes, shown
 from vvbatch.manuscript.roles import (
     QUIET,
@@ -36,7 +36,7 @@ _ORNAMENT = re.compile(r"ornament|asterism|scene-?break|section-?break|divider|s
 _CONTAINER_NAMES = "html body div section article main blockquote ul ol dl figure table tbody tr"
 _CONTAINERS = frozenset(_CONTAINER_NAMES.split())
 _SILENT = re.compile("[\u00ad\u200b\u2060\ufeff]")
-_VISIBLE = re.compile(r"\S")
+LATEST_INITIAL = 20  # pieces of text that may stand before the initial of a paragraph
 LONGEST_BREAK = 100  # characters of a line of ornaments
 PLACE = "vvbatch-line"
 """An attribute with the line in the manuscript, where the page was made from something else."""
@@ -83,6 +83,7 @@ class _Page:
     open: list[_Open]
     text: list[str] = field(default_factory=list)
     line: int | None = None  # of the block that is read
+    visible: bool = False  # whether there is more than spaces in `text`
     linked: int = 0
     ruby: int = 0
 
@@ -151,7 +152,10 @@ class _Page:
             self.add("“")
         elif name in ("td", "th") and self.has_text():
             if opened.role is Kind.TABLES:
-                self.text = ["".join(self.text).rstrip(), ", "]
+                while self.text[-1].isspace():
+                    self.text.pop()
+                self.text[-1] = self.text[-1].rstrip()
+                self.text.append(", ")
             else:
                 self.flush()
         elif name in ("sup", "sub") and text_of(element).strip("+-−").isdigit():
@@ -165,7 +169,7 @@ class _Page:
         if opened.skipped:
             self.add(element.tail)
             return
-        if opened.initial_from >= 0:
+        if 0 <= opened.initial_from < LATEST_INITIAL:
             initial = "".join(self.text[opened.initial_from :]).strip()
             before = "".join(self.text[: opened.initial_from]).strip()
             if sum(map(str.isalpha, initial)) == 1 and len(initial) <= 3 and not any(map(str.isalnum, before)):
@@ -197,16 +201,18 @@ class _Page:
             text = text.translate(opened.numerals)
         if opened.link:
             self.linked += len(text.strip())
+        self.visible = self.visible or not text.isspace()
         self.text.append(text)
 
     def has_text(self) -> bool:
-        return any(_VISIBLE.search(piece) for piece in self.text)
+        return self.visible
 
     def flush(self, *, empty: bool = False) -> None:
         """End the block that is read. An `empty` paragraph is kept: it may be a section break."""
         text = " ".join(_SILENT.sub("", "".join(self.text)).split())
         linked, self.linked = self.linked, 0
         self.text.clear()
+        self.visible = False
         opened = self.open[-1]
         if not text.strip(INITIAL):
             if empty and not opened.role:
@@ -219,6 +225,8 @@ class _Page:
 
     def emit(self, kind: BlockKind, text: str, role: Kind | None = None, linked: int = 0) -> None:
         opened = self.open[-1]
+        if len(self.walk.blocks) >= MAX_BLOCKS:
+            raise TooLong
         self.walk.blocks.append(
             Block(kind, text, self.place, opened.heading, self.part, role, linked, opened.language or None)
         )
@@ -238,7 +246,8 @@ class _Page:
         """An image of an initial is a letter of the text; other descriptions are left out."""
         text = " ".join((element.get("alt") or "").split())
         if len(text) == 1 and text.isalpha() and not self.has_text():
-            self.text += [text, INITIAL]
+            self.add(text)
+            self.add(INITIAL)
         elif text and any(map(str.isalnum, text)):
             if Kind.IMAGES in self.walk.keep:
                 self.add(f" {text} ")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vvbatch.manuscript.archive import resolved
 from vvbatch.manuscript.roles import types_of
 from vvbatch.manuscript.tree import Element, attribute, name_of, text_of
 
 MAX_ENTRIES = 10_000
+LONGEST_TITLE = 300
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Entry:
 def contents(root: Element, name: str) -> list[Entry]:
     """The entries in their order. Those that link out of the manuscript are left out."""
     found = _of_ncx(root, name) if name_of(root) == "ncx" else _of_nav(root, name)
+    found = (replace(entry, title=entry.title[:LONGEST_TITLE]) for entry in found)
     return [entry for entry, _ in zip(found, range(MAX_ENTRIES), strict=False) if entry.title]
 
 

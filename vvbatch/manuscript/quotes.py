@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+NEAR = 50  # characters around a quote that say whether it is speech; more would take hours in a hostile text
 QUOTED = "quoted"
 """The speaker of all quoted speech."""
 
@@ -127,10 +128,14 @@ def _is_speech(text: str, start: int, end: int | None) -> bool:
     its end, or the text around it introduces it, or it is all of the paragraph."""
     if end is None:
         return True
-    inside, after, before = text[start + 1 : end - 1], text[end:].lstrip(), text[:start]
+    inside, after, before = (
+        text[start + 1 : end - 1],
+        text[end : end + NEAR].lstrip(),
+        text[max(0, start - NEAR) : start],
+    )
     if not _SPEAKABLE.search(inside):
         return False
-    if not before.strip() and (after.startswith((",", "，")) or not _SPEAKABLE.search(after)):
+    if not before.strip() and (after.startswith((",", "，")) or not _SPEAKABLE.search(text, end)):
         return True
     introduced = before.rstrip()[-1:]
     if introduced in _COLONS or (introduced in _COMMAS and not after[:1].isalnum()):
@@ -140,20 +145,21 @@ def _is_speech(text: str, start: int, end: int | None) -> bool:
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
     """The same text; a span without a letter or digit, and punctuation behind a quote, belong to the span before."""
-    done: list[Span] = []
+    done: list[tuple[bool, list[str]]] = []
     lead = ""
     for span in spans:
+        closing = _CLOSING.match(span.text)
         if not _SPEAKABLE.search(span.text):
             if done:
-                done[-1] = Span(done[-1].quoted, done[-1].text + span.text)
+                done[-1][1].append(span.text)
             else:
                 lead += span.text
-        elif done and (closing := _CLOSING.match(span.text)):
-            done[-1] = Span(done[-1].quoted, done[-1].text + closing[0])
-            done.append(Span(span.quoted, span.text[closing.end() :]))
-        elif done and done[-1].quoted == span.quoted:
-            done[-1] = Span(span.quoted, done[-1].text + span.text)
+        elif done and closing:
+            done[-1][1].append(closing[0])
+            done.append((span.quoted, [span.text[closing.end() :]]))
+        elif done and done[-1][0] == span.quoted:
+            done[-1][1].append(span.text)
         else:
-            done.append(Span(span.quoted, lead + span.text))
+            done.append((span.quoted, [lead, span.text]))
             lead = ""
-    return done or [Span(False, lead)]
+    return [Span(quoted, "".join(pieces)) for quoted, pieces in done] or [Span(False, lead)]

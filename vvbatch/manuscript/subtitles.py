@@ -105,13 +105,14 @@ def _without_repeats(said: Iterable[_Said]) -> Iterator[_Said]:
 def _blocks(said: Iterable[_Said]) -> Iterator[Block]:
     """Paragraphs: until another speaker, a silence behind a sentence, or a long text's next end of a sentence."""
     texts: list[str] = []
+    length = 0
     first: _Said | None = None
     last: _Said | None = None
     for each in said:
         if first and last:
             silence = each.start_s - last.end_s
             ended = bool(_SENTENCE_END.search(texts[-1]))
-            long = sum(map(len, texts)) > LONGEST
+            long = length > LONGEST
             if (
                 each.new
                 or each.speaker != first.speaker
@@ -121,9 +122,10 @@ def _blocks(said: Iterable[_Said]) -> Iterator[Block]:
                 yield _block(first, texts)
                 if silence >= SECTION_S:
                     yield Block(BlockKind.BREAK, "", _time(each.start_s))
-                texts, first = [], each
+                texts, first, length = [], each, 0
         first = first or each
         texts.append(each.text)
+        length += len(each.text)
         last = each
     if first:
         yield _block(first, texts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from vvbatch.manuscript.blocks import Block, BlockKind, Draft
@@ -19,8 +21,10 @@ from vvbatch.script.rows import Row, rows
 from vvbatch.script.source import UNSPEAKABLE, Source
 
 _NOTE = re.compile(
-    r"^[^\S\n]*\[(?:footnote[ ])?([0-9]{1,3}|[A-Z*†])(?::|\])[ ](?:[^\n]+\n?)+", re.MULTILINE | re.IGNORECASE
+    r"^[^\S\n]*\[(?:footnote[ ])?([0-9]{1,3}|[A-Z*†])(?::|\])[ ](?:[^\n]+(?:\n|\Z))+", re.MULTILINE | re.IGNORECASE
 )
+_MARK = re.compile(r"\[(?:[0-9]{1,3}|[A-Z*†])\]")
+CONTENTS_TRIED = 5
 _LINE_BREAKS = str.maketrans({"\u2028": " ", "\u2029": " ", "\ufdd0": " "})
 _TITLED = re.compile(r"^(Title|Author|Language):[ ]*(\S.*)$", re.MULTILINE)
 
@@ -78,6 +82,10 @@ class _Cleaner:
     keep: frozenset[Kind]
     notes: Notes
 
+    @cached_property
+    def source(self) -> Source:
+        return Source(Path(self.name), self.text)
+
     @property
     def about(self) -> list[tuple[str, str]]:
         """The fields in the header of a Project Gutenberg text."""
@@ -96,26 +104,29 @@ class _Cleaner:
             text = self.without_notes(text)
         return text
 
-    def place(self, text: str, index: int) -> str:
-        return f"{self.name}:{text.count(chr(10), 0, index) + 1}"
+    def place(self, index: int) -> str:
+        """Of a character of the text as it was: cleaning keeps the lines, and all characters but marks of notes."""
+        return f"{self.name}:{self.source.position(index).line}"
 
     def without_licence(self, text: str) -> str:
-        for found in [*GUTENBERG.finditer(text)]:
+        marks = list(GUTENBERG.finditer(text))
+        for found in [*marks[:1], *marks[1:][-1:]]:
             begins = found[1].upper() == "START"
             start, end = (0, found.end()) if begins else (found.start(), len(text))
-            self.notes.skip(Kind.COPYRIGHT, f"copyright, {end - start:,} characters", self.place(text, start))
+            self.notes.skip(Kind.COPYRIGHT, f"copyright, {end - start:,} characters", self.place(start))
             text = text[:start] + _blank(text[start:end]) + text[end:]
         return text
 
     def without_contents(self, text: str) -> str:
         """Without the rows below `Contents` that are headings further on, or end in a page number."""
         all_rows = list(rows(text))
-        for number, row in enumerate(all_rows):
-            if not (row.alone or row.first) or not CONTENTS.fullmatch(row.text.strip(" .:*_#")):
-                continue
-            entries = list(_entries(all_rows[number + 1 :]))
+        titles = (
+            number for number, row in enumerate(all_rows) if row.first and CONTENTS.fullmatch(row.text.strip(" .:*_#"))
+        )
+        for number in islice(titles, CONTENTS_TRIED):
+            row, entries = all_rows[number], list(_entries(all_rows[number + 1 :]))
             if len(entries) > 1:
-                self.notes.skip(Kind.TOC, f"toc, {len(entries):,} rows", self.place(text, row.start))
+                self.notes.skip(Kind.TOC, f"toc, {len(entries):,} rows", self.place(row.start))
                 return text[: row.start] + _blank(text[row.start : entries[-1].end]) + text[entries[-1].end :]
         return text
 
@@ -123,26 +134,31 @@ class _Cleaner:
         def out(row: re.Match[str]) -> str:
             if not PAGE.fullmatch(row[0].strip()):
                 return row[0]
-            self.notes.skip(Kind.PAGE_NUMBERS, f"a page number: {shown(row[0])}", self.place(text, row.start()))
-            return ""
+            self.notes.skip(Kind.PAGE_NUMBERS, f"a page number: {shown(row[0])}", self.place(row.start()))
+            return _blank(row[0])
 
         return re.sub(r"^[^\S\n]*\S[^\n]{0,30}$", out, text, flags=re.MULTILINE)
 
     def without_notes(self, text: str) -> str:
         """Without paragraphs `[1] …` whose mark `[1]` stands in the text before them, and without these marks."""
-        notes = {}
-        for found in _NOTE.finditer(text):
-            mark = f"[{found[1]}]"
-            at = text.find(mark)
-            if 0 <= at < found.start() and text[at - 1 : at] not in ("", "\n"):
-                notes[found.start()] = (mark, found.end())
-        for start, (mark, end) in notes.items():
-            self.notes.skip(Kind.FOOTNOTES, f"a note: {shown(text[start:end])}", self.place(text, start))
-            self.notes.skip(Kind.FOOTNOTES, f"the mark of a note: “{mark}”", self.place(text, text.find(mark)))
-            text = text[:start] + _blank(text[start:end]) + text[end:]
-        for mark in {mark for mark, _ in notes.values()}:
-            text = text.replace(mark, "")
-        return text
+        first: dict[str, int] = {}
+        for found in _MARK.finditer(text):
+            if found.start() and text[found.start() - 1] != "\n":
+                first.setdefault(found[0], found.start())
+        marks: set[str] = set()
+
+        def out(note: re.Match[str]) -> str:
+            mark = f"[{note[1]}]"
+            if first.get(mark, len(text)) > note.start():
+                return note[0]
+            self.notes.skip(Kind.FOOTNOTES, f"a note: {shown(note[0])}", self.place(note.start()))
+            if mark not in marks:
+                self.notes.skip(Kind.FOOTNOTES, f"the mark of a note: “{mark}”", self.place(first[mark]))
+            marks.add(mark)
+            return _blank(note[0])
+
+        text = _NOTE.sub(out, text)
+        return _MARK.sub(lambda found: "" if found[0] in marks else found[0], text)
 
 
 def _blank(text: str) -> str:

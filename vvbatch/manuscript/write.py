@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-from vvbatch.manuscript.model import Chapter, Manuscript, Paragraph, Turn
+from vvbatch.manuscript.model import Chapter, Manuscript, ManuscriptError, Paragraph, Turn
 from vvbatch.manuscript.origin import first_line
 from vvbatch.script.fields import NARRATOR
 from vvbatch.script.model import Pause, PauseKind
+from vvbatch.script.source import MAX_BYTES
+
+ROOM_FOR_HASH = 100  # bytes of the first line
 
 # Letters first, and nothing in it that YAML could take for more than text.
 _PLAIN = re.compile(r"[^\W\d_](?:[^:#\"\\\[\]{}&*!|>%@`]|:(?=\S)(?!:))*", re.DOTALL)
@@ -16,8 +20,15 @@ _WORDS = re.compile(r"(?:null|true|false|yes|no|on|off|y|n|~)", re.IGNORECASE)
 
 
 def script_text(manuscript: Manuscript, *, source: str, cover: str | None, voice: str | None) -> str:
-    """The script. `source` names the manuscript; `voice` is the narrator's, None: the default one."""
-    return "\n".join(_rows(manuscript, source, cover, voice)) + "\n"
+    """The script. `source` names the manuscript; `voice` is the narrator's, None: the default one.
+
+    Raises ManuscriptError for a script that would be too long to be read.
+    """
+    text = "\n".join(_rows(manuscript, source, cover, voice)) + "\n"
+    if (size := len(text.encode())) > MAX_BYTES - ROOM_FOR_HASH:
+        found = f"a script of {size / 2**20:.1f} MiB would be made of it"
+        raise ManuscriptError(Path(source), found, f"a script has at most {MAX_BYTES >> 20} MiB: split the manuscript")
+    return text
 
 
 def _rows(manuscript: Manuscript, source: str, cover: str | None, voice: str | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.manuscripts import CONTAINER, Epub, archive, docx, lines, page, paragraph, read, refused
 from vvbatch.manuscript import archive as archives
 from vvbatch.manuscript.model import ManuscriptError
+from vvbatch.manuscript.write import script_text
 
 GOOD = Epub({"a.xhtml": "<p>Text.</p>"})
 BOMB = (
@@ -188,6 +189,22 @@ def test_what_is_no_regular_file_of_a_known_type_is_refused(tmp_path: Path) -> N
         with pytest.raises(ManuscriptError) as error:
             read_manuscript(tmp_path / name)
         assert message in str(error.value) and name in str(error.value)
+
+
+def test_too_many_paragraphs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("markup", "docx"):
+        monkeypatch.setattr(f"vvbatch.manuscript.{module}.MAX_BLOCKS", 5)
+    for name, data in (("book.html", "<p>Text.</p>" * 6), ("book.docx", docx(paragraph("Text.") * 6))):
+        assert "paragraphs; split the manuscript" in refused(tmp_path, data, name)
+    monkeypatch.setattr("vvbatch.manuscript.compose.MAX_LINES", 3)
+    assert "4 paragraphs; a script has at most 3 lines" in refused(tmp_path, "<p>Text.</p>" * 4, "book.html")
+
+
+def test_a_script_that_would_be_too_long_to_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vvbatch.manuscript.write.MAX_BYTES", 2000)
+    done = read(tmp_path, "<p>Text.</p>" * 200, "book.html")
+    with pytest.raises(ManuscriptError, match=r"a script of 0\.0 MiB would be made of it"):
+        script_text(done, source="book.html", cover=None, voice=None)
 
 
 def test_control_characters_cannot_reach_the_script(tmp_path: Path) -> None:
