@@ -7,7 +7,7 @@ import json
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ class FaultHome:
         with (self.folder / "workers.log").open("ab") as log:
             return self.shell.start("tests.support.ready", model, output=log, **environment)
 
-    def submit(self, *texts: str, model: str = "ready", title: str = "Faults") -> str:
+    def submit(self, *texts: str, model: str = "ready", title: str = "Faults", options: Sequence[str] = ()) -> str:
         path = self.folder / f"{title}.yaml"
         path.write_text(json.dumps({"version": 1, "title": title, "model": model, "lines": list(texts)}))
-        return str(self.shell.json("submit", str(path), "--out", str(self.out))["batch"])
+        return str(self.shell.json("submit", str(path), "--out", str(self.out), *options)["batch"])
 
     def view(self, batch: str) -> Any:
         with closing(Ledger(Home.from_environment().ledger_url)) as ledger:

@@ -192,7 +192,7 @@ def test_a_worker_without_its_model_ends_at_once_and_the_jobs_stay_queued(
     fault_home: FaultHome, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "no-models"))
-    batch = fault_home.submit("Nobody can say this yet.", model="1.5b")
+    batch = fault_home.submit("Nobody can say this yet.", model="1.5b", options=["--wait-for-model"])
     worker = fault_home.shell.start("workers", "1.5b")
     assert worker.wait(timeout=120) == 3
     assert "cannot start" in worker.stdout.read()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import BadInput
+from vvbatch.cli.common import BadInput, Session, Unavailable
 from vvbatch.profiles import MOST_TAKES
 
 if TYPE_CHECKING:
@@ -183,6 +183,33 @@ def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, c
     if errors:
         raise BadInput("\n".join(errors))
     return planned
+
+
+def require_models(planned: list[Planned], here: Session) -> None:
+    """Stop before anything is queued when lines would wait for a profile that nothing can render.
+
+    That is one without a worker anywhere whose model or package is not on this machine. Raises Unavailable.
+    """
+    from vvbatch import profiles
+    from vvbatch.ledger.queries import cached_takes
+    from vvbatch.models.ready import why_not_ready
+    from vvbatch.transport.connection import ServerUnreachable, connect
+    from vvbatch.transport.queue import has_worker
+
+    names = {name for each in planned for name in each.plan.profiles}
+    reasons = {name: why_not_ready(profiles.load(name), here.home.cache / "models") for name in sorted(names)}
+    missing = {name: why for name, why in reasons.items() if why}
+    if not missing:
+        return
+    try:
+        with connect(here.home) as connection:
+            missing = {name: why for name, why in missing.items() if not has_worker(connection, name)}
+    except ServerUnreachable:
+        pass
+    cached = {key for each in planned for key in cached_takes(here.ledger, each.plan.lines)}
+    wanted = {line.profile for each in planned for line in each.plan.lines if line.key not in cached}
+    if found := [why for name, why in missing.items() if name in wanted]:
+        raise Unavailable("\n".join([*found, "nothing is queued; start a worker elsewhere, or choose another --model"]))
 
 
 def keep_imported(planned: list[Planned], added: list[AddedBatch], out: Path) -> None:

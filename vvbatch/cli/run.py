@@ -14,6 +14,7 @@ from vvbatch.cli.inputs import (
     plan_scripts,
     print_changes,
     priority_option,
+    require_models,
     scripts_argument,
     show_warnings,
     submitted_views,
@@ -55,6 +56,7 @@ def run(
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         plans = [each.plan for each in planned]
         show_warnings(plans)
+        require_models(planned, here)
         with here.queue() as queue:
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)

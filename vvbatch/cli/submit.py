@@ -13,6 +13,7 @@ from vvbatch.cli.inputs import (
     plan_scripts,
     print_changes,
     priority_option,
+    require_models,
     scripts_argument,
     show_warnings,
     submitted_views,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @override_options
 @out_option
 @priority_option
+@click.option("--wait-for-model", is_flag=True, help="Queue lines also for a model that is not on this machine.")
 @click.option("--watch", is_flag=True, help="Follow the batch until it ends.")
 @json_option
 def submit(
@@ -35,12 +37,14 @@ def submit(
     overrides: Overrides,
     out: Path | None,
     priority: str | None,
+    wait_for_model: bool,
     watch: bool,
     as_json: bool,
 ) -> None:
     """Put scripts into the queue and print the batch ids.
 
-    Running workers (`vvbatch up`) start at once; without a worker the lines wait. A script whose batch is still open is
+    Running workers (`vvbatch up`) start at once; without a worker the lines wait. Nothing is queued for a model that is
+    neither on this machine nor served by a worker, unless you give --wait-for-model. A script whose batch is open is
     not queued twice: its batch is resumed, with the given --priority and the pauses of the script. With --watch, Ctrl-C
     stops watching and leaves the batch in the queue.
 
@@ -55,6 +59,8 @@ def submit(
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         plans = [each.plan for each in planned]
         show_warnings(plans)
+        if not wait_for_model:
+            require_models(planned, here)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)

@@ -1,0 +1,54 @@
+"""`run` and `submit` for a model that is not on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Cli
+from vvbatch import profiles
+from vvbatch.models.ready import why_not_ready
+
+
+@pytest.fixture
+def script(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    file = tmp_path / "s.yaml"
+    file.write_text("version: 1\nmodel: 1.5b\nlines:\n- She walked along the pier.\n")
+    return str(file)
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_nothing_is_queued_for_a_model_that_is_not_here(command: str, script: str) -> None:
+    run = Cli()
+    done = run(command, script, "--json", code=3)
+    assert done.stdout == ""
+    assert (
+        "its model microsoft/VibeVoice-1.5B at cf42b8ff is not on this machine: vvbatch models pull 1.5b" in done.stderr
+    )
+    assert "nothing is queued" in done.stderr
+    assert json.loads(run("ledger", "batches", "--json").stdout) == []
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vvbatch.models.ready.find_spec", lambda name: None)
+    why = why_not_ready(profiles.load("1.5b"), tmp_path)
+    assert why == "profile '1.5b' needs the package torch: pip install 'vvbatch[vibevoice]'"
+    assert why_not_ready(profiles.load("draft"), tmp_path) == (
+        "profile 'draft' needs the package piper: pip install 'vvbatch[draft]'"
+    )
+    monkeypatch.undo()
+    assert why_not_ready(profiles.load("draft"), tmp_path) is None
+
+
+def test_a_worker_elsewhere_or_a_wish_to_wait_is_enough(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Cli()
+    waiting = json.loads(run("submit", script, "--wait-for-model", "--json").stdout)
+    assert waiting["counts"]["queued"] == 1
+    monkeypatch.setattr("vvbatch.transport.queue.has_worker", lambda connection, profile: profile == "1.5b")
+    monkeypatch.setattr("vvbatch.transport.connection.await_answer", lambda *given, **more: None)
+    assert json.loads(run("submit", script, "--json").stdout)["batch"] == waiting["batch"]
