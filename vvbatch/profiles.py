@@ -49,10 +49,19 @@ class Model(Strict, frozen=True, kw_only=True):
     tokenizer_revision: str | None = None
 
 
+class PartWords(Strict, frozen=True, kw_only=True):
+    """How a long text is cut (`vvbatch.speech_text.parts`): words of the smallest, usual and largest part."""
+
+    min: int = 12
+    best: int = 80
+    max: int = 160
+
+
 class TextLimits(Strict, frozen=True, kw_only=True):
-    max_chars: int
+    max_chars: int  # of a line, or of a part where `part_words` is on
     max_speakers: int = 4
     normalise: Literal["off", "light", "full"] = "off"  # see vvbatch.speech_text.normalise; a script may say otherwise
+    part_words: PartWords | None = None  # `off`: lines are rendered whole
 
 
 class QcLimits(Strict, frozen=True, kw_only=True):
@@ -190,12 +199,17 @@ def load(name: str) -> Profile:
 
 
 def as_written_now(data: dict[str, object]) -> dict[str, object]:
-    """A profile's data, in which keys of earlier versions have their present names, and `slots: auto` is AUTO."""
+    """A profile's data, in which keys of earlier versions have their present names, `slots: auto` is AUTO, and
+    `part_words: off` is None."""
     if data.get("slots") == "auto":
         data = data | {"slots": AUTO}
     text = data.get("text")
-    if isinstance(text, dict) and text.get("normalise") is False:  # YAML reads a bare `off` as false
-        data = data | {"text": text | {"normalise": "off"}}
+    if isinstance(text, dict):  # YAML reads a bare `off` as false
+        if text.get("normalise") is False:
+            text = text | {"normalise": "off"}
+        if text.get("part_words") in (False, "off"):
+            text = text | {"part_words": None}
+        data = data | {"text": text}
     retries = data.get("retries")
     if isinstance(retries, dict) and "company" in retries and "crashed_with_others" not in retries:
         renamed = {"crashed_with_others" if key == "company" else key: value for key, value in retries.items()}
@@ -227,4 +241,9 @@ def read(file: Path) -> Profile:
         raise ProfileError(f"{file}: slots is {profile.slots}; allowed are auto, or 1 and more")
     if not 1 <= profile.takes <= MOST_TAKES:
         raise ProfileError(f"{file}: takes is {profile.takes}; allowed are 1 to {MOST_TAKES}")
+    if (cut := profile.text.part_words) and not (1 <= cut.min <= cut.best <= cut.max and 2 * cut.min <= cut.max):
+        raise ProfileError(
+            f"{file}: part_words: min {cut.min}, best {cut.best}, max {cut.max}; allowed are "
+            "1 <= min <= best <= max and 2 x min <= max"
+        )
     return profile

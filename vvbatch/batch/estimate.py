@@ -47,6 +47,8 @@ class WarningView(Struct):
 
 
 class Estimate(Struct):
+    """`lines` are those of the script; `parts` what they are rendered in, and what `cached` and `to_render` count."""
+
     script: str
     title: str
     lines: int
@@ -61,6 +63,7 @@ class Estimate(Struct):
     chapter_titles: Sequence[str]
     warnings: Sequence[WarningView]
     candidates: Sequence[Candidate]  # words that may need a pronunciation
+    parts: int
 
 
 def estimate(plan: Plan, ledger: Ledger) -> Estimate:
@@ -86,21 +89,25 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
                 wall_s=None if wall_s is None else round(wall_s, 1),
             )
         )
+    by_voice = {(voice.name, each.part_of or each.line): None for each in plan.lines for voice in each.request.voices}
     return Estimate(
         script=plan.script,
         title=plan.title,
-        lines=len(plan.lines),
+        lines=len({line.part_of or line.line for line in plan.lines}),
         cached=len(plan.lines) - len(fresh),
         to_render=len(fresh),
         chapters=max((line.chapter for line in plan.lines), default=0),
         characters=sum(len(line.text) for line in plan.lines),
-        voices=dict(Counter(voice.name for line in plan.lines for voice in line.request.voices)),
-        not_golden=[line.line for line in plan.lines if not line.request.params.golden],
+        voices=dict(Counter(name for name, _ in by_voice)),
+        not_golden=list(
+            dict.fromkeys(line.part_of or line.line for line in plan.lines if not line.request.params.golden)
+        ),
         models=models,
         may_escalate=dict(Counter(line.escalate.profile for line in fresh if line.escalate)),
         chapter_titles=list({line.chapter: line.chapter_title for line in plan.lines}.values()),
         warnings=[*warning_views(plan), *prompt_warnings(plan)],
         candidates=candidates(written_texts(plan), plan.pronounced, misheard(ledger, plan.script)),
+        parts=len(plan.lines),
     )
 
 

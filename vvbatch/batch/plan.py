@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -34,6 +33,7 @@ from vvbatch.script.sentences import divided
 from vvbatch.script.written import written_parts
 from vvbatch.speech_text import lint
 from vvbatch.speech_text.lexicon import Pronunciation
+from vvbatch.speech_text.parts import parts_of
 from vvbatch.speech_text.reading import Reading
 
 AUDIO_FORMAT = "24 kHz mono PCM16, peak -1 dBFS, 1"
@@ -131,6 +131,7 @@ class Overrides:
     escalate: str | None = None  # a profile, or `none`
     keep_takes: bool = False
     language: str | None = None  # of the texts, as a language tag
+    whole_lines: bool = False  # no line is divided
 
 
 def make_plan(
@@ -143,44 +144,31 @@ def make_plan(
     planned: list[PlannedLine] = []
     warnings = list(script.warnings)
     prompts: dict[str, Prompt] = {}
-    for chapter_number, chapter in enumerate(script.chapters, start=1):
-        for written in within_limits(chapter.lines, script, overrides.profile, warnings):
+    for number, chapter in enumerate(script.chapters, start=1):
+        for line in chapter.lines:
             try:
-                profile = profile_of(written, script, overrides.profile)
-                line = reading.line(written, profile)
-                takes = overrides.takes or line.takes or profile.takes
-                request = request_of(line, profile, voices, takes)
-                escalation = escalation_of(line, profile, voices, overrides)
-            except LineProblems as error:
+                profile = profile_of(line, script, overrides.profile)
+                parts = [line] if overrides.whole_lines else list(within_limits(line, profile, warnings))
+                read = [reading.line(part, profile) for part in parts]
+                planned += [
+                    planned_line(
+                        part,
+                        Place(len(planned) + index, number, chapter.title, language),
+                        profile,
+                        voices,
+                        overrides,
+                    )
+                    for index, part in enumerate(read, start=1)
+                ]
+            except LineProblems as error:  # of one part: the others have the same
                 problems += error.problems
                 continue
-            warnings += unspoken_turns(line, profile, language)
+            warnings += unspoken_turns(read[0] if len(read) == 1 else reading.line(line, profile), profile, language)
             if profile.engine == "vibevoice":
-                warnings += lint.of_line(written)
-                for voice, turn in zip(request.voices, first_turns(line), strict=True):
-                    prompts.setdefault(voice.sha256, Prompt(voice.name, Path(voice.path), turn.voice_position))
-            keep_takes = overrides.keep_takes or profile.keep_takes
-            kept = msgspec.structs.replace(request, keep_takes=keep_takes, language=language)
-            planned.append(
-                PlannedLine(
-                    line=line.id,
-                    number=len(planned) + 1,
-                    chapter=chapter_number,
-                    chapter_title=chapter.title,
-                    profile=profile.name,
-                    key=line_key(request, profile, takes),
-                    control_hash=control_hash(profile, request.params),
-                    text=" ".join(turn.text for turn in line.turns),
-                    request=kept,
-                    takes=takes,
-                    written=written_of(line),
-                    pause_after_s=line.pause_after_s,
-                    escalate=escalation,
-                    role=line.role,
-                    break_after=line.break_after,
-                    pause_given_s=line.pause_given_s,
-                )
-            )
+                for part, own in zip(parts, planned[-len(parts) :], strict=True):
+                    warnings += lint.of_line(part)
+                    for voice, turn in zip(own.request.voices, first_turns(part), strict=True):
+                        prompts.setdefault(voice.sha256, Prompt(voice.name, Path(voice.path), turn.voice_position))
         warnings += lint.of_chapter(chapter)
     if problems:
         raise ScriptError(script.path, problems, script.source)
@@ -204,6 +192,42 @@ def first_turns(line: ScriptLine) -> list[ScriptTurn]:
     return list(first.values())
 
 
+class Place(NamedTuple):
+    """Of a line in its batch, and what it has from its script."""
+
+    number: int
+    chapter: int
+    chapter_title: str
+    language: str | None
+
+
+def planned_line(line: ScriptLine, place: Place, profile: Profile, voices: Voices, overrides: Overrides) -> PlannedLine:
+    """A line, or a part of one, ready to be rendered. Raises LineProblems."""
+    takes = overrides.takes or line.takes or profile.takes
+    request = request_of(line, profile, voices, takes)
+    keep_takes = overrides.keep_takes or profile.keep_takes
+    return PlannedLine(
+        line=line.id,
+        number=place.number,
+        chapter=place.chapter,
+        chapter_title=place.chapter_title,
+        profile=profile.name,
+        key=line_key(request, profile, takes),
+        control_hash=control_hash(profile, request.params),
+        text=" ".join(turn.text for turn in line.turns),
+        request=msgspec.structs.replace(request, keep_takes=keep_takes, language=place.language),
+        takes=takes,
+        written=written_of(line),
+        pause_after_s=line.pause_after_s,
+        escalate=escalation_of(line, profile, voices, overrides),
+        part_of=line.part_of,
+        part=line.part,
+        role=line.role,
+        break_after=line.break_after,
+        pause_given_s=line.pause_given_s,
+    )
+
+
 def written_of(line: ScriptLine) -> str | None:
     """The texts of the line's turns as the author wrote them; None if all are spoken as they are written."""
     if all(turn.written is None for turn in line.turns):
@@ -220,37 +244,34 @@ def unspoken_turns(line: ScriptLine, profile: Profile, language: str | None) -> 
             yield ScriptWarning(turn.position, "language", message, remedy)
 
 
-def within_limits(
-    lines: Iterable[ScriptLine], script: Script, override: str | None, warnings: list[ScriptWarning]
-) -> Iterator[ScriptLine]:
-    """The same lines. A paragraph of plain text that is too long for its profile is divided, with a warning."""
-    for line in lines:
-        turn = line.turns[0]
-        parts = None
-        if line.divisible:
-            with suppress(LineProblems):  # of an unknown profile: whoever plans the line reports it
-                longest = profile_of(line, script, override).text.max_chars
-                parts = divided(turn.text, longest) if len(turn.text) > longest else None
-        if not parts:
-            yield line
-            continue
-        message = (
-            f"a paragraph of {len(turn.text):,} characters is divided into {len(parts)} lines at ends of sentences"
+def within_limits(line: ScriptLine, profile: Profile, warnings: list[ScriptWarning]) -> Iterator[ScriptLine]:
+    """The line, or its parts where the profile has `part_words`.
+
+    Where it has none, a paragraph of plain text that is too long for the profile is divided, with a warning.
+    """
+    if profile.text.part_words:
+        yield from parts_of(line, profile.text)
+        return
+    turn, longest = line.turns[0], profile.text.max_chars
+    texts = divided(turn.text, longest) if line.divisible and len(turn.text) > longest else None
+    if not texts:
+        yield line
+        return
+    message = f"a paragraph of {len(turn.text):,} characters is divided into {len(texts)} lines at ends of sentences"
+    remedy = f"divide it with blank lines where it may pause: a line has at most {longest:,} characters"
+    warnings.append(ScriptWarning(turn.position, "divided", message, remedy))
+    of_each = texts if turn.written is None else written_parts(texts, turn.written)
+    for number, (text, written) in enumerate(zip(texts, of_each, strict=True), start=1):
+        last = number == len(texts)
+        yield replace(
+            line,
+            id=line.id if number == 1 else f"{line.id}-part-{number}",
+            turns=(replace(turn, text=text, written=None if written == text else written),),
+            pause_after_s=line.pause_after_s if last else 0.0,
+            pauses=line.pauses if last else (),
+            pause_given_s=line.pause_given_s if last else None,
+            break_after=line.break_after if last else BreakAfter.LINE,
         )
-        remedy = f"divide it with blank lines where it may pause: a line has at most {longest:,} characters"
-        warnings.append(ScriptWarning(turn.position, "divided", message, remedy))
-        of_each = written_parts(parts, turn.written) if turn.written is not None else parts
-        for number, (part, written) in enumerate(zip(parts, of_each, strict=True), start=1):
-            last = number == len(parts)
-            yield replace(
-                line,
-                id=line.id if number == 1 else f"{line.id}-part-{number}",
-                turns=(replace(turn, text=part, written=None if written == part else written),),
-                pause_after_s=line.pause_after_s if last else 0.0,
-                pauses=line.pauses if last else (),
-                pause_given_s=line.pause_given_s if last else None,
-                break_after=line.break_after if last else BreakAfter.LINE,
-            )
 
 
 def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profile:

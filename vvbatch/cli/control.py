@@ -21,7 +21,7 @@ queue_option = click.option(
     shell_complete=complete_profile,
     help="The whole queue of this profile, instead of a batch.",
 )
-line_option = click.option("--line", metavar="ID", help="Only this line of the batch.")
+line_option = click.option("--line", metavar="ID", help="Only this line of the batch, with all its parts.")
 
 
 def one_of(batch: str | None, profile: str | None) -> None:

@@ -41,6 +41,7 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
     """The options of a list; the command gets them as one Filter, `wanted`, and the open ledger."""
     options = {
         "batch": click.option("--batch", metavar="BATCH", shell_complete=complete_batch, help="Of this batch only."),
+        "line": click.option("--line", metavar="ID", help="Of this line only, with all its parts."),
         "state": click.option("--state", type=click.Choice(states), help="In this state only."),
         "profile": click.option(
             "--model",
@@ -66,6 +67,8 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
         def wrapped(as_json: bool, since: str | None, **given: Any) -> None:
             from vvbatch.ledger.listings import Filter, moment
 
+            if given.get("line") is not None and given.get("batch") is None:
+                raise click.UsageError(f"--line {given['line']!r} without a batch: ids are unique in a batch; name it")
             own = {name: given.pop(name) for name in list(given) if name not in options}
             with session() as here:
                 wanted = Filter(**given, since=moment(since, here.ledger.now()) if since else None)
@@ -122,7 +125,7 @@ def batches(ledger: Any, wanted: Any, as_json: bool) -> None:
 
 @ledger.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
-@filters("state", "profile", "voice", "since", "sort", "limit", states=LINE_STATES)
+@filters("line", "state", "profile", "voice", "since", "sort", "limit", states=LINE_STATES)
 def lines(ledger: Any, wanted: Any, as_json: bool) -> None:
     """List the lines of a batch, or of all.
 
@@ -136,7 +139,7 @@ def lines(ledger: Any, wanted: Any, as_json: bool) -> None:
 
 
 @ledger.command()
-@filters("batch", "state", "profile", "voice", "since", "sort", "limit", states=TAKE_STATES)
+@filters("batch", "line", "state", "profile", "voice", "since", "sort", "limit", states=TAKE_STATES)
 def takes(ledger: Any, wanted: Any, as_json: bool) -> None:
     """List takes, newest first: every attempt at a line, with all that it was made with.
 

@@ -119,7 +119,7 @@ def change_text(change: Change) -> str:
 @regress.command(short_help="Make a night's takes the baselines.")
 @suite_argument
 @night_option
-@click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line; repeatable.")
+@click.option("--line", "lines", multiple=True, metavar="ID", help="Only this line, with its parts; repeatable.")
 @click.option("--why", required=True, help="Why these takes are good: what was listened to, or what was changed.")
 @click.option("--who", help="Who approves them.  [default: the user who is logged in]")
 @json_option

@@ -84,6 +84,7 @@ def synth(
         if overrides.takes is not None or overrides.escalate not in (None, "none"):
             raise click.UsageError("--stream plays the first take: leave out --takes and --escalate")
         overrides = replace(overrides, takes=1, escalate="none")
+    overrides = replace(overrides, whole_lines=True)  # one line, one file
     with session() as here:
         keep_days = settings.load(here.home).keep_speech_days
         script, words = one_line(text, voice=voice, seed=seed), lexicon.load(here.home)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from vvbatch.ledger import entries
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, columns, final_state, line_row
+from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, columns, final_state, is_line, line_row
 from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
@@ -112,10 +112,10 @@ def settle_batch(ledger: Ledger, batch_id: str) -> str | None:
 
 
 def cancel_lines(ledger: Ledger, batch_id: str, line: str | None = None) -> list[str]:
-    """Cancel a batch's open lines, or one of them. Returns the ids of the lines that were open."""
+    """Cancel a batch's open lines, or one of them with all its parts. Returns the ids of those that were open."""
     which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
     if line is not None:
-        which = and_(which, lines.c.line == line)
+        which = and_(which, is_line(line))
     with ledger.transaction() as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
         connection.execute(lines.update().where(which).values(state="cancelled", updated_at=ledger.now()))
@@ -130,10 +130,10 @@ def cancel_lines(ledger: Ledger, batch_id: str, line: str | None = None) -> list
 def retry_lines(
     ledger: Ledger, batch_id: str, line: str | None = None, states: Sequence[str] = ("failed", "cancelled")
 ) -> int:
-    """Queue a batch's failed and cancelled lines again, or one of them. Returns how many."""
+    """Queue a batch's failed and cancelled lines again, or one of them with all its parts. Returns how many."""
     which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(states))
     if line is not None:
-        which = and_(which, lines.c.line == line)
+        which = and_(which, is_line(line))
     with ledger.transaction() as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
         connection.execute(

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, f
 from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
+from vvbatch.ledger.records import is_line
 from vvbatch.ledger.schema import batches, lines, takes
 from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow, tried_takes
 
@@ -33,6 +34,7 @@ class Filter:
     """Which rows, in which order; None does not filter. `profile` also finds takes of a model of that name."""
 
     batch: str | None = None
+    line: str | None = None  # also the parts of a line with this id
     state: str | None = None
     profile: str | None = None
     since: str | None = None
@@ -145,6 +147,8 @@ def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:
         wanted = resolved(connection, wanted)
         if wanted.batch is not None:
             query = query.where(lines.c.batch_id == wanted.batch)
+        if wanted.line is not None:
+            query = query.where(is_line(wanted.line))
         if wanted.voice is not None:
             query = query.where(has_voice(lines.c.request["voices"], wanted.voice, ledger))
         order = [lines.c.created_at.desc(), lines.c.batch_id, lines.c.number]
@@ -169,6 +173,8 @@ def chosen_takes(ledger: Ledger, wanted: Filter, columns: Iterable[Any]) -> Sele
     query = select(*columns).select_from(takes.join(lines, lines.c.id == takes.c.line_id))
     for column, value in ((takes.c.batch_id, wanted.batch), (takes.c.state, wanted.state)):
         query = query if value is None else query.where(column == value)
+    if wanted.line is not None:
+        query = query.where(is_line(wanted.line))
     if wanted.profile is not None:
         query = query.where((takes.c.profile == wanted.profile) | (takes.c.model == wanted.profile))
     if wanted.voice is not None:

@@ -86,10 +86,10 @@ def open_batches(
 
 
 def line_ids(ledger: Ledger, batch_id: str) -> list[str]:
-    """The ids that a batch's lines have in its script, in order."""
-    query = select(lines.c.line).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
+    """The ids by which a batch's lines are named, in order: that of a line in parts, then those of its parts."""
+    query = select(lines.c.part_of, lines.c.line).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
     with ledger.engine.connect() as connection:
-        return list(connection.execute(query).scalars())
+        return list(dict.fromkeys(name for row in connection.execute(query) for name in row if name is not None))
 
 
 def line_names(ledger: Ledger, ids: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, and_
+from sqlalchemy import ColumnElement, RowMapping, and_, or_
 
 from vvbatch.batch.line_request import Escalation, LineRequest
 from vvbatch.ledger.schema import lines
@@ -201,6 +201,11 @@ def still_claimed(claim: Fence) -> ColumnElement[bool]:
 def still_at_attempt(claim: Fence) -> ColumnElement[bool]:
     """The condition that no newer take of the line exists."""
     return and_(lines.c.id == claim.line_id, lines.c.attempt == claim.attempt)
+
+
+def is_line(line: str) -> ColumnElement[bool]:
+    """The condition that a row is this line of a script, or one of its parts, or this part."""
+    return or_(lines.c.line == line, lines.c.part_of == line)
 
 
 def line_key(batch_id: str, number: int) -> str:

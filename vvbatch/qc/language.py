@@ -97,7 +97,10 @@ def language_of(text: str) -> str | None:
 
     English wins where a text has as many English words as those of another language.
     """
-    scripts = Counter(script_of(char) for char in without_marks(text) if char.isalpha())
+    scripts: Counter[str] = Counter()
+    for char, count in Counter(without_marks(text)).items():
+        if char.isalpha():
+            scripts[script_of(char)] += count
     if not scripts:
         return None
     if kana := sum(scripts[each] for each in JAPANESE):
@@ -129,8 +132,10 @@ def foreign_letters(text: str, languages: Iterable[str]) -> tuple[str, str] | No
     Every voice speaks Latin letters, and a Greek letter alone by its name.
     """
     scripts = {script for language in languages for script in SCRIPTS_OF.get(language, ())} | {"LATIN", ""}
-    words = WORD.findall(without_marks(text))
-    for word in words:
+    plain = without_marks(text)
+    if not any(script_of(char) in SCRIPTS_KNOWN - scripts for char in set(plain)):
+        return None
+    for word in WORD.findall(plain):
         for script, letters in groupby(word, script_of):
             run = "".join(letters)
             named = script == "GREEK" and len(run) == 1

@@ -37,14 +37,14 @@ def bless(
 ) -> list[str]:
     """Make the takes of a night the baselines of their lines: of all rendered lines, or of `only` these.
 
-    Returns the lines. The files are written before the ledger refers to them. Raises CannotBless, OSError or
-    StoreError; then nothing is blessed.
+    A line stands for all its parts. Returns the lines. The files are written before the ledger refers to them.
+    Raises CannotBless, OSError or StoreError; then nothing is blessed.
     """
     results = records.results(ledger, night.batch_id) if night.batch_id else []
-    found = {result.line: result for result in results}
-    if unknown := [line for line in only if line not in found]:
-        raise CannotBless(f"no line {', '.join(unknown)} in night {night.id}: there is {', '.join(found)}")
-    chosen = [found[line] for line in only] if only else list(found.values())
+    known = dict.fromkeys(name for result in results for name in (result.part_of, result.line) if name)
+    if unknown := [line for line in only if line not in known]:
+        raise CannotBless(f"no line {', '.join(unknown)} in night {night.id}: there is {', '.join(known)}")
+    chosen = [result for result in results if not only or {result.line, result.part_of} & {*only}]
     if failed := [result.line for result in chosen if not result.path]:
         if night.pruned_at:
             raise CannotBless(f"the audio of night {night.id} was removed: vvbatch regress run {suite.name}")

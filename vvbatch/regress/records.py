@@ -73,6 +73,7 @@ class LineResult(msgspec.Struct, frozen=True):
     error: str | None
     take: KeptTake | None
     facts: Facts | None
+    part_of: str | None = None  # of a part: the id of the line that was divided
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +166,7 @@ def results(ledger: Ledger, batch_id: str) -> list[LineResult]:
     """The lines of a batch in order, each with its kept take and the facts of its worker."""
     query = (
         select(
-            lines.c.number, lines.c.line, lines.c.text.label("spoken"), lines.c.path.label("file"),
+            lines.c.number, lines.c.line, lines.c.text.label("spoken"), lines.c.path.label("file"), lines.c.part_of,
             lines.c.error.label("failure"), takes, workers.c.facts,
         )
         .join_from(lines, takes, takes.c.id == lines.c.take_id, isouter=True)
@@ -183,7 +184,9 @@ def line_result(row: RowMapping) -> LineResult:
         metrics = row["metrics"] or {}
         take = msgspec.convert(plain(row) | {"peak_bytes": metrics.get("peak_bytes")}, KeptTake)
         facts = facts_of(row, metrics.get("gain_db", 0.0))
-    return LineResult(row["number"], row["line"], row["spoken"], row["file"], row["failure"], take, facts)
+    return LineResult(
+        row["number"], row["line"], row["spoken"], row["file"], row["failure"], take, facts, row["part_of"]
+    )
 
 
 def facts_of(row: RowMapping, gain_db: float) -> Facts:

@@ -101,6 +101,12 @@ def print_candidates(found: Sequence[Candidate], file: TextIO | None = None) -> 
         print_facts([("pronounce?", words), ("", remedy)], file)
 
 
+def parts_and_chapters(checked: Estimate) -> str:
+    """`in 3 chapters`; of lines that are divided, `in 31 parts and 3 chapters`."""
+    chapters = counted(checked.chapters, "chapter")
+    return f"in {chapters}" if checked.parts == checked.lines else f"in {checked.parts:,} parts and {chapters}"
+
+
 def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
     """What `vvbatch check` found out about one script: `vvbatch.batch.estimate.estimate`."""
     print_facts(
@@ -109,7 +115,7 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
             ("title", checked.title),
             (
                 "lines",
-                f"{checked.lines:,} in {counted(checked.chapters, 'chapter')}, {checked.characters:,} characters",
+                f"{checked.lines:,} {parts_and_chapters(checked)}, {checked.characters:,} characters",
             ),
             *chapter_facts(checked.chapter_titles),
             ("to render", f"{checked.to_render:,}, and {checked.cached:,} are there already"),
@@ -124,6 +130,7 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
     rows = [
         [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
-    print_table(["profile", ">lines", ">audio", ">time", "title"], rows, file=file)
+    unit = ">lines" if checked.parts == checked.lines else ">parts"
+    print_table(["profile", unit, ">audio", ">time", "title"], rows, file=file)
     print_candidates(checked.candidates, file)
     print_warnings(checked.warnings, file=file)

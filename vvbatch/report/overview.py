@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
 from vvbatch.ledger.views import BatchHead, BatchView, LineView, StatusView
@@ -106,15 +107,33 @@ def left(batch: BatchHead) -> str | None:
 
 
 def print_lines(view: BatchView, file: TextIO | None = None) -> None:
-    """The lines of a batch that say most: failed and in work first; where to see the rest."""
-    urgent = ("failed", "rendering", "queued", "cancelled")
-    lines = sorted(view.lines, key=lambda line: urgent.index(line.state) if line.state in urgent else 9)
+    """The lines of a batch that say most: failed and in work first; where to see the rest.
+
+    Parts stand below their line, whose state is the most urgent one of its parts.
+    """
+    groups = [list(group) for _, group in groupby(view.lines, key=lambda line: line.part_of or line.id)]
+    groups.sort(key=lambda group: min(map(urgency, group)))
     print_facts([("waiting", unserved(profile, count)) for profile, count in (view.unserved or {}).items()], file)
-    rows = [
-        [line.id, line.state, figure(line.score, 2), trouble_words(line), line.error or line.path or ""]
-        for line in lines[:LINES_SHOWN]
-    ]
+    rows: list[list[object]] = []
+    shown = 0
+    for group in groups:
+        if shown == LINES_SHOWN:
+            break
+        first = min(group, key=urgency)
+        if first.part_of:
+            rows.append([first.part_of, first.state, None, None, f"in {counted(len(group), 'part')}"])
+        for line in sorted(group, key=urgency)[: LINES_SHOWN - shown]:
+            name = f"  {line.id}" if line.part_of else line.id
+            rows.append([name, line.state, figure(line.score, 2), trouble_words(line), line.error or line.path or ""])
+            shown += 1
     print_table(["line", "state", ">score", "trouble", "file or error"], rows, file=file)
-    if len(lines) > LINES_SHOWN:
+    if len(view.lines) > shown:
         more = f"vvbatch ledger lines {view.batch} --limit 0"
-        print_facts([("", f"and {len(lines) - LINES_SHOWN:,} more: {more}")], file)
+        print_facts([("", f"and {len(view.lines) - shown:,} more: {more}")], file)
+
+
+URGENT = ("failed", "rendering", "queued", "cancelled")
+
+
+def urgency(line: LineView) -> int:
+    return URGENT.index(line.state) if line.state in URGENT else len(URGENT)

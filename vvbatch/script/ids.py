@@ -1,6 +1,6 @@
 """Ids of lines: given ids are unique regardless of case; generated ids depend only on the content of the line.
 
-Lines that no author wrote, such as a spoken title, have ids with a `~`, which a given id cannot have.
+Lines that no author wrote, a spoken title or a part of a long line, have ids with a `~`, which a given id cannot have.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from vvbatch.script.model import Chapter, Position, Problems, Role, ScriptLine
 def title_id(chapter: int) -> str:
     """The id of a chapter's spoken title; chapters count from 1, as in the names of their folders."""
     return f"chapter-{chapter:02d}~title"
+
+
+def part_id(line_id: str, number: int) -> str:
+    """The id of a part of a long line; parts count from 1."""
+    return f"{line_id}~{number}"
 
 
 def with_ids(chapters: Iterable[Chapter], problems: Problems) -> tuple[Chapter, ...]:

@@ -156,6 +156,8 @@ class ScriptLine:
     pause_given_s: float | None = None  # as `pause_after_s`, without the length of a section break; None: none given
     break_after: BreakAfter = BreakAfter.LINE
     role: Role = Role.LINE
+    part_of: str | None = None  # of a part of a long line: the id of that line
+    part: int | None = None  # its number, from 1
     divisible: bool = False  # a paragraph of plain text: may be divided at the ends of sentences
     positions: Mapping[str, Position] = field(default_factory=dict)  # of each key that the line has or inherits
 

@@ -28,6 +28,11 @@ def sentence_ends(text: str) -> Iterator[int]:
             yield found.end()
 
 
+def clause_ends(text: str) -> Iterator[int]:
+    """The index behind each mark that ends a clause: a comma, a semicolon, a colon or a dash."""
+    return (found.end() for found in _CLAUSE_END.finditer(text))
+
+
 def _abbreviated(text: str, stop: re.Match[str]) -> bool:
     if len(stop[0]) > 1 and stop[0][1] == ".":
         return False
@@ -42,7 +47,7 @@ def divided(text: str, longest: int) -> list[str] | None:
 
     A sentence that is too long is divided behind a comma or another mark of a clause; None if it has none.
     """
-    sentences, clauses = list(sentence_ends(text)), [found.end() for found in _CLAUSE_END.finditer(text)]
+    sentences, clauses = list(sentence_ends(text)), list(clause_ends(text))
     parts = []
     start = 0
     while len(text) - start > longest:

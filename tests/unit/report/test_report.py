@@ -172,7 +172,7 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -
     checked = {
         "script": "book.yaml", "title": "Book", "lines": 12, "cached": 2, "to_render": 10, "chapters": 3,
         "characters": 1234, "voices": {"carter": 9, "alice": 3}, "not_golden": ["ch1-003"], "may_escalate": {"7b": 3},
-        "chapter_titles": ["", "", ""], "warnings": [], "candidates": [],
+        "chapter_titles": ["", "", ""], "warnings": [], "candidates": [], "parts": 12,
         "models": [
             {
                 "model": "1.5b", "profile": "1.5b", "title": "VibeVoice 1.5B", "lines": 10, "audio_s": 80.2,
@@ -187,3 +187,21 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -
     assert shown.splitlines()[-1].split() == ["1.5b", "10", "1", "min", "20", "s", "unknown", "VibeVoice", "1.5B"]
     report.print_estimate(msgspec.convert(checked | {"not_golden": []}, Estimate), file)
     assert file.getvalue().count("not golden") == 1
+
+
+def test_an_estimate_counts_lines_and_the_parts_they_are_rendered_in() -> None:
+    file = io.StringIO()
+    report.print_estimate(estimate_of_long_lines(), file)
+    shown = file.getvalue()
+    assert "12 in 31 parts and 1 chapter, 1,234 characters" in shown
+    assert shown.splitlines()[-2].split() == ["profile", "parts", "audio", "time", "title"]
+
+
+def estimate_of_long_lines() -> Estimate:
+    model = {"model": "1.5b", "profile": "1.5b", "title": "VibeVoice 1.5B", "lines": 31, "audio_s": 80.2}
+    checked = {
+        "script": "book.yaml", "title": "Book", "lines": 12, "cached": 0, "to_render": 31, "chapters": 1,
+        "characters": 1234, "voices": {"carter": 12}, "not_golden": [], "may_escalate": {}, "chapter_titles": [""],
+        "warnings": [], "candidates": [], "parts": 31, "models": [model | {"speed": None, "wall_s": None}],
+    }  # fmt: skip
+    return msgspec.convert(checked, Estimate)
