@@ -39,6 +39,8 @@ class Voices:
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("configs")
     (folder / "small.yaml").write_text(PROFILE)
+    parts = "part_words: {min: 3, best: 10, max: 20}"
+    (folder / "parts.yaml").write_text(PROFILE.replace("max_chars: 200", f"max_chars: 200, {parts}"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VVBATCH_CONFIGS", str(folder))
         profiles.load.cache_clear()
@@ -140,3 +142,47 @@ def test_the_language_of_the_command_line_reaches_every_request_and_changes_no_k
     (french,) = make_plan(script, Voices(), Overrides(profile="small", language="fr")).lines
     assert (plain.request.language, french.request.language) == (None, "fr")
     assert plain.key == french.key
+
+
+def parts_plan(path: Path, content: str, **overrides: bool) -> Plan:
+    path.write_text(content, encoding="utf-8")
+    return make_plan(parse(path), Voices(), Overrides(profile="parts", **overrides))
+
+
+def test_a_line_longer_than_the_profile_allows_is_planned_in_parts(tmp_path: Path) -> None:
+    content = f"version: 1\nlines:\n  - {{id: long, text: {PARAGRAPH}}}\n  - {{id: b, text: The end.}}\n"
+    with pytest.raises(ScriptError, match="at most 200 with model small"):
+        plan_of(tmp_path / "s.yaml", content)
+    lines = parts_plan(tmp_path / "s.yaml", content).lines
+    assert len(lines) > 5
+    assert " ".join(line.text for line in lines) == f"{PARAGRAPH} The end."
+    assert [line.number for line in lines] == list(range(1, len(lines) + 1))
+    assert [(line.line, line.part_of, line.part) for line in lines] == [
+        *((f"long~{number}", "long", number) for number in range(1, len(lines))),
+        ("b", None, None),
+    ]
+
+
+def test_a_part_has_the_key_of_an_equal_line_and_other_parts_keep_theirs(tmp_path: Path) -> None:
+    script = "version: 1\nlines:\n  - {}\n"
+    before = parts_plan(tmp_path / "s.yaml", script.format(PARAGRAPH)).lines
+    alone = parts_plan(tmp_path / "t.yaml", script.format(before[2].text)).lines
+    assert [line.key for line in alone] == [before[2].key]
+    after = parts_plan(
+        tmp_path / "s.yaml", script.format(PARAGRAPH.replace("This is sentence number 9", "Edited"))
+    ).lines
+    assert len({line.key for line in after} - {line.key for line in before}) == 1
+
+
+def test_a_problem_of_a_line_in_parts_is_reported_once(tmp_path: Path) -> None:
+    content = f"version: 1\nlines:\n  - {{text: {PARAGRAPH}, steps: 90}}\n"
+    with pytest.raises(ScriptError) as caught:
+        parts_plan(tmp_path / "s.yaml", content)
+    assert [problem.found for problem in caught.value.problems] == ["steps 90"]
+
+
+def test_no_line_is_divided_where_whole_lines_are_asked_for(tmp_path: Path) -> None:
+    text = " ".join(f"Word {number}." for number in range(12))
+    content = f"version: 1\nlines:\n  - {text}\n"
+    assert len(parts_plan(tmp_path / "s.yaml", content).lines) > 1
+    assert len(parts_plan(tmp_path / "s.yaml", content, whole_lines=True).lines) == 1

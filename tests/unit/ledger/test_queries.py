@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.support.documents import batch_heads, batch_totals, batch_view
 from tests.support.ledgers import Clock, add_batch, begin, fail, line_id, planned, render
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
 from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines, set_batch_state, settle_batch
+from vvbatch.ledger.listings import Filter, list_lines
 from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
 KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
@@ -211,3 +213,19 @@ def test_heads_come_in_the_order_asked_for_and_only_open_batches_are_open(ledger
     assert open_batches(ledger, ["a", "b"]) == ["b"]
     assert line_ids(ledger, "b") == ["l1"]
     assert line_id("b", 1) == "b-00001"
+
+
+def test_a_line_in_parts_is_named_by_its_own_id_or_that_of_a_part(ledger: Ledger) -> None:
+    parts = [replace(planned(n, "One.", "b"), line=f"intro~{n}", part_of="intro", part=n) for n in (1, 2, 3)]
+    other = replace(planned(4, "Two.", "b"), line="intro-2")
+    record_batch(ledger, NewBatch("b", "T", "b.yaml", "f", None, None, "/out"), [*parts, other])
+    assert line_ids(ledger, "b") == ["intro", "intro~1", "intro~2", "intro~3", "intro-2"]
+    assert cancel_lines(ledger, "b", "intro~2") == [line_id("b", 2)]
+    assert cancel_lines(ledger, "b", "intro") == [line_id("b", 1), line_id("b", 3)]
+    assert retry_lines(ledger, "b", "intro") == 3
+    assert batch_view(ledger, "b")["counts"]["queued"] == 4
+    assert [row.line for row in list_lines(ledger, Filter(batch="b", line="intro"))] == [
+        "intro~1",
+        "intro~2",
+        "intro~3",
+    ]

@@ -222,3 +222,11 @@ def test_lines_that_differ_and_cannot_be_listened_to_make_the_night_worse(
     seen = found(ledger, "n2")
     assert seen.verdict == "worse" and seen.reasons[0].name == "not heard"
     assert "pip install 'vvbatch[qc]'" in seen.reasons[0].text
+
+
+def test_a_line_in_parts_is_blessed_with_all_of_them(ledger: Ledger, where: Home) -> None:
+    judged(ledger, where, "n1")
+    with ledger.transaction() as connection:
+        connection.execute(lines.update().where(lines.c.line.in_(["l2", "l3"])).values(part_of="long"))
+    assert blessed(ledger, where, only=["long"]) == ["l2", "l3"]
+    assert blessed(ledger, where, only=["l3"]) == ["l3"]
