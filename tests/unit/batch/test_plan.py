@@ -144,9 +144,9 @@ def test_the_language_of_the_command_line_reaches_every_request_and_changes_no_k
     assert plain.key == french.key
 
 
-def parts_plan(path: Path, content: str, **overrides: bool) -> Plan:
+def parts_plan(path: Path, content: str, *, whole_lines: bool = False) -> Plan:
     path.write_text(content, encoding="utf-8")
-    return make_plan(parse(path), Voices(), Overrides(profile="parts", **overrides))
+    return make_plan(parse(path), Voices(), Overrides(profile="parts", whole_lines=whole_lines))
 
 
 def test_a_line_longer_than_the_profile_allows_is_planned_in_parts(tmp_path: Path) -> None:
