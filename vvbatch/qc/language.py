@@ -1,4 +1,4 @@
-"""The language of a text, detected from its letters and its most frequent words."""
+"""The language of a text, detected from its letters, by py3langid, and from its most frequent words."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from vvbatch.qc.letters import JAPANESE, script_name, script_of, without_marks
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 FREQUENT = {
     "en": """the and of to a in is it that was he she you i for on are as with his her they at be this have from or
@@ -93,9 +97,9 @@ WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 @lru_cache(maxsize=256)
 def language_of(text: str) -> str | None:
-    """The ISO 639-1 code of the language that most of a text is in; None where its words do not show it.
+    """The ISO 639-1 code of the language that most of a text is in; None where nothing shows it.
 
-    English wins where a text has as many English words as those of another language.
+    English wins where a text has as many English words as those of another language, unless it is surely in that one.
     """
     scripts: Counter[str] = Counter()
     for char, count in Counter(without_marks(text)).items():
@@ -118,7 +122,7 @@ def language_of(text: str) -> str | None:
             if script == script_of(letters[0]) and _has(lower, letters)
         )
         return next(detected, SCRIPTS.get(script))
-    return _by_words(text)
+    return _of_latin_letters(text)
 
 
 def code_of(tag: str) -> str:
@@ -164,14 +168,39 @@ def _has(text: str, letters: str) -> bool:
     return any(letter in text for letter in letters)
 
 
-def _by_words(text: str) -> str | None:
+SURE = 0.4
+"""The probability from which py3langid's answer counts; below it the frequent words decide."""
+LONGEST_BY_ONE = 4  # words of a text whose language one frequent word shows
+SURE_THOUGH_ENGLISH = 0.9  # where a text has English words
+NO_LANGUAGE = "zxx"  # as ISO 639 calls it
+
+
+def _of_latin_letters(text: str) -> str | None:
+    english, language, most = _frequent(text)
+    if english >= FEWEST_WORDS and english >= 2 * most:  # without loading the model
+        return "en"
+    by_words = language if most > english else "en" if english else None
+    if most == 1 > english and len(WORD.findall(text)) > LONGEST_BY_ONE:  # "Dr. Van der Berg called us."
+        by_words = None
+    found, probability = identifier().classify(text)
+    sure = SURE_THOUGH_ENGLISH if by_words == "en" else SURE
+    return str(found) if probability >= sure and found != NO_LANGUAGE else by_words
+
+
+@cache
+def identifier() -> LanguageIdentifier:
+    """py3langid's model, which lies in its wheel and takes half a second to load."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def _frequent(text: str) -> tuple[int, str, int]:
+    """How many English words a text has, which other language most of the words are frequent in, and how many."""
     plain = unicodedata.normalize("NFC", text).lower().replace("’", "'")
     found = WORD.findall(plain)
     hits = {language: sum(word in known for word in found) for language, known in WORDS.items()}
     # "l'eau", "c'est": an elided word counts for its language.
     hits["fr"] += sum(word[1:2] == "'" and word[0] in "ljdcnmtsq" and word not in WORDS["fr"] for word in found)
     english = hits.pop("en")
-    language, most = max(hits.items(), key=lambda hit: hit[1])
-    if english >= most:
-        return "en" if english else None
-    return language
+    return english, *max(hits.items(), key=lambda hit: hit[1])

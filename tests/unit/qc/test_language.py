@@ -41,6 +41,34 @@ def test_the_language_of_a_text_is_detected_from_its_letters_and_words(language:
     assert language_of(text) == language
 
 
+WITHOUT_FREQUENT_WORDS = {
+    "en": ["Somebody knocked three times before midnight.", "Captain Morrow lost two fingers near Gibraltar."],
+    "de": [
+        "Kinder lachten, während Schnee unsere Boote bedeckte.",
+        "Alter Thomas hielt Bienen hinter seiner Werkstatt.",
+    ],
+    "fr": ["Quelqu'un frappa trois coups avant minuit.", "Capitaine Morrow perdit deux doigts à Gibraltar."],
+    "es": ["Alguien llamó tres veces antes de medianoche.", "Abuela nunca confiaba en marineros ni abogados."],
+    "it": ["Lentamente il guardiano saliva verso la lanterna.", "Vecchio Tommaso allevava api dietro la bottega."],
+    "nl": ["Brood, boter en honing stonden naast de kachel.", "Doe die deur eens dicht!"],
+    "pt": ["Olha, outro navio vira para norte!", "Capitão Morrow perdeu dois dedos perto de Gibraltar."],
+    "pl": ["Deszcz bębnił o każde okno chaty.", "Zamknij te drzwi, dobrze?"],
+    "sv": ["Någon knackade tre gånger före midnatt.", "Barnen skrattade medan snön täckte våra båtar."],
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(code, text) for code, texts in WITHOUT_FREQUENT_WORDS.items() for text in texts]
+)
+def test_the_language_of_a_short_sentence_without_frequent_words_is_detected(language: str, text: str) -> None:
+    assert language_of(text) == language
+
+
+@pytest.mark.parametrize("text", ["C'est la vie, she said.", "Buenos Aires is far.", "Dr. Van der Berg called us."])
+def test_an_english_sentence_with_foreign_words_is_in_no_other_language(text: str) -> None:
+    assert language_of(text) in ("en", None)
+
+
 @pytest.mark.parametrize("text", ["", "...", "1984", "Ishmael!", "😀"])
 def test_a_text_without_frequent_words_has_no_known_language(text: str) -> None:
     assert language_of(text) is None
