@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.test_bad_input import queued
 from tests.conftest import Shell
+from vvbatch import audio
 
 pytestmark = pytest.mark.slow
 
@@ -99,12 +100,24 @@ def test_a_text_that_begins_with_a_dash_is_spoken_after_two_dashes(shell: Shell,
     assert json.loads(done.stdout)["counts"]["done"] == 1
 
 
-@pytest.mark.parametrize("name", ["one.mp3", "one.FLAC", "one.ogg", "one.m4a", "one.txt"])
-def test_a_wav_file_with_another_ending_is_refused(shell: Shell, home: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["one.m4a", "one.txt", "one.opus"])
+def test_an_output_file_of_a_kind_that_is_not_written_is_refused(
+    shell: Shell, home: Path, tmp_path: Path, name: str
+) -> None:
     said = shell("synth", "Hello.", "--out", str(tmp_path / name), code=2).stderr
-    assert f"{name!r} has to end in .wav" in said
+    assert f"is written: {name!r}; allowed: .wav, .wave, .flac, .mp3, .ogg" in " ".join(said.split())
     assert not (tmp_path / name).exists()
     assert queued(home) == 0
+
+
+def test_synth_writes_the_format_that_the_name_of_the_file_says(shell: Shell, home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    lengths = set()
+    for name, start in (("one.mp3", b"\xff\xf3"), ("one.FLAC", b"fLaC"), ("one.ogg", b"OggS"), ("one.wav", b"RIFF")):
+        shell("synth", "Hello.", "--model", "draft", "--out", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes().startswith(start)
+        lengths.add(audio.read(tmp_path / name)[0].shape)
+    assert len(lengths) == 1
 
 
 def in_bytes(folder: bytes | Path, *words: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -22,12 +22,15 @@ BUSY_TIMEOUT_S = 20
 MIGRATION_LOCK = 0x76766261  # any number that no other program locks on this server
 UNSAFE_FILE_SYSTEMS = {
     # over a network
-    "9p", "afpfs", "afs", "beegfs", "beegfs_nodev", "ceph", "cephfs", "cifs", "coda", "davfs", "davfs2", "gcsfuse",
-    "gfs", "gfs2", "glusterfs", "gpfs", "juicefs", "kafs", "lustre", "moosefs", "ncpfs", "nfs", "nfs4", "ocfs2",
-    "openafs", "orangefs", "panfs", "pvfs", "pvfs2", "smb2", "smb3", "smbfs", "webdav",
+    "acfs", "coda", "cubefs", "curlftpfs", "cvmfs2", "ftpfs", "gcsfuse", "gfs", "gfs2", "goofys", "gpfs", "juicefs",
+    "kafs", "lizardfs", "lustre", "mmfs", "moosefs", "ncpfs", "ocfs2", "openafs", "orangefs", "panfs", "quobyte",
+    "rclone", "s3fs", "sshfs", "wekafs", "yrfs",
     # folders of a host in a virtual machine or a container
-    "drvfs", "fakeowner", "grpcfuse", "osxfs", "prl_fs", "vboxsf", "virtiofs", "vmhgfs", "wslfs",
+    "drvfs", "fakeowner", "grpcfuse", "hgfs", "osxfs", "prl_fs", "prlfs", "shfs", "v9fs", "vboxsf", "virtiofs",
+    "vmhgfs", "wslfs",
 }  # fmt: skip
+UNSAFE_FAMILIES = ("9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "nfs", "pvfs", "smb", "webdav")
+"""How the names of their versions begin: nfs4, smb3, pvfs2."""
 SAFE_FUSE = {
     "fuse.apfs", "fuse.bindfs", "fuse.btrfs", "fuse.cryfs", "fuse.encfs", "fuse.exfat", "fuse.ext2", "fuse.ext4",
     "fuse.fuse-overlayfs", "fuse.fuse2fs", "fuse.gocryptfs", "fuse.mergerfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.zfs",
@@ -173,4 +176,5 @@ def refuse_unsafe_file_system(file: Path) -> None:
 
 def is_unsafe(kind: str) -> bool:
     fuse = kind.startswith(("fuse", "macfuse", "osxfuse"))
-    return kind in UNSAFE_FILE_SYSTEMS or (fuse and kind not in SAFE_FUSE)
+    unsafe = kind in UNSAFE_FILE_SYSTEMS or kind.startswith(UNSAFE_FAMILIES)
+    return unsafe or (fuse and kind not in SAFE_FUSE)

@@ -18,17 +18,18 @@ _TIMED = r"(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}"
 _TIME = r"[\u200b-\u200f\u2060]*(?:[\[(]?(?:[0-9]{1,2}:)?[0-9]{1,2}:[0-9]{2}(?:[.,][0-9]{1,3})?[\])]?[ ]*(?:-[ ]*)?)?"
 _BOLD = r"[*_]{0,3}"
 _BULLET = r"(?:(?:[-*+•‣◦]|>)[ ]+)?"  # of a list or a quotation, in front of each label
+_GAP = r"[^\S\n]{0,40}"
 _SPEAKER_WORDS = "speaker|spk|person|voice|s"
 _ASIDE = r"(?:\([^()\n]{1,40}\)|\[[^\[\]\n]{1,40}\])"  # `(laughing)`, `[00:05]`
 _NUMBERED = re.compile(
     rf"""
     {_BULLET} {_TIME} (?P<bold>{_BOLD})
-    (?: (?P<colon> (?:{_SPEAKER_WORDS}) [ _\#-]* (?P<a>[0-9]+) [^\S\n]* {_BOLD} [^\S\n]* (?:{_ASIDE}[ ]?)? [:：]
+    (?: (?P<colon> (?:{_SPEAKER_WORDS}) [ _\#-]* (?P<a>[0-9]+) {_GAP} {_BOLD} {_GAP} (?:{_ASIDE}[ ]?)? [:：]
           {_BOLD})
       | (?P<bracket> (?:[\[(<]|\{{{{2}})[ ]? (?:{_SPEAKER_WORDS}) [ _-]* (?P<b>[0-9]+) [ ]?(?:[\])>]|\}}{{2}})
           {_BOLD} (?:[ ]*[:：])? {_BOLD} )
       | (?P<dash> (?:{_SPEAKER_WORDS}) [ _\#-]* (?P<d>[0-9]+) {_BOLD} [ ][-–—]{{1,2}} {_BOLD} (?=[ ]) )
-      | (?P<row> (?:speaker|spk) [ _\#-]* (?P<e>[0-9]+) {_BOLD} [^\S\n]* (?:{_TIMED}|{_ASIDE})? [^\S\n]* $ )
+      | (?P<row> (?:speaker|spk) [ _\#-]* (?P<e>[0-9]+) {_BOLD} {_GAP} (?:{_TIMED}|{_ASIDE})? {_GAP} $ )
       | (?P<number> \[ [ ]? (?P<c>[0-9]+) [ ]? \] {_BOLD} [ ]* [:：] {_BOLD} (?![ ]*(?:<|https?:|www\.|mailto:)) ) )
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -36,7 +37,7 @@ _NUMBERED = re.compile(
 _INLINE = re.compile(
     r"[\[(<][ ]?(?:speaker|spk|person|voice|s)[ _-]*(?P<b>[0-9]+)[ ]?[\])>](?:[ ]*[:：])?", re.IGNORECASE
 )
-_SPEAKER = re.compile(rf"{_BULLET}{_BOLD}speaker[^\S\n]*#?[0-9]", re.IGNORECASE)
+_SPEAKER = re.compile(rf"{_BULLET}{_BOLD}speaker{_GAP}#?[0-9]", re.IGNORECASE)
 _WORDS_OF_NAME = r"[^\W\d_][\w.'’-]{0,30}(?:[ ][\w.'’-]{1,30}){0,2}"
 _NAME = re.compile(
     rf"""
@@ -53,7 +54,7 @@ _UNCERTAIN = re.compile(
     {_BULLET} {_TIME} {_BOLD}
     (?: [\[<{{](?P<bracket>{_WORDS_OF_NAME})[\]>}}] (?=\s)
       | (?P<dash>{_WORDS_OF_NAME}) [ ][-–—]{{1,2}}[ ]
-      | (?P<play>[^\W\d_a-z][^\Wa-z]+(?:[ ][^\Wa-z]+){{0,2}}) {_BOLD} (?:\.[ ]|[^\S\n]*$)
+      | (?P<play>[^\W\d_a-z][^\Wa-z]+(?:[ ][^\Wa-z]+){{0,2}}) {_BOLD} (?:\.[ ]|{_GAP}$)
       | (?P<number>[0-9]{{1,3}}) : [ ]
       | \[(?P<note>[0-9]{{1,3}})\] [ ] )
     """,

@@ -15,6 +15,7 @@ from vvbatch.script.model import Position, Problems
 from vvbatch.script.source import Source
 
 MAX_DEPTH = 12  # the text of a dialogue is nested 7 deep
+DEEPEST = 400  # columns of an indentation
 MAX_NODES = 1_000_000  # bounds the memory that 16 MiB of `- a` would take
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is about 4 times as fast
 
@@ -117,7 +118,7 @@ class _Tree:
         plain = not event.style
         start = event.start_mark.index if event.start_mark else 0
         end = event.end_mark.index if event.end_mark else start
-        if (before := self.cut_at_start(event, start)) is not None:
+        if (before := self.cut_at_start(event, start, position)) is not None:
             return Scalar(event.value, plain, position, end - start, self.source.position(before))
         found = _CUT.match(self.source.text, end) if plain and event.value else None
         # A row that begins with # goes on with the text only if it is indented more than what the text belongs to.
@@ -126,7 +127,7 @@ class _Tree:
         cut = self.source.position(found.end() - 1) if found else None
         return Scalar(event.value, plain, position, end - start, cut)
 
-    def cut_at_start(self, event: yaml.ScalarEvent, start: int) -> int | None:
+    def cut_at_start(self, event: yaml.ScalarEvent, start: int, position: Position) -> int | None:
         """The index of a # that begins the text in the place of which YAML reads nothing, or only the rows below."""
         text = self.source.text
         if event.style in ("|", ">"):
@@ -139,8 +140,8 @@ class _Tree:
         if not event.value:
             found = _CUT_AT_START.match(text, start)
             return found.end() - 1 if found else None
-        row = text.rfind("\n", 0, start) + 1
-        if not text[row:start].isspace():
+        row = start - position.column + 1  # not searched for: a row may have a million values
+        if not row or start - row > DEEPEST or not text[row:start].isspace():
             return None
         while row:
             end, row = row - 1, text.rfind("\n", 0, row - 1) + 1

@@ -232,6 +232,7 @@ class Mount(NamedTuple):
         *("nfs4", "CIFS", "smbfs", "smb3", "9p", "virtiofs", "fakeowner", "osxfs", "grpcfuse", "fuse.grpcfuse"),
         *("vmhgfs", "fuse.vmhgfs-fuse", "drvfs", "cephfs", "ceph", "beegfs", "gpfs", "davfs", "davfs2", "fuse.davfs2"),
         *("gcsfuse", "fuse.gcsfuse", "juicefs", "fuse.juicefs", "afs", "openafs", "lustre", "vboxsf", "prl_fs"),
+        *("nfs", "smb", "cifs2", "ceph-fuse", "pvfs2", "afs3", "wekafs", "hgfs", "cvmfs2", "sshfs", "beegfs_nodev"),
         *("fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.anything-new", "fuse", "macfuse"),
     ],
 )
