@@ -62,7 +62,6 @@ def speech_of(raw: str, words: Callable[[], Mapping[str, int]] = dict) -> Speech
     Speech made from what this returns is the same, without notes. Raises Refused for UNSPEAKABLE characters, a pause
     out of range and an empty text, NothingToSpeak for a text with neither a letter, a digit nor a pause.
     """
-    raw = raw.strip()  # as the cells of a table are
     if _is_plain(raw):
         return Speech((Said(raw),))
     written = single_spaced(raw)
