@@ -41,7 +41,7 @@ _GAP_IN_WORD = re.compile(rf"(?<=\w){_GAP}+(?=\w)")
 # What an editor or a font puts in the place of a character: the replacement character, private use, noncharacters.
 _LOST = re.compile("[\ufffd\ue000-\uf8ff\ufdd0-\ufdef\U000f0000-\U0010ffff]")
 
-_ANY = re.compile("|".join(each.pattern for each in (_SILENT, _JOINER_RUN, _PICTURES, _KEYCAP, _LOST)))
+_ANY = re.compile("|".join(["\u2800", *(each.pattern for each in (_SILENT, _JOINER_RUN, _PICTURES, _KEYCAP, _LOST))]))
 
 
 def may_be_silent(text: str) -> bool:

@@ -36,6 +36,7 @@ def codes(speech: Speech) -> list[str]:
 
 @given(st.one_of(st.text(), st.text("ab é.日 -e\u0301'", max_size=8), st.lists(PIECES, max_size=25).map("".join)))
 @example("Wait (a pause) here.")
+@example("0\u2800")
 @settings(deadline=None, max_examples=400)
 def test_the_short_way_of_a_plain_text_gives_what_all_rules_give(raw: str) -> None:
     if speech._is_plain(raw):
