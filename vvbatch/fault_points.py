@@ -28,6 +28,10 @@ POINTS = (
     "ledger.committed",
     "batch.settled",  # the batch has ended; its manifest is missing
     "manifest.written",  # its hash is not in the ledger
+    "book.chapter_written",  # the packets of a chapter are in a temporary file
+    "book.encoded",  # all chapters are in the cache, no file of the book is written
+    "book.published",  # a file of the book is in place; its row is missing
+    "book.recorded",  # files and levels are in the ledger
     "submit.recorded",  # the lines are not queued
 )
 

@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -122,6 +122,22 @@ def stage(path: Path, data: bytes, name: str | None = None) -> Staged:
             file.write(data)
             _sync_written(file)
         return Staged(path, temp, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def stage_written(path: Path, write: Callable[[Path], None]) -> Staged:
+    """As `stage`, of a file that `write` makes under the temporary name. Raises what `write` raises, and OSError."""
+    with _temp_beside(path) as temp:
+        _create(temp).close()
+        fault_points.point("store.temp_opened")
+        write(temp)
+        descriptor = os.open(temp, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fault_points.point("store.temp_written")
+            _sync(descriptor)
+            fault_points.point("store.temp_synced")
+        finally:
+            os.close(descriptor)
+        return Staged(path, temp, sha256_file(temp), temp.stat().st_size)
 
 
 def stage_copy(source: Path, path: Path, sha256: str) -> Staged:

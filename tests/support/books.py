@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from scipy import signal
 
+from tests.support.ledgers import planned
+from vvbatch.batch.book_order import BookOrder
+from vvbatch.batch.output import line_name
 from vvbatch.book.build import Work
 from vvbatch.book.contents import RATE, About, Break, Chapter, Speech
 from vvbatch.book.pauses import Pauses
 from vvbatch.book.presets import PRESETS, Preset
+from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.batches import record_batch
+from vvbatch.ledger.schema import batches, lines
 
 Samples = NDArray[np.float32]
 
@@ -76,3 +84,31 @@ def work(
 ) -> Work:  # fmt: skip
     stated = about or About("The Lamp", author="Jane Author", narrator="Nora Narrator", language="en", date="2026")
     return Work(stated, tuple(chapters), pauses or Pauses(), preset)
+
+
+def finished_batch(
+    ledger: Ledger, out: Path, batch: str = "lamp-1", chapters: int = 2, lines_each: int = 2, *,
+    order: BookOrder | None = None, script: str = "lamp.yaml", edited: int | None = None, title: str = "The Lamp",
+) -> str:  # fmt: skip
+    """A batch whose lines are all rendered. `edited` is the number of a line with another take than usual."""
+    planned_lines = []
+    for number in range(1, chapters * lines_each + 1):
+        chapter = (number - 1) // lines_each + 1
+        voice = "emma" if number % 2 else "carter"
+        line = planned(number, f"This is line {number}.", batch, voice=voice)
+        planned_lines.append(replace(line, chapter=chapter, chapter_title=f"Part {chapter}"))
+    stored = msgspec.to_builtins(order) if order else None
+    new = NewBatch(batch, title, script, f"fingerprint {batch}", "draft", "normal", str(out), book=stored)
+    record_batch(ledger, new, planned_lines)
+    with ledger.engine.begin() as connection:
+        for line in planned_lines:
+            name = line_name(batch, line.chapter, line.number, line.line)
+            level = -26.0 if line.number % 2 else -23.0
+            samples = take_samples(1.0, line.number + (500 if line.number == edited else 0), rms_dbfs=level)
+            path, sha256 = write_take((out / name).parent, (out / name).stem, samples)
+            done = {"state": "done", "path": str(path), "sha256": sha256}
+            mine = (lines.c.batch_id == batch) & (lines.c.number == line.number)
+            connection.execute(lines.update().where(mine).values(done))
+        ended = {"state": "done", "ended_at": ledger.now()}
+        connection.execute(batches.update().where(batches.c.id == batch).values(ended))
+    return batch

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from vvbatch.batch import estimate, finish, verify_files
+from vvbatch.book import document
 from vvbatch.ledger import views
 from vvbatch.manuscript import importing
 from vvbatch.models import inventory
@@ -40,8 +41,16 @@ KEYS: dict[type[msgspec.Struct], str] = {
     verify_files.FileProblem: "batch line take path problem",
     verify_files.RepairedLine: "batch line done",
     views.BatchView: "batch script state counts out eta_s lines kind unserved",
-    views.SubmittedView: "batch script state counts out eta_s lines kind unserved created changes",
+    views.SubmittedView: "batch script state counts out eta_s lines kind unserved created changes book",
     views.LineView: "id state profile path sha256 take score chosen tried qc error trouble troubles role part_of part",
+    document.BookView: (
+        "batch state duration_s preset loudness_lufs true_peak_dbtp gain_db files chapters lines missing encoded acx"
+    ),
+    document.FileView: "path format sha256 duration_s chapters gain_db loudness_lufs true_peak_dbtp",
+    document.ChapterView: "number title start_s duration_s lufs",
+    document.LineView: "id chapter start_s end_s",
+    document.CheckView: "name subject value limit ok",
+    document.MissingView: "id chapter state error",
     views.CheckView: "name value limit ok weight detail",
     views.Changes: "priority pauses",
     views.BatchRow: "batch script state counts out eta_s title kind model profile priority created_at ended_at",

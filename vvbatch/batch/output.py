@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from vvbatch import store
 from vvbatch.store import StoreError
 
 TAKES_FOLDER = "takes"
+BOOK_FOLDER = "book"
 
 
 class FileGone(StoreError):
@@ -60,6 +61,9 @@ class Store(Protocol):
     def stage(self, name: str, data: bytes, take_id: str | None = None) -> StagedFile:
         """Write `data`. With a `take_id`, `publish_staged` of any process finds it."""
 
+    def stage_written(self, name: str, write: Callable[[Path], None]) -> StagedFile:
+        """A file that `write` makes at the path that it is given: one too large for memory."""
+
     def stage_copy(self, source: str, name: str, sha256: str) -> StagedFile:
         """The same content as the file at the location `source`. Raises StoreError unless it has that hash."""
 
@@ -96,6 +100,9 @@ class Folder:
 
     def stage(self, name: str, data: bytes, take_id: str | None = None) -> StagedFile:
         return store.stage(self._path(name), data, take_id)
+
+    def stage_written(self, name: str, write: Callable[[Path], None]) -> StagedFile:
+        return store.stage_written(self._path(name), write)
 
     def stage_copy(self, source: str, name: str, sha256: str) -> StagedFile:
         return store.stage_copy(Path(source), self._path(name), sha256)
@@ -175,6 +182,11 @@ def manifest_name(batch_id: str) -> str:
 def imported_names(batch_id: str) -> tuple[str, ...]:
     """The script that was made of a manuscript, and its cover in each format."""
     return tuple(f"{batch_id}/{name}" for name in ("script.yaml", "cover.jpg", "cover.png"))
+
+
+def book_name(batch_id: str, name: str) -> str:
+    """`<batch>/book/<name>`."""
+    return f"{batch_id}/{BOOK_FOLDER}/{name}"
 
 
 def file_stem(batch_id: str, number: int, line_id: str) -> str:

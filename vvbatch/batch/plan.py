@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from vvbatch import profiles
+from vvbatch.batch.book_order import NOTHING_STATED, BookOrder, book_order
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
@@ -95,6 +96,7 @@ class Plan:
     warnings: tuple[ScriptWarning, ...] = ()
     pronounced: frozenset[str] = frozenset()  # words whose pronunciation the script or the lexicon gives
     prompts: tuple[Prompt, ...] = ()
+    book: BookOrder = NOTHING_STATED
 
     def fingerprint(self, out: str) -> str:
         """Equal for the same lines, takes and output folder."""
@@ -170,6 +172,8 @@ def make_plan(
                     for voice, turn in zip(own.request.voices, first_turns(part), strict=True):
                         prompts.setdefault(voice.sha256, Prompt(voice.name, Path(voice.path), turn.voice_position))
         warnings += lint.of_chapter(chapter)
+    book, book_problems = book_order(script)
+    problems += book_problems
     if problems:
         raise ScriptError(script.path, problems, script.source)
     profile_name = overrides.profile or script.model
@@ -181,6 +185,7 @@ def make_plan(
         warnings=tuple(warnings),
         pronounced=reading.words,
         prompts=tuple(prompts.values()),
+        book=book,
     )
 
 

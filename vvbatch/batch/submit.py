@@ -8,6 +8,7 @@ import secrets
 import unicodedata
 from pathlib import Path
 
+import msgspec
 import redis
 
 from vvbatch import fault_points
@@ -54,7 +55,15 @@ def submit(
     name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
     batch_id = f"{name}-{secrets.token_hex(4)}"
     batch = NewBatch(
-        batch_id, plan.title, plan.script, plan.fingerprint(str(out)), plan.profile, priority, str(out), kind
+        batch_id,
+        plan.title,
+        plan.script,
+        plan.fingerprint(str(out)),
+        plan.profile,
+        priority,
+        str(out),
+        kind,
+        msgspec.to_builtins(plan.book),
     )
     added = record_batch(ledger, batch, plan.lines)
     if added.created:

@@ -16,7 +16,7 @@ from vvbatch.batch.output import imported_names, is_staged, manifest_name, name_
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import find_batch
 from vvbatch.ledger.records import chunks
-from vvbatch.ledger.schema import batches, lines, takes
+from vvbatch.ledger.schema import batches, book_files, lines, takes
 from vvbatch.store import StoreError
 
 HASHERS = min(4, os.cpu_count() or 1)  # hashing lets other threads run, and soon waits for the disk
@@ -25,7 +25,7 @@ HASHERS = min(4, os.cpu_count() or 1)  # hashing lets other threads run, and soo
 class Expected(NamedTuple):
     batch: str
     out: str
-    line: str
+    line: str | None
     path: str
     sha256: str
     take: str | None = None  # whose kept audio it is, when it is not the line's file
@@ -65,7 +65,7 @@ def verify(
 ) -> Verified:
     """Hash the files of one batch, or of all; `seen(done, total)` is called for progress. Raises UnknownBatch."""
     batch_id = find_batch(ledger, batch) if batch else None
-    expected = [*expected_files(ledger, batch_id), *kept_audio(ledger, batch_id)]
+    expected = [*expected_files(ledger, batch_id), *kept_audio(ledger, batch_id), *books(ledger, batch_id)]
     folders = batch_folders(ledger, batch_id)
     problems: list[FileProblem] = []
     done = 0
@@ -109,6 +109,17 @@ def kept_audio(ledger: Ledger, batch_id: str | None) -> list[Expected]:
         query = query.where(takes.c.batch_id == batch_id)
     with ledger.engine.connect() as connection:
         return [Expected(*row) for row in connection.execute(query)]
+
+
+def books(ledger: Ledger, batch_id: str | None) -> list[Expected]:
+    """The files of finished books."""
+    query = select(book_files.c.batch_id, batches.c.out, book_files.c.path, book_files.c.sha256)
+    query = query.join_from(book_files, batches, batches.c.id == book_files.c.batch_id)
+    query = query.order_by(book_files.c.batch_id, book_files.c.path)
+    if batch_id is not None:
+        query = query.where(book_files.c.batch_id == batch_id)
+    with ledger.engine.connect() as connection:
+        return [Expected(row.batch_id, row.out, None, row.path, row.sha256) for row in connection.execute(query)]
 
 
 def batch_folders(ledger: Ledger, batch_id: str | None) -> Sequence[Folder]:

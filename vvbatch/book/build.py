@@ -36,7 +36,7 @@ VERSION = 1
 """Of everything here that decides the bytes of a chapter; raise it when that changes."""
 THREADS = 2
 EXACT_LU = 0.08
-CORRECTIONS = 2
+TRIES = 3
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -162,21 +162,21 @@ def _levelled(
     """Encode all chapters with the gain that is held; measure it anew when the book is off its target by it."""
     ceiling = gains.ceiling_text(ceiling_dbtp(work.preset, codec))
     listen = partial(_listened, ceiling=ceiling, work=work, executor=executor)
-    fresh = ceiling not in levels.book
-    if fresh:
-        levels = gains.with_gain(levels, ceiling, gains.book_gain(book, levels, work.preset, ceiling, listen))
-    for _ in range(1 + CORRECTIONS):
+    if ceiling in levels.book:
+        encoded = _encoded(work, book, codec, ceiling, levels, cache, executor, seen)
+        if abs(gains.drift_lu(encoded.energies, work.preset)) <= gains.HELD_LU:
+            return levels, encoded
+    gain = gains.book_gain(book, levels, work.preset, ceiling, listen)
+    tried: dict[float, tuple[float, Levels, Encoded]] = {}
+    for _ in range(TRIES):
+        levels = gains.with_gain(levels, ceiling, gain)
         encoded = _encoded(work, book, codec, ceiling, levels, cache, executor, seen)
         drift = gains.drift_lu(encoded.energies, work.preset)
-        if abs(drift) <= (EXACT_LU if fresh else gains.HELD_LU):
+        tried[gain] = abs(drift), levels, encoded
+        gain = round(gain - drift, 1)
+        if abs(drift) <= EXACT_LU or gain in tried:
             break
-        step = round(-drift, 1) if fresh else 0.0
-        gain = levels.book[ceiling] + step
-        if not fresh:
-            gain = gains.book_gain(book, levels, work.preset, ceiling, listen)
-        if gain == levels.book[ceiling]:
-            break
-        levels, fresh = gains.with_gain(levels, ceiling, round(gain, 1)), True
+    _, levels, encoded = min(tried.values(), key=lambda one: one[0])
     return levels, encoded
 
 

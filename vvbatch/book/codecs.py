@@ -24,6 +24,11 @@ class Codec:
     """Samples at the start of the first packet that a player drops."""
 
     @property
+    def decoded_delay(self) -> int:
+        """Samples before the chapter's first, when its packets are decoded alone: libopus drops them itself."""
+        return 0 if self.name == "opus" else self.delay
+
+    @property
     def flush_packets(self) -> int:
         """Packets that come after those of a chapter's own samples, for what the encoder still holds."""
         return 1 if self.encoder else 0

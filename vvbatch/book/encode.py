@@ -13,6 +13,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from vvbatch import fault_points
 from vvbatch.book.codecs import BITEXACT, Codec, require_av
 from vvbatch.book.contents import RATE
 from vvbatch.book.limiter import Limiter
@@ -20,8 +21,10 @@ from vvbatch.book.loudness import LoudnessMeter
 from vvbatch.book.packets import Header, Packets, PacketWriter
 from vvbatch.book.peaks import PeakMeter
 
-TRIES = 4
-SAFETY_DB = 0.05
+TRIES = 8
+SAFETY_DB = 0.2
+LOWER_BY = 1.25  # times what a decoded peak is too high: a codec does not follow exactly
+NEAR = 32  # samples that count as one place
 DECODED_BLOCK = 1 << 17
 
 Samples = NDArray[np.float32]
@@ -30,18 +33,18 @@ Source = Callable[[Limiter | None], Iterable[Samples]]
 
 
 def encode_chapter(codec: Codec, source: Source, path: Path, ceiling_dbtp: float | None, peak_dbtp: float) -> Packets:
-    """Encode, decode again, and lower the ceiling by what the decoded peaks are above `peak_dbtp`, until they are not.
+    """Encode and decode again; where decoded peaks are above `peak_dbtp`, lower the samples there, until none is.
 
     `ceiling_dbtp` None: no limiter; the peaks are what they are. Raises OSError.
     """
-    ceiling = ceiling_dbtp
-    for _ in range(TRIES):
-        limiter = Limiter(ceiling) if ceiling is not None else None
+    ceiling, lowered = ceiling_dbtp, dict[int, float]()
+    for attempt in range(TRIES):
+        limiter = Limiter(ceiling, lowered) if ceiling is not None else None
         meter = LoudnessMeter(RATE)
         with PacketWriter(path) as writer:
             count, extradata = _encode(codec, _metered(source(limiter), meter), writer)
             writer.file.flush()
-            found = PeakMeter()
+            found = PeakMeter(peak_dbtp if limiter else None)
             for block in _decoded_file(codec, writer.temp, writer.sizes, extradata):
                 found.add(block)
             if ceiling is None or found.dbtp <= peak_dbtp:
@@ -54,9 +57,24 @@ def encode_chapter(codec: Codec, source: Source, path: Path, ceiling_dbtp: float
                     true_peak_dbtp=round(found.dbtp, 3), ceiling_dbtp=ceiling if ceiling is not None else 0.0,
                     windows=tuple((w.start, w.stop, w.reduction_db) for w in (limiter.windows if limiter else ())),
                 )  # fmt: skip
+                fault_points.point("book.chapter_written")
                 return writer.finish(header)
-        ceiling -= found.dbtp - peak_dbtp + SAFETY_DB
+        _lower(lowered, codec, found, peak_dbtp)
+        if attempt >= TRIES // 2:  # other places keep coming up
+            ceiling -= found.dbtp - peak_dbtp + SAFETY_DB
     raise RuntimeError(f"{codec.name}: decoded peaks stay above {peak_dbtp} dBTP with a ceiling of {ceiling:.2f}")
+
+
+def _lower(lowered: dict[int, float], codec: Codec, found: PeakMeter, peak_dbtp: float) -> None:
+    """Add the places of decoded peaks, as samples of the chapter, to those that are lowered."""
+    for places, levels in found.over:
+        excess = 20 * np.log10(levels) - peak_dbtp
+        at = ((places - codec.decoded_delay) * RATE / codec.rate).round().astype(int)
+        worst: dict[int, float] = {}
+        for place, excess_db in zip((at // NEAR * NEAR).tolist(), excess.tolist(), strict=True):
+            worst[place] = max(worst.get(place, 0.0), excess_db)
+        for place, excess_db in worst.items():
+            lowered[max(0, place)] = lowered.get(max(0, place), 0.0) + LOWER_BY * excess_db + SAFETY_DB
 
 
 def decode_packets(codec: Codec, packets: Packets) -> Iterator[Samples]:

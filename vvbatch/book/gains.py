@@ -96,9 +96,9 @@ def book_gain(
     sample = sample_of(book)
     expected = target_level(estimated(sample, levels), preset)
     gain = target - whole
-    for _ in range(2):
-        heard = target_level(listen(sample, with_gain(levels, ceiling, gain)), preset)
-        better = gain + target - (whole + gain + heard - (expected + gain))
+    for _ in range(4):  # where the limiter works much, a decibel of gain gives less than one of loudness
+        limited = target_level(listen(sample, with_gain(levels, ceiling, gain)), preset)
+        better = gain + target - (whole + gain + limited - (expected + gain))
         if abs(better - gain) < 0.02:
             break
         gain = better

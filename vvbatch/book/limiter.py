@@ -5,7 +5,7 @@ The gain falls before a peak (look-ahead), and recovers linearly in decibels. Wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,10 +35,15 @@ class Window:
 
 
 class Limiter:
-    """For one stream. `windows` is complete when the stream has ended."""
+    """For one stream. `windows` is complete when the stream has ended.
 
-    def __init__(self, ceiling_dbtp: float) -> None:
+    `lowered` are places at which the peaks become lower by so many dB than the ceiling asks.
+    """
+
+    def __init__(self, ceiling_dbtp: float, lowered: Mapping[int, float] | None = None) -> None:
         self.ceiling = 10 ** ((ceiling_dbtp - MARGIN_DB) / 20)
+        self.places = np.array(sorted(lowered or {}), np.intp)
+        self.factors = np.array([10 ** ((lowered or {})[place] / 20) for place in self.places.tolist()])
         self.windows: list[Window] = []
 
     def limited(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
@@ -60,9 +65,11 @@ class Limiter:
     def _gained(self, held: NDArray[np.float32], start: int, stop: int, position: int) -> NDArray[np.float32]:
         """`held[start:stop]` limited; what lies around it is context."""
         out = held[start:stop]
-        if np.abs(held).max(initial=0.0) * HIGHEST_GAIN <= self.ceiling:
+        origin = position - start
+        first, last = np.searchsorted(self.places, [origin, origin + len(held)])
+        if first == last and np.abs(held).max(initial=0.0) * HIGHEST_GAIN <= self.ceiling:
             return out
-        gain = gain_curve(held, self.ceiling)
+        gain = gain_curve(held, self.ceiling, self.places[first:last] - origin, self.factors[first:last])
         if gain is None:
             return out
         gain = gain[start:stop]
@@ -81,9 +88,15 @@ class Limiter:
             self.windows.append(window)
 
 
-def gain_curve(samples: NDArray[np.float32], ceiling: float) -> NDArray[np.float64] | None:
-    """The gain of each sample (frames,), exactly 1 away from peaks; None where all of it would be 1."""
+def gain_curve(
+    samples: NDArray[np.float32], ceiling: float, places: NDArray[np.intp], factors: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """The gain of each sample (frames,), exactly 1 away from peaks; None where all of it would be 1.
+
+    At each of the `places` the gain is lower by its factor than the ceiling asks.
+    """
     envelope = peak_envelope(samples, ceiling)
+    envelope[places] = np.maximum(envelope[places], ceiling) * factors
     peaks = np.flatnonzero(envelope > ceiling)
     if not len(peaks):
         return None

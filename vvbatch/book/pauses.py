@@ -35,7 +35,7 @@ class Pauses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return self.section
         if isinstance(following, Sound):
             return self.paragraph
-        if item.break_after == Break.PART and item.line == following.line:
+        if item.break_after == Break.PART:
             return self.part
         pause = self.paragraph if item.break_after == Break.PARAGRAPH else self.line
         return max(pause, self.speaker) if self._other_speaker(item, following) else pause

@@ -48,7 +48,11 @@ def _loud_segments(levels: NDArray[np.float64], above: float) -> list[tuple[int,
 class PeakMeter:
     """The true peak of a stream of mono samples, in blocks of any length."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_dbtp: float | None = None) -> None:
+        """With a limit the places above it are collected."""
+        self.limit = 10 ** (limit_dbtp / 20) if limit_dbtp is not None else None
+        self.over: list[tuple[NDArray[np.intp], NDArray[np.float64]]] = []
+        self.position = -2 * REACH  # of the first of the known samples
         self.peak = 0.0  # linear
         self.known: NDArray[np.float32] = np.zeros(2 * REACH, np.float32)  # before the first sample lies silence
         """The last samples: those whose neighbours were not known yet, and the neighbours before them."""
@@ -57,11 +61,17 @@ class PeakMeter:
         joined = np.concatenate([self.known, samples])
         self._look_at(joined)
         self.known = joined[-2 * REACH - 2 :]
+        self.position += len(joined) - len(self.known)
 
     def _look_at(self, joined: NDArray[np.float32]) -> None:
         """At all but the first and the last samples, whose neighbours are missing."""
         inner = slice(REACH + 1, len(joined) - REACH - 1)
         self.peak = max(self.peak, float(np.abs(joined[inner]).max(initial=0.0)))
+        if self.limit is not None and self.peak * HIGHEST_GAIN > self.limit:
+            levels = peak_envelope(joined, self.limit)[inner]
+            found = np.flatnonzero(levels > self.limit)
+            self.over.append((found + (self.position + REACH + 1), levels[found]))
+            self.peak = max(self.peak, float(levels.max(initial=0.0)))
         self.peak = max(self.peak, float(peak_envelope(joined, self.peak * (1 + 1e-6))[inner].max(initial=0.0)))
 
     @property

@@ -20,6 +20,7 @@ COMMANDS = {
     "import": ("import_", "Make a script of a manuscript: EPUB, DOCX, Markdown, subtitles"),
     "lexicon": ("lexicon", "Say how words are pronounced"),
     "submit": ("submit", "Put scripts into the queue"),
+    "assemble": ("assemble", "Make the finished book of a batch: files with chapters"),
     "synth": ("synth", "Render one line, at the front of the queue"),
     "status": ("status", "Show the queue, the workers and the batches"),
     "pause": ("control", "Pause a batch, or a profile's queue"),

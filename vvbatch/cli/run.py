@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vvbatch.cli.assemble import book_options, order_of, print_book
 from vvbatch.cli.common import FAILED, INTERRUPTED, json_option, print_json, session
 from vvbatch.cli.inputs import (
     keep_imported,
@@ -22,6 +23,7 @@ from vvbatch.cli.inputs import (
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import Overrides
+    from vvbatch.book.document import BookView
 
 
 @click.command()
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @override_options
 @out_option
 @priority_option
+@book_options
 @json_option
 def run(
     scripts: tuple[Path, ...],
@@ -36,27 +39,45 @@ def run(
     overrides: Overrides,
     out: Path | None,
     priority: str | None,
+    book: str | None,
+    preset: str | None,
     as_json: bool,
 ) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
 
     A manuscript (EPUB, DOCX, Markdown, HTML, subtitles) is imported first; its script is kept beside the output.
+    With --book (or `book:` in the script) the finished book is made at the end, as by vvbatch assemble.
 
     Ctrl-C finishes the lines in flight and stops; run the same command again to continue.
 
     \b
     Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
     """
+    from msgspec import UNSET
+
     from vvbatch import report
+    from vvbatch.batch.assemble import assemble, check_cover, choose
     from vvbatch.batch.submit import submit
+    from vvbatch.book.codecs import require_av
     from vvbatch.processes.session import wait_for, workers_for
+    from vvbatch.settings import load
 
     interrupted = False
+    books: list[BookView] = []
+    order = order_of(book, preset)
     with session() as here:
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         plans = [each.plan for each in planned]
         show_warnings(plans)
         require_models(planned, here)
+        wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.formats]
+        settings = load(here.home)
+        for each in planned:
+            if each.plan in wanted:
+                require_av()
+                choose(each.plan.book, order, settings)
+                if each.imported is None:
+                    check_cover(each.plan.book)
         with here.queue() as queue:
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)
@@ -69,15 +90,26 @@ def run(
                     wait_for(here.ledger, ids, workers, show)
             except KeyboardInterrupt:
                 interrupted = True
+        if not interrupted:
+            for plan, batch in zip(plans, added, strict=True):
+                if plan in wanted:
+                    with report.counting("chapters", quiet=as_json) as seen:
+                        books.append(assemble(here.ledger, here.home, batch.id, order, seen))
         views = submitted_views(here.ledger, added)
+        for view in views:
+            view.book = next((made for made in books if made.batch == view.batch), UNSET)
         if as_json:
             print_json(views[0] if len(views) == 1 else views)
         else:
             print_changes(views)
             for view in views:
                 report.print_summary(here.ledger, view.batch)
+            for made in books:
+                print_book(made)
     if interrupted:
         click.echo("interrupted: finished lines are kept; run the same command again to continue", err=True)
         sys.exit(INTERRUPTED)
-    if any(view.counts["done"] + view.counts["cached"] < view.counts["total"] for view in views):
+    if any(view.counts["done"] + view.counts["cached"] < view.counts["total"] for view in views) or any(
+        made.state != "made" for made in books
+    ):
         sys.exit(FAILED)

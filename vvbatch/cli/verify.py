@@ -45,7 +45,7 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
         if problems:
             report.print_table(["problem", "batch", "line", "path"], problems)
         for each in repaired:
-            click.echo(f"{each.line} of {each.batch}: {each.done}")
+            click.echo(f"{each.line or 'the book'} of {each.batch}: {each.done}")
         click.echo(f"{found.ok:,} of {counted(found.checked, 'file')} match the ledger")
     if found.problems:
         sys.exit(FAILED)
@@ -70,6 +70,8 @@ def render_again(here: Session, found: Verified) -> list[RepairedLine]:
     from vvbatch.ledger.recovery import forget_audio, reopen
 
     gone = [each for each in found.problems if each.problem in ("missing", "changed")]
+    of_books = [each for each in gone if each.line is None]
+    gone = [each for each in gone if each.line is not None]
     spare, bad = ([each for each in gone if bool(each.take) is kept] for kept in (True, False))
     if spare:
         forget_audio(here.ledger, [each.take for each in spare if each.take])
@@ -77,4 +79,5 @@ def render_again(here: Session, found: Verified) -> list[RepairedLine]:
         reopen(here.ledger, batch, [each.line for each in bad if each.batch == batch and each.line])
         queue_again(here, batch)
     done = [(each, "queued again") for each in bad] + [(each, f"take {each.take} forgotten") for each in spare]
-    return [RepairedLine(each.batch, each.line, what) for each, what in done]
+    advice = [(each, f"assemble the book again: vvbatch assemble {each.batch}") for each in of_books]
+    return [RepairedLine(each.batch, each.line, what) for each, what in [*done, *advice]]

@@ -61,6 +61,7 @@ def update_open_batch(
     for line in edited:
         values = dict(zip(PAUSE_COLUMNS, pause_of(line), strict=True))
         connection.execute(lines.update().where(mine, lines.c.line == line.line).values(values))
+    connection.execute(batches.update().where(batches.c.id == batch_id).values(book=batch.book))
     priority = batch.priority or old
     if old != priority:
         connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))

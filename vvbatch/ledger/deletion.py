@@ -15,6 +15,8 @@ from vvbatch.ledger.schema import (
     LINE_OPEN,
     baselines,
     batches,
+    book_files,
+    books,
     lines,
     nights,
     qc_results,
@@ -40,7 +42,10 @@ def files_of(connection: Connection, batch_id: str, folder: Path) -> list[str]:
     """The files that the ledger knows in a batch's folder, relative to it."""
     of_lines = select(lines.c.path).where(lines.c.batch_id == batch_id, lines.c.path.is_not(None))
     of_takes = select(takes.c.path).where(takes.c.batch_id == batch_id, takes.c.path.is_not(None))
-    paths = {Path(path) for path in connection.execute(of_lines.union(of_takes)).scalars()} | {folder / "manifest.json"}
+    of_books = select(book_files.c.path).where(book_files.c.batch_id == batch_id)
+    paths = {Path(path) for path in connection.execute(of_lines.union(of_takes, of_books)).scalars()} | {
+        folder / "manifest.json"
+    }
     return sorted(str(path.relative_to(folder)) for path in paths if path.is_relative_to(folder))
 
 
@@ -87,7 +92,7 @@ def delete_rows(ledger: Ledger, batch_id: str) -> Removal:
         removal = Removal(batch_id, batch.out, files_of(connection, batch_id, Path(batch.out) / batch_id))
         its_takes = select(takes.c.id).where(takes.c.batch_id == batch_id)
         connection.execute(qc_results.delete().where(qc_results.c.take_id.in_(its_takes)))
-        for table in (takes, lines):
+        for table in (takes, lines, book_files, books):
             connection.execute(table.delete().where(table.c.batch_id == batch_id))
         connection.execute(batches.delete().where(batches.c.id == batch_id))
         connection.execute(removals.insert().values(**removal._asdict(), at=ledger.now()))

@@ -208,3 +208,21 @@ def parts_titles_and_breaks(connection: Connection) -> None:
         UPDATE lines SET pause_given_s = pause_after_s WHERE pause_after_s > 0
         """,
     )
+
+
+@migration
+def finished_books(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        ALTER TABLE batches ADD COLUMN book JSON_TYPE;
+        CREATE TABLE books (
+            batch_id TEXT NOT NULL REFERENCES batches (id), preset TEXT NOT NULL, levels JSON_TYPE NOT NULL,
+            made_at TEXT NOT NULL, PRIMARY KEY (batch_id, preset));
+        CREATE INDEX ix_books_made ON books (made_at);
+        CREATE TABLE book_files (
+            batch_id TEXT NOT NULL REFERENCES batches (id), path TEXT NOT NULL, format TEXT NOT NULL,
+            preset TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes BIGINT NOT NULL,
+            duration_s DOUBLE PRECISION NOT NULL, made_at TEXT NOT NULL, PRIMARY KEY (batch_id, path))
+        """,
+    )

@@ -54,6 +54,7 @@ class NewBatch:
     priority: str | None  # None: normal, and that of an open batch stays
     out: str
     kind: BatchKind = BatchKind.SCRIPT
+    book: object = None  # vvbatch.batch.book_order.BookOrder
 
 
 @dataclass(frozen=True)

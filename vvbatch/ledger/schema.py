@@ -64,6 +64,7 @@ batches = Table(
     Column("ended_at", Text),
     Column("manifest_sha256", Text),  # of an ended batch; NULL: its manifest is still to be written
     Column("kind", Text, nullable=False, server_default="script"),  # script, speech (`vvbatch synth`), night, proof
+    Column("book", Json),  # what the script says of the finished book: vvbatch.batch.book_order.BookOrder
     Index(
         "ux_batches_open_fingerprint",  # two submits of the same work at once make one batch
         "fingerprint",
@@ -119,6 +120,29 @@ lines = Table(
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),
     Index("ix_lines_state_model", "state", "model"),
+)
+
+books = Table(
+    "books",  # the newest assembly of a batch with a preset
+    metadata,
+    Column("batch_id", Text, ForeignKey("batches.id"), primary_key=True),
+    Column("preset", Text, primary_key=True),
+    Column("levels", Json, nullable=False),  # vvbatch.book.gains.Levels: held by later assemblies of the same script
+    Column("made_at", Text, nullable=False),
+    Index("ix_books_made", "made_at"),
+)
+
+book_files = Table(
+    "book_files",
+    metadata,
+    Column("batch_id", Text, ForeignKey("batches.id"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("format", Text, nullable=False),
+    Column("preset", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("duration_s", Double, nullable=False),
+    Column("made_at", Text, nullable=False),
 )
 
 takes = Table(

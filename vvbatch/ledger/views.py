@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
 
+from vvbatch.book.document import BookView
+
 if TYPE_CHECKING:
     from vvbatch.processes.supervisor import SupervisorState
     from vvbatch.regress.schedule import ScheduleStatus
@@ -78,6 +80,7 @@ class SubmittedView(BatchView, kw_only=True):
 
     created: bool
     changes: Changes
+    book: BookView | UnsetType = UNSET  # of `run`, where a book was made
 
 
 class Changes(Struct, omit_defaults=True):

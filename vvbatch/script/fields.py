@@ -75,12 +75,21 @@ def author(raw: str) -> str:
     return _short(raw, "author", 200)
 
 
+def description(raw: str) -> str:
+    return _short(raw, "description", 4000)
+
+
 def file_name(raw: str) -> str:
     """The path of a file, relative to the script."""
     value = single_spaced(raw)
     if not value or len(value) > 400:
         raise Refused(f"a path of {len(value)} characters", "a path has 1 to 400 characters")
     return value
+
+
+def pause_length(raw: str) -> float:
+    """Seconds, as `pause_after_s` has them."""
+    return float(number("pause_after_s", raw))
 
 
 def flag(key: str) -> Callable[[str], bool]:

@@ -18,6 +18,7 @@ from vvbatch.script.model import (
     Problems,
     Refused,
     ScriptLine,
+    ScriptSound,
     ScriptTurn,
 )
 from vvbatch.script.source import Source
@@ -34,7 +35,15 @@ class PauseItem:
     position: Position
 
 
-Item = ScriptLine | PauseItem
+@dataclass(frozen=True)
+class SoundItem:
+    """An audio file among the lines of a script."""
+
+    path: str
+    position: Position
+
+
+Item = ScriptLine | PauseItem | SoundItem
 
 
 @dataclass(frozen=True)
@@ -120,22 +129,30 @@ def lines_of(
 
 def chapters_of(drafts: Iterable[tuple[str, Iterable[Item]]], problems: Problems) -> tuple[Chapter, ...]:
     """Chapters that have lines. A pause belongs to the line before it, also to the last one of the chapter before."""
-    chapters: list[tuple[str, list[ScriptLine]]] = []
+    chapters: list[tuple[str, list[ScriptLine], list[ScriptSound]]] = []
     last: list[ScriptLine] | None = None
     for title, items in drafts:
         lines: list[ScriptLine] = []
-        chapters.append((title, lines))
+        sounds: list[ScriptSound] = []
+        chapters.append((title, lines, sounds))
         for item in items:
             if isinstance(item, ScriptLine):
                 lines.append(item)
                 last = lines
+            elif isinstance(item, SoundItem):
+                sounds.append(ScriptSound(item.path, item.position, len(lines)))
+            elif sounds and sounds[-1].before == len(lines):  # a pause after a sound is the sound's
+                sounds[-1] = replace(sounds[-1], pause_after_s=(sounds[-1].pause_after_s or 0.0) + item.pause.seconds)
             elif last is None:
                 what = "a section break" if item.pause.kind is PauseKind.SECTION else "a pause"
                 remedy = "put it after a line: a pause is the silence after the line before it"
                 problems.warn(item.position, "pause", f"{what} before the first line; it is left out", remedy)
             else:
                 last[-1] = _paused(last[-1], item, problems)
-    return tuple(Chapter(title, tuple(lines)) for title, lines in chapters if lines)
+    for _, lines, sounds in chapters:
+        if sounds and not lines:
+            problems.add(sounds[0].position, "a sound in a chapter without lines", "a chapter has one line or more")
+    return tuple(Chapter(title, tuple(lines), tuple(sounds)) for title, lines, sounds in chapters if lines)
 
 
 def _paused(line: ScriptLine, item: PauseItem, problems: Problems) -> ScriptLine:

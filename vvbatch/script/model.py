@@ -163,9 +163,33 @@ class ScriptLine:
 
 
 @dataclass(frozen=True)
+class ScriptSound:
+    """An audio file among the lines of a chapter."""
+
+    path: str  # relative to the folder of the script
+    position: Position
+    before: int  # index of the line that it is played before; the number of lines at the end of the chapter
+    pause_after_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Chapter:
     title: str  # empty for lines outside chapters
     lines: tuple[ScriptLine, ...]
+    sounds: tuple[ScriptSound, ...] = ()
+
+
+@dataclass(frozen=True)
+class BookFields:
+    """What a script says of the finished book. None and empty: not stated."""
+
+    formats: tuple[str, ...] = ()
+    preset: str | None = None
+    narrator: str | None = None  # a person's name, for the tags
+    description: str | None = None
+    copyright: str | None = None
+    date: str | None = None
+    genre: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,4 +207,6 @@ class Script:
     cover: str | None = None  # a picture, relative to the folder of the script
     pronounce: Mapping[str, str] = field(default_factory=dict)  # words, as they are spoken
     normalise: Literal["off", "light", "full"] | None = None  # None: as the profile says
+    pauses: Mapping[str, float] = field(default_factory=dict)  # seconds, by the names of vvbatch.book.pauses
+    book: BookFields | None = None
     speak_titles: bool = False  # whether the titles of the chapters are spoken

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from vvbatch.book.codecs import FORMATS, TEXT_FORMATS
+from vvbatch.book.pauses import Pauses
 from vvbatch.script.fields import (
     DEFAULT_VOICE,
     MAX_LINES,
@@ -16,19 +18,32 @@ from vvbatch.script.fields import (
     Given,
     author,
     choices,
+    description,
     did_you_mean,
     file_name,
     flag,
     language,
     name,
     normalise,
+    pause_length,
     quoted,
     title,
     word,
 )
-from vvbatch.script.items import Item, PauseItem, Spoken, Texts, chapters_of, lines_of
+from vvbatch.script.items import Item, PauseItem, SoundItem, Spoken, Texts, chapters_of, lines_of
 from vvbatch.script.markup import SECTION, timed
-from vvbatch.script.model import Chapter, Pause, Position, Problems, Refused, Role, Script, ScriptLine, ScriptTurn
+from vvbatch.script.model import (
+    BookFields,
+    Chapter,
+    Pause,
+    Position,
+    Problems,
+    Refused,
+    Role,
+    Script,
+    ScriptLine,
+    ScriptTurn,
+)
 from vvbatch.script.nodes import CUT, Broken, Fields, Items, Node, Scalar, read_nodes
 from vvbatch.script.source import Source
 from vvbatch.script.speech import Said, speech_of
@@ -45,6 +60,8 @@ SCRIPT_KEYS = (
     "speak_titles",
     "pronounce",
     "normalise",
+    "pauses",
+    "book",
     "model",
     "defaults",
     "speakers",
@@ -59,6 +76,16 @@ ABOUT: Mapping[str, Callable[[str], Any]] = {
     **{key: flag(key) for key in FLAGS},
 }
 """What a script says of itself: each is a field of `Script`."""
+PAUSE_NAMES = Pauses.__struct_fields__
+BOOK_TEXTS: Mapping[str, Callable[[str], str]] = {
+    "preset": name("preset"),
+    "narrator": author,
+    "description": description,
+    "copyright": author,
+    "date": name("date"),
+    "genre": name("genre"),
+}
+SOUND = "sound"
 DEFAULTS_KEYS = ("voice", "escalate", *(key for key in RANGES if key != "seed"))
 LINE_KEYS = ("text", "dialogue", *READERS)
 
@@ -103,6 +130,8 @@ class _Reader:
         if "narrator" in pairs:
             self.narrator = self.narrator_of(pairs["narrator"], default_voice)
         about = {key: self.value(pairs[key], key, read) for key, read in ABOUT.items() if key in pairs}
+        pauses = self.pauses(pairs["pauses"]) if "pauses" in pairs else {}
+        book = self.book(pairs["book"]) if "book" in pairs else None
         if "chapters" in pairs and "lines" in pairs:
             self.problem(pairs["lines"].position, "both chapters and lines", "put the lines into the chapters")
         elif isinstance(root, Fields) and "chapters" not in pairs and "lines" not in pairs:
@@ -118,11 +147,37 @@ class _Reader:
         chapters = chapters_of(drafts, self.problems)
         model_position = pairs["model"].position if "model" in pairs else None
         script = Script(self.source.path, self.source.text, script_title or "", model, model_position, chapters)
+        script = replace(script, pauses=pauses, book=book)
         script = replace(script, language=spoken, narrator=self.narrator if "narrator" in pairs else None)
         if "pronounce" in pairs:
             script = replace(script, pronounce=self.pronunciations(pairs["pronounce"]))
         self.warn_of_silent_speakers(chapters)
         return replace(script, **{key: value for key, value in about.items() if value is not None})
+
+    def pauses(self, node: Node) -> dict[str, float]:
+        pairs = self.pairs(node, "pauses", PAUSE_NAMES)
+        found = {key: self.value(value, f"pause {key}", pause_length) for key, value in pairs.items()}
+        return {key: seconds for key, seconds in found.items() if seconds is not None}
+
+    def book(self, node: Node) -> BookFields:
+        pairs = self.pairs(node, "book", ("formats", *BOOK_TEXTS))
+        texts = {key: self.value(pairs[key], key, read) for key, read in BOOK_TEXTS.items() if key in pairs}
+        return BookFields(self.formats(pairs["formats"]) if "formats" in pairs else (), **texts)
+
+    def formats(self, node: Node) -> tuple[str, ...]:
+        """A list, or one text with commas."""
+        found = []
+        for item in node.items if isinstance(node, Items) else [node]:
+            given = self.value(item, "format", str) or ""
+            for each in filter(None, (part.strip() for part in given.split(","))):
+                known = (*FORMATS, *TEXT_FORMATS)
+                if each in known:
+                    found.append(each)
+                else:
+                    self.problem(
+                        item.position, f"book format {quoted(each)}{did_you_mean(each, known)}", choices(known)
+                    )
+        return tuple(found)
 
     def speakers(self, node: Node) -> None:
         pairs = self.mapping(node, "speakers")
@@ -217,7 +272,14 @@ class _Reader:
 
     def line(self, node: Node) -> list[Item]:
         if not isinstance(node, Fields) or self.is_short(node):
-            if isinstance(node, Fields) and (key := node.pairs[0][0].raw) in PAUSE_ITEMS and key not in self.voices:
+            if (
+                isinstance(node, Fields)
+                and (key := node.pairs[0][0].raw) in (*PAUSE_ITEMS, SOUND)
+                and key not in self.voices
+            ):
+                if key == SOUND:
+                    path = self.value(node.pairs[0][1], key, file_name)
+                    return [SoundItem(path, node.pairs[0][1].position)] if path else []
                 pause = self.value(node.pairs[0][1], key, PAUSE_ITEMS[key])
                 return [PauseItem(pause, node.position)] if pause else []
             return lines_of(self.turn(node, "a line"), node.position, self.defaults)

@@ -21,7 +21,6 @@ def said(
     ("item", "following", "wanted"),
     [
         (said("a", break_after=Break.PART), said("a"), 0.25),
-        (said("a", break_after=Break.PART), said("b"), 0.45),  # the other parts are not there: no join within a line
         (said("a"), said("b"), 0.45),
         (said("a", break_after=Break.PARAGRAPH), said("b"), 0.7),
         (said("a"), said("b", "carter"), 0.5),

@@ -1,0 +1,67 @@
+"""From a script to files that play, with the draft voice, as a person does it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT, Shell
+
+pytest.importorskip("piper")
+LIGHTHOUSE = ROOT / "examples" / "lighthouse.yaml"
+
+
+def test_run_makes_the_book_and_assembles_it_again_only_where_it_changed(shell: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("run", "--model", "draft", "--out", str(out), "--book", "m4b,mp3,flac")
+    done = shell.json(*words, str(LIGHTHOUSE))
+    book = done["book"]
+    assert (done["state"], book["state"], book["missing"]) == ("done", "made", [])
+    assert len(book["chapters"]) == 3 and len(book["lines"]) == 9 and book["encoded"] == 9
+    assert book["loudness_lufs"] == pytest.approx(-19.0, abs=0.3) and book["true_peak_dbtp"] <= -3.0
+    hashes = {file["path"]: file["sha256"] for file in book["files"]}
+    m4b = next(path for path in hashes if path.endswith(".m4b"))
+    with av.open(m4b) as container:
+        assert len(container.chapters()) == 3
+    if shutil.which("ffprobe"):
+        ran = subprocess.run(
+            ["ffprobe", "-v", "error", "-show_chapters", "-of", "json", m4b], capture_output=True, text=True, check=True
+        )
+        starts = [float(chapter["start_time"]) for chapter in json.loads(ran.stdout)["chapters"]]
+        assert starts == pytest.approx([chapter["start_s"] for chapter in book["chapters"]], abs=0.00051)
+    assert shell.json("verify", done["batch"])["problems"] == []
+    again = shell.json("assemble", done["batch"], "--book", "m4b,mp3,flac")
+    assert {file["path"]: file["sha256"] for file in again["files"]} == hashes and again["encoded"] == 0
+    shell("delete", done["batch"], "--yes")
+    assert not list(out.rglob("*.m4b"))
+
+
+def test_a_script_describes_its_book_and_a_bad_cover_is_refused_before_rendering(shell: Shell, tmp_path: Path) -> None:
+    script = tmp_path / "s.yaml"
+    script.write_text(
+        "version: 1\ntitle: Snow\nauthor: Jane\nmodel: draft\ncover: cover.png\nbook: {formats: [mp3-chapters, vtt]}\n"
+        "chapters:\n  - {title: One, lines: [Snow fell., It was night.]}\n  - {title: Two, lines: [It melted.]}\n"
+    )
+    refused = shell("run", str(script), code=2)
+    assert "cover.png does not exist: name a JPEG or PNG file" in refused.stderr
+    assert shell.json("ledger", "batches") == []
+    Image.new("RGB", (600, 600)).save(tmp_path / "cover.png")
+    shown = shell("run", str(script))
+    names = sorted(path.name for path in (tmp_path / "home").rglob("book/*") if "out" in path.parts)
+    assert names == ["01 One.mp3", "01 One.srt", "01 One.vtt", "02 Two.mp3", "02 Two.srt", "02 Two.vtt"]
+    assert "2 chapters" in shown.stdout and "preset audiobook" in shown.stdout
+
+
+def test_a_batch_with_an_open_line_has_no_book(shell: Shell, tmp_path: Path) -> None:
+    script = tmp_path / "s.yaml"
+    script.write_text("version: 1\ntitle: Snow\nmodel: draft\nlines: [Snow fell.]\n")
+    batch = shell.json("submit", str(script))["batch"]
+    done = shell("assemble", batch, code=1)
+    assert "1 line missing: no file of the whole book was made" in done.stdout
+    assert shell.json("assemble", batch, code=1)["missing"][0]["state"] == "queued"

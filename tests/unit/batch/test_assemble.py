@@ -1,0 +1,187 @@
+"""The book of a batch: from the ledger's rows to files whose hashes it has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import books
+from tests.support.books import finished_batch
+from tests.support.ledgers import open_ledger
+from vvbatch.batch.assemble import Order, assemble, choose
+from vvbatch.batch.book_order import BookOrder, OrderedSound
+from vvbatch.batch.verify_files import verify
+from vvbatch.book.contents import BookError
+from vvbatch.book.document import BookView
+from vvbatch.book.presets import Preset
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.deletion import delete_rows
+from vvbatch.ledger.schema import lines
+from vvbatch.settings import BookSettings, Settings
+
+pytest.importorskip("av")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[tuple[Ledger, Home, Path]]:
+    ledger = open_ledger(tmp_path)
+    yield ledger, Home(tmp_path / "home"), tmp_path / "out"
+    ledger.close()
+
+
+def names(view: BookView) -> list[str]:
+    return [Path(file.path).name for file in view.files]
+
+
+def change(ledger: Ledger, number: int, **values: object) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(lines.update().where(lines.c.number == number).values(values))
+
+
+def test_a_book_is_written_and_recorded_with_its_hashes(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out)
+    view = assemble(ledger, home, batch, Order(("m4b", "mp3-chapters", "vtt")))
+    assert view.state == "made" and view.missing == [] and view.preset == "audiobook"
+    assert view.loudness_lufs == pytest.approx(-19.0, abs=0.1) and view.true_peak_dbtp <= -3.0
+    assert sorted(names(view)) == [
+        "01 Part 1.mp3", "01 Part 1.srt", "01 Part 1.vtt", "02 Part 2.mp3", "02 Part 2.srt", "02 Part 2.vtt",
+        "The Lamp.m4b", "The Lamp.srt", "The Lamp.vtt",
+    ]  # fmt: skip
+    for file in view.files:
+        assert Path(file.path).parent == out / batch / "book"
+        assert hashlib.sha256(Path(file.path).read_bytes()).hexdigest() == file.sha256
+    assert [line.id for line in view.lines] == ["l1", "l2", "l3", "l4"]
+    assert [chapter.title for chapter in view.chapters] == ["Part 1", "Part 2"]
+    assert view.chapters[1].start_s == pytest.approx(view.chapters[0].duration_s)
+    assert verify(ledger, batch).checked == 4 + 9 and verify(ledger, batch).problems == []
+
+
+def test_verify_finds_a_changed_and_a_missing_file_of_a_book(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out)
+    view = assemble(ledger, home, batch, Order(("flac",)))
+    Path(view.files[0].path).write_bytes(b"other")
+    Path(view.files[1].path).unlink()
+    assert [(problem.line, problem.problem) for problem in verify(ledger, batch).problems] == [
+        (None, "changed"),
+        (None, "missing"),
+    ]
+
+
+def test_an_assembly_replaces_the_files_of_the_one_before(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out)
+    assemble(ledger, home, batch, Order(("flac", "vtt")))
+    view = assemble(ledger, home, batch, Order(("wav-chapters",)))
+    found = sorted(path.name for path in (out / batch / "book").iterdir())
+    assert found == sorted(names(view)) == ["01 Part 1.srt", "01 Part 1.wav", "02 Part 2.srt", "02 Part 2.wav"]
+    assert verify(ledger, batch).problems == []
+
+
+def test_deleting_a_batch_names_the_files_of_its_book(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out)
+    assemble(ledger, home, batch, Order(("flac",)))
+    assert {"book/The Lamp.flac", "book/The Lamp.srt"} <= set(delete_rows(ledger, batch).files)
+
+
+def test_a_missing_line_means_no_file_of_the_whole_book_and_a_list(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out)
+    change(ledger, 4, state="failed", path=None, sha256=None, error="too short")
+    view = assemble(ledger, home, batch, Order(("m4b",)))
+    assert (view.state, view.files, view.chapters) == ("incomplete", [], [])
+    assert [(line.id, line.chapter, line.state, line.error) for line in view.missing] == [
+        ("l4", 2, "failed", "too short")
+    ]
+    assert not (out / batch / "book").exists()
+    chapters = assemble(ledger, home, batch, Order(("m4b", "flac-chapters")))
+    assert chapters.state == "incomplete" and names(chapters) == ["01 Part 1.flac", "01 Part 1.srt"]
+
+
+def test_a_new_batch_of_an_edited_script_keeps_the_gains_and_encodes_one_chapter(
+    here: tuple[Ledger, Home, Path],
+) -> None:
+    ledger, home, out = here
+    first = assemble(ledger, home, finished_batch(ledger, out, chapters=3), Order(("m4b",)))
+    assert first.encoded == 3
+    again = finished_batch(ledger, out, "lamp-2", chapters=3, edited=3)
+    view = assemble(ledger, home, again, Order(("m4b",)))
+    assert (view.encoded, view.gain_db) == (1, first.gain_db)
+    other = finished_batch(ledger, out, "other-1", chapters=3, script="other.yaml")
+    assert assemble(ledger, home, other, Order(("m4b",))).state == "made"
+
+
+def test_titles_breaks_parts_and_given_pauses_decide_the_silence(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out, chapters=1, lines_each=6, order=BookOrder(pauses={"section": 3.0}))
+    change(ledger, 1, role="title")
+    change(ledger, 2, break_after="section")
+    change(ledger, 3, part_of="long", part=1)
+    change(ledger, 4, part_of="long", part=2, pause_given_s=1.25)
+    view = assemble(ledger, home, batch, Order(("wav",), "raw"))
+    silences = [after.start_s - before.end_s for before, after in zip(view.lines, view.lines[1:], strict=False)]
+    assert silences == pytest.approx([1.5, 3.0, 0.25, 1.25, 0.5], abs=0.001)
+
+
+def test_sounds_stand_before_their_line_and_at_the_end_of_their_chapter(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    path, sha256 = books.write_take(out.parent, "jingle", books.speech_like(2.0, 3))
+    sounds = (
+        OrderedSound(1, "l2", str(path), sha256, 0.3),
+        OrderedSound(2, None, str(path), sha256),
+    )
+    plain = assemble(ledger, home, finished_batch(ledger, out, "plain-1"), Order(("wav",), "raw"))
+    batch = finished_batch(ledger, out, order=BookOrder(sounds=sounds))
+    view = assemble(ledger, home, batch, Order(("wav",), "raw"))
+    assert view.lines[1].start_s - view.lines[0].end_s == pytest.approx(0.7 + 2.0 + 0.3, abs=0.001)
+    assert view.chapters[1].duration_s - plain.chapters[1].duration_s == pytest.approx(2.7, abs=0.11)
+
+
+def test_the_acx_preset_makes_a_file_a_chapter_and_fails_with_its_checks(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out, chapters=1, lines_each=4, order=BookOrder(formats=("m4b",)))
+    view = assemble(ledger, home, batch, Order(preset="acx"))
+    assert names(view) == ["01 Part 1.mp3", "01 Part 1.srt"]
+    assert isinstance(view.acx, list)
+    assert {check.name for check in view.acx} > {"rms_db", "floor_in_speech_db"}
+    assert view.state == ("made" if all(check.ok for check in view.acx) else "failed")
+
+
+def test_a_cover_that_is_gone_is_refused_before_anything_is_encoded(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out, order=BookOrder(cover=str(out / "none.jpg")))
+    with pytest.raises(BookError, match="does not exist: name a JPEG or PNG file"):
+        assemble(ledger, home, batch)
+    assert not (home.cache / "book").exists()
+
+
+def test_the_order_wins_over_the_script_and_the_script_over_the_settings() -> None:
+    settings = Settings(
+        pauses={"line": 0.3, "part": 0.1},
+        book=BookSettings(formats=("opus",), preset="mine", presets={"mine": Preset(loudness_lufs=-20.0)}),
+    )
+    chosen = choose(BookOrder(), Order(), settings)
+    assert ([f.name for f in chosen.formats], chosen.preset.name, chosen.pauses.line) == (["opus"], "mine", 0.3)
+    script = BookOrder(formats=("mp3", "vtt"), preset="podcast", pauses={"line": 0.6})
+    chosen = choose(script, Order(), settings)
+    assert ([f.name for f in chosen.formats], chosen.vtt, chosen.preset.name) == (["mp3"], True, "podcast")
+    assert (chosen.pauses.line, chosen.pauses.part) == (0.6, 0.1)
+    assert [f.name for f in choose(script, Order(("wav",), "raw"), settings).formats] == ["wav"]
+    with pytest.raises(BookError, match="preset 'loud' is unknown"):
+        choose(script, Order(preset="loud"), settings)
+    with pytest.raises(BookError, match="needs an audio format"):
+        choose(script, Order(("vtt",)), settings)
+
+
+def test_a_hostile_title_stays_inside_the_folder(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out, title="../../../evil\x00/\nname")
+    view = assemble(ledger, home, batch, Order(("wav",)))
+    assert names(view) == ["evil name.wav", "evil name.srt"]
+    assert all(Path(file.path).parent == out / batch / "book" for file in view.files)

@@ -1,0 +1,261 @@
+"""A batch's finished takes → the files of its book in `OUT/<batch>/book/`, recorded with their hashes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import RowMapping
+
+from vvbatch import fault_points
+from vvbatch.batch.book_order import BookOrder, OrderedSound
+from vvbatch.batch.output import Store, book_name, name_of, open_store
+from vvbatch.book.codecs import Format, format_named, require_av
+from vvbatch.book.contents import About, BookError, Break, Chapter, Item, Sound, Speech
+from vvbatch.book.cover import read_cover
+from vvbatch.book.document import BookView, ChapterView, CheckView, FileView, LineView, MissingView
+from vvbatch.book.pauses import Pauses
+from vvbatch.book.presets import DEFAULT, Preset, preset_named
+from vvbatch.errors import VvbatchError
+from vvbatch.home import Home
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.books import BookFileRow, batch_and_lines, held_levels, record_book
+from vvbatch.settings import Settings, load
+
+if TYPE_CHECKING:
+    from vvbatch.book.build import Built
+
+ACX_FORMATS = ("mp3-chapters",)
+ABANDONED_S = 3600.0  # the age of a temporary file that no assembly can be writing any more
+Progress = Callable[[int, int], None]
+
+
+class BookNotWritten(VvbatchError):
+    """The system refused to write: a disk is full, a folder is gone. What was there before is unchanged."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make. None: as the script says, else the settings."""
+
+    formats: tuple[str, ...] | None = None
+    preset: str | None = None
+    remaster: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an order means for one batch."""
+
+    formats: tuple[Format, ...]
+    vtt: bool
+    preset: Preset
+    pauses: Pauses
+
+
+def choose(book: BookOrder, order: Order, settings: Settings) -> Choice:
+    """Raises BookError for an unknown format or preset."""
+    preset = preset_named(order.preset or book.preset or settings.book.preset or DEFAULT, settings.book.presets)
+    stated = ACX_FORMATS if preset.name == "acx" else book.formats or settings.book.formats
+    names = list(dict.fromkeys(order.formats or stated))
+    audio = [format_named(name) for name in names if name not in ("srt", "vtt")]
+    if not audio:
+        raise BookError("a book needs an audio format: m4b, mp3, opus, flac or wav")
+    pauses = msgspec.convert({**settings.pauses, **book.pauses}, Pauses)
+    return Choice(tuple(audio), "vtt" in names, preset, pauses)
+
+
+def check_cover(book: BookOrder) -> None:
+    """Before anything is rendered. Raises BookError for a cover that cannot be used."""
+    if book.cover:
+        read_cover(Path(book.cover))
+
+
+def assemble(
+    ledger: Ledger, home: Home, batch_id: str, order: Order = Order(), seen: Progress = lambda done, total: None
+) -> BookView:
+    """Make the book of a batch. Lines that are not finished are listed; a chapter without all of its lines is not made,
+    and no file of the whole book either.
+
+    Raises BookError, BookExtraMissing, BookNotWritten and StoreError.
+    """
+    batch, rows = batch_and_lines(ledger, batch_id)
+    book = msgspec.convert(batch["book"] or {}, BookOrder)
+    settings = load(home)
+    choice = choose(book, order, settings)
+    missing = [
+        MissingView(row["line"], row["chapter"], row["state"], row["error"]) for row in rows if not _finished(row)
+    ]
+    formats = [format_ for format_ in choice.formats if format_.per_chapter or not missing]
+    chapters = chapters_of(batch["title"], rows, book)
+    if not formats or not chapters:
+        return BookView(batch_id, "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
+    making = _Making(ledger, home, batch_id, batch["out"], settings, choice, formats)
+    av = require_av()
+    try:
+        return making.make(
+            about_of(batch["title"], book, Path(batch["out"], batch_id)), chapters, missing, order.remaster, seen
+        )
+    except (OSError, av.FFmpegError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        places = f"{Path(batch['out'], batch_id)} and {home.path}"
+        raise BookNotWritten(
+            f"the book of {batch_id} cannot be written: {reason}; check the disks of {places}, then assemble it again"
+        ) from error
+
+
+def chapters_of(title: str, rows: Sequence[RowMapping], book: BookOrder) -> list[Chapter]:
+    """The chapters whose lines are all finished."""
+    chapters = []
+    for number, group in groupby(rows, lambda row: int(row["chapter"])):
+        mine = list(group)
+        if not all(_finished(row) for row in mine):
+            continue
+        items: list[Item] = []
+        sounds = [sound for sound in book.sounds if sound.chapter == number]
+        for index, row in enumerate(mine):
+            first_of = row["part_of"] if row["part"] == 1 else None
+            items += [_sound(sound) for sound in sounds if sound.before in (row["line"], first_of or row["line"])]
+            items.append(_speech(row, mine[index + 1] if index + 1 < len(mine) else None))
+        items += [_sound(sound) for sound in sounds if sound.before is None]
+        chapters.append(Chapter(number, mine[0]["chapter_title"] or title, tuple(items)))
+    return chapters
+
+
+def about_of(title: str, book: BookOrder, folder: Path) -> About:
+    """The cover of an imported manuscript lies in the batch's `folder`."""
+    cover = Path(book.cover) if book.cover else None
+    if cover and not cover.exists() and (folder / cover.name).exists():
+        cover = folder / cover.name
+    return About(
+        title or "Book", book.author or "", book.narrator or "", book.language or "", book.description or "",
+        book.copyright or "", book.date or "", book.genre or "Audiobook", cover,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Making:
+    ledger: Ledger
+    home: Home
+    batch_id: str
+    out: str
+    settings: Settings
+    choice: Choice
+    formats: Sequence[Format]
+
+    def make(
+        self,
+        about: About,
+        chapters: Sequence[Chapter],
+        missing: Sequence[MissingView],
+        remaster: bool,
+        seen: Progress,
+    ) -> BookView:
+        # Imported only now: scipy and PyAV take half a second, which other commands do not wait for.
+        from vvbatch.book.build import Work, build
+        from vvbatch.book.files import book_files, codecs_of, cover_of
+        from vvbatch.book.gains import Levels
+        from vvbatch.book.packets import make_room
+
+        preset = self.choice.preset
+        work = Work(about, tuple(chapters), self.choice.pauses, preset)
+        cover = cover_of(work)
+        stored = None if remaster else held_levels(self.ledger, self.batch_id, preset.name)
+        held = msgspec.convert(stored, Levels) if stored else None
+        cache = self.home.cache / "book"
+        built = build(work, codecs_of(self.formats, work), cache, held, seen=seen)
+        fault_points.point("book.encoded")
+        store = open_store(self.out)
+        store.sweep(book_name(self.batch_id, ""), ABANDONED_S, time.time())
+        rows = []
+        for file in book_files(built, self.formats, self.choice.vtt):
+            name = book_name(self.batch_id, file.name)
+            with store.stage_written(name, lambda path, file=file: file.write(path, work, cover)) as staged:  # type: ignore[misc]
+                staged.publish()
+            fault_points.point("book.published")
+            rows.append(BookFileRow(staged.location, file.format, staged.sha256, staged.size, file.duration_s))
+        obsolete = record_book(self.ledger, self.batch_id, preset.name, msgspec.to_builtins(built.levels), rows)
+        fault_points.point("book.recorded")
+        self.remove(store, obsolete)
+        make_room(cache, round(self.settings.book.cache_gb * 1e9))
+        return self.view(built, rows, missing)
+
+    def remove(self, store: Store, locations: Sequence[str]) -> None:
+        """Files of an earlier assembly that this one has no more: of another title, or a chapter that is gone."""
+        for location in locations:
+            with suppress(OSError):
+                store.remove(name_of(self.out, location))
+
+    def view(self, built: Built, rows: Sequence[BookFileRow], missing: Sequence[MissingView]) -> BookView:
+        from vvbatch.book.acx import acx_report
+        from vvbatch.book.codecs import codec_of
+        from vvbatch.book.files import book_files
+
+        first = built.encoded[0]
+        files = []
+        by_codec = {encoded.codec: encoded for encoded in built.encoded}
+        kinds = {format_.name: by_codec[codec_of(format_, built.work.preset)] for format_ in self.formats}
+        for file, row in zip(book_files(built, self.formats, self.choice.vtt), rows, strict=True):
+            encoded = kinds.get(file.format)
+            levels = (
+                (built.levels.book[encoded.ceiling], _rounded(encoded.energies.lufs), round(encoded.true_peak_dbtp, 2))
+                if encoded
+                else (None, None, None)
+            )
+            count = len(file.marks) if encoded else 0
+            files.append(FileView(row.path, row.format, row.sha256, round(row.duration_s, 3), count, *levels))
+        marks = first.marks(built.work.chapters)
+        chapters = [
+            ChapterView(
+                mark.number, mark.title, round(mark.start_s, 6), round(mark.duration_s, 6),
+                _rounded(packets.header.energies.lufs),
+            )
+            for mark, packets in zip(marks, first.chapters, strict=True)
+        ]  # fmt: skip
+        lines = [
+            LineView(cue.line, cue.chapter, round(cue.start_s, 4), round(cue.stop_s, 4)) for cue in built.cues(first)
+        ]
+        view = BookView(
+            self.batch_id, "incomplete" if missing else "made", round(first.duration_s, 3), built.work.preset.name,
+            _rounded(first.energies.lufs), round(first.true_peak_dbtp, 2), built.levels.book[first.ceiling],
+            files, chapters, lines, missing, sum(encoded.newly for encoded in built.encoded),
+        )  # fmt: skip
+        if built.work.preset.name == "acx":
+            checks = acx_report(built.book, first.chapters, built.levels, first.ceiling)
+            view.acx = [CheckView(each.name, each.subject, each.value, each.limit, each.ok) for each in checks]
+            if not missing and not all(check.ok for check in checks):
+                view.state = "failed"
+        return view
+
+
+def _finished(row: RowMapping) -> bool:
+    return row["state"] in ("done", "cached") and row["path"] is not None
+
+
+def _speech(row: RowMapping, following: RowMapping | None) -> Speech:
+    same_line = following is not None and row["part_of"] is not None and following["part_of"] == row["part_of"]
+    voices = " and ".join(voice["name"] for voice in row["request"]["voices"])
+    return Speech(
+        line=row["line"],
+        path=Path(row["path"]),
+        sha256=row["sha256"],
+        voice=voices,
+        text=row["text"],
+        title=row["role"] == "title",
+        break_after=Break.PART if same_line else Break(row["break_after"]),
+        pause_after_s=row["pause_given_s"],
+    )
+
+
+def _sound(sound: OrderedSound) -> Sound:
+    return Sound(Path(sound.path), sound.sha256, sound.pause_after_s)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

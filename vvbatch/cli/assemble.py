@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vvbatch.cli.batch_ids import complete_batch
+from vvbatch.cli.common import FAILED, json_option, print_json, session
+
+if TYPE_CHECKING:
+    from vvbatch.batch.assemble import Order
+    from vvbatch.book.document import BookView
+
+MISSING_SHOWN = 10
+
+
+def book_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--book` and `--preset`; the command gets `book` and `preset`."""
+    preset = click.option(
+        "--preset", metavar="P", help="How loud, and for whom: audiobook, podcast, acx, raw, or one of settings.yaml."
+    )(command)
+    return click.option(
+        "--book",
+        metavar="FORMATS",
+        help="Files to make: m4b, mp3, opus, flac, wav; mp3-chapters for one file a chapter; vtt.",
+    )(preset)
+
+
+@click.command()
+@click.argument("batch", shell_complete=complete_batch)
+@book_options
+@click.option("--remaster", is_flag=True, help="Measure all gains anew; every chapter may be encoded again.")
+@json_option
+def assemble(batch: str, book: str | None, preset: str | None, remaster: bool, as_json: bool) -> None:
+    """Make the finished book of a batch: pauses, one level, chapters, cover, subtitles.
+
+    Files go to OUT/<batch>/book/. Only chapters that changed are encoded again. Lines that are not finished are listed:
+    their chapters are not made, and no file of the whole book is. Exit 1 then, and when a check of the preset fails.
+
+    \b
+    Example:  vvbatch assemble last --book m4b,mp3-chapters
+              vvbatch assemble last --preset acx
+    """
+    from vvbatch import report
+    from vvbatch.batch import assemble as assembling
+    from vvbatch.ledger.queries import find_batch
+
+    with session() as here, report.counting("chapters", quiet=as_json) as seen:
+        batch_id = find_batch(here.ledger, batch)
+        view = assembling.assemble(here.ledger, here.home, batch_id, order_of(book, preset, remaster), seen)
+    if as_json:
+        print_json(view)
+    else:
+        print_book(view)
+    if view.state != "made":
+        sys.exit(FAILED)
+
+
+def order_of(book: str | None, preset: str | None, remaster: bool = False) -> Order:
+    from vvbatch.batch.assemble import Order
+
+    names = tuple(filter(None, (name.strip() for name in book.split(",")))) if book is not None else None
+    return Order(names, preset, remaster)
+
+
+def print_book(view: BookView) -> None:
+    from vvbatch import report
+    from vvbatch.report.tables import counted
+
+    for line in view.missing[:MISSING_SHOWN]:
+        click.echo(
+            f"missing: {line.id} of chapter {line.chapter} is {line.state}{f': {line.error}' if line.error else ''}"
+        )
+    if len(view.missing) > MISSING_SHOWN:
+        click.echo(f"… and {len(view.missing) - MISSING_SHOWN} more lines")
+    if view.missing:
+        remedy = f"vvbatch retry {view.batch}, or correct the script and run it again"
+        click.echo(f"{counted(len(view.missing), 'line')} missing: no file of the whole book was made; {remedy}")
+    failed = [check for check in view.acx if not check.ok] if isinstance(view.acx, list) else []
+    if isinstance(view.acx, list):
+        click.echo(f"acx: {len(view.acx) - len(failed)} of {counted(len(view.acx), 'check')} passed")
+    if failed:
+        rows = [[check.name, check.subject, f"{check.value:g}", check.limit] for check in failed]
+        report.print_table(["check", "of", "value", "limit"], rows)
+    for file in view.files:
+        click.echo(file.path)
+    if view.files:
+        hours, rest = divmod(round(view.duration_s), 3600)
+        length = f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+        level = f"{view.loudness_lufs:.1f} LUFS, " if view.loudness_lufs is not None else ""
+        click.echo(f"{counted(len(view.chapters), 'chapter')}, {length}, {view.encoded} of them newly encoded")
+        click.echo(f"preset {view.preset}: {level}true peak {view.true_peak_dbtp:.1f} dBTP")

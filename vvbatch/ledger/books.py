@@ -1,0 +1,62 @@
+"""Finished books in the ledger: what a batch's book is made of, the levels that are held, the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+
+from vvbatch.ledger.ledger import Ledger
+from vvbatch.ledger.schema import batches, book_files, books, lines
+
+
+@dataclass(frozen=True)
+class BookFileRow:
+    path: str
+    format: str
+    sha256: str
+    size_bytes: int
+    duration_s: float
+
+
+def batch_and_lines(ledger: Ledger, batch_id: str) -> tuple[RowMapping, Sequence[RowMapping]]:
+    """The batch's row, and those of its lines in order."""
+    with ledger.engine.connect() as connection:
+        batch = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().one()
+        rows = connection.execute(select(lines).where(lines.c.batch_id == batch_id).order_by(lines.c.number))
+        return batch, rows.mappings().all()
+
+
+def held_levels(ledger: Ledger, batch_id: str, preset: str) -> Any:
+    """The levels of the newest assembly with this preset: of the batch, or else of an older one of the same script."""
+    with ledger.engine.connect() as connection:
+        script = select(batches.c.script, batches.c.title).where(batches.c.id == batch_id).subquery()
+        same = (batches.c.script == script.c.script) & (batches.c.title == script.c.title)
+        query = (
+            select(books.c.levels)
+            .join_from(books, batches, batches.c.id == books.c.batch_id)
+            .join(script, same)
+            .where(books.c.preset == preset)
+            .order_by((books.c.batch_id == batch_id).desc(), books.c.made_at.desc())
+            .limit(1)
+        )
+        return connection.execute(query).scalar()
+
+
+def record_book(ledger: Ledger, batch_id: str, preset: str, levels: object, files: Sequence[BookFileRow]) -> list[str]:
+    """Record an assembly, which replaces an earlier one of the batch. Returns the paths that are obsolete."""
+    now = ledger.now()
+    with ledger.transaction() as connection:
+        mine = book_files.c.batch_id == batch_id
+        before = set(connection.execute(select(book_files.c.path).where(mine)).scalars())
+        connection.execute(book_files.delete().where(mine))
+        if files:
+            rows = [{"batch_id": batch_id, "preset": preset, "made_at": now, **vars(file)} for file in files]
+            connection.execute(book_files.insert(), rows)
+        connection.execute(books.delete().where(books.c.batch_id == batch_id, books.c.preset == preset))
+        connection.execute(books.insert().values(batch_id=batch_id, preset=preset, levels=levels, made_at=now))
+        detail = {"preset": preset, "files": len(files)}
+        ledger.note(connection, "book assembled", batch_id=batch_id, detail=detail)
+    return sorted(before - {file.path for file in files})
