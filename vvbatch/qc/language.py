@@ -74,6 +74,10 @@ FREQUENT = {
 """Frequent words of languages in Latin letters, by ISO 639-1 code."""
 
 WORDS = {language: frozenset(words.split()) for language, words in FREQUENT.items()}
+LANGUAGES_OF = {
+    word: tuple(language for language, known in WORDS.items() if word in known)
+    for word in frozenset().union(*WORDS.values())
+}
 SCRIPTS = {
     "CJK": "zh", "HANGUL": "ko", "CYRILLIC": "ru", "GREEK": "el", "HEBREW": "he", "ARABIC": "ar", "DEVANAGARI": "hi",
     "THAI": "th", "ARMENIAN": "hy", "GEORGIAN": "ka", "BENGALI": "bn", "TAMIL": "ta", "TELUGU": "te", "KANNADA": "kn",
@@ -199,8 +203,8 @@ def _frequent(text: str) -> tuple[int, str, int]:
     """How many English words a text has, which other language most of the words are frequent in, and how many."""
     plain = unicodedata.normalize("NFC", text).lower().replace("’", "'")
     found = WORD.findall(plain)
-    hits = {language: sum(word in known for word in found) for language, known in WORDS.items()}
+    hits = Counter(language for word in found for language in LANGUAGES_OF.get(word, ()))
     # "l'eau", "c'est": an elided word counts for its language.
     hits["fr"] += sum(word[1:2] == "'" and word[0] in "ljdcnmtsq" and word not in WORDS["fr"] for word in found)
-    english = hits.pop("en")
-    return english, *max(hits.items(), key=lambda hit: hit[1])
+    language, most = max(((other, hits[other]) for other in WORDS if other != "en"), key=lambda hit: hit[1])
+    return hits["en"], language, most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -17,45 +17,67 @@ abbreviations before a number. full: numbers, money, dates, units and abbreviati
 
 LIGHT = ("sequence.roman", "sequence.reference")
 
-_ROMAN = re.compile(r"\b[IVXLCDM]+\b")
-_BEFORE_NUMBER = re.compile(r"\b[^\W\d_]{1,5}[.°º]\s?\d", re.ASCII)
+BESIDE = 25  # characters
+
+_LIGHT_MARKS = re.compile(r"\b[IVXLCDM]+\b|\b[^\W\d_]{1,5}[.°º]\s?\d+")
 _ANY = re.compile(r"[\d%&@#$£€¥°+=]|\b[^\W\d_]{1,6}\.|\b[IVXLCDM]{2,}\b")
 
 
 def normalised(text: str, level: Normalise, language: str) -> str:
     """`text` in words, up to `level`, in a language by its ISO 639-1 code. In a language that spokenform does not know
     it stays as it is written."""
-    if level == "off":
+    if level == "off" or not _ANY.search(text):
         return text
-    worth = _ANY.search if level == "full" else lambda one: _ROMAN.search(one) or _BEFORE_NUMBER.search(one)
-    if not worth(text):  # the usual case: spokenform takes tens of milliseconds a sentence
-        return text
-    ends = [0, *sentence_ends(text), len(text)]
-    return "".join(_in_words(text[start:end], level, language, worth) for start, end in pairwise(ends))
+    pieces = []
+    for start, end in pairwise([0, *sentence_ends(text), len(text)]):
+        sentence = text[start:end]
+        spans = [(0, len(sentence))] if level == "full" else list(_light_spans(sentence))
+        at = 0
+        for first, last in spans:
+            plain = sentence[first:last].strip()
+            words = _in_words(plain, level, language) if plain and _ANY.search(plain) else plain
+            pieces += [sentence[at:first], sentence[first:last].replace(plain, words) if plain else ""]
+            at = last
+        pieces.append(sentence[at:])
+    return "".join(pieces)
 
 
-def _in_words(sentence: str, level: Normalise, language: str, worth: Callable[[str], object]) -> str:
-    plain = sentence.strip()
-    return sentence.replace(plain, _prepared(plain, level, language)) if worth(plain) else sentence
+def _light_spans(sentence: str) -> Iterator[tuple[int, int]]:
+    """The parts of a sentence that `light` may change, each with the words around it. They do not overlap.
+
+    spokenform takes milliseconds for each word of a text, and what it does depends on the words beside a number only.
+    """
+    first = last = 0
+    for found in _LIGHT_MARKS.finditer(sentence):
+        start = sentence.rfind(" ", 0, max(found.start() - BESIDE, 0)) + 1
+        end = sentence.find(" ", found.end() + BESIDE)
+        end = len(sentence) if end < 0 else end
+        if start > last:
+            if last:
+                yield first, last
+            first = start
+        last = end
+    if last:
+        yield first, last
 
 
 @lru_cache(maxsize=4096)
-def _prepared(sentence: str, level: Normalise, language: str) -> str:
+def _in_words(text: str, level: Normalise, language: str) -> str:
     from spokenform import prepare
 
     try:
-        prepared = prepare(sentence, language=language)
+        prepared = prepare(text, language=language)
     except (ValueError, ArithmeticError, LookupError):  # a number out of its range, a language it does not know
-        return sentence
+        return text
     parts, at = [], 0
     for edit in prepared.source_edits:
-        if edit.source_start < at or not (level == "full" or _is_light(edit.rule or "", sentence[edit.source_end :])):
+        if edit.source_start < at or not (level == "full" or _is_light(edit.rule or "", text[edit.source_end :])):
             continue
-        first = edit.source_start == 0 and sentence[0].isupper()
+        first = edit.source_start == 0 and text[0].isupper()
         words = edit.replacement[:1].upper() + edit.replacement[1:] if first else edit.replacement
-        parts += [sentence[at : edit.source_start], words]
+        parts += [text[at : edit.source_start], words]
         at = edit.source_end
-    return "".join([*parts, sentence[at:]])
+    return "".join([*parts, text[at:]])
 
 
 def _is_light(rule: str, rest: str) -> bool:

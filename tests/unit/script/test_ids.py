@@ -52,6 +52,7 @@ def ids_of(script: Script) -> list[str]:
 @pytest.mark.slow
 @given(LINES)
 @settings(deadline=None)
+@example([("narrator", "1\n> ")])
 def test_a_script_in_yaml_and_in_csv_has_the_same_lines_and_ids(lines: list[tuple[str, str]]) -> None:
     expected = [
         (speaker, part.spoken) for speaker, text in lines for part in speech_of(text).parts if isinstance(part, Said)
