@@ -65,8 +65,9 @@ def _silent() -> re.Pattern[str]:
 def category_class(category: str) -> str:
     """The characters of a general category ("M", "Cf") as ranges for a character class in a pattern."""
     ranges: list[list[int]] = []
-    for code in (*range(0x20000), *range(0xE0000, 0xE0200)):  # between and beyond are ideographs and unassigned codes
-        if unicodedata.category(chr(code)).startswith(category):
+    for start, stop in ((0, 0x20000), (0xE0000, 0xE0200)):  # the rest are ideographs and unassigned codes
+        found = map(unicodedata.category, map(chr, range(start, stop)))
+        for code in (start + index for index, each in enumerate(found) if each[: len(category)] == category):
             if ranges and ranges[-1][1] == code - 1:
                 ranges[-1][1] = code
             else:
