@@ -159,7 +159,7 @@ def _levelled(
     executor: Executor,
     seen: Progress,
 ) -> tuple[Levels, Encoded]:
-    """Encode all chapters with the gain that is held; measure it anew when the book is off its target by it."""
+    """Encode all chapters with the gain that is held; measure it again when the book is off its target by it."""
     ceiling = gains.ceiling_text(ceiling_dbtp(work.preset, codec))
     listen = partial(_listened, ceiling=ceiling, work=work, executor=executor)
     if ceiling in levels.book:

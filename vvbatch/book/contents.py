@@ -47,7 +47,7 @@ class Speech:
 
 @dataclass(frozen=True)
 class Sound:
-    """Audio that nobody speaks, such as a jingle; it is brought to the level of the speech."""
+    """Audio without a speaker, such as a jingle; it is brought to the level of the speech."""
 
     path: Path
     sha256: str

@@ -99,6 +99,7 @@ def _encode_lossy(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter)
     context.sample_rate, context.layout, context.format = codec.rate, "mono", codec.sample_format
     context.time_base, context.bit_rate, context.thread_count = Fraction(1, codec.rate), codec.kbps * 1000, 1
     context.flags |= BITEXACT
+    context.options = dict(codec.options)
     context.open()
     resampler = soxr.ResampleStream(RATE, codec.rate, 1, dtype="float32", quality="HQ")
     rest: Samples = np.zeros(0, np.float32)

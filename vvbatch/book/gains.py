@@ -99,7 +99,7 @@ def book_gain(
     for _ in range(4):  # where the limiter works much, a decibel of gain gives less than one of loudness
         limited = target_level(listen(sample, with_gain(levels, ceiling, gain)), preset)
         better = gain + target - (whole + gain + limited - (expected + gain))
-        if abs(better - gain) < 0.02:
+        if abs(better - gain) < 0.05:
             break
         gain = better
     return round(gain, 1)

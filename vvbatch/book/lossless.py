@@ -29,7 +29,7 @@ LARGEST_RIFF = (1 << 32) - 1
 def write_flac(
     path: Path, chapters: Sequence[Packets], marks: Sequence[Mark], about: About, cover: Cover | None, track: str = ""
 ) -> None:
-    """Encoded anew, since FLAC numbers its frames. Raises OSError."""
+    """Encoded again, since FLAC numbers its frames. Raises OSError."""
     bare = path.with_name(path.name + ".audio")
     try:
         _encode(bare, chapters)

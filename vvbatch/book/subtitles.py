@@ -56,12 +56,14 @@ def aligned(text: str, words: Sequence[Word], start_s: float, stop_s: float) -> 
     import difflib
 
     known = text.split()
-    heard = clamped(words, start_s, stop_s)
-    matcher = difflib.SequenceMatcher(None, [_bare(w) for w in known], [_bare(w.text) for w in heard], autojunk=False)
+    found_words = clamped(words, start_s, stop_s)
+    matcher = difflib.SequenceMatcher(
+        None, [_bare(w) for w in known], [_bare(w.text) for w in found_words], autojunk=False
+    )
     times: dict[int, Word] = {}
     for block in matcher.get_matching_blocks():
         for offset in range(block.size):
-            times[block.a + offset] = heard[block.b + offset]
+            times[block.a + offset] = found_words[block.b + offset]
     found: list[Word] = []
     index = 0
     while index < len(known):

@@ -31,7 +31,7 @@ def book_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("batch", shell_complete=complete_batch)
 @book_options
-@click.option("--remaster", is_flag=True, help="Measure all gains anew; every chapter may be encoded again.")
+@click.option("--remaster", is_flag=True, help="Measure all gains again; every chapter may be encoded again.")
 @json_option
 def assemble(batch: str, book: str | None, preset: str | None, remaster: bool, as_json: bool) -> None:
     """Make the finished book of a batch: pauses, one level, chapters, cover, subtitles.

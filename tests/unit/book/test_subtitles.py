@@ -47,8 +47,8 @@ def test_times_of_words_are_clamped_into_their_line() -> None:
 
 
 def test_known_words_take_the_times_of_recognised_ones_and_the_others_lie_between() -> None:
-    heard = [Word("the", 1.0, 1.2), Word("snow", 1.3, 1.6), Word("gently", 2.0, 2.4)]
-    found = aligned("The Snow, fell gently!", heard, 1.0, 3.0)
+    recognised = [Word("the", 1.0, 1.2), Word("snow", 1.3, 1.6), Word("gently", 2.0, 2.4)]
+    found = aligned("The Snow, fell gently!", recognised, 1.0, 3.0)
     assert [word.text for word in found] == ["The", "Snow,", "fell", "gently!"]
     assert (found[1].start_s, found[1].stop_s) == (1.3, 1.6)
     assert (found[2].start_s, found[2].stop_s) == (1.6, 2.0)
@@ -58,8 +58,10 @@ def test_known_words_take_the_times_of_recognised_ones_and_the_others_lie_betwee
     st.text("abc d", max_size=60),
     st.lists(st.tuples(st.text("abcd", min_size=1, max_size=3), st.floats(0, 9), st.floats(0, 9)), max_size=12),
 )
-def test_aligned_words_are_in_order_and_within_their_line(text: str, heard: list[tuple[str, float, float]]) -> None:
-    found = aligned(text, [Word(*word) for word in heard], 2.0, 5.0)
+def test_aligned_words_are_in_order_and_within_their_line(
+    text: str, recognised: list[tuple[str, float, float]]
+) -> None:
+    found = aligned(text, [Word(*word) for word in recognised], 2.0, 5.0)
     assert [word.text for word in found] == text.split()
     times = [time for word in found for time in (word.start_s, word.stop_s)]
     assert times == sorted(times) and all(2.0 <= time <= 5.0 + 1e-9 for time in times)
