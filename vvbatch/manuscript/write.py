@@ -42,6 +42,7 @@ def _rows(manuscript: Manuscript, source: str, cover: str | None, voice: str | N
     if cover:
         yield f"cover: {scalar(cover)}"
     yield "speak_titles: true"
+    yield "pauses: {line: 0.7}  # lines are paragraphs"
     yield f"defaults: {{voice: {scalar(voice or 'default', flow=True)}}}"
     if manuscript.speakers:
         yield "speakers:"

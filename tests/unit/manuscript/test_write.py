@@ -51,6 +51,7 @@ def test_the_script_of_a_manuscript(tmp_path: Path) -> None:
         "language: en\n"
         "cover: book-cover.png\n"
         "speak_titles: true\n"
+        "pauses: {line: 0.7}  # lines are paragraphs\n"
         "defaults: {voice: frank}\n"
         "speakers:\n"
         "  quoted: {voice: alice}\n"
