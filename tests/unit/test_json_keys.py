@@ -70,7 +70,7 @@ KEYS: dict[type[msgspec.Struct], str] = {
     ),
     views.StatusView: "batches queues workers failures troubles rates redis supervisor nights",
     views.QueueView: "model profile waiting rendering held paused paused_at served",
-    views.WorkerView: "worker model profile host pid device dtype rendering started_at alive",
+    views.WorkerView: "worker model profile host pid device dtype rendering started_at alive slots",
     views.Failure: "batch line error at",
     views.TroubleView: "model profile trouble state lines",
     views.Rates: "window_s takes takes_per_min speed",

@@ -23,6 +23,7 @@ COMMANDS = {
     "assemble": ("assemble", "Make the finished book of a batch: files with chapters"),
     "synth": ("synth", "Render one line, at the front of the queue"),
     "status": ("status", "Show the queue, the workers and the batches"),
+    "top": ("top", "Watch and steer everything, full screen"),
     "pause": ("control", "Pause a batch, or a profile's queue"),
     "resume": ("control", "Resume a paused batch or queue"),
     "cancel": ("control", "Cancel a batch or one of its lines"),

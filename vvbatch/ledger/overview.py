@@ -81,6 +81,7 @@ def running_workers(connection: Connection) -> list[WorkerView]:
             dtype=row.facts.get("dtype"),
             rendering=row.rendering,
             started_at=row.started_at,
+            slots=row.facts.get("slots"),
         )
         for row in connection.execute(query)
     ]

@@ -232,6 +232,7 @@ class WorkerView(Struct):
     rendering: int
     started_at: str
     alive: bool | UnsetType | None = UNSET  # None when Redis does not answer
+    slots: int | None = None  # None: a worker of an older version did not record them
 
 
 class TroubleView(Struct):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,9 @@ BAD_INPUT = [
     ("run good.yaml --model draft --book m4a", "book format 'm4a' is unknown: choose of m4b, mp3"),
     ("run good.yaml --model draft --preset loud", "preset 'loud' is unknown: choose one of audiobook"),
     ("status absent", "unknown batch 'absent'"),
+    ("top", "top needs a terminal"),
+    ("top --all --kind night", "--all and --kind exclude each other"),
+    ("top --kind absent", "Invalid value for '--kind'"),
     ("pause", "name a batch"),
     ("pause absent", "unknown batch 'absent'"),
     ("pause --queue absent", "unknown profile 'absent'"),
@@ -229,6 +233,11 @@ def test_surroundings_that_cannot_be_used_are_one_error(
         assert done.exit_code == 2 and said.format(here=here) in done.stderr
     else:
         check(done, code, said, here)
+
+
+def test_top_without_its_extra_exits_with_3_and_names_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "textual", None)
+    check(run("top"), 3, "top needs Textual: pip install 'vvbatch[top]'", here)
 
 
 @pytest.mark.parametrize("words", ["qc noise.wav", "qc folder"])
