@@ -67,6 +67,7 @@ class Grid(DataTable[Text], Generic[Value]):
 
     def show(self, values: Sequence[Value], cursor: str | None = None) -> None:
         """These rows in this order."""
+        cursor = cursor or self.key_here  # of the old rows
         self.values = list(values)
         if not self.laid_out:
             return
@@ -78,7 +79,6 @@ class Grid(DataTable[Text], Generic[Value]):
                         self.update_cell(key, column.label, new)
             self.cells = rows
             return
-        cursor = cursor or self.key_here
         top, place = self.scroll_y, self.cursor_row
         self.clear()
         self.cells = rows

@@ -30,6 +30,7 @@ from vvbatch.top.poller import Pace
 from vvbatch.top.reader import Reader
 from vvbatch.top.server import ServerReader
 
+SHOWN = ("workers", "queues", "batches", "takes")
 QUICK = Pace(0.03, 0.01, 0.03)
 Story = Callable[[Pilot[None], Top], Awaitable[None]]
 
@@ -59,7 +60,7 @@ def play(ledger: Ledger, tmp_path: Path) -> Callable[..., None]:
         async def main() -> None:
             top = Top(Reader(ledger), ServerReader(home), actions.Actions(ledger, home), QUICK)
             async with top.run_test(size=size) as pilot:
-                await until(pilot, lambda: len(grid(top, "batches").values) == 2 and top.server_now.asked)
+                await until(pilot, lambda: top.server_now.asked and all(grid(top, name).cells for name in SHOWN))
                 await story(pilot, top)
 
         asyncio.run(main())
@@ -97,7 +98,7 @@ def test_every_row_fits_the_terminal_and_a_wide_one_shows_more(
         batch = cells(top, "batches")[0]
         assert batch[0] == "saga" and "2/6" in batch and "rendering" in batch
         assert ("Title of saga" in batch) == titles
-        for name in ("workers", "queues", "batches", "takes"):
+        for name in SHOWN:
             table = grid(top, name)
             assert sum(width + 1 for _, width in table.laid_out) < size[0]
             assert table.virtual_size.width <= size[0]
