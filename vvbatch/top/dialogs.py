@@ -57,12 +57,12 @@ class Filter(ModalScreen[str | None]):
 
 KEYS = """\
 tab, shift+tab   next and previous table
-enter            lines of the batch; of a take or a failure: those of its batch
-p, r             pause, resume a batch or, in the table of queues, a queue
+enter            the lines of a batch; those of a take's batch
+p, r             pause, resume a batch, or the queue at the cursor
 c                cancel a batch or a line, after a question
-t                retry the failed and cancelled lines of a batch, or one line
+t                retry failed and cancelled lines, or one line
 o                open a take in the system's player
-/                filter: a state, or a part of a name, text or error
+/                filter by a state, or by part of a name or text
 s                sort by the next column
 [, ]             previous and next page of lines
 f                takes, or failures, in the lower table

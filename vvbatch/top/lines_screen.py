@@ -100,12 +100,13 @@ class LinesScreen(Screen[None]):
         if batch is None:
             return found
         found.append_text(cells.state(batch.state)).append("  ")
-        found.append_text(cells.bar(batch, BAR)).append(f"  {cells.progress(batch).plain} lines")
+        after = cells.text(f"  {cells.progress(batch).plain} lines")
         if batch.failed:
-            found.append(f"  {batch.failed:,} failed", "bold red")
+            after.append(f"  {batch.failed:,} failed", "bold red")
         if batch.ends_at is not None:
-            found.append(f"  ends {cells.end(batch).plain}")
-        return found
+            after.append(f"  ends {cells.end(batch).plain}")
+        room = self.size.width - 1 - found.cell_len - after.cell_len
+        return found.append_text(cells.bar(batch, max(6, min(room, BAR)))).append_text(after)
 
     def on_data_table_row_highlighted(self, _event: DataTable.RowHighlighted) -> None:
         self.show_detail()

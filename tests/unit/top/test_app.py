@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ def test_a_batch_is_cancelled_after_a_question_only(play: Callable[..., None], l
 
     async def story(pilot: Pilot[None], top: Top) -> None:
         await pilot.press("c")
-        question = top.screen
+        question: Any = top.screen
         assert isinstance(question, Confirm)
         assert "3 of 6 lines" in question.loses and "1 in work" in question.loses
         await pilot.press("n")
