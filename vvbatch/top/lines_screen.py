@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer
 
 from vvbatch.report.tables import counted, printable
@@ -17,15 +16,13 @@ from vvbatch.top.banner import Banner
 from vvbatch.top.dialogs import Filter, Keys
 from vvbatch.top.grid import Grid
 from vvbatch.top.page import ORDERS, Wanted
+from vvbatch.top.program import View
 from vvbatch.top.snapshot import Batch, Line, Server, Snapshot
-
-if TYPE_CHECKING:
-    from vvbatch.top.app import Top
 
 BAR = 20
 
 
-class LinesScreen(Screen[None]):
+class LinesScreen(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", key_display="esc"),
         Binding("p", "pause", "Pause"),
@@ -46,13 +43,6 @@ class LinesScreen(Screen[None]):
         self.wanted = Wanted(batch, words=line)
         self.batch_seen: Batch | None = None
         self.more = False
-
-    @property
-    def top(self) -> Top:
-        from vvbatch.top.app import Top
-
-        assert isinstance(self.app, Top)
-        return self.app
 
     def compose(self) -> ComposeResult:
         yield Banner(id="headline")
