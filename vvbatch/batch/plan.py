@@ -168,7 +168,7 @@ def make_plan(
             warnings += unspoken_turns(read[0] if len(read) == 1 else reading.line(line, profile), profile, language)
             if profile.engine == "vibevoice":
                 for part, own in zip(parts, planned[-len(parts) :], strict=True):
-                    warnings += lint.of_line(part)
+                    warnings += lint.of_line(part, profile.text.part_words)
                     for voice, turn in zip(own.request.voices, first_turns(part), strict=True):
                         prompts.setdefault(voice.sha256, Prompt(voice.name, Path(voice.path), turn.voice_position))
         warnings += lint.of_chapter(chapter)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vvbatch.profiles import PartWords
 from vvbatch.qc.letters import DENSITY, script_of
 from vvbatch.script.model import Chapter, ScriptLine, ScriptTurn, ScriptWarning
+from vvbatch.speech_text.words import words
 
 FEW_WORDS = 3
 """Upstream's documentation: with three words or fewer "the model's stability may degrade"."""
@@ -36,9 +38,9 @@ class Finding:
 
 def of_text(text: str) -> Iterator[Finding]:
     """What VibeVoice is known to speak badly in one speaker's text."""
-    words = _WORD.findall(text)
-    if len(words) <= FEW_WORDS and not _unspaced(text):
-        count = "one word" if len(words) == 1 else f"{len(words)} words"
+    found_words = _WORD.findall(text)
+    if len(found_words) <= FEW_WORDS and not _unspaced(text):
+        count = "one word" if len(found_words) == 1 else f"{len(found_words)} words"
         remedy = "join it with the line before or after it, or listen to the take"
         yield Finding("few-words", f"a text of {count}: VibeVoice is unsteady there, or plays music", remedy, text)
     if found := _GREETING.match(text):
@@ -57,10 +59,18 @@ def of_text(text: str) -> Iterator[Finding]:
 
 def of_length(text: str, longest: int = MANY_WORDS) -> Iterator[Finding]:
     """A text of one speaker that is too long to be spoken evenly."""
-    words = len(_WORD.findall(text))
-    if words > longest:
+    count = words(text)
+    if count > longest:
         remedy = "divide it into several lines, or let the profile divide it: text.part_words"
-        yield Finding("many-words", f"{words:,} words in one take: VibeVoice speaks faster and faster", remedy, text)
+        yield Finding("many-words", f"{count:,.0f} words in one take: VibeVoice speaks faster and faster", remedy, text)
+
+
+def of_part(text: str, least: int) -> Iterator[Finding]:
+    """A take with fewer words than its profile has for a part, and more than FEW_WORDS."""
+    count = words(text)
+    if FEW_WORDS < count < least:
+        remedy = "join it with the line before or after it, or listen to the take"
+        yield Finding("short-line", f"a take of {count:.0f} words: VibeVoice may play music there", remedy, text)
 
 
 def unclosed(texts: Sequence[str]) -> Iterator[tuple[int, Finding]]:
@@ -91,11 +101,14 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     yield ("»", "«") if reverse and "«" in text else ("«", "»")
 
 
-def of_line(line: ScriptLine) -> Iterator[ScriptWarning]:
-    """What VibeVoice is known to speak badly in a line, each at its turn."""
+def of_line(line: ScriptLine, limits: PartWords | None) -> Iterator[ScriptWarning]:
+    """What VibeVoice is known to speak badly in a line or a part, each at its turn."""
     for turn in line.turns:
         for finding in (*of_text(turn.text), *of_length(turn.text)):
             yield _warning(turn, finding)
+    if limits and len(line.turns) == 1:
+        for finding in of_part(line.turns[0].text, limits.min):
+            yield _warning(line.turns[0], finding)
 
 
 def of_chapter(chapter: Chapter) -> Iterator[ScriptWarning]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from vvbatch.script import parse
-from vvbatch.speech_text.lint import of_length, of_text, unclosed
+from vvbatch.speech_text.lint import of_length, of_part, of_text, unclosed
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,12 @@ from vvbatch.speech_text.lint import of_length, of_text, unclosed
 )
 def test_what_vibevoice_speaks_badly_has_a_code(text: str, codes: list[str]) -> None:
     assert [finding.code for finding in of_text(text)] == codes
+
+
+def test_a_take_of_fewer_words_than_a_part_has_is_found() -> None:
+    assert [finding.code for finding in of_part("She walked along the pier.", 12)] == ["short-line"]
+    assert not list(of_part("She walked along the pier in the rain until the lamp came on.", 12))
+    assert not list(of_part("Yes, she said.", 12))  # few-words
 
 
 def test_a_take_of_more_than_a_thousand_words_is_found() -> None:
