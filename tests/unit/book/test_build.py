@@ -22,6 +22,7 @@ from vvbatch.book.packets import Packets, make_room, read_packets
 from vvbatch.book.peaks import true_peak_dbtp
 from vvbatch.book.presets import PRESETS, Preset, preset_named
 
+pytestmark = pytest.mark.slow  # books are encoded: 17 s together
 pytest.importorskip("av")
 
 

@@ -31,6 +31,8 @@ from vvbatch.book.pauses import Pauses
 from vvbatch.book.presets import Preset
 from vvbatch.book.tags import chapter_stem, chapter_title, file_stem, language_code, plain
 
+pytestmark = pytest.mark.slow  # files are encoded and read back: 9 s together
+
 FORMATS = ("m4b", "mp3", "opus", "flac", "wav")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # the screens run in real time: 17 s together
 pytest.importorskip("textual")
 
 from textual.pilot import Pilot
