@@ -16,6 +16,7 @@ from vvbatch.book.contents import Chapter
 from vvbatch.book.presets import PRESETS
 
 pytestmark = pytest.mark.slow  # chapters are encoded: 5 s together
+
 pytest.importorskip("av")
 ACX = PRESETS["acx"]
 

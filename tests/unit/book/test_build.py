@@ -23,6 +23,7 @@ from vvbatch.book.peaks import true_peak_dbtp
 from vvbatch.book.presets import PRESETS, Preset, preset_named
 
 pytestmark = pytest.mark.slow  # books are encoded: 17 s together
+
 pytest.importorskip("av")
 
 

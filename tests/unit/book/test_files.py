@@ -33,6 +33,7 @@ from vvbatch.book.tags import chapter_stem, chapter_title, file_stem, language_c
 
 pytestmark = pytest.mark.slow  # files are encoded and read back: 9 s together
 
+
 FORMATS = ("m4b", "mp3", "opus", "flac", "wav")
 
 

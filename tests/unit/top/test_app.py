@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow  # the screens run in real time: 17 s together
 pytest.importorskip("textual")
 
 from textual.pilot import Pilot
@@ -31,6 +30,8 @@ from vvbatch.top.lines_screen import LinesScreen
 from vvbatch.top.poller import Pace
 from vvbatch.top.reader import Reader
 from vvbatch.top.server import ServerReader
+
+pytestmark = pytest.mark.slow  # the screens run in real time: 17 s together
 
 SHOWN = ("workers", "queues", "batches", "takes")
 QUICK = Pace(0.03, 0.01, 0.03)
