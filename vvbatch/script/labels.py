@@ -61,6 +61,7 @@ _UNCERTAIN = re.compile(
     re.VERBOSE,
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？][”’\"'»)*_]*$")
+_SPEECH = re.compile(r"\s+[“\"'‘«„(]*(?=[^\W\d_])[^a-zß-öø-ÿ].*[.!?…][”’\"'»)*_]*$")
 # Words that come before a colon in prose.
 _BEFORE_COLON = (
     "note notes remember warning caution important attention tip tips hint example examples ps nb nota "
@@ -133,7 +134,8 @@ def labels_of(text: str, rows: Collection[Row]) -> Labels:
     named = [(row, label) for row in rows if (label := _named(row))]
     if len(named) > 1 and _consistent(rows, named):
         return Labels(tuple(label for _, label in named))
-    alike = (*[label for _, label in numbered][:1], *_alike(rows, set(), only_first=not numbered))
+    known = {label.start for _, label in numbered}
+    alike = (*[label for _, label in numbered][:1], *_alike(rows, known, only_first=not numbered))
     return Labels((), alike or _uncertain(rows))
 
 
@@ -212,7 +214,7 @@ def _consistent(rows: Collection[Row], named: list[tuple[Row, Label]]) -> bool:
 
 def _alike(rows: Collection[Row], labels: set[int], *, only_first: bool = False) -> list[Label]:
     """The first name that looks like a label although it is none: one that comes again, or in two rows in a row, or
-    alone over its text as another one does, or at the start of the text before a sentence."""
+    alone over its text as another one does, before a sentence with a capital, or at the start of the text before any."""
     named = [(row, label) for row in rows if row.start not in labels and (label := _named(row))]
     named = [(row, label) for row, label in named if not label.speaker[0].islower()]
     counts = Counter(label.speaker for _, label in named)
@@ -224,4 +226,6 @@ def _alike(rows: Collection[Row], labels: set[int], *, only_first: bool = False)
         for row, label in named[:1]
         if only_first and row.start == next(iter(rows)).start and _SENTENCE_END.search(row.text)
     ]
-    return sorted([*again, *in_a_row, *(alone if len(alone) > 1 else ()), *opening], key=lambda label: label.start)[:1]
+    before_speech = [label for row, label in named if row.first and _SPEECH.match(row.text, label.end - row.start)]
+    alike = [*again, *in_a_row, *(alone if len(alone) > 1 else ()), *before_speech, *opening]
+    return sorted(alike, key=lambda label: label.start)[:1]

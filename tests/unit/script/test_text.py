@@ -329,6 +329,8 @@ def test_a_speaker_named_as_a_voice_has_it() -> None:
         ("It was dark.\n\n[S1] Hello.\n", 3),
         ("It was dark.\n\nSPEAKER_00: Hello.\n", 3),
         ("Alice: Hello.\n", 1),
+        ("It was night.\n\nAlice: Hello.\n\nIt was day.\n", 3),
+        ("It was night.\n\nAlice: “Hello!”\n\nIt was day.\n\nBob: Hi.\n", 3),
         ("Speaker 1: Hello.\nAlice: Hi.\nSpeaker 2: Yes.\nAlice: Bye.\n", 2),
         ("[Alice] Hello.\n\n[Bob] Hi.\n", 1),
         ("ALICE. Hello.\n\nBOB. Hi.\n", 1),
