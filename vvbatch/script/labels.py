@@ -213,8 +213,8 @@ def _consistent(rows: Collection[Row], named: list[tuple[Row, Label]]) -> bool:
 
 
 def _alike(rows: Collection[Row], labels: set[int], *, only_first: bool = False) -> list[Label]:
-    """The first name that looks like a label although it is none: one that comes again, or in two rows in a row, or
-    alone over its text as another one does, before a sentence with a capital, or at the start of the text before any."""
+    """The first name that looks like a label although it is none: one that comes again, in two rows in a row, alone
+    over its text as another one does, before a sentence with a capital, or at the start of the text before any."""
     named = [(row, label) for row in rows if row.start not in labels and (label := _named(row))]
     named = [(row, label) for row, label in named if not label.speaker[0].islower()]
     counts = Counter(label.speaker for _, label in named)
