@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import BinaryIO
 
 from vvbatch.book.codecs import Codec, require_av
 from vvbatch.book.contents import About, Mark
 from vvbatch.book.cover import Cover
 from vvbatch.book.id3 import id3_tag
+from vvbatch.book.mux import audio_stream, mux
 from vvbatch.book.packets import Packets
 
 LAME_DELAY = 576  # of the encoder; a decoder drops 529 more
@@ -36,17 +36,9 @@ def write_mp3(
         format="mp3",
         options={"id3v2_version": "0", "write_id3v1": "0", "fflags": "+bitexact"},
     )
-    stream = container.add_stream(codec.encoder, rate=codec.rate, layout="mono")
-    stream.bit_rate = codec.kbps * 1000
+    stream = audio_stream(container, codec)
     container.start_encoding()
-    position = -codec.delay
-    for chapter in chapters:
-        for data in chapter:
-            packet = av.Packet(data)
-            packet.stream, packet.pts, packet.dts, packet.duration = stream, position, position, codec.frame
-            packet.time_base, packet.is_keyframe = Fraction(1, codec.rate), True
-            container.mux_one(packet)
-            position += codec.frame
+    mux(container, stream, codec, chapters)
     container.close()
     # The chapters' own padding: all packets but the samples before the first and behind the last are audio.
     _set_padding(file, len(tag), codec.frame - LAME_DELAY - 529 if codec.frame > LAME_DELAY + 529 else 0)

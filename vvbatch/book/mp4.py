@@ -10,6 +10,7 @@ from typing import Any
 from vvbatch.book.codecs import Codec, require_av
 from vvbatch.book.contents import About, Mark
 from vvbatch.book.cover import Cover
+from vvbatch.book.mux import audio_stream, mux
 from vvbatch.book.packets import Packets
 from vvbatch.book.tags import chapter_title, language_code, tags
 
@@ -32,8 +33,7 @@ def write_m4b(
     options = {"brand": "M4B ", "movflags": "+faststart", "fflags": "+bitexact"}
     container = av.open(str(path), "w", format="mp4", options=options)
     container.metadata.update({**tags(about), "media_type": AUDIOBOOK, **({"track": track} if track else {})})
-    stream = container.add_stream(codec.encoder, rate=codec.rate, layout="mono")
-    stream.bit_rate = codec.kbps * 1000
+    stream = audio_stream(container, codec)
     stream.metadata["language"] = language_code(about.language)
     picture = _picture_stream(av, container, cover) if cover else None
     time_base = Fraction(1, codec.rate)
@@ -55,14 +55,7 @@ def write_m4b(
         packet.stream, packet.pts, packet.dts, packet.is_keyframe = picture, 0, 0, True
         packet.time_base = picture.time_base
         container.mux(packet)
-    position = -codec.delay
-    for chapter in chapters:
-        for data in chapter:
-            packet = av.Packet(data)
-            packet.stream, packet.pts, packet.dts, packet.duration = stream, position, position, codec.frame
-            packet.time_base, packet.is_keyframe = time_base, True
-            container.mux_one(packet)
-            position += codec.frame
+    mux(container, stream, codec, chapters)
     container.close()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from vvbatch.book.codecs import Codec, require_av
 from vvbatch.book.contents import About, Mark
 from vvbatch.book.cover import Cover
+from vvbatch.book.mux import audio_stream, mux
 from vvbatch.book.packets import Packets
 from vvbatch.book.tags import chapter_title, tags
 
@@ -29,18 +29,10 @@ def write_opus(
     """Raises OSError."""
     av = require_av()
     container = av.open(str(path), "w", format="ogg", options={"fflags": "+bitexact"})
-    stream = container.add_stream(codec.encoder, rate=codec.rate, layout="mono")
-    stream.bit_rate = codec.kbps * 1000
+    stream = audio_stream(container, codec)
     container.metadata.update(comments(about, marks, cover, track))
     container.start_encoding()
-    position = -codec.delay
-    for chapter in chapters:
-        for data in chapter:
-            packet = av.Packet(data)
-            packet.stream, packet.pts, packet.dts, packet.duration = stream, position, position, codec.frame
-            packet.time_base, packet.is_keyframe = Fraction(1, codec.rate), True
-            container.mux_one(packet)
-            position += codec.frame
+    mux(container, stream, codec, chapters)
     container.close()
 
 
