@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -120,10 +121,10 @@ def check_words(scripts: tuple[Path, ...], as_json: bool) -> None:
         planned = plan_scripts(scripts, Overrides(), here.home, chapters=True)
         plans = [each.plan for each in planned]
         texts = [text for plan in plans for text in written_texts(plan)]
-        heard = sum((misheard(here.ledger, plan.script) for plan in plans), start=misheard(here.ledger, ""))
+        wrong = sum((misheard(here.ledger, plan.script) for plan in plans), start=Counter[str]())
     known = {entry.word for entry in entries}.union(*(plan.pronounced for plan in plans))
     used = lines_with(sorted(known), texts)
-    missing = candidates(texts, known, heard)
+    missing = candidates(texts, known, wrong)
     if as_json:
         words = [{"word": word, "lines": count} for word, count in used.items()]
         print_json({"entries": len(entries), "used": words, "candidates": missing})

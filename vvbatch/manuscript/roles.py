@@ -56,7 +56,7 @@ UNSPOKEN: Mapping[str, str] = {
     "datalist": "a control",
 }
 QUIET = {"style", "template", "input", "datalist", "noscript"}
-"""Left out without an entry in the list: nobody would expect them to be spoken."""
+"""Left out without an entry in the list: they are never read out."""
 
 
 def types_of(element: Element) -> set[str]:
