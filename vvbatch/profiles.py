@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from vvbatch.errors import InputError
+from vvbatch.script.model import Normalise
 
 MOST_TAKES = 20  # of a line
 SLOTS = 16  # of a profile that does not say otherwise
@@ -60,7 +61,7 @@ class PartWords(Strict, frozen=True, kw_only=True):
 class TextLimits(Strict, frozen=True, kw_only=True):
     max_chars: int  # of a line, or of a part where `part_words` is on
     max_speakers: int = 4
-    normalise: Literal["off", "light", "full"] = "off"  # see vvbatch.speech_text.normalise; a script may say otherwise
+    normalise: Normalise = "off"  # a script may say otherwise
     part_words: PartWords | None = None  # `off`: lines are rendered whole
 
 

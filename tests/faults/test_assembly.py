@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -59,8 +60,6 @@ def test_killed_at_each_step_no_partial_file_is_left_and_the_next_call_makes_the
     assert assembled(shell, batch, VVBATCH_HOME=str(tmp_path / "home")) == 0
     whole = book(tmp_path, batch)
     assert len(whole) == 6
-    import shutil
-
     for step in STEPS:
         shutil.rmtree(tmp_path / "out" / batch / "book")
         shutil.rmtree(tmp_path / "home" / "cache" / "book")

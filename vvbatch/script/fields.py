@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from vvbatch.script.characters import without_silent
-from vvbatch.script.model import LONGEST_PAUSE_S, Position, Refused
+from vvbatch.script.model import LONGEST_PAUSE_S, Normalise, Position, Refused
 from vvbatch.script.source import UNSPEAKABLE, unspeakable
 
 MAX_LINES = 100_000
@@ -120,12 +120,12 @@ def word(kind: str) -> Callable[[str], str]:
     return read
 
 
-def normalise(raw: str) -> Literal["off", "light", "full"]:
-    """How far numbers and abbreviations are put into words; see `vvbatch.speech_text.normalise`."""
-    for level in get_args(Literal["off", "light", "full"]):
-        if raw == level:
-            return level  # type: ignore[no-any-return]
-    raise Refused(f"normalise is {quoted(raw)}", "allowed: off, light, full")
+def normalise(raw: str) -> Normalise:
+    """How far numbers and abbreviations are put into words."""
+    levels: Mapping[str, Normalise] = {level: level for level in get_args(Normalise)}
+    if raw not in levels:
+        raise Refused(f"normalise is {quoted(raw)}", choices(levels))
+    return levels[raw]
 
 
 def given_id(raw: str) -> str:

@@ -16,6 +16,11 @@ SHOWN = 50
 """The number of problems that the text of a ScriptError shows; the others are counted."""
 LONGEST_PAUSE_S = 60.0
 
+Normalise = Literal["off", "light", "full"]
+"""off: as written. light: what models read wrongly, which is roman numerals after "Chapter" or a king's name, and
+abbreviations before a number. full: numbers, money, dates, units and abbreviations as well.
+"""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -206,7 +211,7 @@ class Script:
     narrator: str | None = None  # a speaker; None: the script names none
     cover: str | None = None  # a picture, relative to the folder of the script
     pronounce: Mapping[str, str] = field(default_factory=dict)  # words, as they are spoken
-    normalise: Literal["off", "light", "full"] | None = None  # None: as the profile says
+    normalise: Normalise | None = None  # None: as the profile says
     pauses: Mapping[str, float] = field(default_factory=dict)  # seconds, by the names of vvbatch.book.pauses
     book: BookFields | None = None
     speak_titles: bool = False  # whether the titles of the chapters are spoken

@@ -6,14 +6,9 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
 
+from vvbatch.script.model import Normalise
 from vvbatch.script.sentences import sentence_ends
-
-Normalise = Literal["off", "light", "full"]
-"""off: as written. light: what models read wrongly, which is roman numerals after "Chapter" or a king's name, and
-abbreviations before a number. full: numbers, money, dates, units and abbreviations as well.
-"""
 
 LIGHT = ("sequence.roman", "sequence.reference")
 

@@ -8,9 +8,9 @@ from itertools import islice
 
 from vvbatch.profiles import Profile
 from vvbatch.qc.language import code_of, language_of
-from vvbatch.script.model import Script, ScriptLine, ScriptTurn
+from vvbatch.script.model import Normalise, Script, ScriptLine, ScriptTurn
 from vvbatch.speech_text.lexicon import Pronunciation, says
-from vvbatch.speech_text.normalise import Normalise, normalised
+from vvbatch.speech_text.normalise import normalised
 from vvbatch.speech_text.pronunciation import pronounced, used
 
 LOOKED_AT = 400  # turns, for the language of a script that does not declare it

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vvbatch.speech_text.normalise import Normalise, normalised
+from vvbatch.script.model import Normalise
+from vvbatch.speech_text.normalise import normalised
 
 
 @pytest.mark.parametrize(
