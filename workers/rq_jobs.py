@@ -37,6 +37,10 @@ class TakenJob(NamedTuple):
     job: Job
     queue: Queue
 
+    @property
+    def interactive(self) -> bool:
+        return bool(self.queue.name.endswith(f".{transport.INTERACTIVE}"))
+
 
 class OpenJob(NamedTuple):
     """A job that Redis knows to be in work here."""
@@ -101,9 +105,9 @@ class RqJobs(BaseWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
 
-    def take(self) -> TakenJob | None:
+    def take(self, *, only_interactive: bool = False) -> TakenJob | None:
         """The most urgent job. None when none waits."""
-        for queue in self.queues:
+        for queue in self.queues[:1] if only_interactive else self.queues:
             found = self.queue_class.dequeue_any([queue], None, self.connection, LineJob, self.serializer)
             if found:
                 return TakenJob(*found)

@@ -130,7 +130,7 @@ class RenderWorker:
                 continue
             flight.begin()
             if request.stream and flight.stream is None:
-                flight.stream = Stream(self.connection, line_id)
+                flight.stream = Stream(self.connection, line_id, request.id)
 
     def step(self) -> None:
         """One step of the engine, then its events."""
@@ -287,7 +287,9 @@ class RenderWorker:
 
     def take_job(self) -> bool:
         """Start the most urgent job. False when none waits."""
-        taken = None if queue_is_paused(self.ledger, self.profile.name) else self.jobs.take()
+        if queue_is_paused(self.ledger, self.profile.name):
+            return False
+        taken = self.jobs.take(only_interactive=not self.lines.has_room(interactive=False))
         if taken is None:
             return False
         fault_points.point("queue.dequeued")
@@ -307,7 +309,7 @@ class RenderWorker:
             return True
         rendering = ALLOWED[str(job.job.func_name)](line_id, self.context)
         flight = self.flights[line_id] = Flight(job, rendering, line_id)
-        self.lines.add(line_id, suspect=suspect)
+        self.lines.add(line_id, suspect=suspect, interactive=taken.interactive)
         self.proceed(flight, None)
         return True
 
@@ -341,6 +343,7 @@ class RenderWorker:
             self.reconciler.resume_with_space(self.profile.name)
             if time.monotonic() >= self.server_silent_until:
                 self.jobs.maintain()
+                self.lines.reserved = transport.reserved_slots(self.connection)
                 self.reconciler.look([self.profile.name])
         except (redis.exceptions.RedisError, RecordLost) as error:
             log.warning("the queue was not maintained: %s", error)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 @dataclass
 class Scheduler:
     slots: int  # of the engine
+    reserved: int = 0  # slots for interactive lines only, while a server for them runs
+    interactive: set[str] = field(default_factory=set)  # those in flight that somebody waits for
     in_flight: set[str] = field(default_factory=set)  # line ids, as everywhere here
     waiting: deque[tuple[str, float]] = field(default_factory=deque)  # with the seconds that each take may need
     rendering: dict[str, float] = field(default_factory=dict)  # with the time when each take is late
@@ -20,8 +22,13 @@ class Scheduler:
     alone: str | None = None  # the suspect in flight
     suspect_waits: bool = False  # at the front of the queue, until nothing is in flight
 
-    def has_room(self) -> bool:
-        """Whether another line may be taken from the queue.
+    @property
+    def for_batches(self) -> int:
+        """Slots that lines of batches may occupy: at least one."""
+        return max(1, self.slots - self.reserved)
+
+    def has_room(self, *, interactive: bool = True) -> bool:
+        """Whether another line may be taken from the queues: from that of interactive lines, or from the others.
 
         A line that waits for its verdict occupies no slot. Its audio occupies memory: hence the limit of two lines in
         flight for each slot.
@@ -29,6 +36,8 @@ class Scheduler:
         if self.in_flight and (self.alone or self.suspect_waits):
             return False
         in_work = len(self.in_flight) - len(self.listening)
+        if not interactive and len(self.in_flight - self.listening - self.interactive) >= self.for_batches:
+            return False
         return in_work < self.slots and len(self.in_flight) < 2 * self.slots
 
     def must_wait(self, *, suspect: bool) -> bool:
@@ -36,9 +45,11 @@ class Scheduler:
         self.suspect_waits = suspect and bool(self.in_flight)
         return self.suspect_waits
 
-    def add(self, line_id: str, *, suspect: bool = False) -> None:
+    def add(self, line_id: str, *, suspect: bool = False, interactive: bool = False) -> None:
         """Put a line in flight, after `has_room` and `must_wait` allowed it."""
         self.in_flight.add(line_id)
+        if interactive:
+            self.interactive.add(line_id)
         if suspect:
             self.alone = line_id
 
@@ -48,10 +59,19 @@ class Scheduler:
         self.waiting.append((line_id, allowed_s))
 
     def next_for_slot(self, now: float) -> str | None:
-        """The line that gets a free slot, first come first served. None without a line or a slot."""
-        if not self.waiting or len(self.rendering) >= self.slots:
+        """The line that gets a free slot: interactive ones first, and first come first served.
+
+        None without a line or a slot for it.
+        """
+        if len(self.rendering) >= self.slots:
             return None
-        line_id, allowed_s = self.waiting.popleft()
+        of_batches = len(self.rendering.keys() - self.interactive)
+        urgent = [entry for entry in self.waiting if entry[0] in self.interactive]
+        entry = next(iter(urgent or self.waiting), None)
+        if entry is None or (not urgent and of_batches >= self.for_batches):
+            return None
+        self.waiting.remove(entry)
+        line_id, allowed_s = entry
         self.rendering[line_id] = now + allowed_s
         return line_id
 
@@ -63,6 +83,7 @@ class Scheduler:
         """The line's job has ended."""
         self._clear(line_id)
         self.in_flight.discard(line_id)
+        self.interactive.discard(line_id)
         if self.alone == line_id:
             self.alone = None
 

@@ -37,7 +37,6 @@ def submit(
     priority: str | None = None,
     *,
     kind: BatchKind = BatchKind.SCRIPT,
-    at_front: bool = False,
 ) -> AddedBatch:
     """Record a plan as a batch and queue what is not cached.
 
@@ -54,11 +53,14 @@ def submit(
     # An id stands in logs and reports: the title of speech is its text.
     name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
     batch_id = f"{name}-{secrets.token_hex(4)}"
+    fingerprint = plan.fingerprint(str(out))
+    if plan.is_streamed:  # its audio goes to whoever asked: not to two who ask for the same
+        fingerprint += f" {batch_id}"
     batch = NewBatch(
         batch_id,
         plan.title,
         plan.script,
-        plan.fingerprint(str(out)),
+        fingerprint,
         plan.profile,
         priority,
         str(out),
@@ -69,7 +71,7 @@ def submit(
     if added.created:
         fault_points.point("submit.recorded")
         serve_cached(plan, ledger, out, batch_id)
-        queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id), at_front=at_front)
+        queue.enqueue(connection, waiting_lines(ledger, batch_id=batch_id))
         end_if_complete(ledger, batch_id)
     else:
         set_batch_state(ledger, added.id, "open", only_from=("paused",))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import BadInput, Failed, Session, json_option, print_json, session
+from vvbatch.cli.common import Session, json_option, print_json, session
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def known_profile(name: str) -> str:
 
 
 def answer(as_json: bool, text: str, **document: object) -> None:
+    show(as_json, text, document)
+
+
+def show(as_json: bool, text: str, document: object) -> None:
     if as_json:
         print_json(document)
     else:
@@ -62,7 +66,7 @@ def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
     Example:  vvbatch pause lighthouse-1a2b3c4d
               vvbatch pause --queue 1.5b
     """
-    from vvbatch.ledger.batches import set_batch_state
+    from vvbatch.batch import control
     from vvbatch.ledger.queues import pause_queue
 
     one_of(batch, profile)
@@ -72,9 +76,7 @@ def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
             answer(as_json, f"queue {profile} is paused", queue=profile, state="paused")
             return
         batch_id = full_id(here.ledger, batch)
-        if not set_batch_state(here.ledger, batch_id, "paused", only_from=("open", "paused")):
-            raise Failed(f"{batch_id} has ended: there is nothing to pause")
-        answer(as_json, f"{batch_id} is paused", batch=batch_id, state="paused")
+        show(as_json, f"{batch_id} is paused", control.pause(here.ledger, batch_id))
 
 
 @click.command()
@@ -88,7 +90,7 @@ def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
     Example:  vvbatch resume lighthouse-1a2b3c4d
               vvbatch resume --queue 1.5b
     """
-    from vvbatch.ledger.batches import set_batch_state
+    from vvbatch.batch import control
     from vvbatch.ledger.queues import resume_queue
     from vvbatch.report.tables import counted
 
@@ -100,16 +102,9 @@ def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
             answer(as_json, text, queue=profile, state="open")
             return
         batch_id = full_id(here.ledger, batch)
-        if not set_batch_state(here.ledger, batch_id, "open", only_from=("paused", "open")):
-            raise Failed(f"{batch_id} has ended: `vvbatch retry {batch_id}` queues its failed lines again")
-        count = queue_again(here, batch_id)
-        answer(
-            as_json,
-            f"{batch_id} is resumed: {counted(count, 'line')} queued",
-            batch=batch_id,
-            state="open",
-            queued=count,
-        )
+        with here.queue() as queue:
+            done = control.resume(here.ledger, queue.connection, batch_id)
+        show(as_json, f"{batch_id} is resumed: {counted(done.queued or 0, 'line')} queued", done)
 
 
 @click.command()
@@ -123,21 +118,13 @@ def cancel(batch: str | None, line: str | None, as_json: bool) -> None:
     Example:  vvbatch cancel lighthouse-1a2b3c4d
               vvbatch cancel lighthouse-1a2b3c4d --line ch1-003
     """
-    from vvbatch.batch.finish import end_if_complete
-    from vvbatch.ledger.batches import cancel_lines
+    from vvbatch.batch import control
     from vvbatch.report.tables import counted
 
     with session() as here:
         batch_id = full_id(here.ledger, batch)
-        known_line(here.ledger, batch_id, line)
-        cancelled = cancel_lines(here.ledger, batch_id, line)
-        end_if_complete(here.ledger, batch_id)
-        answer(
-            as_json,
-            f"{batch_id}: {counted(len(cancelled), 'line')} cancelled",
-            batch=batch_id,
-            cancelled=len(cancelled),
-        )
+        done = control.cancel(here.ledger, batch_id, line)
+        show(as_json, f"{batch_id}: {counted(done.cancelled or 0, 'line')} cancelled", done)
 
 
 @click.command()
@@ -150,24 +137,14 @@ def retry(batch: str | None, line: str | None, as_json: bool) -> None:
     \b
     Example:  vvbatch retry lighthouse-1a2b3c4d
     """
-    from vvbatch.ledger.batches import retry_lines
+    from vvbatch.batch import control
     from vvbatch.report.tables import counted
 
     with session() as here:
         batch_id = full_id(here.ledger, batch)
-        known_line(here.ledger, batch_id, line)
-        count = retry_lines(here.ledger, batch_id, line)
-        if count:
-            queue_again(here, batch_id)
-        answer(as_json, f"{batch_id}: {counted(count, 'line')} queued again", batch=batch_id, queued=count)
-
-
-def known_line(ledger: Ledger, batch_id: str, line: str | None) -> None:
-    from vvbatch.ledger.queries import line_ids
-    from vvbatch.script.fields import did_you_mean
-
-    if line is not None and line not in (known := line_ids(ledger, batch_id)):
-        raise BadInput(f"{batch_id} has no line {line!r}{did_you_mean(line, known)}")
+        with here.queue() as queue:
+            done = control.retry(here.ledger, queue.connection, batch_id, line)
+        show(as_json, f"{batch_id}: {counted(done.queued or 0, 'line')} queued again", done)
 
 
 def queue_again(here: Session, batch_id: str) -> int:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import BadInput, Session, Unavailable
+from vvbatch.cli.common import BadInput
 from vvbatch.profiles import MOST_TAKES
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import Overrides, Plan
     from vvbatch.home import Home
-    from vvbatch.ledger import Ledger
     from vvbatch.ledger.records import AddedBatch
     from vvbatch.ledger.views import SubmittedView
     from vvbatch.manuscript.own_script import OwnScript
@@ -185,33 +184,6 @@ def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, c
     return planned
 
 
-def require_models(planned: list[Planned], here: Session) -> None:
-    """Stop before anything is queued when lines would wait for a profile that nothing can render.
-
-    That is one without a worker anywhere whose model or package is not on this machine. Raises Unavailable.
-    """
-    from vvbatch import profiles
-    from vvbatch.ledger.queries import cached_takes
-    from vvbatch.models.ready import why_not_ready
-    from vvbatch.transport.connection import ServerUnreachable, connect
-    from vvbatch.transport.queue import has_worker
-
-    names = {name for each in planned for name in each.plan.profiles}
-    reasons = {name: why_not_ready(profiles.load(name), here.home.cache / "models") for name in sorted(names)}
-    missing = {name: why for name, why in reasons.items() if why}
-    if not missing:
-        return
-    try:
-        with connect(here.home) as connection:
-            missing = {name: why for name, why in missing.items() if not has_worker(connection, name)}
-    except ServerUnreachable:
-        pass
-    cached = {key for each in planned for key in cached_takes(here.ledger, each.plan.lines)}
-    wanted = {line.profile for each in planned for line in each.plan.lines if line.key not in cached}
-    if found := [why for name, why in missing.items() if name in wanted]:
-        raise Unavailable("\n".join([*found, "nothing is queued; start a worker elsewhere, or choose another --model"]))
-
-
 def keep_imported(planned: list[Planned], added: list[AddedBatch], out: Path) -> None:
     """Write the script that was made of each manuscript, and its cover, beside the batch's output."""
     from vvbatch.batch.output import open_store
@@ -241,21 +213,6 @@ def show_warnings(plans: list[Plan]) -> None:
             report.print_warnings(warning_views(plan), shown=WARNINGS_SHOWN, file=sys.stderr)
             if len(plan.warnings) > WARNINGS_SHOWN:
                 click.echo(f"all of them: vvbatch check {plan.script}", err=True)
-
-
-def submitted_views(ledger: Ledger, added: list[AddedBatch]) -> list[SubmittedView]:
-    """What `submit` and `run` print of each batch, with what changed of one that was open already."""
-    from msgspec.structs import asdict
-
-    from vvbatch.ledger.queries import batch_view
-    from vvbatch.ledger.views import Changes, SubmittedView
-
-    views = []
-    for each in added:
-        priority = [each.old_priority, each.priority] if each.old_priority else None
-        changes = Changes(priority, each.pauses_changed)
-        views.append(SubmittedView(**asdict(batch_view(ledger, each.id)), created=each.created, changes=changes))
-    return views
 
 
 def print_changes(views: list[SubmittedView]) -> None:

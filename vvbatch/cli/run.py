@@ -15,10 +15,8 @@ from vvbatch.cli.inputs import (
     plan_scripts,
     print_changes,
     priority_option,
-    require_models,
     scripts_argument,
     show_warnings,
-    submitted_views,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +55,7 @@ def run(
 
     from vvbatch import report
     from vvbatch.batch.assemble import assemble, check_cover, choose
+    from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit
     from vvbatch.book.codecs import require_av
     from vvbatch.processes.session import wait_for, workers_for
@@ -69,7 +68,7 @@ def run(
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         plans = [each.plan for each in planned]
         show_warnings(plans)
-        require_models(planned, here)
+        require_models(plans, here.home, here.ledger)
         wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.formats]
         settings = load(here.home)
         for each in planned:

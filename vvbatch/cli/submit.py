@@ -13,10 +13,8 @@ from vvbatch.cli.inputs import (
     plan_scripts,
     print_changes,
     priority_option,
-    require_models,
     scripts_argument,
     show_warnings,
-    submitted_views,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +49,7 @@ def submit(
     \b
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
     """
+    from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit as submit_plan
     from vvbatch.report.tables import counted
     from vvbatch.transport.queue import has_worker
@@ -60,7 +59,7 @@ def submit(
         plans = [each.plan for each in planned]
         show_warnings(plans)
         if not wait_for_model:
-            require_models(planned, here)
+            require_models(plans, here.home, here.ledger)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)

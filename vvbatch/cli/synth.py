@@ -71,6 +71,7 @@ def synth(
     from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.script.one import one_line
     from vvbatch.speech_text import lexicon
+    from vvbatch.transport.queue import INTERACTIVE
     from vvbatch.voices import Library
 
     if out is not None and out.suffix.lower() not in AUDIO_SUFFIXES:
@@ -95,9 +96,7 @@ def synth(
         if out is not None:
             store.check_writable(out.absolute().parent, 0)
         with here.queue() as queue:
-            added = submit(
-                plan, here.ledger, queue.connection, here.home.out, "high", kind=BatchKind.SPEECH, at_front=True
-            )
+            added = submit(plan, here.ledger, queue.connection, here.home.out, INTERACTIVE, kind=BatchKind.SPEECH)
             batch_id = added.id
             with workers_for(queue.server, queue.connection) as workers:
                 try:
@@ -141,7 +140,7 @@ def stream_line(here: Session, connection: Redis, batch_id: str, workers: Worker
     begun = False
     while True:
         item = stream.receive(connection, line_key(batch_id, 1), timeout_s=1)
-        if item == stream.BEGIN:
+        if isinstance(item, stream.Begun):
             if begun:
                 raise Failed("the worker ended while the line was streamed; run the command again")
             begun = True

@@ -25,7 +25,7 @@ from vvbatch.script.model import (
     ScriptWarning,
     TooManyProblems,
 )
-from vvbatch.script.source import START, Source, read, title_from
+from vvbatch.script.source import START, Source, decoded, read, title_from
 
 if TYPE_CHECKING:  # each format's module is imported only for a script of that format
     from vvbatch.script.nodes import Node
@@ -46,6 +46,7 @@ __all__ = [
     "ScriptWarning",
     "did_you_mean",
     "parse",
+    "parsed_bytes",
     "parsed_text",
     "parsed_tree",
 ]
@@ -58,11 +59,20 @@ def parse(path: Path, *, chapters: bool = True) -> Script:
     are spoken. Raises ScriptError with all problems.
     """
     problems = Problems()
-    source = read(path, problems)
+    return _whole(read(path, problems), problems, chapters)
+
+
+def parsed_bytes(path: Path, data: bytes, *, chapters: bool = True) -> Script:
+    """As `parse`, of a script's bytes: `path` is its name, and nothing is read from there. Raises ScriptError."""
+    problems = Problems()
+    return _whole(decoded(path, data, problems), problems, chapters)
+
+
+def _whole(source: Source, problems: Problems, chapters: bool) -> Script:
     with suppress(TooManyProblems):
         script = _complete(_parsed(source, problems, chapters), problems)
     if problems:
-        raise ScriptError(path, problems, source.text)
+        raise ScriptError(source.path, problems, source.text)
     return script
 
 

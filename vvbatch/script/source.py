@@ -58,20 +58,30 @@ class Source:
 
 
 def read(path: Path, problems: Problems) -> Source:
-    """Read a regular file of at most MAX_BYTES. Its first 100 UNSPEAKABLE characters are problems.
+    """Read a regular file of at most MAX_BYTES. Raises as `decoded`."""
+    _refuse_suffix(path)
+    return decoded(path, _bytes(path), problems)
 
-    Raises ScriptError for a file that is not text.
+
+def decoded(path: Path, data: bytes, problems: Problems) -> Source:
+    """The text of a script. Its first 100 UNSPEAKABLE characters are problems.
+
+    `path` is named in problems; nothing is read from it. Raises ScriptError for what is not text.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        found = f"a script ending in {path.suffix!r}" if path.suffix else "a script without a file type"
-        _refuse(path, found, f"allowed: {', '.join(SUFFIXES)}")
-    text = _decode(path, _bytes(path))
+    _refuse_suffix(path)
+    text = _decode(path, data)
     source = Source(path, UNSPEAKABLE.sub(" ", text))
     for match in islice(UNSPEAKABLE.finditer(text), 100):
         problems.add(source.position(match.start()), unspeakable(match[0]), "remove it")
     if not problems and not source.text.strip():
         _refuse(path, "an empty file", "a script has at least one line to speak")
     return source
+
+
+def _refuse_suffix(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        found = f"a script ending in {path.suffix!r}" if path.suffix else "a script without a file type"
+        _refuse(path, found, f"allowed: {', '.join(SUFFIXES)}")
 
 
 def title_from(path: Path) -> str:

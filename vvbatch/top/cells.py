@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vvbatch.report.tables import STYLES, duration, printable, rate
 from vvbatch.top.snapshot import Batch, Queue, Server, Worker
-from vvbatch.transport.queue import PRIORITIES
+from vvbatch.transport.queue import INTERACTIVE
 
 BAR_STATES = (("done", "green"), ("cached", "cyan"), ("failed", "red"), ("rendering", "yellow"))
 
@@ -110,7 +110,9 @@ def heartbeat(worker: Worker, server: Server) -> Text:
 
 
 def priorities(queue: Queue) -> list[Text]:
-    return [number(queue.waiting.get(priority, 0)) for priority in PRIORITIES]
+    """High with what is interactive, normal, low."""
+    waiting = {"high": queue.waiting.get(INTERACTIVE, 0)}
+    return [number(queue.waiting.get(priority, 0) + waiting.get(priority, 0)) for priority in ("high", "normal", "low")]
 
 
 def served(queue: Queue, workers: int) -> Text:

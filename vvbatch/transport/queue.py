@@ -17,10 +17,14 @@ from rq.utils import as_text
 
 from vvbatch.ledger.records import chunks
 
-PRIORITIES = ("high", "normal", "low")
+INTERACTIVE = "interactive"
+"""Of speech that somebody waits for: before all batches, and in the order in which it was asked for."""
+PRIORITIES = (INTERACTIVE, "high", "normal", "low")
 RENDER_LINE = "jobs.render.render_line"
 WORKER_KEY = "rq:worker:{}"
 HELD_KEY = "vvbatch:held:{}"
+SERVING_KEY = "vvbatch:serving"
+SERVING_S = 6.0  # after this long without a word a server counts as gone
 
 
 def queue_name(profile: str, priority: str = "normal") -> str:
@@ -113,3 +117,14 @@ def held(connection: redis.Redis, line_ids: Iterable[str]) -> set[str]:
     ids = list(line_ids)
     found = connection.mget([HELD_KEY.format(line_id) for line_id in ids]) if ids else []
     return {line_id for line_id, value in zip(ids, found, strict=True) if value}
+
+
+def announce_server(connection: redis.Redis, reserved_slots: int) -> None:
+    """A server for interactive requests runs: workers keep so many slots for them. To be said every few seconds."""
+    connection.set(SERVING_KEY, reserved_slots, px=int(SERVING_S * 1000))
+
+
+def reserved_slots(connection: redis.Redis) -> int:
+    """How many slots a worker keeps for interactive requests; 0 while no server runs."""
+    found = connection.get(SERVING_KEY)
+    return int(found) if found else 0

@@ -60,7 +60,21 @@ def test_the_longest_line_of_a_batch_goes_first_but_not_before_an_urgent_one(
     plan = Plan("t", "s.yaml", None, tuple(planned(number, text, "t") for number, text in enumerate(texts, start=1)))
     batch = submit(plan, ledger, connection, tmp_path / "out")
     spoken = Plan("s", "s.txt", None, (planned(1, "Hm.", "s"),))
-    speech = submit(spoken, ledger, connection, tmp_path / "out", "high", kind=BatchKind.SPEECH, at_front=True)
+    speech = submit(spoken, ledger, connection, tmp_path / "out", queue.INTERACTIVE, kind=BatchKind.SPEECH)
+    urgent = submit(replace(plan, title="u"), ledger, connection, tmp_path / "out", "high")
     order = [line for name in queue.PRIORITIES for line in jobs(connection, name)]
-    assert order == [f"{speech.id}-00001", *(f"{batch.id}-{number:05}" for number in (2, 3, 1))]
+    assert order == [
+        f"{speech.id}-00001",
+        *(f"{each.id}-{number:05}" for each in (urgent, batch) for number in (2, 3, 1)),
+    ]
+    ledger.close()
+
+
+def test_two_who_ask_for_the_same_streamed_speech_get_a_line_each(connection: redis.Redis, tmp_path: Path) -> None:
+    """The chunks of one line are taken off a list: two listeners would each hear a half."""
+    ledger = open_ledger(tmp_path)
+    plan = Plan("s", "TEXT", None, (planned(1, "Hm.", "s"),))
+    kept = [submit(plan, ledger, connection, tmp_path / "out", kind=BatchKind.SPEECH).id for _ in range(2)]
+    streamed = [submit(plan.streamed(), ledger, connection, tmp_path / "out", kind=BatchKind.SPEECH).id for _ in "ab"]
+    assert len(set(kept)) == 1 and len(set(streamed)) == 2
     ledger.close()

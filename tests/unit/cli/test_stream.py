@@ -16,7 +16,7 @@ from vvbatch.transport import stream
 HEADER_BYTES = 44
 
 
-def played(items: list[bytes | None], monkeypatch: pytest.MonkeyPatch, output: io.BytesIO) -> bool:
+def played(items: list[stream.Begun | bytes | None], monkeypatch: pytest.MonkeyPatch, output: io.BytesIO) -> bool:
     """The batch is open as long as there are items."""
     left = list(items)
     monkeypatch.setattr(stream, "receive", lambda *_words, **_options: left.pop(0) if left else None)
@@ -28,7 +28,7 @@ def played(items: list[bytes | None], monkeypatch: pytest.MonkeyPatch, output: i
 
 def test_the_chunks_of_one_take_are_played(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.BytesIO()
-    assert played([None, stream.BEGIN, b"ab", None, b"cd", stream.END], monkeypatch, output)
+    assert played([None, stream.Begun("t"), b"ab", None, b"cd", stream.END], monkeypatch, output)
     assert output.getvalue()[HEADER_BYTES:] == b"abcd"
 
 
@@ -41,5 +41,5 @@ def test_a_line_that_is_not_rendered_plays_nothing(monkeypatch: pytest.MonkeyPat
 def test_a_second_take_after_a_dead_worker_is_not_played(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.BytesIO()
     with pytest.raises(Failed, match="the worker ended while the line was streamed"):
-        played([stream.BEGIN, b"ab", stream.END, stream.BEGIN, b"abcd", stream.END], monkeypatch, output)
+        played([stream.Begun("t"), b"ab", stream.END, stream.Begun("t"), b"abcd", stream.END], monkeypatch, output)
     assert output.getvalue()[HEADER_BYTES:] == b"ab"

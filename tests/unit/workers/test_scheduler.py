@@ -57,6 +57,36 @@ def test_a_line_that_waits_for_its_verdict_frees_its_slot_but_not_its_memory() -
     assert scheduler.has_room()
 
 
+def test_a_reserved_slot_is_kept_for_what_somebody_waits_for() -> None:
+    scheduler = Scheduler(3, reserved=1)
+    assert started(scheduler, "a", "b") == ["a", "b"]
+    assert not scheduler.has_room(interactive=False) and scheduler.has_room()
+    scheduler.add("speech", interactive=True)
+    scheduler.wait_for_slot("speech", ALLOWED_S)
+    assert admitted(scheduler) == ["speech"]
+    assert not scheduler.has_room()
+    scheduler.remove("a")
+    assert scheduler.has_room(interactive=False), "the slots of batches are free for a batch"
+
+
+def test_a_server_that_ends_gives_its_slot_back_and_a_single_slot_is_never_kept() -> None:
+    scheduler = Scheduler(2, reserved=1)
+    started(scheduler, "a")
+    assert not scheduler.has_room(interactive=False)
+    scheduler.reserved = 0
+    assert scheduler.has_room(interactive=False)
+    assert Scheduler(1, reserved=1).has_room(interactive=False)
+
+
+def test_interactive_lines_get_a_free_slot_before_those_that_waited_longer() -> None:
+    scheduler = Scheduler(1)
+    assert started(scheduler, "a", "b") == ["a"]
+    scheduler.add("speech", interactive=True)
+    scheduler.wait_for_slot("speech", ALLOWED_S)
+    scheduler.remove("a")
+    assert admitted(scheduler) == ["speech"]
+
+
 def test_a_suspect_waits_until_nothing_is_in_flight_and_then_renders_alone() -> None:
     scheduler = Scheduler(4)
     started(scheduler, "a")
