@@ -105,6 +105,8 @@ def language_of(text: str) -> str | None:
 
     English wins where a text has as many English words as those of another language, unless it is surely in that one.
     """
+    if text.isascii():
+        return _of_latin_letters(text) if any(map(str.isalpha, text)) else None
     scripts: Counter[str] = Counter()
     for char, count in Counter(without_marks(text)).items():
         if char.isalpha():
@@ -203,8 +205,9 @@ def _frequent(text: str) -> tuple[int, str, int]:
     """How many English words a text has, which other language most of the words are frequent in, and how many."""
     plain = unicodedata.normalize("NFC", text).lower().replace("’", "'")
     found = WORD.findall(plain)
-    hits = Counter(language for word in found for language in LANGUAGES_OF.get(word, ()))
+    hits = Counter(language for word in found if word in LANGUAGES_OF for language in LANGUAGES_OF[word])
     # "l'eau", "c'est": an elided word counts for its language.
-    hits["fr"] += sum(word[1:2] == "'" and word[0] in "ljdcnmtsq" and word not in WORDS["fr"] for word in found)
+    if "'" in plain:
+        hits["fr"] += sum(word[1:2] == "'" and word[0] in "ljdcnmtsq" and word not in WORDS["fr"] for word in found)
     language, most = max(((other, hits[other]) for other in WORDS if other != "en"), key=lambda hit: hit[1])
     return hits["en"], language, most

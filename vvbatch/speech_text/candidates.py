@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import msgspec
 
@@ -19,7 +20,8 @@ KINDS = ("misheard", "two scripts", "letters and digits", "capitals", "name")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|s|[ap]m)")  # 21st, 1990s, 5pm
 _ROMAN = re.compile("[IVXLCDM]+")
-_POSSESSIVE = re.compile(r"['’]s$")
+_POSSESSIVES = ("'s", "’s")
+_OPENING = frozenset('“"‘«„(')
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -44,36 +46,47 @@ def candidates(
     small = {word for word in words if word == word.lower()}
     skipped = {word.lower() for word in known}
     wrong = {word: count for word, count in (misheard or {}).items() if count >= MISHEARD_IN}
+    kinds: dict[str, list[Candidate]] = {kind: [] for kind in KINDS}
+    for word, count in words.most_common():
+        kind = _kind(word, inside[word], small, wrong)
+        if kind is not None:
+            why = f"misheard in {wrong[word.lower()]} lines" if kind == "misheard" else kind
+            kinds[kind].append(Candidate(word, count, why))
     found: list[Candidate] = []
-    for kind in KINDS:
-        for word, count in words.most_common():
-            if word.lower() in skipped or _kind(word, inside[word], small, wrong) != kind:
-                continue
-            lines = wrong.get(word.lower(), 0)
-            why = f"misheard in {lines} lines" if kind == "misheard" else kind
-            found.append(Candidate(word, count, why))
-            skipped.add(word.lower())
+    for each in chain.from_iterable(kinds.values()):
+        if each.word.lower() not in skipped:
+            skipped.add(each.word.lower())
+            found.append(each)
     return found[:SHOWN]
 
 
 def _words(text: str) -> Iterator[tuple[bool, str]]:
     """The words of a text, each with whether a sentence begins with it."""
-    starts = [0, *sentence_ends(text)]
+    starts = [0, *sentence_ends(text), len(text)]
     at = 0
     for found in _WORD.finditer(text):
-        first = at < len(starts) and found.start() >= starts[at]
-        while at < len(starts) and found.start() >= starts[at]:
+        start = found.start()
+        first = start >= starts[at]
+        while start >= starts[at]:
             at += 1
-        yield first or text[: found.start()].rstrip()[-1:] in '“"‘«„(', _POSSESSIVE.sub("", found[0])
+        word = found[0]
+        yield first or _opened(text, start), word[:-2] if word.endswith(_POSSESSIVES) else word
+
+
+def _opened(text: str, at: int) -> bool:
+    """Whether an opening quotation mark or bracket stands before `at`."""
+    while at and text[at - 1].isspace():
+        at -= 1
+    return at > 0 and text[at - 1] in _OPENING
 
 
 def _kind(word: str, inside: int, small: set[str], wrong: Mapping[str, int]) -> str | None:
-    letters = [letter for letter in word if letter.isalpha()]
+    letters = word if word.isalpha() else [letter for letter in word if letter.isalpha()]
     if not letters:
         return None
     if word.lower() in wrong:
         return "misheard"
-    if len({script_of(letter) for letter in letters}) > 1:
+    if not word.isascii() and len({script_of(letter) for letter in letters}) > 1:
         return "two scripts"
     if any(letter.isdigit() for letter in word) and not _ORDINAL.fullmatch(word.lower()):
         return "letters and digits"

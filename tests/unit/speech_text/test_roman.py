@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vvbatch.speech_text.roman import _value, in_words
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("Chapter I. The storm", "Chapter one. The storm"),
+        ("see chapter xiv", "see chapter fourteen"),
+        ("Chapters IV and V, parts I–III", "Chapters four and five, parts one–three"),
+        ("Book XL, act I, scene V.", "Book forty, act one, scene five."),
+        ("Henry VIII's wives", "Henry the eighth's wives"),
+        ("Louis XIV and Pope John Paul II", "Louis the fourteenth and Pope John Paul the second"),
+        ("King Charles I was tried.", "King Charles the first was tried."),
+        ("Charles I, who was tried", "Charles the first, who was tried"),
+        ("Mary I of England", "Mary the first of England"),
+        ("Queen Elizabeth II.", "Queen Elizabeth the second."),
+    ],
+)
+def test_numerals_after_a_word_that_counts_and_after_a_ruler_are_put_into_words(text: str, spoken: str) -> None:
+    assert in_words(text, "en") == spoken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Part C and D, chapter D",  # letters
+        "Chapter IIII, chapter VX",  # no numerals
+        "With Charles I went home.",
+        "on page I'm not sure of",
+        "part of it, part mi, chapter di",
+        "Malcolm X, an IV drip, the CIVIL war, a MIX",
+        "Chapter 4 and I",
+        "chapterIV, Chapter IVa",
+    ],
+)
+def test_letters_and_words_that_only_look_like_numerals_stay(text: str) -> None:
+    assert in_words(text, "en") == text
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "spoken"),
+    [
+        ("de", "Das war Ludwig II. Er lebte.", "Das war Ludwig der Zweite. Er lebte."),
+        ("de", "König Ludwig II. war da.", "König Ludwig der Zweite war da."),
+        ("de", "Kapitel IV, Elisabeth II.", "Kapitel vier, Elisabeth die Zweite."),
+        ("fr", "Napoléon Ier, Louis XIV, chapitre II", "Napoléon premier, Louis quatorze, chapitre deux"),
+        ("es", "Felipe II, Isabel II, capítulo IV", "Felipe segundo, Isabel segunda, capítulo cuatro"),
+        ("es", "Alfonso XIII", "Alfonso trece"),
+        ("it", "Vittorio Emanuele II, capitolo IV", "Vittorio Emanuele secondo, capitolo quattro"),
+        ("pt", "Pedro II, capítulo IV", "Pedro segundo, capítulo quatro"),
+        ("ja", "Chapter IV", "Chapter IV"),
+    ],
+)
+def test_each_language_orders_or_counts_its_rulers_its_own_way(language: str, text: str, spoken: str) -> None:
+    assert in_words(text, language) == spoken
+
+
+@given(st.integers(1, 399))
+def test_a_numeral_has_the_value_it_was_written_from(value: int) -> None:
+    tens = ("", "X", "XX", "XXX", "XL", "L", "LX", "LXX", "LXXX", "XC")
+    ones = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+    assert _value("C" * (value // 100) + tens[value // 10 % 10] + ones[value % 10]) == value
+
+
+@given(st.text(max_size=80))
+def test_a_text_without_a_numeral_stays(text: str) -> None:
+    plain = "".join(letter for letter in text if letter.upper() not in "IVXLC")
+    assert in_words(plain, "en") == plain

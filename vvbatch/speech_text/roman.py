@@ -1,0 +1,105 @@
+"""Roman numerals after words such as "chapter", which count, and after the names of rulers, which order."""
+
+from __future__ import annotations
+
+import re
+
+COUNTED = {
+    "en": "act article book canto chapter page part scene section volume",
+    "de": "abschnitt akt artikel band buch kapitel seite szene teil",
+    "fr": "acte article chant chapitre livre page partie scène section tome volume",
+    "es": "acto artículo capítulo canto escena libro página parte sección tomo volumen",
+    "it": "articolo atto canto capitolo libro pagina parte scena sezione tomo volume",
+    "pt": "artigo ato canto capítulo cena livro página parte seção tomo volume",
+}
+"""The words before a numeral that is read as a cardinal, by ISO 639-1 code."""
+
+RULERS = """Afonso Albert Albrecht Alessandro Alexander Alexandre Alfonso Amenhotep Antiochus Artaxerxes August Augustus
+    Baldwin Benedict Benedikt Benedetto Benoît Bonifatius Boniface Carl Carlo Carlos Casimir Caterina
+    Catherine Charles Christian Clemens Clement Clément Constantine Cosimo Darius Edmund Eduard Eduardo
+    Edward Elisabeth Elisabetta Elizabeth Emanuele Emmanuel Enrico Enrique Erich Erik Ethelred Federico
+    Felipe Ferdinand Ferdinando Fernando Filippo Francesco Francis Francisco François Franz Frederick
+    Frédéric Friedrich Georg George Georges Gregor Gregory Grégoire Gustaf Gustav Gustavus Haakon Harald
+    Harold Heinrich Henri Henrique Henry Innocent Innozenz Isabel Isabella Iwan Ivan Jacques Jakob James
+    Jean João John Johann Johannes Joseph Juan Julius Justinian Karl Katharina Konrad Konstantin Leo Leone
+    Leopold Louis Ludwig Luis Luigi Léon Léopold Magnus Manuel Margaret Margrethe Maria Marie Mary
+    Maximilian Mehmed Michael Murad Napoleon Napoleone Napoléon Nicholas Nicolas Nikolaus Olaf Olav Oscar
+    Otto Paolo Paul Pedro Peter Philip Philipp Philippe Pie Pierre Pio Pius Ptolemy Ramesses Ramses Richard
+    Robert Roger Rudolf Selim Sigismund Sixtus Stephen Suleiman Theodor Thutmose Umberto Urban Valdemar
+    Victor Viktor Vittorio Wenceslas Wenzel Wilhelm Willem William Xerxes"""
+WOMEN = re.compile(r"(?:a|Elisabeth|Elizabeth|Catherine|Isabel|Marie|Mary|Margaret|Margrethe)$")
+TITLES = "King Queen Pope Emperor Empress Tsar Czar König Königin Kaiser Kaiserin Papst roi reine pape rey reina re rei"
+
+_NUMERAL = r"(?:[IVX]|[IVXLC]{2,12}|[ivxl]{2,12})"
+_LIST = rf"{_NUMERAL}(?:(?:,?\s(?:and|und|et|y|e|to|bis|à)\s|,\s|\s?[-–&]\s?){_NUMERAL})*"
+_COUNTED = {
+    language: re.compile(rf"\b(?i:{'|'.join(words.split())})(?i:n|en|e|s|es)?\s(?P<numerals>{_LIST})(?!['’.]?\w)")
+    for language, words in COUNTED.items()
+}
+_RULER = re.compile(
+    rf"\b(?P<title>(?i:{'|'.join(TITLES.split())})\s(?:\w+\s)?)?(?P<name>{'|'.join(RULERS.split())})\s"
+    r"(?P<numeral>[IVX]{1,6})(?P<ending>\.|er|re|ère)?(?!\w)"
+)
+_VALID = re.compile(r"C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ONES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_TENTH = 10  # up to which Spanish and Portuguese rulers are ordered; those after are counted
+
+
+def in_words(text: str, language: str) -> str:
+    """`text` with these numerals in words, in a language by its ISO 639-1 code; as it is in a language without rules.
+
+    A single C, D, L or M is a letter ("Part C"). "I" after a name is a number where a title stands before the name or
+    no word follows that it could be the subject of: "Charles I, who", but "With Charles I went".
+    """
+    if language not in COUNTED:
+        return text
+    text = _COUNTED[language].sub(lambda found: _counted(found, language), text)
+    return _RULER.sub(lambda found: _ordered(found, language), text)
+
+
+def _counted(found: re.Match[str], language: str) -> str:
+    from spokenform.number_words import cardinal
+
+    def word(numeral: re.Match[str]) -> str:
+        value = _value(numeral[0].upper())
+        return cardinal(value, language) if value else numeral[0]
+
+    before = found[0][: found.start("numerals") - found.start()]
+    return before + re.sub(rf"\b{_NUMERAL}\b", word, found["numerals"])
+
+
+def _ordered(found: re.Match[str], language: str) -> str:
+    value = _value(found["numeral"])
+    rest = found.string[found.end() :]
+    ending = found["ending"] if found["ending"] == "." else ""
+    subject = language == "en" and found["numeral"] == "I" and not found["title"] and not ending
+    if not value or (subject and re.match(r"\s(?!of\b|and\b|in\b)[a-z]", rest)):
+        return found[0]
+    # In German a point makes the ordinal, and ends a sentence only where one begins behind it.
+    if language == "de" and re.match(r"\s+[a-zäöü]|,", rest):
+        ending = ""
+    words = _ordinal(value, language, bool(WOMEN.search(found["name"])))
+    return f"{found[0][: found.start('numeral') - found.start()]}{words}{ending}"
+
+
+def _ordinal(value: int, language: str, woman: bool) -> str:
+    from spokenform.number_words import cardinal, ordinal
+
+    if language == "en":
+        return f"the {ordinal(value, language).replace('-', ' ')}"
+    if language == "de":
+        return f"{'die' if woman else 'der'} {ordinal(value, language).capitalize()}"
+    if language == "fr":
+        return cardinal(value, language) if value > 1 else "première" if woman else "premier"
+    if language in ("es", "pt") and value > _TENTH:
+        return cardinal(value, language)
+    words = ordinal(value, language)
+    return words[:-1] + "a" if woman and words.endswith("o") else words
+
+
+def _value(numeral: str) -> int:
+    """The number that a numeral in capitals stands for; 0 if it is no numeral."""
+    if not _VALID.fullmatch(numeral):
+        return 0
+    ones = [_ONES[letter] for letter in numeral]
+    return sum(-one if one < following else one for one, following in zip(ones, [*ones[1:], 0], strict=True))
