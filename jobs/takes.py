@@ -243,7 +243,7 @@ class Candidates:
     def why_none(self) -> str:
         """Why no take is kept."""
         last = self.takes[-1].outcome.error or self.takes[-1].outcome.state
-        return last if len(self.takes) == 1 else f"{len(self.takes)} takes failed, the last with {last}"
+        return last if len(self.takes) == 1 else f"{last}; {len(self.takes)} takes"
 
     def tried(self, kept: Take | None = None) -> list[TriedTake]:
         """Every take except the one that is kept."""

@@ -103,7 +103,7 @@ def test_a_batch_is_watched_paused_and_resumed_and_q_gives_the_terminal_back(
     texts = [f"This line is said slowly, number {number}." for number in range(12)]
     batch = shell.json("submit", str(script(*texts, title="The Lighthouse")))["batch"]
     screen = terminal(80, 24)
-    screen.shows("no worker runs: vvbatch up", "is not running; start it with", "0/12", "queued")
+    screen.shows("no worker runs: vvbatch up", "no queue is running", "0/12", "queued")
     assert OTHER_SCREEN in screen.written
     screen.type("p")
     wait_until(lambda: status(shell, batch)["state"] == "paused")

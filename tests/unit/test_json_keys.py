@@ -40,9 +40,12 @@ KEYS: dict[type[msgspec.Struct], str] = {
     verify_files.Verified: "checked ok problems repaired",
     verify_files.FileProblem: "batch line take path problem",
     verify_files.RepairedLine: "batch line done",
-    views.BatchView: "batch script state counts out eta_s lines kind unserved",
+    views.BatchView: "batch script state counts out eta_s lines kind unserved created_at ended_at",
     views.SubmittedView: "batch script state counts out eta_s lines kind unserved created changes book",
-    views.LineView: "id state profile path sha256 take score chosen tried qc error trouble troubles role part_of part",
+    views.LineView: (
+        "id state profile path sha256 take score chosen tried qc error trouble troubles role part_of part "
+        "script_line script_column"
+    ),
     document.BookView: (
         "batch state duration_s preset loudness_lufs true_peak_dbtp gain_db files chapters lines missing encoded acx"
     ),
@@ -57,7 +60,7 @@ KEYS: dict[type[msgspec.Struct], str] = {
     views.LineRow: (
         "batch line number chapter chapter_title model profile state attempt crashes text take path sha256 "
         "duration_s score chosen tried error worker created_at updated_at role part_of part break_after pause_after_s "
-        "pause_given_s"
+        "pause_given_s script script_line script_column"
     ),
     views.TakeRow: (
         "take batch line state attempt profile model revision device dtype voices seed params control_hash text "
@@ -68,10 +71,13 @@ KEYS: dict[type[msgspec.Struct], str] = {
         "profile model device dtype day takes done failed_qc failed crashed audio_s wall_s speed rtf_median "
         "rtf_p95 first_chunk_s_median score_median fail_rate"
     ),
-    views.StatusView: "batches queues workers failures troubles rates redis supervisor nights",
+    views.StatusView: "batches queues workers failures troubles rates redis supervisor nights totals",
+    views.Totals: "takes audio_s rendered_s wall_s speed failed began_at",
     views.QueueView: "model profile waiting rendering held paused paused_at served",
     views.WorkerView: "worker model profile host pid device dtype rendering started_at alive slots",
-    views.Failure: "batch line error at",
+    views.Failure: (
+        "batch line error at trouble number chapter chapter_title text profile script script_line script_column"
+    ),
     views.TroubleView: "model profile trouble state lines",
     views.Rates: "window_s takes takes_per_min speed",
     views.ServerView: "reachable address error waiting lost",

@@ -77,6 +77,8 @@ class PlannedLine:
     role: Role = Role.LINE
     break_after: BreakAfter = BreakAfter.LINE
     pause_given_s: float | None = None
+    script_line: int | None = None  # where its text begins in the script, from 1
+    script_column: int | None = None
 
 
 class Prompt(NamedTuple):
@@ -234,6 +236,8 @@ def planned_line(line: ScriptLine, place: Place, profile: Profile, voices: Voice
         role=line.role,
         break_after=line.break_after,
         pause_given_s=line.pause_given_s,
+        script_line=line.turns[0].position.line,
+        script_column=line.turns[0].position.column,
     )
 
 

@@ -30,6 +30,18 @@ INTERRUPTED = 130
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
+def in_utc(_context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from vvbatch.report.times import show_utc
+
+        show_utc()
+
+
+utc_option = click.option(
+    "--utc", is_flag=True, callback=in_utc, expose_value=False, help="Show times in UTC, not in local time."
+)
+
+
 class Failed(click.ClickException):
     """Something was not done, or a check failed."""
 

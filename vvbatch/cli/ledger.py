@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import BadInput, json_option, print_json, session
+from vvbatch.cli.common import BadInput, json_option, print_json, session, utc_option
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
+    from vvbatch.ledger.sql import Answer
+    from vvbatch.report.columns import Column
 
 Row = TypeVar("Row")
 
@@ -56,7 +58,9 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
         "since": click.option(
             "--since", metavar="WHEN", help="Made since a date, a time (UTC) or an age: 90m, 12h, 2d."
         ),
-        "sort": click.option("--sort", metavar="COLUMN[:desc]", help="Sort by any column of the --json output."),
+        "sort": click.option(
+            "--sort", metavar="COLUMN[:desc]", help="Sort by any column of the table or key of --json."
+        ),
         "limit": click.option(
             "--limit", type=click.IntRange(0), default=100, show_default=True, help="At most so many; 0 for all."
         ),
@@ -76,7 +80,7 @@ def filters(*names: str, states: Sequence[str] = ()) -> Callable[[Callable[..., 
 
         for name in reversed(names):
             wrapped = options[name](wrapped)
-        return json_option(wrapped)
+        return json_option(utc_option(wrapped))
 
     return decorate
 
@@ -85,7 +89,7 @@ def show(
     rows: list[Row],
     limit: int,
     as_json: bool,
-    columns: Sequence[str],
+    columns: Sequence[Column],
     cells: Callable[[Row], Any],
 ) -> None:
     """A list as JSON or as a table, and on stderr whether there is more of it."""
@@ -155,7 +159,7 @@ def takes(ledger: Any, wanted: Any, as_json: bool) -> None:
 
 @ledger.command()
 @click.option("--per-day", is_flag=True, help="A row for each day (UTC).")
-@filters("batch", "state", "profile", "voice", "since", states=TAKE_STATES)
+@filters("batch", "state", "profile", "voice", "since", "sort", states=TAKE_STATES)
 def metrics(ledger: Any, wanted: Any, as_json: bool, per_day: bool) -> None:
     """Speed and quality by model, device and dtype.
 
@@ -199,9 +203,26 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([answer.columns, *answer.rows])
     else:
-        report.print_table(answer.columns, answer.rows)
+        report.print_table(columns_of(answer), answer.rows)
     if answer.cut:
         click.echo(f"the first {limit:,} rows only: --limit allows more", err=True)
+
+
+LONG = 24  # characters of a text that may be wrapped
+
+
+def columns_of(answer: Answer) -> list[Column]:
+    """Columns for a terminal: numbers, names, and texts where something is long and has spaces."""
+    from vvbatch.report.columns import Column, Kind
+
+    kinds: list[Kind] = []
+    for cells in zip(*answer.rows, strict=True) if answer.rows else [()] * len(answer.columns):
+        known = [cell for cell in cells if cell is not None]
+        if known and all(isinstance(cell, int | float) for cell in known):
+            kinds.append("number")
+        else:
+            kinds.append("text" if any(len(str(cell)) > LONG and " " in str(cell) for cell in known) else "name")
+    return [Column(name, kind) for name, kind in zip(answer.columns, kinds, strict=True)]
 
 
 def create_ledger(home: Home) -> None:
@@ -218,15 +239,19 @@ def create_ledger(home: Home) -> None:
 @ledger.command()
 @click.option("--table", type=click.Choice(TABLES), default="takes", show_default=True)
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file [default: stdout].")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file.  [default: the pipe]")
 def export(table: str, form: str, out: Path | None) -> None:
-    """Write a whole table as CSV or JSON lines. A file appears when it is complete.
+    """Write a whole table as CSV or JSON lines, into a file or a pipe. A file appears when it is complete.
 
     \b
     Example:  vvbatch ledger export --table takes --format jsonl --out takes.jsonl
+              vvbatch ledger export --table lines | gzip > lines.csv.gz
     """
+    if out is None and sys.stdout.isatty():
+        raise click.UsageError(f"a whole table is not for a terminal: name a file, --out {table}.{form}, or use a pipe")
     from vvbatch.ledger.export import export as write
     from vvbatch.ledger.export import export_file
+    from vvbatch.report.tables import counted
 
     with session() as here:
         if out is None:
@@ -236,4 +261,4 @@ def export(table: str, form: str, out: Path | None) -> None:
             count = export_file(here.ledger, table, form, out)
         except OSError as error:
             raise BadInput(f"{out} cannot be written: {error.strerror}") from error
-        click.echo(f"{count:,} rows in {out}", err=True)
+        click.echo(f"{counted(count, 'row')} in {out}", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import json_option, print_json, session
+from vvbatch.cli.common import json_option, print_json, session, utc_option
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
@@ -20,6 +20,7 @@ KINDS = ("script", "speech", "night", "proof")
 @click.option("--watch", is_flag=True, help="Follow the batch, or all open ones, until they end.")
 @click.option("--kind", type=click.Choice(KINDS), help="Batches of this kind [default: script].")
 @click.option("--all", "of_all", is_flag=True, help="Batches of every kind.")
+@utc_option
 @json_option
 def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_json: bool) -> None:
     """Show the queue, the workers and the batches, or one batch: its whole id, a unique beginning of it, or `last`.
@@ -38,8 +39,9 @@ def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_js
     with session() as here:
         if watch:
             from vvbatch import report
+            from vvbatch.transport.served import Served
 
-            report.watch(here.ledger, batch, kinds=kinds)
+            report.watch(here.ledger, batch, kinds=kinds, served=Served(here.home))
         if batch is not None:
             show_batch(here.home, here.ledger, batch, kinds, as_json)
         else:
@@ -47,17 +49,22 @@ def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_js
 
 
 def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_json: bool) -> None:
+    from vvbatch.ledger.ahead import ahead_of
     from vvbatch.ledger.queries import batch_view
-    from vvbatch.processes.status import unserved
+    from vvbatch.transport.served import Served
 
     view = batch_view(ledger, batch, kinds)
-    view.unserved = unserved(home, ledger, view.batch)
+    ahead, served = ahead_of(ledger, view.batch), Served(home)
+    idle = {} if view.state == "paused" else ahead.waiting
+    view.unserved = {profile: count for profile, count in idle.items() if served(profile) == "no worker"}
     if as_json:
         print_json(view)
         return
     from vvbatch import report
+    from vvbatch.report.waiting import waiting_words
 
-    report.print_summary(ledger, view.batch)
+    waiting = waiting_words(ahead, served) if view.state == "queued" else ()
+    report.print_summary(ledger, view.batch, waiting=waiting)
     report.print_lines(view)
 
 

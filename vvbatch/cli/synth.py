@@ -68,10 +68,10 @@ def synth(
     from vvbatch.ledger.batches import cancel_lines
     from vvbatch.ledger.queries import batch_view
     from vvbatch.ledger.records import BatchKind
+    from vvbatch.ledger.states import INTERACTIVE
     from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.script.one import one_line
     from vvbatch.speech_text import lexicon
-    from vvbatch.transport.queue import INTERACTIVE
     from vvbatch.voices import Library
 
     if out is not None and out.suffix.lower() not in AUDIO_SUFFIXES:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
 
 PAUSE_COLUMNS = ("pause_after_s", "pause_given_s", "break_after")
-"""What of a line does not change its audio: a batch that is submitted again takes it over."""
+PLACE_COLUMNS = ("script_line", "script_column")
+"""What of a line does not change its audio: a batch that is submitted again takes both over."""
 
 
 def record_batch(ledger: Ledger, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:
@@ -55,12 +56,15 @@ def update_open_batch(
     ledger: Ledger, connection: Connection, batch_id: str, old: str, batch: NewBatch, new_lines: Sequence[PlannedLine]
 ) -> AddedBatch:
     mine = lines.c.batch_id == batch_id
-    rows = connection.execute(select(lines.c.line, *(lines.c[name] for name in PAUSE_COLUMNS)).where(mine))
-    pauses = {row.line: tuple(row[1:]) for row in rows}
-    edited = [line for line in new_lines if pauses[line.line] != pause_of(line)]
-    for line in edited:
-        values = dict(zip(PAUSE_COLUMNS, pause_of(line), strict=True))
-        connection.execute(lines.update().where(mine, lines.c.line == line.line).values(values))
+    columns_taken_over = [lines.c[name] for name in PAUSE_COLUMNS + PLACE_COLUMNS]
+    rows = connection.execute(select(lines.c.line, *columns_taken_over).where(mine))
+    known = {row.line: tuple(row[1:]) for row in rows}
+    pauses, everything = len(PAUSE_COLUMNS), PAUSE_COLUMNS + PLACE_COLUMNS
+    edited = [line for line in new_lines if known[line.line][:pauses] != values_of(line, PAUSE_COLUMNS)]
+    for line in new_lines:
+        if known[line.line] != (now := values_of(line, everything)):
+            values = dict(zip(everything, now, strict=True))
+            connection.execute(lines.update().where(mine, lines.c.line == line.line).values(values))
     connection.execute(batches.update().where(batches.c.id == batch_id).values(book=batch.book))
     priority = batch.priority or old
     if old != priority:
@@ -72,8 +76,8 @@ def update_open_batch(
     return added
 
 
-def pause_of(line: PlannedLine) -> tuple[Any, ...]:
-    return tuple(getattr(line, name) for name in PAUSE_COLUMNS)
+def values_of(line: PlannedLine, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(getattr(line, name) for name in names)
 
 
 def open_twin(batch: NewBatch) -> Select[Any]:

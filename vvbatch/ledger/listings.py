@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, func, select
@@ -18,11 +18,26 @@ from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
 from vvbatch.ledger.records import is_line
-from vvbatch.ledger.schema import batches, lines, takes
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes
 from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow, tried_takes
+
+Item = TypeVar("Item")
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FAILED = ("failed_qc", "failed", "crashed")
+UNSORTABLE = ("voices", "params", "tried")
+SHOWN_NAMES = {
+    "created": "created_at",
+    "seconds": "duration_s",
+    "LUFS": "loudness_lufs",
+    "failed": "fail_rate",
+    "audio s": "audio_s",
+    "rtf": "rtf_median",
+    "p95": "rtf_p95",
+    "first s": "first_chunk_s_median",
+    "score": "score_median",
+}
+"""Names of columns in tables that are not those of the JSON."""
 
 
 class BadFilter(InputError, ValueError):
@@ -58,6 +73,21 @@ BATCH_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "ended_at": batches.c.ended_at,
 }
 
+
+def lines_of_batch(*states: str) -> ColumnElement[Any]:
+    """How many lines of a batch are in these states; in any, if none is named."""
+    query = select(func.count()).where(lines.c.batch_id == batches.c.id)
+    return (query.where(lines.c.state.in_(states)) if states else query).scalar_subquery()
+
+
+BATCH_COUNTS: Mapping[str, ColumnElement[Any]] = {
+    "lines": lines_of_batch(),
+    "done": lines_of_batch("done"),
+    "cached": lines_of_batch("cached"),
+    "failed": lines_of_batch("failed"),
+    "left": lines_of_batch(*LINE_OPEN),
+}
+
 LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "batch": lines.c.batch_id,
     "line": lines.c.line,
@@ -89,6 +119,9 @@ LINE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "break_after": lines.c.break_after,
     "pause_after_s": lines.c.pause_after_s,
     "pause_given_s": lines.c.pause_given_s,
+    "script": batches.c.script,
+    "script_line": lines.c.script_line,
+    "script_column": lines.c.script_column,
 }
 
 TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
@@ -133,14 +166,16 @@ def list_batches(ledger: Ledger, wanted: Filter) -> list[BatchRow]:
     conditions = ((batches.c.state, wanted.state), (batches.c.model, wanted.profile), (batches.c.kind, wanted.kind))
     for column, value in conditions:
         query = query if value is None else query.where(column == value)
-    query = cut(query, batches, wanted, BATCH_COLUMNS, [batches.c.created_at.desc(), batches.c.id])
+    query = cut(query, batches, wanted, {**BATCH_COLUMNS, **BATCH_COUNTS}, [batches.c.created_at.desc(), batches.c.id])
     with ledger.engine.connect() as connection:
         return batch_rows(connection, connection.execute(query).mappings().all(), ledger.now())
 
 
 def list_lines(ledger: Ledger, wanted: Filter) -> list[LineRow]:
     """Lines in the order of their batch, newest batch first. Raises BadFilter, UnknownBatch."""
-    query = select(*labelled(LINE_COLUMNS)).select_from(lines.outerjoin(takes, takes.c.id == lines.c.take_id))
+    query = select(*labelled(LINE_COLUMNS)).select_from(
+        lines.join(batches, batches.c.id == lines.c.batch_id).outerjoin(takes, takes.c.id == lines.c.take_id)
+    )
     for column, value in ((lines.c.state, wanted.state), (lines.c.model, wanted.profile)):
         query = query if value is None else query.where(column == value)
     with ledger.engine.connect() as connection:
@@ -200,12 +235,21 @@ def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[Me
     )
     with ledger.engine.connect() as connection:
         wanted = resolved(connection, wanted)
-        query = chosen_takes(ledger, wanted, [*group, *figures]).where(takes.c.ended_at.is_not(None))
+        query = chosen_takes(ledger, replace(wanted, sort=None), [*group, *figures]).where(
+            takes.c.ended_at.is_not(None)
+        )
         groups: dict[tuple[str, ...], list[Any]] = {}
         for row in connection.execute(query):
             key = (*row[:4], row.ended_at[:10]) if per_day else tuple(row[:4])
             groups.setdefault(key, []).append(row)
-    return [metrics_row(key, groups[key]) for key in sorted(groups)]
+    rows = [metrics_row(key, groups[key]) for key in sorted(groups)]
+    if wanted.sort is None:
+        return rows
+    names = [name for name in MetricsRow.__struct_fields__ if per_day or name != "day"]
+    name, direction = sorted_by(wanted.sort, names, {name: name for name in names})
+    given = [row for row in rows if getattr(row, name) is not None]
+    given.sort(key=lambda row: getattr(row, name), reverse=direction == "desc")
+    return given + [row for row in rows if getattr(row, name) is None]
 
 
 def metrics_row(key: tuple[str, ...], rows: list[Any]) -> MetricsRow:
@@ -273,16 +317,21 @@ def cut(
     if wanted.since is not None:
         query = query.where(table.c.created_at >= wanted.since)
     if wanted.sort is not None:
-        name, _, direction = wanted.sort.partition(":")
-        sortable = [key for key in columns if key not in ("voices", "params", "tried")]
-        if name not in sortable or direction not in ("", "asc", "desc"):
-            raise BadFilter(
-                f"cannot sort by {wanted.sort!r}: use a column, or column:desc; there is {', '.join(sortable)}"
-            )
-        column = columns[name]
+        column, direction = sorted_by(wanted.sort, [key for key in columns if key not in UNSORTABLE], columns)
         order = [column.is_(None), column.desc() if direction == "desc" else column.asc(), *order]
     query = query.order_by(*order)
     return query.limit(wanted.limit) if wanted.limit else query
+
+
+def sorted_by(wanted: str, names: Iterable[str], columns: Mapping[str, Item]) -> tuple[Item, str]:
+    """What `COLUMN[:desc]` names, by a key of the JSON or a name of the table, and the direction. Raises BadFilter."""
+    name, _, direction = wanted.partition(":")
+    known = {key.lower(): columns[key] for key in names}
+    known |= {shown.lower(): known[key] for shown, key in SHOWN_NAMES.items() if key in known}
+    found = known.get(name.strip().lower())
+    if found is None or direction not in ("", "asc", "desc"):
+        raise BadFilter(f"cannot sort by {wanted!r}: use a column, or column:desc; there is {', '.join(known)}")
+    return found, direction
 
 
 def moment(text: str, now: str) -> str:

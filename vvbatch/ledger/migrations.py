@@ -226,3 +226,14 @@ def finished_books(connection: Connection) -> None:
             duration_s DOUBLE PRECISION NOT NULL, made_at TEXT NOT NULL, PRIMARY KEY (batch_id, path))
         """,
     )
+
+
+@migration
+def places_of_lines_in_their_script(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        ALTER TABLE lines ADD COLUMN script_line INTEGER;
+        ALTER TABLE lines ADD COLUMN script_column INTEGER
+        """,
+    )

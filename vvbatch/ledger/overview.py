@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.queries import SCRIPTS, batch_rows, time_in_work
-from vvbatch.ledger.schema import LINE_OPEN, batches, lines, queues, takes, workers
+from vvbatch.ledger.queries import FAILED_LINES, SCRIPTS, batch_rows, time_in_work, totals_of
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, queues, schedules, takes, workers
 from vvbatch.ledger.views import BatchRow, Failure, Overview, QueueView, Rates, TroubleView, WorkerView
 
 OPEN_SHOWN = 30
 ENDED_SHOWN = 5
 FAILURES_SHOWN = 5
 RATE_WINDOW_S = 600
+RECENT_S = 86_400  # after its end a batch is news for so long: its failures and totals are shown
 
 
 def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
     """Open batches first, then the newest ended, and failures, of these kinds; queues, workers and rates of all."""
+    now = ledger.now()
     with ledger.engine.connect() as connection:
+        listed = newest_batches(connection, kinds, now)
+        recent = [each.batch for each in listed if each.ended_at and each.ended_at >= earlier(now, RECENT_S)]
         return Overview(
-            batches=newest_batches(connection, kinds, ledger.now()),
+            batches=listed,
+            totals={batch: totals_of(connection, batch) for batch in recent},
             queues=model_queues(connection),
             workers=running_workers(connection),
-            failures=newest_failures(connection, kinds),
+            failures=newest_failures(connection, kinds, now),
             troubles=troubles(connection),
-            rates=rates(connection, ledger.now()),
+            rates=rates(connection, now),
         )
 
 
@@ -87,15 +92,11 @@ def running_workers(connection: Connection) -> list[WorkerView]:
     ]
 
 
-def newest_failures(connection: Connection, kinds: Collection[str]) -> list[Failure]:
-    query = (
-        select(lines.c.batch_id.label("batch"), lines.c.line, lines.c.error, lines.c.updated_at.label("at"))
-        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
-        .where(lines.c.state == "failed", batches.c.kind.in_(kinds))
-        .order_by(lines.c.updated_at.desc())
-        .limit(FAILURES_SHOWN)
-    )
-    return [Failure(**row) for row in connection.execute(query).mappings()]
+def newest_failures(connection: Connection, kinds: Collection[str], now: str) -> list[Failure]:
+    """Of open batches, and of those that ended within the last day."""
+    recent = or_(batches.c.ended_at.is_(None), batches.c.ended_at >= earlier(now, RECENT_S))
+    query = FAILED_LINES.where(batches.c.kind.in_(kinds), recent).order_by(lines.c.updated_at.desc())
+    return [Failure(**row) for row in connection.execute(query.limit(FAILURES_SHOWN)).mappings()]
 
 
 def troubles(connection: Connection) -> list[TroubleView]:
@@ -115,7 +116,7 @@ def rates(connection: Connection, now: str) -> Rates:
 
     Counted against the time in which something was in work, so that an idle minute does not look like a slow one.
     """
-    since = (datetime.fromisoformat(now) - timedelta(seconds=RATE_WINDOW_S)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    since = earlier(now, RATE_WINDOW_S)
     parts = (takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at)
     rows = connection.execute(select(*parts).where(takes.c.ended_at >= since)).all()
     good = [row for row in rows if row.state in ("done", "superseded")]
@@ -127,3 +128,14 @@ def rates(connection: Connection, now: str) -> Rates:
         takes_per_min=round(60 * len(good) / busy_s, 2) if good and busy_s else None,
         speed=round(audio_s / busy_s, 3) if audio_s and busy_s else None,
     )
+
+
+def earlier(now: str, by_s: float) -> str:
+    """The ledger's timestamp of so many seconds earlier."""
+    return (datetime.fromisoformat(now) - timedelta(seconds=by_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def has_schedules(ledger: Ledger) -> bool:
+    """Whether suites run automatically."""
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(schedules.c.suite).limit(1)).first() is not None

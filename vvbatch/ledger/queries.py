@@ -18,7 +18,7 @@ from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import batches, lines, qc_results, takes
 from vvbatch.ledger.states import LineState, TakeState
-from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, FailedLine, LineView, Totals, tried_takes
+from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, Failure, LineView, Totals, tried_takes
 
 if TYPE_CHECKING:
     from vvbatch.batch.plan import PlannedLine
@@ -30,9 +30,10 @@ WORK_COLUMNS = ("worker", "state", "created_at", "ended_at")
 SCRIPTS = (BatchKind.SCRIPT,)
 COUNTS = ("total", "done", "cached", "failed", "queued", "rendering", "cancelled")
 PREFIXES_SHOWN = 8
+FAILED_TAKES = (TakeState.FAILED_QC, TakeState.FAILED, TakeState.CRASHED)
 LINE_SHOWN = (
     *("line", "state", "model", "path", "sha256", "tried", "error", "trouble", "troubles", "crashes"),
-    *("role", "part_of", "part"),
+    *("role", "part_of", "part", "script_line", "script_column"),
 )
 
 
@@ -106,7 +107,8 @@ def batch_view(ledger: Ledger, batch_id: str, kinds: Collection[str] = SCRIPTS) 
     with ledger.engine.connect() as connection:
         row = batch_row(connection, batch_id, kinds)
         head = asdict(heads(connection, [row], ledger.now())[0])
-        return BatchView(**head, lines=line_views(connection, row["id"]), kind=row["kind"])
+        at = {name: row[name] for name in ("created_at", "ended_at")}
+        return BatchView(**head, lines=line_views(connection, row["id"]), kind=row["kind"], **at)
 
 
 def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[BatchHead]:
@@ -117,6 +119,12 @@ def batch_heads(ledger: Ledger, batch_ids: Sequence[str]) -> list[BatchHead]:
         if unknown := [batch_id for batch_id in batch_ids if batch_id not in rows]:
             raise UnknownBatch(f"unknown batch {unknown[0]!r}")
         return heads(connection, [rows[batch_id] for batch_id in batch_ids], ledger.now())
+
+
+def batch_row_of(ledger: Ledger, batch_id: str) -> BatchRow:
+    """A batch by its whole id, as a list has it. Raises UnknownBatch."""
+    with ledger.engine.connect() as connection:
+        return batch_rows(connection, [batch_row(connection, batch_id)], ledger.now())[0]
 
 
 def heads(connection: Connection, rows: Sequence[RowMapping], now: str) -> list[BatchHead]:
@@ -280,6 +288,8 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
             role=row.role,
             part_of=row.part_of,
             part=row.part,
+            script_line=row.script_line,
+            script_column=row.script_column,
         )
         for row in rows
     ]
@@ -314,6 +324,11 @@ def plain(stored: Any) -> Any:
 
 def batch_totals(ledger: Ledger, batch_id: str) -> Totals:
     """Seconds of audio in a batch's files; what of it was rendered here, in how much wall time, how fast."""
+    with ledger.engine.connect() as connection:
+        return totals_of(connection, batch_id)
+
+
+def totals_of(connection: Connection, batch_id: str) -> Totals:
     ended = select(takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at).where(
         takes.c.batch_id == batch_id, takes.c.ended_at.is_not(None)
     )
@@ -322,9 +337,8 @@ def batch_totals(ledger: Ledger, batch_id: str) -> Totals:
         .join_from(lines, takes, takes.c.id == lines.c.take_id)
         .where(lines.c.batch_id == batch_id, lines.c.state.in_(("done", "cached")))
     )
-    with ledger.engine.connect() as connection:
-        rows = connection.execute(ended).all()
-        audio_s = connection.execute(kept).scalar() or 0.0
+    rows = connection.execute(ended).all()
+    audio_s = connection.execute(kept).scalar() or 0.0
     busy_s = time_in_work(rows)
     rendered_s = sum(row.duration_s or 0.0 for row in rows if row.state == "done")
     return Totals(
@@ -333,19 +347,35 @@ def batch_totals(ledger: Ledger, batch_id: str) -> Totals:
         rendered_s=round(rendered_s, 3),
         wall_s=round(busy_s, 3),
         speed=round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
+        failed=sum(row.state in FAILED_TAKES for row in rows),
+        began_at=min((row.created_at for row in rows), default=None),
     )
 
 
-def failures(ledger: Ledger, batch_id: str, limit: int) -> list[FailedLine]:
-    """The batch's failed lines, newest failure first: `line` and `error`."""
-    query = (
-        select(lines.c.line, lines.c.error)
-        .where(lines.c.batch_id == batch_id, lines.c.state == "failed")
-        .order_by(lines.c.updated_at.desc(), lines.c.number)
-        .limit(limit)
+FAILED_LINES = (
+    select(
+        lines.c.batch_id.label("batch"),
+        lines.c.line,
+        lines.c.error,
+        lines.c.updated_at.label("at"),
+        *(lines.c[name] for name in ("trouble", "number", "chapter", "chapter_title")),
+        func.coalesce(lines.c.written, lines.c.text).label("text"),
+        lines.c.model.label("profile"),
+        batches.c.script,
+        lines.c.script_line,
+        lines.c.script_column,
     )
+    .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+    .where(lines.c.state == "failed")
+)
+"""A Failure of each row."""
+
+
+def failures(ledger: Ledger, batch_id: str, limit: int) -> list[Failure]:
+    """The batch's first failed lines, in its order."""
+    query = FAILED_LINES.where(lines.c.batch_id == batch_id).order_by(lines.c.number).limit(limit)
     with ledger.engine.connect() as connection:
-        return [FailedLine(row.line, row.error) for row in connection.execute(query)]
+        return [Failure(**row) for row in connection.execute(query).mappings()]
 
 
 DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes.c.state == "done")

@@ -116,6 +116,8 @@ lines = Table(
     Column("role", Text, nullable=False, server_default="line"),  # line, title (of its chapter)
     Column("break_after", Text, nullable=False, server_default="line"),  # what ends with it: line, paragraph, section
     Column("pause_given_s", Double),  # `pause_after_s` without the length of a section break; NULL: none given
+    Column("script_line", Integer),  # where its text begins in the script, from 1; NULL in old rows and without a file
+    Column("script_column", Integer),
     Index("ux_lines_batch_line", "batch_id", "line", unique=True),
     Index("ix_lines_batch_state", "batch_id", "state"),
     Index("ix_lines_batch_number", "batch_id", "number"),

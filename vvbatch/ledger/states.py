@@ -1,8 +1,13 @@
-"""The states of batches, lines and takes, and the kinds of trouble, as the ledger stores them."""
+"""The states of batches, lines and takes, priorities, and the kinds of trouble, as the ledger stores them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+INTERACTIVE = "interactive"
+"""Of speech that somebody waits for: before all batches, and in the order in which it was asked for."""
+PRIORITIES = (INTERACTIVE, "high", "normal", "low")
+"""Of batches, most urgent first."""
 
 
 class BatchState(StrEnum):

@@ -56,6 +56,8 @@ class LineView(Struct):
     role: str
     part_of: str | None
     part: int | None
+    script_line: int | None  # where its text begins in the script
+    script_column: int | None
 
 
 class BatchHead(Struct):
@@ -73,6 +75,8 @@ class BatchView(BatchHead):
     lines: Sequence[LineView]
     kind: str
     unserved: Mapping[str, int] | UnsetType = UNSET  # lines by profile that no running worker serves
+    created_at: str = ""
+    ended_at: str | None = None
 
 
 class SubmittedView(BatchView, kw_only=True):
@@ -129,6 +133,9 @@ class LineRow(Struct):
     break_after: str
     pause_after_s: float
     pause_given_s: float | None
+    script: str
+    script_line: int | None
+    script_column: int | None
 
 
 class TakeRow(Struct):
@@ -194,18 +201,26 @@ class Totals(Struct):
     rendered_s: float
     wall_s: float
     speed: float | None
-
-
-class FailedLine(Struct):
-    line: str
-    error: str | None
+    failed: int  # takes that failed, of which most were rendered again
+    began_at: str | None  # the first take
 
 
 class Failure(Struct):
+    """A failed line, what it says, and where in the script that stands."""
+
     batch: str
     line: str
     error: str | None
     at: str
+    trouble: str | None
+    number: int
+    chapter: int
+    chapter_title: str
+    text: str  # as it is written
+    profile: str
+    script: str
+    script_line: int | None
+    script_column: int | None
 
 
 class QueueView(Struct):
@@ -257,6 +272,7 @@ class Overview(Struct):
     failures: list[Failure]
     troubles: list[TroubleView]
     rates: Rates
+    totals: Mapping[str, Totals]  # of the batches listed that ended within the last day
 
 
 class ServerView(Struct):

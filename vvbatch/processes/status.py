@@ -3,49 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queues import waiting_by_profile
 from vvbatch.ledger.views import Overview, ServerView, StatusView
 from vvbatch.transport.connection import ServerUnreachable, connect, server_url, without_password
+
+if TYPE_CHECKING:
+    from vvbatch.regress.schedule import ScheduleStatus
 
 
 def status_view(home: Home, ledger: Ledger, kinds: Sequence[str]) -> StatusView:
     """What `vvbatch status --json` prints; batches and failures of these kinds."""
     from vvbatch.ledger.overview import overview
     from vvbatch.processes.supervisor import supervisor_state
-    from vvbatch.regress import schedule
 
     found = overview(ledger, kinds)
     server = ask_server(home, found)
-    return StatusView(
-        **asdict(found), redis=server, supervisor=supervisor_state(home), nights=schedule.overview(ledger)
-    )
+    return StatusView(**asdict(found), redis=server, supervisor=supervisor_state(home), nights=missed_nights(ledger))
+
+
+def missed_nights(ledger: Ledger) -> Sequence[ScheduleStatus]:
+    from vvbatch.ledger.overview import has_schedules
+
+    if not has_schedules(ledger):
+        return []
+    from vvbatch.regress import schedule  # loads what suites need
+
+    return schedule.overview(ledger)
 
 
 def ask_server(home: Home, seen: Overview) -> ServerView:
     """Whether Redis answers, and how many jobs wait there; sets which workers in `seen` are alive."""
-    import redis
-
-    from vvbatch.transport import queue
-
     profiles = {each.profile for each in seen.queues} | {each.profile for each in seen.workers}
     address = None
     try:
         address = without_password(server_url(home))
-        with connect(home) as connection:
+        connection = connect(home)
+    except ServerUnreachable as error:
+        return away(seen, address, error)
+    from redis.exceptions import RedisError  # here: without a server nobody waits for it and for rq
+
+    from vvbatch.transport import queue
+
+    try:
+        with connection:
             living = queue.alive(connection, [worker.worker for worker in seen.workers])
             waiting = {profile: queue.waiting(connection, profile) for profile in sorted(profiles)}
             served = {profile for profile in profiles if queue.has_worker(connection, profile)}
-    except (ServerUnreachable, redis.exceptions.RedisError) as error:
-        for worker in seen.workers:
-            worker.alive = None
-        for each in seen.queues:
-            each.served = None
-        return ServerView(False, address, str(error))
+    except RedisError as error:
+        return away(seen, address, error)
     for worker in seen.workers:
         worker.alive = worker.worker in living
     for each in seen.queues:
@@ -55,17 +65,10 @@ def ask_server(home: Home, seen: Overview) -> ServerView:
     return ServerView(True, address, None, waiting, lost)
 
 
-def unserved(home: Home, ledger: Ledger, batch_id: str) -> dict[str, int]:
-    """How many of a batch's lines wait for profiles that no worker serves; nothing when the server does not say."""
-    waiting = waiting_by_profile(ledger, [batch_id])
-    if not waiting:
-        return {}
-    import redis  # here: the status of a batch that waits for nothing loads neither
-
-    from vvbatch.transport import queue
-
-    try:
-        with connect(home) as connection:
-            return {profile: count for profile, count in waiting.items() if not queue.has_worker(connection, profile)}
-    except (ServerUnreachable, redis.exceptions.RedisError):
-        return {}
+def away(seen: Overview, address: str | None, error: Exception) -> ServerView:
+    """What is known when the queue's server does not answer."""
+    for worker in seen.workers:
+        worker.alive = None
+    for each in seen.queues:
+        each.served = None
+    return ServerView(False, address, str(error))

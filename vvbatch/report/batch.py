@@ -3,51 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from vvbatch.batch.estimate import Estimate, SpokenLine, WarningView
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import batch_heads, batch_totals, failures
-from vvbatch.ledger.views import Totals
+from vvbatch.ledger.queries import batch_row_of, batch_totals, failures, seconds
+from vvbatch.ledger.views import BatchRow, Totals
+from vvbatch.report.failed import failed_words, remedies
 from vvbatch.report.tables import counted, duration, print_facts, print_table, printable, rate
-from vvbatch.speech_text.candidates import Candidate
+from vvbatch.report.times import moment
+
+if TYPE_CHECKING:  # `status` starts quicker without what planning needs
+    from vvbatch.batch.estimate import Estimate, SpokenLine, WarningView
+    from vvbatch.speech_text.candidates import Candidate
 
 FAILURES_SHOWN = 10
 
 
-def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None) -> None:
-    """Counts, audio, speed, failures with their reasons, and where the files are. Raises UnknownBatch."""
-    head = batch_heads(ledger, [batch_id])[0]
+def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None, *, waiting: Sequence[str] = ()) -> None:
+    """Counts, why it waits, when it was made, audio, speed, failures with their reasons, and where the files are.
+
+    Raises UnknownBatch.
+    """
+    head = batch_row_of(ledger, batch_id)
     totals = batch_totals(ledger, batch_id)
     counts, folder = head.counts, Path(head.out) / batch_id
     facts: list[tuple[str, object]] = [
         ("batch", batch_id),
+        ("script", head.script),
         ("state", head.state),
-        ("lines", f"{counts['total']:,}: {count_words(counts)}"),
+        ("lines", line_counts(counts)),
+        *(("" if number else "waiting", words) for number, words in enumerate(waiting)),
+        *times(head, totals),
         ("audio", duration(totals.audio_s)),
     ]
     if totals.speed:
         facts.append(("speed", f"{rate(totals.speed)} x real time: {made_in(totals)}"))
-    if head.eta_s:
-        facts.append(("left", f"about {duration(head.eta_s)}"))
+    if totals.failed:
+        facts.append(("retries", f"{counted(totals.failed, 'take')} of {totals.takes:,} failed"))
     if counts["failed"]:
-        facts += failed_lines(ledger, batch_id, counts["failed"])
-        facts.append(("try again", f"vvbatch retry {batch_id}"))
+        facts += failed_facts(ledger, batch_id, counts["failed"])
     facts.append(("files", folder))
     print_facts(facts, file)
+
+
+def times(head: BatchRow, totals: Totals) -> list[tuple[str, object]]:
+    """When the batch began and ended, or will end, in local time."""
+    began = totals.began_at or head.created_at
+    facts: list[tuple[str, object]] = [("began", moment(began))]
+    if head.ended_at:
+        took = seconds(head.ended_at) - seconds(began)
+        facts.append(("ended", f"{moment(head.ended_at)}, after {duration(max(0.0, took))}"))
+    elif head.eta_s:
+        end = datetime.now(UTC) + timedelta(seconds=head.eta_s)
+        facts.append(("ends", f"about {moment(end.isoformat())}, in {duration(head.eta_s)}"))
+    return facts
 
 
 def made_in(totals: Totals) -> str:
     return f"{duration(totals.rendered_s)} of audio in {duration(totals.wall_s)}"
 
 
-def failed_lines(ledger: Ledger, batch_id: str, count: int) -> list[tuple[str, object]]:
+def failed_facts(ledger: Ledger, batch_id: str, count: int) -> list[tuple[str, object]]:
+    """The first failed lines, where the others are, and what helps."""
     shown = failures(ledger, batch_id, FAILURES_SHOWN)
-    facts: list[tuple[str, object]] = [("failed", f"{row.line}: {row.error}") for row in shown]
+    facts: list[tuple[str, object]] = [
+        ("" if number else "failed", failed_words(row)) for number, row in enumerate(shown)
+    ]
     if count > len(shown):
         facts.append(("", f"and {count - len(shown):,} more: vvbatch ledger lines {batch_id} --state failed"))
-    return facts
+    return facts + list(remedies(batch_id, shown))
+
+
+def line_counts(counts: Mapping[str, int]) -> str:
+    """`9, all done`, or `12: 10 done, 2 failed`."""
+    states = [name for name in counts if name != "total" and counts[name]]
+    if len(states) == 1:
+        return f"{counts['total']:,}, {'all ' if counts['total'] > 1 else ''}{states[0]}"
+    return f"{counts['total']:,}: {count_words(counts)}"
 
 
 def count_words(counts: Mapping[str, int]) -> str:

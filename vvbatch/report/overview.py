@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from vvbatch.ledger.views import BatchHead, BatchView, LineView, StatusView
+from vvbatch.ledger.queries import seconds
+from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, Failure, LineView, StatusView
 from vvbatch.report.batch import count_words
-from vvbatch.report.ledger_tables import figure, when
+from vvbatch.report.columns import name, number, text
+from vvbatch.report.failed import failed_words, remedies
+from vvbatch.report.ledger_tables import figure
 from vvbatch.report.tables import counted, duration, print_facts, print_table, rate
+from vvbatch.report.times import clock, zone_now
 
 if TYPE_CHECKING:
     from vvbatch.processes.supervisor import ProgramState
 
 ALIVE: Mapping[object, str] = {True: "alive", False: "silent"}
 LINES_SHOWN = 40
+OPEN = ("queued", "rendering", "paused")
 
 
 def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
+    print_facts(overall(seen), file)
+    print_batches(seen, file)
+    if seen.queues:
+        rows: list[list[object]] = [
+            [each.profile, each.waiting, seen.redis.waiting.get(each.profile), each.rendering, each.held, each.paused]
+            for each in seen.queues
+        ]
+        columns = [name("profile"), number("waiting"), number("jobs", 2), number("rendering"), number("held")]
+        print_table([*columns, text("paused", 1)], rows, title="Queues", file=file)
+    if seen.workers:
+        rows = [
+            [
+                *(each.worker, each.profile, each.device, each.host, each.pid),
+                f"{each.rendering}/{each.slots or '?'}",
+                ALIVE.get(each.alive, "unknown"),
+            ]
+            for each in seen.workers
+        ]
+        machine = [name("device", 2), name("host", 4), number("pid", 3)]
+        columns = [name("worker"), name("profile", 1), *machine, number("slots"), name("heartbeat")]
+        print_table(columns, rows, title="Workers", file=file)
+    print_failures(seen.failures, file)
+
+
+def overall(seen: StatusView) -> list[tuple[str, object]]:
+    """The queue's server, the supervisor, what waits for a worker, and the last minutes."""
     server, rates = seen.redis, seen.rates
     facts: list[tuple[str, object]] = [("queue", f"{server.address} answers" if server.reachable else server.error)]
     if seen.supervisor:
@@ -28,7 +60,7 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
         missing = f"{counted(count, 'line')} of {profile}"
         facts.append(("", f"missing in the queue: {missing}; a worker restores them, or vvbatch resume"))
     for each in seen.queues:
-        if each.waiting and each.served is False:
+        if each.waiting and not each.served:
             facts.append(("waiting", unserved(each.profile, each.waiting)))
     for met in seen.troubles:
         facts.append(("trouble", f"{met.trouble}: {counted(met.lines, 'line')} of {met.profile} {met.state}"))
@@ -37,49 +69,55 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
         facts.append(("last 10 min", f"{counted(rates.takes, 'take')}, {pace}"))
     for night in seen.nights:
         if night.missed:
-            text = f"{len(night.missed)} of suite {night.suite}, the last due {night.missed[-1]}"
-            facts.append(("missed nights", text))
-    print_facts(facts, file)
-    rows: list[list[object]]
-    if seen.batches:
-        rows = [
-            [each.batch, each.state, count_words(each.counts), left(each), when(each.created_at)]
-            for each in seen.batches
-        ]
-        print_table(["batch", "state", "lines", ">left", "created"], rows, title="Batches", file=file)
-    else:
+            due = f"{len(night.missed)} of suite {night.suite}, the last due {night.missed[-1]}"
+            facts.append(("missed nights", due))
+    return facts
+
+
+def print_batches(seen: StatusView, file: TextIO | None = None) -> None:
+    """Those that are open, then those that have ended, with what the night made of them."""
+    if not seen.batches:
         print_facts([("batches", "none yet: vvbatch submit SCRIPT, or vvbatch run SCRIPT")], file)
-    if seen.queues:
-        rows = [
-            [
-                each.profile,
-                each.waiting,
-                server.waiting.get(each.profile),
-                each.rendering,
-                each.held,
-                each.paused,
-            ]
-            for each in seen.queues
+    is_open = [each for each in seen.batches if each.state in OPEN]
+    if is_open:
+        rows: list[list[object]] = [
+            [each.batch, each.state, count_words(each.counts), left(each), when(each.created_at), each.priority]
+            for each in is_open
         ]
-        print_table(["profile", ">waiting", ">jobs", ">rendering", ">held", "paused"], rows, title="Queues", file=file)
-    if seen.workers:
-        rows = [
-            [
-                each.worker,
-                each.profile,
-                each.device,
-                each.host,
-                each.pid,
-                each.rendering,
-                ALIVE.get(each.alive, "unknown"),
-            ]
-            for each in seen.workers
-        ]
-        columns = ["worker", "profile", "device", "host", ">pid", ">rendering", "heartbeat"]
-        print_table(columns, rows, title="Workers", file=file)
-    if seen.failures:
-        rows = [[when(each.at), each.batch, each.line, each.error] for each in seen.failures]
-        print_table(["when", "batch", "line", "error"], rows, title="Newest failures", file=file)
+        columns = [name("batch"), name("state"), text("lines"), number("left"), name("submitted", 1)]
+        print_table([*columns, name("priority", 2)], rows, title="Open batches", file=file)
+    if len(is_open) == len(seen.batches):
+        return
+    rows = [ended_cells(each, seen) for each in seen.batches if each.state not in OPEN]
+    columns = [name("batch"), name("state"), text("lines"), name("began"), name("ended")]
+    columns += [number("audio", 1), number("speed", 2), number("retries", 3)]
+    print_table(columns, rows, title=f"Ended batches (times in {zone_now()})", file=file)
+
+
+def ended_cells(batch: BatchRow, seen: StatusView) -> list[object]:
+    totals = seen.totals.get(batch.batch)
+    began = totals.began_at if totals and totals.began_at else batch.created_at
+    made = [None, None, None] if totals is None else [duration(totals.audio_s), times(totals.speed), totals.failed]
+    return [batch.batch, batch.state, count_words(batch.counts), when(began), when(batch.ended_at), *made]
+
+
+def times(speed: float | None) -> str | None:
+    return None if speed is None else f"{rate(speed)}x"
+
+
+def when(timestamp: str | None) -> str | None:
+    return None if timestamp is None else clock(seconds(timestamp))
+
+
+def print_failures(failures: Sequence[Failure], file: TextIO | None = None) -> None:
+    """The newest failures by batch, each with what helps."""
+    by_batch: dict[str, list[Failure]] = {}
+    for each in failures:
+        by_batch.setdefault(each.batch, []).append(each)
+    for batch, failed in by_batch.items():
+        print(file=file)
+        facts: list[tuple[str, object]] = [("failed", f"in {batch}:")]
+        print_facts([*facts, *(("", failed_words(each)) for each in failed), *remedies(batch, failed)], file)
 
 
 def trouble_words(line: LineView) -> str | None:
@@ -109,11 +147,12 @@ def left(batch: BatchHead) -> str | None:
 def print_lines(view: BatchView, file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest.
 
-    Parts stand below their line, whose state is the most urgent one of its parts.
+    Parts stand below their line, whose state is the most urgent one of its parts. Files are named within the batch's
+    folder.
     """
     groups = [list(group) for _, group in groupby(view.lines, key=lambda line: line.part_of or line.id)]
     groups.sort(key=lambda group: min(map(urgency, group)))
-    print_facts([("waiting", unserved(profile, count)) for profile, count in (view.unserved or {}).items()], file)
+    folder = str(Path(view.out) / view.batch)
     rows: list[list[object]] = []
     shown = 0
     for group in groups:
@@ -123,10 +162,12 @@ def print_lines(view: BatchView, file: TextIO | None = None) -> None:
         if first.part_of:
             rows.append([first.part_of, first.state, None, None, f"in {counted(len(group), 'part')}"])
         for line in sorted(group, key=urgency)[: LINES_SHOWN - shown]:
-            name = f"  {line.id}" if line.part_of else line.id
-            rows.append([name, line.state, figure(line.score, 2), trouble_words(line), line.error or line.path or ""])
+            label = f"  {line.id}" if line.part_of else line.id
+            made = line.error or (line.path or "").removeprefix(folder).lstrip("/")
+            rows.append([label, line.state, figure(line.score, 2), trouble_words(line), made])
             shown += 1
-    print_table(["line", "state", ">score", "trouble", "file or error"], rows, file=file)
+    columns = [name("line"), name("state"), number("score", 2), name("trouble", 1), text("file or error")]
+    print_table(columns, rows, file=file)
     if len(view.lines) > shown:
         more = f"vvbatch ledger lines {view.batch} --limit 0"
         print_facts([("", f"and {len(view.lines) - shown:,} more: {more}")], file)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
+
+from vvbatch.report.columns import GAP, Column, column_of, layout, wrapped
 
 STYLES = {
     "done": "green",
@@ -43,23 +44,68 @@ def seen(character: str) -> bool:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", file: TextIO | None = None
+    columns: Sequence[Column | str], rows: Sequence[Sequence[object]], *, title: str = "", file: TextIO | None = None
 ) -> None:
-    """A table; a column whose name begins with `>` is aligned to the right. None is shown as a dash."""
+    """A table that fits the terminal; in a pipe every column, as wide as it is. None is shown as a dash."""
     target = console(file)
+    known = [column_of(column) for column in columns]
     cells = [["-" if cell is None else printable(cell) for cell in row] for row in rows]
-    names = [name.removeprefix(">") for name in columns]
-    right = [name.startswith(">") for name in columns]
     if not target.is_terminal:
         lines = [f"{title}:"] if title else []
-        target.file.write("\n".join([*lines, *aligned([names, *cells], right)]) + "\n")
+        right = [column.kind == "number" for column in known]
+        target.file.write("\n".join([*lines, *aligned([[column.name for column in known], *cells], right)]) + "\n")
         return
-    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
-    for name, to_right in zip(names, right, strict=True):
-        table.add_column(Text(name), justify="right" if to_right else "left", overflow="fold", no_wrap=to_right)
+    if title:
+        target.print(Text(f"\n{title}", style="bold"))
+    found = layout(known, cells, target.width)
+    if found.widths is None:
+        print_records(known, cells, target)
+        return
+    print_row([column.name for column in known], known, found.widths, target, "bold")
+    target.print(Text("─" * (sum(found.widths.values()) + GAP * (len(found.widths) - 1)), style="dim"))
     for row in cells:
-        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    target.print(table)
+        print_row(row, known, found.widths, target)
+    if found.same:
+        said = ", ".join(f"{known[place].name} {cells[0][place]}" for place in found.same)
+        target.print(Text(f"in every row: {said}", style="dim"))
+    if found.left_out:
+        names = ", ".join(known[place].name for place in found.left_out)
+        target.print(Text(f"not shown: {names} (a wider terminal has room, and a pipe)", style="dim"))
+
+
+def print_row(
+    row: Sequence[str], columns: Sequence[Column], widths: Mapping[int, int], target: Console, style: str = ""
+) -> None:
+    """One row of a table, in as many lines as its longest cell needs."""
+    parts = {
+        place: wrapped(row[place], width) if columns[place].kind == "text" else [row[place]]
+        for place, width in widths.items()
+    }
+    for number in range(max(map(len, parts.values()))):
+        line = Text()
+        for place, width in widths.items():
+            cell = parts[place][number] if number < len(parts[place]) else ""
+            space = " " * (width - cell_len(cell))
+            shown = space + cell if columns[place].kind == "number" else cell + space
+            line.append(" " * GAP if line else "").append(shown, style or STYLES.get(row[place], ""))
+        line.rstrip()
+        target.print(line, soft_wrap=True)
+
+
+def print_records(columns: Sequence[Column], rows: Sequence[Sequence[str]], target: Console) -> None:
+    """Each row as a list of its values, for a terminal that is too narrow for a table."""
+    label = max(cell_len(column.name) for column in columns)
+    for index, row in enumerate(rows):
+        if index:
+            target.print()
+        for column, cell in zip(columns, row, strict=True):
+            if cell in ("", "-"):
+                continue
+            first, *rest = wrapped(cell, max(1, target.width - label - GAP), most=len(cell))
+            line = Text(column.name + " " * (label - cell_len(column.name) + GAP), style="bold")
+            target.print(line.append(Text(first, style=STYLES.get(cell, "not bold"))), soft_wrap=True)
+            for more in rest:
+                target.print(Text(" " * (label + GAP) + more), soft_wrap=True)
 
 
 def print_facts(facts: Sequence[tuple[str, object]], file: TextIO | None = None) -> None:

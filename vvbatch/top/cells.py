@@ -7,9 +7,10 @@ from datetime import datetime
 
 from rich.text import Text
 
+from vvbatch.ledger.states import INTERACTIVE
 from vvbatch.report.tables import STYLES, duration, printable, rate
+from vvbatch.report.times import clock
 from vvbatch.top.snapshot import Batch, Queue, Server, Worker
-from vvbatch.transport.queue import INTERACTIVE
 
 BAR_STATES = (("done", "green"), ("cached", "cyan"), ("failed", "red"), ("rendering", "yellow"))
 
@@ -43,13 +44,6 @@ def memory(value: int | None) -> Text:
     if value is None:
         return text(None)
     return text(f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB")
-
-
-def clock(at: float) -> str:
-    """Local time: `22:04` within half a day, `Sat 07:10` within six days, else `28 Feb`."""
-    away_s = abs(at - time.time())
-    form = "%H:%M" if away_s < 43_200 else "%a %H:%M" if away_s < 518_400 else "%d %b"
-    return time.strftime(form, time.localtime(at))
 
 
 def moment(timestamp: str) -> str:

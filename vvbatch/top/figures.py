@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import psutil
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from vvbatch.ledger.forecast import covered_s
-from vvbatch.ledger.overview import RATE_WINDOW_S
+from vvbatch.ledger.overview import RATE_WINDOW_S, earlier
 from vvbatch.ledger.queries import seconds
 from vvbatch.ledger.schema import batches, events, lines, queues, takes
 from vvbatch.ledger.states import BatchState, LineState, TakeState
@@ -113,10 +112,6 @@ def take_of(row: Row[Any]) -> Take:
         span=(seconds(row.created_at), seconds(row.ended_at)),
         **{name: fields[name] for name in TAKE_NAMES},
     )
-
-
-def earlier(timestamp: str, by_s: float) -> str:
-    return (datetime.fromisoformat(timestamp) - timedelta(seconds=by_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def in_window(recent: Sequence[Take], now: str) -> list[Take]:

@@ -34,6 +34,8 @@ def connect(home: Home, *, patient: bool = False) -> redis.Redis:
     With `patient`, for workers that may start before their server, the wait for that first answer is up to 2 minutes.
     Later commands are retried for about a second only, because a worker has lines in flight to render.
     """
+    if home.redis_url is None and not patient and not socket_path(home).exists():
+        raise ServerUnreachable(f"no queue is running; {remedy(home)}")
     import redis
     from redis.backoff import EqualJitterBackoff
     from redis.retry import Retry
@@ -122,7 +124,7 @@ def await_answer(
 def remedy(home: Home) -> str:
     if home.redis_url:
         return "start that server, or unset VVBATCH_REDIS_URL to use the home folder's own"
-    return "start it with  vvbatch up"
+    return "vvbatch up  starts one"
 
 
 def refuse_open_server(url: str) -> None:

@@ -16,10 +16,8 @@ from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
 from vvbatch.ledger.records import chunks
+from vvbatch.ledger.states import PRIORITIES
 
-INTERACTIVE = "interactive"
-"""Of speech that somebody waits for: before all batches, and in the order in which it was asked for."""
-PRIORITIES = (INTERACTIVE, "high", "normal", "low")
 RENDER_LINE = "jobs.render.render_line"
 WORKER_KEY = "rq:worker:{}"
 HELD_KEY = "vvbatch:held:{}"

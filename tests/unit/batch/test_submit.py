@@ -14,13 +14,13 @@ from vvbatch.batch.plan import Plan
 from vvbatch.batch.submit import submit
 from vvbatch.home import Home
 from vvbatch.ledger.records import BatchKind
+from vvbatch.ledger.states import INTERACTIVE, PRIORITIES
 from vvbatch.transport import queue, server
 
 
 def jobs(connection: redis.Redis, name: str) -> list[str]:
     return [
-        job_id.rpartition("-")[0]
-        for job_id in queue.queues_of("draft", connection)[queue.PRIORITIES.index(name)].job_ids
+        job_id.rpartition("-")[0] for job_id in queue.queues_of("draft", connection)[PRIORITIES.index(name)].job_ids
     ]
 
 
@@ -60,9 +60,9 @@ def test_the_longest_line_of_a_batch_goes_first_but_not_before_an_urgent_one(
     plan = Plan("t", "s.yaml", None, tuple(planned(number, text, "t") for number, text in enumerate(texts, start=1)))
     batch = submit(plan, ledger, connection, tmp_path / "out")
     spoken = Plan("s", "s.txt", None, (planned(1, "Hm.", "s"),))
-    speech = submit(spoken, ledger, connection, tmp_path / "out", queue.INTERACTIVE, kind=BatchKind.SPEECH)
+    speech = submit(spoken, ledger, connection, tmp_path / "out", INTERACTIVE, kind=BatchKind.SPEECH)
     urgent = submit(replace(plan, title="u"), ledger, connection, tmp_path / "out", "high")
-    order = [line for name in queue.PRIORITIES for line in jobs(connection, name)]
+    order = [line for name in PRIORITIES for line in jobs(connection, name)]
     assert order == [
         f"{speech.id}-00001",
         *(f"{each.id}-{number:05}" for each in (urgent, batch) for number in (2, 3, 1)),

@@ -45,10 +45,13 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     assert why_not_ready(profiles.load("draft"), tmp_path) is None
 
 
-def test_a_worker_elsewhere_or_a_wish_to_wait_is_enough(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_elsewhere_or_a_wish_to_wait_is_enough(
+    home: Path, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = Cli()
     waiting = json.loads(run("submit", script, "--wait-for-model", "--json").stdout)
     assert waiting["counts"]["queued"] == 1
+    (home / "redis" / "redis.sock").touch()
     monkeypatch.setattr("vvbatch.transport.queue.has_worker", lambda connection, profile: profile == "1.5b")
     monkeypatch.setattr("vvbatch.transport.connection.await_answer", lambda *given, **more: None)
     assert json.loads(run("submit", script, "--json").stdout)["batch"] == waiting["batch"]

@@ -86,7 +86,7 @@ def test_status_works_without_the_queues_server_and_says_that_it_is_not_running(
     assert seen["workers"][0]["alive"] is None
     assert [batch["batch"] for batch in seen["batches"]] == ["poem-1", "book-1"]
     shown = vvbatch("status").stdout
-    assert "is not running" in shown
+    assert "no queue is running" in shown
     assert ["poem-1", "queued", "1", "queued", "unknown"] in [line.split()[:5] for line in shown.splitlines()]
 
 

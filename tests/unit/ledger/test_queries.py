@@ -12,7 +12,7 @@ from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines, set_
 from vvbatch.ledger.listings import Filter, list_lines
 from vvbatch.ledger.queries import UnknownBatch, find_batch, line_ids, open_batches
 
-KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind"]
+KEYS = ["batch", "script", "state", "counts", "out", "eta_s", "lines", "kind", "created_at", "ended_at"]
 TWO_PROFILES = [("x" * 100, "draft"), ("x" * 100, "draft"), ("y" * 100, "7b"), ("y" * 200, "7b")]
 COUNTS = ["total", "done", "cached", "failed", "queued", "rendering", "cancelled"]
 
@@ -26,7 +26,7 @@ def test_a_view_has_the_keys_that_others_rely_on_in_their_order(ledger: Ledger) 
     assert view["lines"][0] == {
         "id": "l1", "state": "queued", "profile": "draft", "path": None, "sha256": None, "take": None, "score": None,
         "chosen": None, "tried": [], "qc": [], "error": None, "trouble": None, "troubles": {},
-        "role": "line", "part_of": None, "part": None,
+        "role": "line", "part_of": None, "part": None, "script_line": None, "script_column": None,
     }  # fmt: skip
 
 
@@ -122,7 +122,8 @@ def test_lines_rendered_side_by_side_share_their_time(ledger: Ledger, clock: Clo
         ledger.keep_take(claim, take, good(wall_s=10), lambda: None)
     assert batch_view(ledger, "b")["eta_s"] == 10  # 200 characters took 10 s
     assert batch_totals(ledger, "b") == {
-        "takes": 2, "audio_s": 8.0, "rendered_s": 8.0, "wall_s": 10.0, "speed": 0.8,
+        "takes": 2, "audio_s": 8.0, "rendered_s": 8.0, "wall_s": 10.0, "speed": 0.8, "failed": 0,
+        "began_at": "2026-03-01T22:00:00.000000Z",
     }  # fmt: skip
 
 

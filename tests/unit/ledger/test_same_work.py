@@ -146,3 +146,13 @@ def test_last_is_the_newest_script_and_any_kind_can_be_named(ledger: Ledger, clo
     assert find_batch(ledger, "last", (BatchKind.SPEECH,)) == "hello-1"
     assert find_batch(ledger, "hello") == "hello-1"
     assert batch_view(ledger, "hello-1")["counts"]["total"] == 1
+
+
+def test_a_second_submit_of_an_open_batch_moves_the_places_of_its_lines(ledger: Ledger) -> None:
+    line = replace(planned(1, "One.", "x"), script_line=3, script_column=5)
+    record_batch(ledger, same_work("a"), [line])
+    again = record_batch(ledger, same_work("b"), [replace(line, script_line=9)])
+    assert again.pauses_changed == 0
+    with ledger.engine.connect() as connection:
+        row = connection.execute(select(schema.lines.c.script_line, schema.lines.c.script_column)).one()
+    assert tuple(row) == (9, 5)

@@ -40,5 +40,5 @@ def test_a_model_that_raises_fails_only_its_own_check_of_that_clip() -> None:
 
 def test_the_reason_of_a_failed_measurement_names_its_value_and_limit() -> None:
     assert at_most("wer", 0.5, 0.25).reason == (
-        "wrong words: 50% of them differ from the text, at most 25% allowed (wer)"
+        "has wrong words: 50% of them differ from the text where at most 25% may (wer)"
     )

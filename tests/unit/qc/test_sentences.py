@@ -27,6 +27,6 @@ def test_a_sentence_shows_the_numbers_and_ends_with_the_name(name: str) -> None:
 
 def test_what_happened_is_said_with_what_was_expected() -> None:
     assert at_least("duration_min", 1.61, 1.94).reason == (
-        "cut short: 1.6 s of speech, at least 1.9 s expected (duration_min)"
+        "was cut short: 1.6 s of speech where at least 1.9 s were expected (duration_min)"
     )
     assert at_most("other", 2.0, 1.0).reason == "other 2.0 (limit 1.0)"

@@ -83,12 +83,15 @@ def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(led
     report.print_summary(ledger, "book-1", file)
     lines = dict(line.split(maxsplit=1) for line in file.getvalue().splitlines())
     assert lines["batch"] == "book-1"
+    assert lines["script"] == "book-1.yaml"
     assert lines["state"] == "rendering"
     assert lines["lines"] == "3: 1 done, 1 failed, 1 queued"
     assert lines["audio"] == "4 s"
     assert lines["speed"] == "2 x real time: 4 s of audio in 2 s"
-    assert lines["failed"] == "l2: silence 1.0 (limit 0.8)"
-    assert lines["try"] == "again  vvbatch retry book-1"
+    assert lines["began"] == "Sun 1 Mar 22:00 UTC"
+    assert lines["retries"] == "1 take of 2 failed"
+    assert lines["failed"] == "chapter 1, line 2: 'One.': silence 1.0 (limit 0.8)"
+    assert lines["try"] == "again  vvbatch retry book-1  with other seeds; reword a sentence that fails again"
     assert lines["files"] == "/audio/book-1"
 
 
@@ -98,7 +101,7 @@ def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledg
         fail(ledger, "b", number)
     file = io.StringIO()
     report.print_summary(ledger, "b", file)
-    assert file.getvalue().count("failed     l") == 10
+    assert file.getvalue().count("chapter 1, line ") == 10
     assert "and 4 more: vvbatch ledger lines b --state failed" in file.getvalue()
 
 
@@ -113,10 +116,10 @@ def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger: Led
         settle_batch(ledger, "b")
     assert file.getvalue().splitlines() == [
         "b: 0/2 lines, queued",
-        "b: l2 failed: too short",
+        "b: failed: chapter 1, line 2: 'One.': too short",
         file.getvalue().splitlines()[-1],
     ]
-    assert file.getvalue().splitlines()[-1].startswith("b: 2/2 lines, failed, 1 failed")
+    assert file.getvalue().splitlines()[-1].startswith("b: 2/2 lines, failed")
 
 
 def test_quiet_progress_shows_nothing(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

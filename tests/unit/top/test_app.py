@@ -195,7 +195,7 @@ def test_a_take_is_opened_in_the_systems_player(
 
 def test_a_ledger_and_a_server_that_go_away_are_named_and_come_back(play: Callable[..., None], tmp_path: Path) -> None:
     async def story(pilot: Pilot[None], top: Top) -> None:
-        assert "is not running; start it with  vvbatch up" in said(top, "troubles")
+        assert "no queue is running; vvbatch up  starts one" in said(top, "troubles")
         file = tmp_path / "ledger.sqlite3"
         file.rename(tmp_path / "elsewhere")
         await until(pilot, lambda: "the ledger cannot be read" in said(top, "troubles"))

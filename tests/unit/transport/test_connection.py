@@ -95,5 +95,5 @@ def test_the_socket_is_in_the_home_and_moves_to_a_private_folder_when_the_path_i
 
 def test_a_home_without_a_server_is_found_out_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
-    with pytest.raises(ServerUnreachable, match="is not running; start it with  vvbatch up"):
+    with pytest.raises(ServerUnreachable, match="no queue is running; vvbatch up  starts one"):
         connect(Home(tmp_path))

@@ -1,0 +1,34 @@
+"""Why a batch waits, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vvbatch.ledger.ahead import Ahead
+from vvbatch.report.tables import counted
+
+BATCHES_NAMED = 2
+
+
+def waiting_words(ahead: Ahead, served: Callable[[str], str]) -> list[str]:
+    """The reasons, the one to mend first in front. `served` is vvbatch.transport.served.Served."""
+    answers = {profile: served(profile) for profile in sorted(ahead.waiting)}
+    if "no server" in answers.values():
+        return [f"no queue is running: vvbatch up --workers {','.join(answers)}"]
+    reasons = [
+        f"no worker for {profile}: vvbatch up --workers {profile}"
+        for profile, answer in answers.items()
+        if answer == "no worker"
+    ]
+    reasons += [
+        f"the queue of {profile} is paused ({why}): vvbatch resume {profile}" for profile, why in ahead.paused.items()
+    ]
+    return [*reasons, *lines_before(ahead)]
+
+
+def lines_before(ahead: Ahead) -> list[str]:
+    """`37 lines of vol-a before it`."""
+    named = [f"{counted(count, 'line')} of {batch}" for batch, count in ahead.batches[:BATCHES_NAMED]]
+    if rest := ahead.batches[BATCHES_NAMED:]:
+        named.append(f"{counted(sum(count for _, count in rest), 'line')} of {counted(len(rest), 'batch')} more")
+    return [f"{' and '.join(named)} before it"] if named else []
