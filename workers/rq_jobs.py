@@ -21,6 +21,7 @@ from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 from rq.worker_registration import register
 
+from vvbatch.ledger.states import INTERACTIVE
 from vvbatch.transport import queue as transport
 from workers.allowed import LineJob, NotAllowed
 from workers.lost_record import RecordLost, lost_record
@@ -39,7 +40,7 @@ class TakenJob(NamedTuple):
 
     @property
     def interactive(self) -> bool:
-        return bool(self.queue.name.endswith(f".{transport.INTERACTIVE}"))
+        return bool(self.queue.name.endswith(f".{INTERACTIVE}"))
 
 
 class OpenJob(NamedTuple):
