@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -57,8 +59,8 @@ def import_(
     """Make a script of a manuscript: EPUB, DOCX, Markdown, HTML, plain text, SRT or WebVTT.
 
     Each paragraph becomes a line. What is left out is listed with place and reason; `--keep` with one of these words,
-    or with `all`, speaks it: toc, footnotes, page-numbers, copyright, captions, title-page, tables, ruby, images,
-    index, auxiliary (outside the order of reading), hidden, sounds (of subtitles).
+    or with `all`, speaks it: toc, footnotes, page-numbers, copyright, captions, code, title-page, tables, ruby,
+    images, index, auxiliary (outside the order of reading), hidden, sounds (of subtitles).
 
     Importing again keeps the ids of lines that did not change, so their takes stay cached. A script that was edited is
     not overwritten: --update merges, --force replaces it.
@@ -83,4 +85,5 @@ def import_(
     if as_json:
         print_json(view_of(read, done))
     else:
-        click.echo("\n".join(listed(view_of(read, done))))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo("\n".join(listed(view_of(read, done), columns)))

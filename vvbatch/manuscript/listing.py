@@ -14,14 +14,16 @@ from vvbatch.script.excerpt import visible, width
 CHAPTERS_SHOWN = 12
 SHOWN_OF_EACH = 3  # things of one kind that were left out
 WARNINGS_SHOWN = 10
+LEAST_SHOWN = 20  # columns of what was left out
 
 
-def listed(view: ImportedView) -> Iterator[str]:
+def listed(view: ImportedView, columns: int | None = None) -> Iterator[str]:
+    """Rows for a terminal of so many columns; None: as long as they are."""
     yield from _facts(view)
     if view.skipped:
         yield ""
         yield "left out (--keep with these words speaks it; --json lists all, with reasons):"
-        yield from _skipped(view.skipped)
+        yield from _skipped(view.skipped, columns)
     if view.warnings:
         yield ""
         yield from _warnings(view.warnings)
@@ -47,8 +49,8 @@ def _facts(view: ImportedView) -> Iterator[str]:
     yield from (f"{label:<8}  {visible(value)}" for label, value in rows)
 
 
-def _skipped(skipped: Sequence[SkippedView]) -> Iterator[str]:
-    """The first of each kind, and how many there are."""
+def _skipped(skipped: Sequence[SkippedView], columns: int | None) -> Iterator[str]:
+    """The first of each kind, and how many there are. What is too long for the terminal is shortened, never a place."""
     by_kind: dict[str, list[SkippedView]] = {}
     for each in skipped:
         by_kind.setdefault(each.kind, []).append(each)
@@ -58,9 +60,11 @@ def _skipped(skipped: Sequence[SkippedView]) -> Iterator[str]:
             rows.append(("" if number else kind, visible(each.what), visible(each.place)))
         if len(group) > SHOWN_OF_EACH:
             rows.append(("", f"and {len(group) - SHOWN_OF_EACH:,} more", ""))
-    first, second = (max(width(row[column]) for row in rows) for column in (0, 1))
+    first, second, third = (max(width(row[column]) for row in rows) for column in range(3))
+    if columns:
+        second = min(second, max(columns - first - third - 6, LEAST_SHOWN))
     for kind, what, place in rows:
-        yield f"  {_padded(kind, first)}  {_padded(what, second)}  {place}".rstrip()
+        yield f"  {_padded(kind, first)}  {_padded(_shortened(what, second), second)}  {place}".rstrip()
 
 
 def _warnings(warnings: Sequence[ImportWarningView]) -> Iterator[str]:
@@ -75,6 +79,12 @@ def _warnings(warnings: Sequence[ImportWarningView]) -> Iterator[str]:
             yield f"{visible(warning.place)}: warning: {visible(warning.message)}"
     if len(warnings) > shown:
         yield f"… and {_counted(len(warnings) - shown, 'more warning')}; --json lists all of them"
+
+
+def _shortened(text: str, wide: int) -> str:
+    while width(text) > wide:
+        text = text[:-2].rstrip() + "…"
+    return text
 
 
 def _padded(text: str, wide: int) -> str:

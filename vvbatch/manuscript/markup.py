@@ -20,7 +20,7 @@ from vvbatch.manuscript.roles import (
 )
 from vvbatch.manuscript.tables import is_layout
 from vvbatch.manuscript.tree import Element, attribute, name_of, text_of
-from vvbatch.script.headings import is_break
+from vvbatch.script.headings import is_break, is_number
 
 _BLOCK_NAMES = (
     "p div section article blockquote li ul ol dl dt dd h1 h2 h3 h4 h5 h6 header footer main aside figure "
@@ -100,7 +100,7 @@ class _Page:
                 self.end(element)
         self.flush()
         if self.ruby:
-            self.walk.notes.skip(Kind.RUBY, f"{self.ruby:,} readings", self.name)
+            self.walk.notes.skip(Kind.RUBY, f"{self.ruby:,} reading{'s' if self.ruby != 1 else ''}", self.name)
 
     @property
     def place(self) -> str:
@@ -144,7 +144,8 @@ class _Page:
         if name == "a":
             opened.link = opened.link or self.walk.is_link(self.name, attribute(element, "href"))
         elif name == "br":
-            self.add(" ")
+            before = "".join(self.text).strip()
+            self.add(": " if opened.heading and is_number(before) and before[-1].isalnum() else " ")
         elif name == "hr":
             self.emit(BlockKind.BREAK, "")
         elif name == "q":

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     PAGE_NUMBERS = "page-numbers"
     COPYRIGHT = "copyright"
     CAPTIONS = "captions"
+    CODE = "code"
     TITLE_PAGE = "title-page"
     TABLES = "tables"
     RUBY = "ruby"
@@ -49,6 +50,7 @@ REASONS: Mapping[Kind, str] = {
     Kind.PAGE_NUMBERS: "a page number is not part of the running text",
     Kind.COPYRIGHT: "a copyright page or licence",
     Kind.CAPTIONS: "a caption belongs to something that a listener cannot see",
+    Kind.CODE: "a listing of code is read by eye",
     Kind.TITLE_PAGE: "a title page; title and author are at the top of the script",
     Kind.TABLES: "a table is read by eye; kept, each row is one line",
     Kind.RUBY: "readings of the characters below them; kept, they are spoken in place of these characters",

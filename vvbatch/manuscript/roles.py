@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from vvbatch.manuscript.model import Kind
-from vvbatch.manuscript.tree import Element, attribute, text_of
+from vvbatch.manuscript.tree import Element, attribute, name_of, text_of
 
 ROLE = "vvbatch-role"
 """An attribute that `footnotes.find` sets: MARK or NOTE."""
@@ -29,6 +29,7 @@ _CLASSES: Mapping[Kind, str] = {
     Kind.FOOTNOTES: "footnote footnotes endnote endnotes noteref footnote-ref footnoteref fnanchor",
     Kind.CAPTIONS: "caption figcaption",
     Kind.TOC: "toc",
+    Kind.CODE: "programlisting sourcecode code-block codeblock",
     Kind.COPYRIGHT: "pg-boilerplate pgheader copyright-page",
 }
 _OF_CLASS = {word: kind for kind, words in _CLASSES.items() for word in words.split()}
@@ -82,6 +83,8 @@ def role_of(element: Element, name: str) -> Kind | None:
         return Kind.TOC
     if name in ("figcaption", "caption"):
         return Kind.CAPTIONS
+    if name == "pre" and any(name_of(each) == "code" for each in element):
+        return Kind.CODE
     if element.get("hidden") is not None or _NO_DISPLAY.search(element.get("style") or ""):
         return Kind.HIDDEN
     classes = (element.get("class") or "").lower().split()

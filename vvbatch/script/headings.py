@@ -91,6 +91,12 @@ def _unframed(row: str) -> str:
     return found["text"] if found else row
 
 
+def is_number(text: str) -> bool:
+    """Whether a heading is the number of its chapter and no more: `Chapter 3`, `IV.`"""
+    found = _CHAPTER.fullmatch(text)
+    return not found["title"] if found else bool(_NUMERAL.fullmatch(text))
+
+
 def headings(text: str) -> list[Heading]:
     """The headings of a plain text in their order: those of Markdown, `Chapter 3: The Lamp`, `PROLOGUE`, and numerals
     that stand alone and count on."""

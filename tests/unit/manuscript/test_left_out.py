@@ -174,6 +174,12 @@ def test_captions_pictures_and_scripts_are_listed_and_not_spoken(tmp_path: Path)
     assert imported(tmp_path, body, keep=frozenset(KEEPABLE)) == ["A ship", "Fig. 1", TEXT]
 
 
+def test_a_listing_of_code_is_left_out_and_a_poem_is_not(tmp_path: Path) -> None:
+    body = f"<p>{TEXT}</p><pre><code>x = 1</code></pre><div class='programlisting'>y = 2</div><pre>A poem.</pre>"
+    assert imported(tmp_path, body) == [TEXT, "A poem."]
+    assert imported(tmp_path, body, keep=frozenset({Kind.CODE})) == [TEXT, "x = 1", "y = 2", "A poem."]
+
+
 def test_a_table_of_data_is_left_out_or_read_by_rows(tmp_path: Path) -> None:
     body = f"<p>{TEXT}</p><table><tr><th>Ship</th><th>Year</th></tr><tr><td>Mara</td><td>1912</td></tr></table>"
     assert imported(tmp_path, body) == [TEXT]
