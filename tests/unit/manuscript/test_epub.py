@@ -99,7 +99,7 @@ def test_text_before_the_first_chapter_is_a_chapter_with_its_own_heading(tmp_pat
     [
         ("Chapter 1", "<h1>Chapter 1</h1><h2>The Lamp</h2>", "Chapter 1: The Lamp", []),
         ("Chapter 1", "<h1>Chapter 1<br/>The Lamp</h1>", "Chapter 1: The Lamp", []),
-        ("", "<h1>CHAPTER I.<br/>The Lamp<br/>of Night</h1>", "CHAPTER I. The Lamp of Night", []),
+        ("Chapter I", "<h1>CHAPTER I.<br/>The Lamp<br/>of Night</h1>", "CHAPTER I. The Lamp of Night", []),
         ("1. The Lamp", "<h1>The Lamp</h1>", "1. The Lamp", []),
         ("Chapter 1: The Lamp", "<p>CHAPTER 1</p><p>The Lamp</p>", "Chapter 1: The Lamp", []),
         ("The Lamp", "", "The Lamp", []),
