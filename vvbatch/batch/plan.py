@@ -18,7 +18,7 @@ from vvbatch.batch.book_order import NOTHING_STATED, BookOrder, book_order
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
 from vvbatch.profiles import Profile, ProfileError
-from vvbatch.qc.language import unspoken
+from vvbatch.qc.language import code_of, other_than, unspoken
 from vvbatch.script.model import (
     BreakAfter,
     Position,
@@ -249,12 +249,16 @@ def written_of(line: ScriptLine) -> str | None:
 
 
 def unspoken_turns(line: ScriptLine, profile: Profile, language: str | None) -> Iterator[ScriptWarning]:
-    """A warning for each turn that the profile's voices cannot speak."""
+    """A warning for each turn that the profile's voices cannot speak, or that is not in the script's language."""
     for turn in line.turns:
         if what := unspoken(turn.text, profile.languages, language):
             message = f"line {line.id!r}: {what}, which the voices of profile {profile.name!r} cannot speak"
             remedy = f"they speak {', '.join(profile.languages)}: translate it, or choose another profile"
             yield ScriptWarning(turn.position, "language", message, remedy)
+        elif language and (other := other_than(turn.text, code_of(language))):
+            message = f"line {line.id!r}: a text in the language {other!r}, in a script in {language!r}"
+            remedy = "translate it, or put it into a script of its own with its language and a voice that speaks it"
+            yield ScriptWarning(turn.position, "other-language", message, remedy)
 
 
 def within_limits(line: ScriptLine, profile: Profile, warnings: list[ScriptWarning]) -> Iterator[ScriptLine]:

@@ -94,6 +94,10 @@ SCRIPTS_OF = {
 """The scripts that a language is written in, besides Latin."""
 SCRIPTS_KNOWN = frozenset(script for scripts in SCRIPTS_OF.values() for script in scripts)
 FEWEST_WORDS = 3  # in Latin letters: fewer do not show the language reliably
+FEWEST_WORDS_OF_OTHER = 5  # of a text that is in another language than its script
+SURE_OF_OTHER = 0.7  # py3langid's probability
+NEAR = tuple(map(str.split, ("no nb nn da", "hr sr bs sl", "id ms", "gl pt", "cs sk")))
+"""Languages that py3langid mistakes for each other in short texts."""
 DISTINCTIVE = {"uk": "іїєґ", "sr": "ђћџљњј", "be": "ў", "fa": "پچژگ", "ur": "ٹڈڑے"}
 """Letters that other languages of the same script do not use."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -168,6 +172,28 @@ def unspoken(text: str, languages: Sequence[str], declared: str | None = None) -
     if found and found not in languages and enough:
         return f"a text in the language {found!r}"
     return None
+
+
+def other_than(text: str, language: str) -> str | None:
+    """The language that a text is surely in, if it is not `language` (both by ISO 639-1 code); None otherwise.
+
+    Short texts, names and single words of another language show nothing.
+    """
+    found = language_of(text)
+    if found is None or found == language or any(found in near and language in near for near in NEAR):
+        return None
+    letters = [letter for letter in text if letter.isalpha()]
+    if script_of(letters[0]) != "LATIN":
+        return found if len(letters) >= FEWEST_WORDS_OF_OTHER else None
+    if len(WORD.findall(text)) < FEWEST_WORDS_OF_OTHER or _words_of(text, language) >= _words_of(text, found):
+        return None
+    code, probability = identifier().classify(text)
+    return found if code == found and probability >= SURE_OF_OTHER else None
+
+
+def _words_of(text: str, language: str) -> int:
+    """How many of a text's words are frequent in a language."""
+    return sum(language in LANGUAGES_OF.get(word, ()) for word in WORD.findall(text.lower().replace("’", "'")))
 
 
 def _has(text: str, letters: str) -> bool:

@@ -135,6 +135,15 @@ def test_warnings_of_a_script_are_those_of_its_plan(tmp_path: Path) -> None:
     assert [warning.code for warning in plan.warnings] == ["emoji"]
 
 
+def test_a_line_in_another_language_than_its_script_is_warned_of(tmp_path: Path) -> None:
+    text = "title: T\nversion: 1\nlanguage: en\nlines: [The lamp went out., Bonjour tout le monde et merci à tous.]\n"
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    (warning,) = make_plan(parse(path), Voices(), Overrides(profile="small")).warnings
+    assert (warning.code, warning.position.line) == ("other-language", 4)
+    assert "'fr'" in warning.message and "'en'" in warning.message
+
+
 def test_the_language_of_the_command_line_reaches_every_request_and_changes_no_key(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("text\nParis.\n")
     script = parse(tmp_path / "s.csv")

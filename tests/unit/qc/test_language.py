@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vvbatch.qc.language import foreign_letters, language_of, unspoken
+from vvbatch.qc.language import foreign_letters, language_of, other_than, unspoken
 
 TEXTS = {
     "en": ["The lamp went out at midnight, and no sailor came.", "Good evening.", "Who's there?", "It was a café.",
@@ -97,3 +97,24 @@ def test_a_text_in_a_language_that_the_voices_do_not_speak_is_named() -> None:
     assert unspoken("Der alte Leuchtturm stand auf der Insel.", ["en", "de"]) is None
     assert unspoken("你好,世界。", ["en", "zh"]) is None
     assert unspoken("Привет", []) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Bonjour tout le monde, comment allez-vous aujourd'hui?", "fr"),
+        ("Ich weiß nicht, was soll es bedeuten, daß ich so traurig bin.", "de"),
+        ("你好，今天天气很好，我们去公园吧。", "zh"),
+        ("She said je ne sais quoi and left the room.", None),
+        ("Signora Elena Bianchi and Conte Rossi", None),
+        ("Au revoir!", None),
+    ],
+)
+def test_a_text_that_is_surely_in_another_language_than_its_script_is_found(text: str, found: str | None) -> None:
+    assert other_than(text, "en") == found
+    if found:
+        assert other_than(text, found) is None
+
+
+def test_near_languages_are_not_told_apart() -> None:
+    assert other_than("Jeg liker å gå på tur i fjellet når det er fint vær.", "da") is None
