@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from vvbatch import fault_points
 from vvbatch.book.codecs import BITEXACT, Codec, require_av
 from vvbatch.book.contents import RATE
 from vvbatch.book.limiter import Limiter
-from vvbatch.book.loudness import LoudnessMeter
-from vvbatch.book.packets import Header, Packets, PacketWriter
+from vvbatch.book.loudness import Energies, LoudnessMeter
+from vvbatch.book.packets import Header, Packets, PacketWriter, packets_in
 from vvbatch.book.peaks import PeakMeter
 
 TRIES = 8
@@ -40,13 +40,15 @@ def encode_chapter(codec: Codec, source: Source, path: Path, ceiling_dbtp: float
     ceiling, lowered = ceiling_dbtp, dict[int, float]()
     for attempt in range(TRIES):
         limiter = Limiter(ceiling, lowered) if ceiling is not None else None
-        meter = LoudnessMeter(RATE)
         with PacketWriter(path) as writer:
-            count, extradata = _encode(codec, _metered(source(limiter), meter), writer)
+            count, extradata = _encode(codec, source(limiter), writer)
             writer.file.flush()
-            found = PeakMeter(peak_dbtp if limiter else None)
-            for block in _decoded_file(codec, writer.temp, writer.sizes, extradata):
+            found, meter = PeakMeter(peak_dbtp if limiter else None), LoudnessMeter(codec.rate)
+            before = codec.decoded_delay  # samples that no block of 0.1 s of the chapter contains
+            for block in _decoded(codec, packets_in(writer.temp, writer.sizes), extradata):
                 found.add(block)
+                meter.add(block[before:])
+                before = max(0, before - len(block))
             if ceiling is None or found.dbtp <= peak_dbtp:
                 energies = meter.energies
                 frames = -(-count * codec.rate // RATE // codec.frame) + codec.flush_packets
@@ -77,15 +79,24 @@ def _lower(lowered: dict[int, float], codec: Codec, found: PeakMeter, peak_dbtp:
             lowered[max(0, place)] = lowered.get(max(0, place), 0.0) + LOWER_BY * excess_db + SAFETY_DB
 
 
-def decode_packets(codec: Codec, packets: Packets) -> Iterator[Samples]:
-    """The samples (frames,) of an encoded chapter alone, the encoder's delay included."""
-    return _decoded_file(codec, packets.path, packets.sizes.tolist(), packets.header.extradata)
+def decode_packets(codec: Codec, *chapters: Packets) -> Iterator[Samples]:
+    """The samples (frames,) of chapters as a file has them, one behind the other; the encoder's delay included."""
+    if codec.encoder:
+        packets = (packet for chapter in chapters for packet in chapter)
+        yield from _decoded(codec, packets, chapters[0].header.extradata)
+    else:
+        for chapter in chapters:
+            yield from _decoded(codec, chapter, b"")
 
 
-def _metered(blocks: Iterable[Samples], meter: LoudnessMeter) -> Iterator[Samples]:
-    for block in blocks:
-        meter.add(block)
-        yield block
+def energies_of(codec: Codec, chapters: Sequence[Packets]) -> Energies:
+    """Decoded as one file, whose blocks of 0.1 s count from its start."""
+    meter = LoudnessMeter(codec.rate)
+    before = codec.decoded_delay
+    for block in decode_packets(codec, *chapters):
+        meter.add(block[before:])
+        before = max(0, before - len(block))
+    return meter.energies
 
 
 def _encode(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter) -> tuple[int, bytes]:
@@ -103,14 +114,16 @@ def _encode_lossy(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter)
     context.open()
     resampler = soxr.ResampleStream(RATE, codec.rate, 1, dtype="float32", quality="HQ")
     rest: Samples = np.zeros(0, np.float32)
-    time_base = Fraction(1, codec.rate)
     count = position = 0
 
-    def encode(frame_samples: Samples) -> None:
+    def encode(samples: Samples) -> None:
+        """A whole number of the codec's frames, which PyAV divides."""
         nonlocal position
-        frame = av.AudioFrame.from_ndarray(frame_samples[None], format=codec.sample_format, layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = codec.rate, position, time_base
-        position += codec.frame
+        if not len(samples):
+            return
+        frame = av.AudioFrame.from_ndarray(samples[None], format=codec.sample_format, layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = codec.rate, position, Fraction(1, codec.rate)
+        position += len(samples)
         for packet in context.encode(frame):
             writer.add(bytes(packet))
 
@@ -118,15 +131,13 @@ def _encode_lossy(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter)
         count += len(block)
         rest = np.concatenate([rest, resampler.resample_chunk(block)])
         whole = len(rest) // codec.frame * codec.frame
-        for start in range(0, whole, codec.frame):
-            encode(rest[start : start + codec.frame])
+        encode(rest[:whole])
         rest = rest[whole:]
     length = count * codec.rate // RATE
     rest = np.concatenate([rest, resampler.resample_chunk(np.zeros(0, np.float32), last=True)])
     missing = -(-length // codec.frame) * codec.frame - position
     rest = np.pad(rest[: length - position], (0, max(0, missing - len(rest[: length - position]))))
-    for start in range(0, missing, codec.frame):
-        encode(np.ascontiguousarray(rest[start : start + codec.frame]))
+    encode(rest[:missing])
     for packet in context.encode(None):
         writer.add(bytes(packet))
     return count, bytes(context.extradata or b"")
@@ -144,11 +155,10 @@ def _encode_flac(blocks: Iterable[Samples], writer: PacketWriter) -> tuple[int, 
     return count, b""
 
 
-def _decoded_file(codec: Codec, path: Path, sizes: list[int], extradata: bytes) -> Iterator[Samples]:
+def _decoded(codec: Codec, packets: Iterable[bytes], extradata: bytes) -> Iterator[Samples]:
     if not codec.encoder:
-        with path.open("rb") as data:
-            file = io.BytesIO(data.read(sizes[0]))
-        with soundfile.SoundFile(file) as sound:
+        (file,) = packets
+        with soundfile.SoundFile(io.BytesIO(file)) as sound:
             yield from sound.blocks(DECODED_BLOCK, dtype="float32")
         return
     av = require_av()
@@ -158,14 +168,13 @@ def _decoded_file(codec: Codec, path: Path, sizes: list[int], extradata: bytes) 
         context.extradata = extradata
     held: list[Samples] = []
     size = 0
-    with path.open("rb") as data:
-        for length in sizes:
-            for frame in context.decode(av.Packet(data.read(length))):
-                held.append(_samples_of(frame))
-                size += len(held[-1])
-            if size >= DECODED_BLOCK:
-                yield np.concatenate(held)
-                held, size = [], 0
+    for packet in packets:
+        for frame in context.decode(av.Packet(packet)):
+            held.append(_samples_of(frame))
+            size += len(held[-1])
+        if size >= DECODED_BLOCK:
+            yield np.concatenate(held)
+            held, size = [], 0
     for frame in context.decode(None):
         held.append(_samples_of(frame))
     if held:

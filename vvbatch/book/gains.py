@@ -13,15 +13,19 @@ import msgspec
 import numpy as np
 
 from vvbatch.book.contents import Chapter, Sound, Speech
-from vvbatch.book.layout import BLOCK, Layout
+from vvbatch.book.layout import BLOCK, Layout, lay_out
 from vvbatch.book.loudness import Energies, combined
 from vvbatch.book.measures import Measure
+from vvbatch.book.pauses import Pauses
 from vvbatch.book.presets import Preset
 from vvbatch.book.room_tone import Tone, ToneMeter, tones
 
 REFERENCE_LUFS = -23.0
 """The voices' gains bring each to this; the book's gain goes on from there."""
 HELD_LU = 0.3
+TRIES = 4
+NEAR_LU = 0.03
+SAMPLE_S = 3600.0
 LARGEST_VOICE_GAIN_DB = 20.0
 
 
@@ -90,19 +94,24 @@ def book_gain(
     """
     if not preset.levels:
         return 0.0
-    target = preset.loudness_lufs if preset.loudness_lufs is not None else preset.rms_db
-    assert target is not None
-    whole = target_level(estimated(book, levels), preset)
-    sample = sample_of(book)
-    expected = target_level(estimated(sample, levels), preset)
-    gain = target - whole
-    for _ in range(4):  # where the limiter works much, a decibel of gain gives less than one of loudness
-        limited = target_level(listen(sample, with_gain(levels, ceiling, gain)), preset)
-        better = gain + target - (whole + gain + limited - (expected + gain))
-        if abs(better - gain) < 0.05:
+    sample = sample_of(book, preset)
+    # What the limiter takes from the sample, it takes from the book; `offset` is what else is different between them.
+    offset = target_level(estimated(book, levels), preset) - target_level(estimated(sample, levels), preset)
+    gain, tried = -drift_lu(estimated(book, levels), preset), list[tuple[float, float]]()
+    for _ in range(TRIES):
+        drift = drift_lu(listen(sample, with_gain(levels, ceiling, gain)), preset) + offset
+        tried.append((gain, drift))
+        if abs(drift) < NEAR_LU:
             break
-        gain = better
-    return round(gain, 1)
+        gain -= drift / _slope(tried)
+    return gain
+
+
+def _slope(tried: Sequence[tuple[float, float]]) -> float:
+    """Of loudness over gain, by the last two tries: where the limiter works much, 1 dB of gain gives less than 1 LU."""
+    (gain, drift), (before, drift_before) = tried[-1], tried[-2] if len(tried) > 1 else (0.0, 0.0)
+    slope = (drift - drift_before) / (gain - before) if len(tried) > 1 and gain != before else 1.0
+    return min(max(slope, 0.3), 1.0)
 
 
 def with_gain(levels: Levels, ceiling: str, gain_db: float) -> Levels:
@@ -122,11 +131,26 @@ def estimated(book: Sequence[MeasuredChapter], levels: Levels) -> Energies:
     return combined(parts)
 
 
-def sample_of(book: Sequence[MeasuredChapter], longest_s: float = 1800.0) -> list[MeasuredChapter]:
-    """Chapters, evenly chosen, that together are at least so long; all if the book is shorter."""
-    total = sum(part.layout.duration_s for part in book)
-    step = max(1, int(total / longest_s))
-    return [part for index, part in enumerate(book) if index % step == step // 2] or list(book)
+def sample_of(
+    book: Sequence[MeasuredChapter], preset: Preset, longest_s: float = SAMPLE_S
+) -> Sequence[MeasuredChapter]:
+    """The book, or where that is longer, every so manieth item, from all chapters: about so long together.
+
+    The limiter's work on one item does not depend on the others.
+    """
+    step = int(sum(part.layout.duration_s for part in book) / longest_s)
+    if step < 2:
+        return book
+    chosen, passed = [], 0
+    for part in book:
+        of_chapter = range(-passed % step, len(part.measures), step)
+        passed += len(part.measures)
+        items = tuple(part.chapter.items[index] for index in of_chapter)
+        if items:
+            chapter = Chapter(part.chapter.number, "", items)
+            measures = [part.measures[index] for index in of_chapter]
+            chosen.append(MeasuredChapter(chapter, measures, lay_out(chapter, measures, Pauses(), preset)))
+    return chosen
 
 
 def target_level(energies: Energies, preset: Preset) -> float:

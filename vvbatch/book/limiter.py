@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vvbatch.book.contents import RATE
-from vvbatch.book.peaks import HIGHEST_GAIN, REACH, peak_envelope
+from vvbatch.book.peaks import REACH, peak_envelope
 
 LOOK_AHEAD = RATE // 200  # 5 ms
 RECOVERY_DB_PER_S = 200.0
@@ -67,8 +67,6 @@ class Limiter:
         out = held[start:stop]
         origin = position - start
         first, last = np.searchsorted(self.places, [origin, origin + len(held)])
-        if first == last and np.abs(held).max(initial=0.0) * HIGHEST_GAIN <= self.ceiling:
-            return out
         gain = gain_curve(held, self.ceiling, self.places[first:last] - origin, self.factors[first:last])
         if gain is None:
             return out

@@ -104,7 +104,10 @@ def k_weighting(rate: int) -> Float:
     first = [*(value / norm for value in shelf), 1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm]
     k, q = np.tan(np.pi * 38.13547087602444 / rate), 0.5003270373238773
     norm = 1 + k / q + k * k
-    second = [1.0, -2.0, 1.0, 1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm]
+    # Without its norm, as in the standard: what that adds at 48 kHz (0.04 dB) counts at every rate.
+    k48 = np.tan(np.pi * 38.13547087602444 / 48_000)
+    over = (1 + k48 / q + k48 * k48) / norm
+    second = [over, -2 * over, over, 1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm]
     return np.array([first, second])
 
 

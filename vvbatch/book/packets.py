@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,12 +60,17 @@ class Packets:
         self.path, self.header, self.sizes = path, header, sizes
 
     def __iter__(self) -> Iterator[bytes]:
-        with self.path.open("rb", buffering=READ) as file:
-            for size in self.sizes.tolist():
-                packet = file.read(size)
-                if len(packet) != size:
-                    raise OSError(f"{self.path} is cut")
-                yield packet
+        return packets_in(self.path, self.sizes.tolist())
+
+
+def packets_in(path: Path, sizes: Sequence[int]) -> Iterator[bytes]:
+    """Raises OSError."""
+    with path.open("rb", buffering=READ) as file:
+        for size in sizes:
+            packet = file.read(size)
+            if len(packet) != size:
+                raise OSError(f"{path} is cut")
+            yield packet
 
 
 class PacketWriter:

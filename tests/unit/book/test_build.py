@@ -47,6 +47,28 @@ def test_a_book_reaches_its_loudness_and_its_voices_are_equally_loud(chapters: l
     assert all(gain == round(gain, 1) for gain in [*built.levels.voices.values(), *built.levels.book.values()])
 
 
+@pytest.mark.parametrize("codec", [aac(64), mp3(192), opus(48)], ids=lambda codec: codec.name)
+def test_a_short_book_is_as_loud_as_stated_when_its_file_is_decoded(
+    chapters: list[Chapter], tmp_path: Path, codec: Codec
+) -> None:
+    (encoded,) = build(books.work(chapters), [codec], tmp_path / "cache").encoded
+    samples = np.concatenate(list(decode_packets(codec, *encoded.chapters)))[codec.decoded_delay :]
+    judged = pyloudnorm.Meter(codec.rate, filter_class="DeMan").integrated_loudness(samples.astype(float))
+    assert encoded.energies.lufs == pytest.approx(judged, abs=0.03)
+    assert judged == pytest.approx(-19.0, abs=0.08)
+
+
+def test_a_long_book_is_levelled_by_a_sample_of_all_its_chapters(
+    chapters: list[Chapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vvbatch.book.build.CODED_SAMPLE_S", 11.0)
+    monkeypatch.setattr("vvbatch.book.build.TRIES", 1)
+    (encoded,) = build(books.work(chapters), [mp3(192)], tmp_path / "cache").encoded
+    samples = np.concatenate(list(decode_packets(mp3(192), *encoded.chapters)))
+    judged = pyloudnorm.Meter(44_100, filter_class="DeMan").integrated_loudness(samples.astype(float))
+    assert judged == pytest.approx(-19.0, abs=0.12), "MP3 takes 0.3 dB that only the encoded sample shows"
+
+
 @pytest.mark.parametrize("preset", [PRESETS["podcast"], PRESETS["acx"]])
 def test_every_preset_reaches_its_target(chapters: list[Chapter], tmp_path: Path, preset: Preset) -> None:
     built = build(books.work(chapters, preset), [mp3(192)], tmp_path / "cache")

@@ -13,7 +13,7 @@ from tests.support.books import speech_like, take_samples
 from vvbatch.book.contents import RATE
 from vvbatch.book.limiter import MARGIN_DB, Limiter, Window
 from vvbatch.book.loudness import LoudnessMeter, combined, measured
-from vvbatch.book.peaks import FILTER, HIGHEST_GAIN, peak_envelope, true_peak_dbtp
+from vvbatch.book.peaks import BEND_GAIN, FILTER, PHASES, peak_envelope, true_peak_dbtp
 from vvbatch.book.room_tone import ToneMeter, quiet_power, tone_samples
 
 
@@ -27,6 +27,15 @@ def test_loudness_agrees_with_pyloudnorm_within_a_tenth(rate: int) -> None:
     samples = signal.resample_poly(np.concatenate(parts), rate, RATE).astype(np.float32)
     judged = pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(samples.astype(float))
     assert measured(samples, rate).lufs == pytest.approx(judged, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [24_000, 44_100])
+def test_loudness_at_any_rate_is_that_of_the_standard_at_48_khz(rate: int) -> None:
+    samples = np.concatenate([speech_like(4, seed, level) for seed, level in enumerate((-30.0, -18.0, -24.0))])
+    standard = signal.resample_poly(samples, 48_000, RATE)
+    judged = pyloudnorm.Meter(48_000, filter_class="DeMan").integrated_loudness(standard.astype(float))
+    at_rate = signal.resample_poly(samples, rate, RATE).astype(np.float32)
+    assert measured(at_rate, rate).lufs == pytest.approx(judged, abs=0.02)
 
 
 def test_a_sine_of_full_scale_has_the_loudness_of_the_standard() -> None:
@@ -84,14 +93,26 @@ def test_the_true_peak_is_the_same_in_any_blocks_and_that_of_plain_oversampling(
     assert true_peak_dbtp(in_blocks(samples, size)) == pytest.approx(wanted, abs=1e-6)
 
 
-def test_the_envelope_needs_no_oversampling_where_no_value_can_be_high() -> None:
-    samples = speech_like(1.0, 3)
+@given(
+    st.integers(0, 10_000), st.integers(1, 3000), st.sampled_from(["speech", "noise", "square"]), st.floats(0.05, 1.1)
+)
+def test_the_envelope_needs_no_oversampling_where_no_value_can_be_high(
+    seed: int, length: int, kind: str, share: float
+) -> None:
+    samples = speech_like(length / RATE, seed) if kind == "speech" else np.random.default_rng(seed).normal(size=length)
+    samples = np.sign(samples) * 0.5 if kind == "square" else samples
     every = peak_envelope(samples)
-    ceiling = float(np.percentile(every, 99))
+    ceiling = float(every.max()) * share
     quick = peak_envelope(samples, ceiling)
     assert np.array_equal(every > ceiling, quick > ceiling)
-    assert np.array_equal(every[every > ceiling], quick[every > ceiling])
-    assert 1.5 < HIGHEST_GAIN < 4
+    assert every[every > ceiling] == pytest.approx(quick[every > ceiling])
+
+
+def test_between_samples_no_value_is_farther_from_a_straight_line_than_the_bend_allows() -> None:
+    for quarter, phase in enumerate(PHASES, 1):
+        added = phase[::-1].copy()
+        added[11:13] -= [1 - quarter / 4, quarter / 4]  # what lies on the line between the two samples
+        assert np.abs(np.cumsum(np.cumsum(added))[:-1]).sum() < BEND_GAIN
 
 
 @pytest.mark.slow
