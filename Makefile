@@ -15,14 +15,15 @@ demo: $(VENV)/.draft
 # Tests that start no worker, server or command and take at most about 2 s each. Properties are tried with 20 examples, and
 # each of the two processes computes with one thread: under a minute on 2 cores.
 unit: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(PYTEST) -n 2 -m "not slow" --hypothesis-profile quick tests/unit $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist worksteal -m "not slow" --hypothesis-profile quick tests/unit $(ARGS)
 
-# Three at a time also on 2 cores: most tests wait for processes of their own.
+# Three at a time also on 2 cores: most tests wait for processes of their own. Whoever is done takes half of another's
+# tests: the slow ones lie together, and would otherwise all run in one process at the end.
 test: $(VENV)/.dev
-	$(PYTEST) -n 3 --durations=10 $(ARGS)
+	$(PYTEST) -n 3 --dist worksteal --durations=10 $(ARGS)
 
 faults: $(VENV)/.dev
-	$(PYTEST) -n 3 -m faults tests/faults $(ARGS)
+	$(PYTEST) -n 3 --dist worksteal -m faults tests/faults $(ARGS)
 
 FAULTS ?= 500
 LINES ?= 1000
