@@ -245,7 +245,8 @@ class RenderWorker:
         """The end of the line is in the ledger: close the job's record in Redis."""
         del self.flights[flight.line_id]
         self.lines.remove(flight.line_id)
-        log.info("%s: %s", flight.line_id, f"{ended.how} ({ended.trouble})" if ended.trouble else ended.how)
+        if ended.how != "not wanted":  # a second job of a line: there may be thousands
+            log.info("%s: %s", flight.line_id, f"{ended.how} ({ended.trouble})" if ended.trouble else ended.how)
         if ended.trouble in (Trouble.ENGINE, Trouble.LISTEN):
             self.failed_in_a_row.add(flight.line_id)
         elif ended.how == LineState.DONE:
@@ -325,7 +326,9 @@ class RenderWorker:
         if self.stopping_since is None:
             self.stopping_since = moment
             self.stop_requested = True
-            log.warning("stopping when %d lines in flight are done; signal again to put them back", len(self.flights))
+            flights = len(self.flights)
+            if flights:
+                log.warning("stopping when its %d lines in work are done; Ctrl-C again puts them back", flights)
         elif moment - self.stopping_since > 1.0:  # a terminal and a supervisor may both pass the same Ctrl-C on
             self.put_back_requested = True
 

@@ -35,7 +35,8 @@ def serve(
     Returns the exit code: 0 after a normal end, 3 when it could not start, 4 when the engine failed line after line.
     Benchmarks and tests without models pass `open_engine` and `listener_program`.
     """
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    form = f"%(asctime)s {profile_name}: %(message)s"
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form, datefmt="%Y-%m-%d %H:%M:%S")
     from vvbatch import machine, profiles
 
     try:
@@ -84,6 +85,8 @@ def serve(
         if listening:
             facts["listener"] = listening.versions
         worker_started(ledger, name, profile.name, socket.gethostname(), os.getpid(), facts)
+        where = f"{engine.facts.device} in {engine.facts.dtype}"
+        logging.getLogger("vvbatch.worker").info("ready: %d lines at once on %s", engine.slots, where)
         try:
             return RenderWorker(profile, engine, ledger, connection, home, pulse, name, listening).run()
         finally:

@@ -297,6 +297,36 @@ def test_in_the_foreground_a_signal_ends_everything_and_the_state_is_reported_me
     assert not any(map(is_running, pids)) and supervisor_state(home) is None
 
 
+NO_MODEL = "import sys; print('cannot start: no model', flush=True); sys.exit(3)"
+
+
+def test_in_the_foreground_it_ends_when_no_worker_can_start(home: Home) -> None:
+    workers = [worker("first", NO_MODEL), worker("second", NO_MODEL)]
+    nightly = Program("nightly", [sys.executable, "-c", SLEEPER])
+    supervisor = Supervisor(home, [*workers, nightly])
+    assert supervisor.run() == module.CANNOT_START
+    assert not supervisor.running()
+
+
+def test_in_the_foreground_one_worker_that_can_start_is_enough(home: Home) -> None:
+    supervisor = Supervisor(home, [worker("first", NO_MODEL), worker("second", SLEEPER)])
+    with supervisor:
+
+        def first_has_ended() -> bool:
+            supervisor.poll()
+            return supervisor.children[0].last_exit == module.CANNOT_START
+
+        wait_until(first_has_ended)
+        assert not supervisor.none_can_start()
+        supervisor.children[0].served = True  # a worker that ran, and whose server is away now
+        supervisor.children.pop()
+        assert not supervisor.none_can_start()
+
+
+def worker(name: str, code: str) -> Program:
+    return Program(name, [sys.executable, "-c", code], why_killed=lambda number, times: "killed")
+
+
 def test_in_the_foreground_restarts_are_written(home: Home, start_foreground: StartForeground) -> None:
     start_foreground("raise SystemExit(5)")
 

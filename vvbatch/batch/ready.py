@@ -26,13 +26,23 @@ class NothingRenders(UnavailableError):
 def require_models(plans: Sequence[Plan], home: Home, ledger: Ledger) -> None:
     """Stop before anything is queued when lines would wait for a profile that nothing can render.
 
-    That is one without a worker anywhere whose model or package is not on this machine. Raises NothingRenders.
+    Raises NothingRenders.
+    """
+    if found := unrendered(plans, home, ledger):
+        remedy = "nothing is queued; start a worker elsewhere, or choose another --model"
+        raise NothingRenders("\n".join([*found, remedy]))
+
+
+def unrendered(plans: Sequence[Plan], home: Home, ledger: Ledger) -> list[str]:
+    """Why nothing renders these plans' lines, for each profile that nothing can render.
+
+    That is one without a worker anywhere whose model or package is not on this machine.
     """
     names = {name for plan in plans for name in plan.profiles}
     reasons = {name: why_not_ready(profiles.load(name), home.cache / "models") for name in sorted(names)}
     missing = {name: why for name, why in reasons.items() if why}
     if not missing:
-        return
+        return []
     try:
         with connect(home) as connection:
             missing = {name: why for name, why in missing.items() if not queue.has_worker(connection, name)}
@@ -40,9 +50,7 @@ def require_models(plans: Sequence[Plan], home: Home, ledger: Ledger) -> None:
         pass
     cached = {key for plan in plans for key in cached_takes(ledger, plan.lines)}
     wanted = {line.profile for plan in plans for line in plan.lines if line.key not in cached}
-    if found := [why for name, why in missing.items() if name in wanted]:
-        remedy = "nothing is queued; start a worker elsewhere, or choose another --model"
-        raise NothingRenders("\n".join([*found, remedy]))
+    return [why for name, why in missing.items() if name in wanted]
 
 
 def submitted_views(ledger: Ledger, added: Sequence[AddedBatch]) -> list[SubmittedView]:

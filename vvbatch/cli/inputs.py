@@ -211,7 +211,7 @@ def show_warnings(plans: list[Plan]) -> None:
             from vvbatch import report
 
             report.print_warnings(warning_views(plan), shown=WARNINGS_SHOWN, file=sys.stderr)
-            if len(plan.warnings) > WARNINGS_SHOWN:
+            if len({warning.code for warning in plan.warnings}) > WARNINGS_SHOWN:
                 click.echo(f"all of them: vvbatch check {plan.script}", err=True)
 
 

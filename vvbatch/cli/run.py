@@ -67,8 +67,8 @@ def run(
     with session() as here:
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         plans = [each.plan for each in planned]
-        show_warnings(plans)
         require_models(plans, here.home, here.ledger)
+        show_warnings(plans)
         wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.formats]
         settings = load(here.home)
         for each in planned:

@@ -57,9 +57,9 @@ def submit(
     with session() as here:
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
         plans = [each.plan for each in planned]
-        show_warnings(plans)
         if not wait_for_model:
             require_models(plans, here.home, here.ledger)
+        show_warnings(plans)
         with here.queue() as queue:
             added = [submit_plan(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)

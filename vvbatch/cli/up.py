@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vvbatch.cli.common import BadInput, Session, session
+from vvbatch.cli.common import BadInput, Session, Unavailable, session
 from vvbatch.cli.inputs import workers_option
 
 
@@ -20,6 +21,9 @@ def up(names: list[str], log: Path | None) -> None:
     """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
 
     Scheduled suites (`vvbatch regress schedule`) run as well.
+
+    Each worker says when it is ready. A profile that cannot start is named with the command that mends it; when none
+    can, up ends with exit code 3.
 
     Ctrl-C lets the workers finish the lines in flight; a second Ctrl-C puts them back into the queue.
 
@@ -36,13 +40,29 @@ def up(names: list[str], log: Path | None) -> None:
         check_log(log)
     programs = [worker_program(name) for name in names]
     with session() as here:
+        report_unable(here, names)
         if scheduled(here.ledger):
             programs.append(nightly_program())
     output = output_to(log) if log else nullcontext()
     with output, server.own_server(here.home) as own:
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s up: %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+        click.echo(f"starting {', '.join(names)}; Ctrl-C stops", err=True)
         with session() as here:
             report_unserved(here, names)
         sys.exit(Supervisor(here.home, programs, server=own, to_terminal=True).run())
+
+
+def report_unable(here: Session, names: Collection[str]) -> None:
+    """Name the profiles that cannot start here before anything is loaded. Raises Unavailable when none can."""
+    from vvbatch import profiles
+    from vvbatch.models.ready import why_not_ready
+
+    reasons = {name: why_not_ready(profiles.load(name), here.home.cache / "models") for name in dict.fromkeys(names)}
+    unable = [why for why in reasons.values() if why]
+    if len(unable) == len(reasons):
+        raise Unavailable("\n".join(unable))
+    for why in unable:
+        click.echo(why, err=True)
 
 
 def check_log(log: Path) -> None:

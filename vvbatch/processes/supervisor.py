@@ -60,6 +60,7 @@ class Child:
     restarts: int = -1
     failures: int = 0  # exits with an error code since the last good run
     killed_loading: int = 0  # deaths by a signal before it was ready, since it last was
+    served: bool = False  # it was ready at least once
     ready: int | None = None  # the end of a pipe from which the program's note can be read
     last_exit: int | None = None
     pause_s: float = 0.0
@@ -195,7 +196,10 @@ class Supervisor:
                 self.unavailable = reason
             else:
                 log.error("%s", reason)
-        if code == CANNOT_START or given_up:
+        child.served |= loaded
+        if code == CANNOT_START:
+            child.pause_s = min(max(2 * child.pause_s, SLOW_PAUSE_S), UNFIT_PAUSE_S)
+        elif given_up:
             child.pause_s = SLOW_PAUSE_S
         elif code == UNFIT:
             child.pause_s = min(max(2 * child.pause_s, SLOW_PAUSE_S), UNFIT_PAUSE_S)
@@ -256,9 +260,10 @@ class Supervisor:
         self.write_state()
 
     def run(self) -> int:
-        """Supervise in the foreground until a signal; returns 0. A second supervisor of the home is a HomeError.
+        """Supervise in the foreground until a signal; returns 0, or 3 as soon as no worker can start.
 
         On the first SIGTERM, SIGINT or SIGHUP the workers finish the lines in flight; on the next they put them back.
+        A second supervisor of the home is a HomeError.
         """
         self.lock = try_lock(
             self.home.folder("") / "supervisor.lock", within_s=1.0
@@ -278,6 +283,9 @@ class Supervisor:
             with on_stop_signal(count):
                 while not self.signals or (self.running() and time.monotonic() < until):
                     self.poll()
+                    if self.none_can_start():
+                        log.error("no worker can start: vvbatch up ends")
+                        return CANNOT_START
                     if self.signals < wanted:
                         self.signal(signal.SIGTERM)
                         until = time.monotonic() + (GRACE_S if self.signals == 1 else PUT_BACK_S)
@@ -287,6 +295,13 @@ class Supervisor:
             self.kill()
             (self.home.path / "supervisor.json").unlink(missing_ok=True)
             os.close(self.lock)
+
+    def none_can_start(self) -> bool:
+        """Whether every worker has said that it cannot start, and none of them was ever ready."""
+        workers = [child for child in self.children if child.program.why_killed]
+        return bool(workers) and all(
+            child.process is None and child.last_exit == CANNOT_START and not child.served for child in workers
+        )
 
     def write_state(self) -> None:
         """Write `supervisor.json` into the home folder, for `status`; the foreground supervisor only."""

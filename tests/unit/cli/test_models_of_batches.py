@@ -55,3 +55,16 @@ def test_a_worker_elsewhere_or_a_wish_to_wait_is_enough(
     monkeypatch.setattr("vvbatch.transport.queue.has_worker", lambda connection, profile: profile == "1.5b")
     monkeypatch.setattr("vvbatch.transport.connection.await_answer", lambda *given, **more: None)
     assert json.loads(run("submit", script, "--json").stdout)["batch"] == waiting["batch"]
+
+
+def test_check_says_so_first_shows_the_plan_and_exits_with_3(script: str) -> None:
+    done = Cli()("check", script, code=3)
+    assert done.stderr.startswith("Error: profile '1.5b' cannot run: its model")
+    assert "to render" in done.stdout
+    assert Cli().json("check", script, code=3)["to_render"] == 1
+
+
+def test_up_names_every_profile_that_cannot_start_and_ends_when_none_can(script: str) -> None:
+    done = Cli()("up", "--workers", "1.5b,7b", code=3)
+    assert "profile '1.5b' cannot run" in done.stderr
+    assert "vvbatch models pull 7b" in done.stderr
