@@ -58,6 +58,7 @@ def serve(
     from vvbatch.listening.process import ListeningProcess
     from vvbatch.processes.supervisor import note_loaded
     from vvbatch.transport import server
+    from workers.first_start import measure_first
     from workers.pulse import Pulse
     from workers.rq_worker import RenderWorker
 
@@ -78,6 +79,8 @@ def serve(
             engine = opened.enter_context(closing((open_engine or open_profiles_engine)(profile, home.cache)))
         except (EngineUnavailable, ListeningUnavailable) as error:
             return unavailable(error)
+        if open_engine is None:
+            measure_first(profile, engine, home, ledger)
         note_loaded()
         clean_up(home, ledger, connection)
         facts: dict[str, object] = {**vars(engine.facts), "slots": engine.slots, "threads": str(threads)}

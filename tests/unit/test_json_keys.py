@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from vvbatch.batch import estimate, finish, verify_files
+from vvbatch.batch import deadline, estimate, finish, verify_files
 from vvbatch.book import document
 from vvbatch.ledger import views
 from vvbatch.manuscript import importing
@@ -26,7 +26,9 @@ KEYS: dict[type[msgspec.Struct], str] = {
     estimate.SpokenLine: "id chapter written spoken",
     estimate.WarningView: "file line column code message remedy",
     Candidate: "word count why",
-    estimate.ModelEstimate: "model profile title lines audio_s speed wall_s",
+    estimate.ModelEstimate: "model profile title lines audio_s speed wall_s ready_s queued_before",
+    deadline.Deadline: "at ready ready_at choices",
+    deadline.Choice: "profile takes wall_s ready_at fits",
     importing.ImportedView: "script title author language cover chapters speakers skipped warnings changes",
     importing.ChapterView: "title lines characters",
     importing.SkippedView: "what why place kind",

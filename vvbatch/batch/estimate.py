@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,19 +12,25 @@ from sqlalchemy import func, select
 
 from vvbatch import profiles
 from vvbatch.batch.plan import Plan, PlannedLine
+from vvbatch.batch.speeds import throughput
+from vvbatch.engine.measure import Speed
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.forecast import Throughput, throughput_of
 from vvbatch.ledger.queries import WORK_COLUMNS, cached_takes, work_of
-from vvbatch.ledger.schema import batches, qc_results, takes
+from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
+from vvbatch.ledger.states import BatchState
 from vvbatch.speech_text.candidates import Candidate, candidates
 from vvbatch.voices import quality
 
 SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
 
+Speeds = Callable[[str], Speed | None]
+"""The measured speed of a profile: vvbatch.batch.speeds.known_speed of a home."""
+
 
 class ModelEstimate(Struct):
     """A profile's part; `speed` is x real time: of these lines, so that few lines have less than a large batch. None
-    where the ledger has no history."""
+    where nothing was rendered or measured yet. `ready_s` also counts the lines that are queued before these."""
 
     model: str
     profile: str
@@ -33,6 +39,8 @@ class ModelEstimate(Struct):
     audio_s: float
     speed: float | None
     wall_s: float | None
+    ready_s: float | None = None
+    queued_before: int = 0  # lines
 
 
 class WarningView(Struct):
@@ -66,29 +74,14 @@ class Estimate(Struct):
     parts: int
 
 
-def estimate(plan: Plan, ledger: Ledger) -> Estimate:
+def estimate(plan: Plan, ledger: Ledger, speeds: Speeds = lambda _profile: None) -> Estimate:
     """A plan's lines, cached lines, warnings, expected audio and wall seconds (None where nothing is known)."""
     cached = {key: take for key, take in cached_takes(ledger, plan.lines).items() if there(take.path)}
     fresh = [line for line in plan.lines if line.key not in cached]
-    models: list[ModelEstimate] = []
-    for profile in plan.profiles:
-        characters = [len(line.text) * line.takes for line in fresh if line.profile == profile]
-        past = history(ledger, profile)
-        audio_s = sum(characters) * past.audio_s_per_character
-        wall_s = None
-        if past.throughput:
-            wall_s = past.throughput.seconds_left(sum(characters), max(characters, default=0))
-        models.append(
-            ModelEstimate(
-                model=profile,
-                profile=profile,
-                title=profiles.load(profile).title,
-                lines=len(characters),
-                audio_s=round(audio_s, 1),
-                speed=round(audio_s / wall_s, 3) if wall_s else None,
-                wall_s=None if wall_s is None else round(wall_s, 1),
-            )
-        )
+    models = [
+        of_profile(profile, [len(line.text) * line.takes for line in fresh if line.profile == profile], ledger, speeds)
+        for profile in plan.profiles
+    ]
     by_voice = {(voice.name, each.part_of or each.line): None for each in plan.lines for voice in each.request.voices}
     return Estimate(
         script=plan.script,
@@ -109,6 +102,50 @@ def estimate(plan: Plan, ledger: Ledger) -> Estimate:
         candidates=candidates(written_texts(plan), plan.pronounced, misheard(ledger, plan.script)),
         parts=len(plan.lines),
     )
+
+
+def of_profile(profile: str, characters: Sequence[int], ledger: Ledger, speeds: Speeds) -> ModelEstimate:
+    """What lines of so many characters (once for each of their takes) cost with a profile."""
+    past, queued = history(ledger, profile, speeds(profile)), queued_before(ledger, profile)
+    audio_s = sum(characters) * past.audio_s_per_character
+    wall_s = ready_s = None
+    if past.throughput:
+        total, longest = sum(characters), max(characters, default=0)
+        wall_s = past.throughput.seconds_left(total, longest)
+        ready_s = past.throughput.seconds_left(total + queued.characters, max(longest, queued.longest))
+    return ModelEstimate(
+        model=profile,
+        profile=profile,
+        title=profiles.load(profile).title,
+        lines=len(characters),
+        audio_s=round(audio_s, 1),
+        speed=round(audio_s / wall_s, 3) if wall_s else None,
+        wall_s=None if wall_s is None else round(wall_s, 1),
+        ready_s=None if ready_s is None else round(ready_s, 1),
+        queued_before=queued.lines,
+    )
+
+
+class Queued(NamedTuple):
+    """What waits and is in work for a profile."""
+
+    lines: int
+    characters: int
+    longest: int
+
+
+def queued_before(ledger: Ledger, profile: str) -> Queued:
+    """Lines of open batches that are rendered before those of a batch that is submitted now, with normal priority."""
+    characters = func.length(lines.c.text) * lines.c.takes
+    query = (
+        select(func.count(), func.sum(characters), func.max(characters))
+        .join_from(lines, batches, batches.c.id == lines.c.batch_id)
+        .where(lines.c.model == profile, lines.c.state.in_(LINE_OPEN))
+        .where(batches.c.state == BatchState.OPEN, batches.c.priority != "low")
+    )
+    with ledger.engine.connect() as connection:
+        count, total, longest = connection.execute(query).one()
+    return Queued(count, int(total or 0), int(longest or 0))
 
 
 def written_texts(plan: Plan) -> list[str]:
@@ -173,8 +210,8 @@ class History(NamedTuple):
     throughput: Throughput | None
 
 
-def history(ledger: Ledger, profile: str) -> History:
-    """From the profile's last 500 takes, of any batch."""
+def history(ledger: Ledger, profile: str, measured: Speed | None = None) -> History:
+    """From the profile's last 500 takes, of any batch; as it was `measured` where none of them is good."""
     recent = (
         select(
             *(takes.c[name] for name in WORK_COLUMNS), takes.c.duration_s, func.length(takes.c.text).label("characters")
@@ -188,4 +225,7 @@ def history(ledger: Ledger, profile: str) -> History:
     works = [work_of(row, row.ended_at) for row in rows]
     audio_s = sum(row.duration_s or 0.0 for row, work in zip(rows, works, strict=True) if work.good)
     characters = sum(work.characters for work in works if work.good)
-    return History(audio_s / characters if audio_s and characters else SECONDS_PER_CHARACTER, throughput_of(works))
+    found = throughput_of(works)
+    if found is None and measured is not None:
+        return History(measured.audio_s_per_character, throughput(measured))
+    return History(audio_s / characters if audio_s and characters else SECONDS_PER_CHARACTER, found)

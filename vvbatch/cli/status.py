@@ -61,7 +61,7 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
         print_json(view)
         return
     from vvbatch import report
-    from vvbatch.report.waiting import waiting_words
+    from vvbatch.report.reasons import waiting_words
 
     waiting = waiting_words(ahead, served) if view.state == "queued" else ()
     report.print_summary(ledger, view.batch, waiting=waiting)

@@ -13,12 +13,16 @@ from vvbatch.cli.inputs import complete_profile
 def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     """Load a profile's model and cache the voices, so that a worker's first line is quick; prints the times.
 
+    Also measures the speed: by it `vvbatch check` says how long a batch will take, until the ledger has takes of it.
+
     \b
     Example:  vvbatch warmup 1.5b
     """
     from vvbatch import machine, profiles, report
+    from vvbatch.batch.speeds import keep_speed, throughput
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
+    from vvbatch.report.tables import counted, rate
     from vvbatch.support.warmup import warmup as warm_up
     from vvbatch.voices import Library
 
@@ -30,6 +34,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
         voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
         with report.waiting(f"loading {name} and reading {len(voices)} voices"):
             found = warm_up(profile, home.cache, list(voices.values()))
+            keep_speed(home, profile.name, found.speed)
     except RequestRefused as error:
         raise Unavailable(str(error)) from error
     if as_json:
@@ -41,4 +46,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     ]
     report.print_table(["", ">model loaded in", ">first chunk after"], rows)
     read = f"{len(found.voices)} voices read in {found.voices_s:.2f} s, " if found.voices else ""
-    click.echo(f"{read}{found.device}/{found.dtype}")
+    click.echo(f"{read}{found.device} in {found.dtype}")
+    seconds = throughput(found.speed).seconds_left(found.speed.slots * 1000, 1000)
+    speed = found.speed.slots * 1000 * found.speed.audio_s_per_character / seconds
+    click.echo(f"speed: {rate(speed)} x real time with {counted(found.speed.slots, 'line')} at once")

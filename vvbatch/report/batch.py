@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, TextIO
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_row_of, batch_totals, failures, seconds
 from vvbatch.ledger.views import BatchRow, Totals
+from vvbatch.report.columns import name, number, text
 from vvbatch.report.failed import failed_words, remedies
 from vvbatch.report.tables import counted, duration, print_facts, print_table, printable, rate
 from vvbatch.report.times import moment
 
 if TYPE_CHECKING:  # `status` starts quicker without what planning needs
+    from vvbatch.batch.deadline import Choice, Deadline
     from vvbatch.batch.estimate import Estimate, SpokenLine, WarningView
     from vvbatch.speech_text.candidates import Candidate
 
@@ -161,10 +163,44 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
         ],
         file,
     )
+    unit = "lines" if checked.parts == checked.lines else "parts"
     rows = [
         [each.profile, each.lines, duration(each.audio_s), duration(each.wall_s), each.title] for each in checked.models
     ]
-    unit = ">lines" if checked.parts == checked.lines else ">parts"
-    print_table(["profile", unit, ">audio", ">time", "title"], rows, file=file)
+    columns = [name("profile"), number(unit), number("audio"), number("time"), text("title", 1)]
+    print_table(columns, rows, file=file)
+    print_facts(when_ready(checked), file)
     print_candidates(checked.candidates, file)
     print_warnings(checked.warnings, file=file)
+
+
+def when_ready(checked: Estimate) -> list[tuple[str, object]]:
+    """What is queued before it, and how to learn a speed that is not known."""
+    facts: list[tuple[str, object]] = []
+    for each in checked.models:
+        if each.queued_before and each.lines:
+            queue = f"{counted(each.queued_before, 'line')} for {each.profile} before it"
+            facts.append(("queued", f"{queue}; ready in {duration(each.ready_s)}"))
+        if each.lines and each.wall_s is None:
+            facts.append(("time", f"unknown until {each.profile} was measured: vvbatch warmup {each.profile}"))
+    return facts
+
+
+def print_deadline(by: Deadline, file: TextIO | None = None) -> None:
+    """Whether it is ready in time, and what each profile would make of the night."""
+    at = moment(by.at)
+    if by.ready_at is None:
+        verdict = "unknown: the speed of a profile is not known"
+    else:
+        verdict = f"{'yes' if by.ready else 'no'}: ready {moment(by.ready_at)}"
+    print_facts([(f"by {at}?", verdict)], file)
+    rows = [
+        [each.profile, each.takes, duration(each.wall_s), each.ready_at and moment(each.ready_at), fits(each)]
+        for each in by.choices
+    ]
+    columns = [name("all lines with"), number("takes"), number("time"), name("ready"), text("in time")]
+    print_table(columns, rows, title="Tonight", file=file)
+
+
+def fits(choice: Choice) -> str:
+    return f"unknown: vvbatch warmup {choice.profile}" if choice.fits is None else "yes" if choice.fits else "no"

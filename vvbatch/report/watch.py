@@ -20,8 +20,8 @@ from vvbatch.ledger.queries import SCRIPTS, batch_heads, failures, find_batch, o
 from vvbatch.ledger.views import BatchHead
 from vvbatch.report.columns import wrapped
 from vvbatch.report.failed import failed_words
+from vvbatch.report.reasons import waiting_words
 from vvbatch.report.tables import STYLES, console, duration, printable, rate
-from vvbatch.report.waiting import waiting_words
 
 LOOK_S = 0.5
 RATE_WINDOW_S = 60.0

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from vvbatch.batch.speeds import measured
 from vvbatch.engine import open_engine
 from vvbatch.engine.contract import Chunk, Engine, EngineUnavailable, Request, Turn, Voice
+from vvbatch.engine.measure import Speed
 from vvbatch.profiles import Profile
 
 TEXT = "Hello."
@@ -29,14 +31,19 @@ class Warmup(msgspec.Struct, frozen=True, kw_only=True):
     voices_s: float
     before: FirstLine
     after: FirstLine
+    speed: Speed
 
 
 def warmup(
-    profile: Profile, cache: Path, voices: Sequence[Voice], open_it: Callable[[Profile, Path], Engine] = open_engine
+    profile: Profile,
+    cache: Path,
+    voices: Sequence[Voice],
+    open_it: Callable[[Profile, Path], Engine] = open_engine,
 ) -> Warmup:
     """Time a first line, encode the voices, and time a first line again with a new engine, as a worker will have.
 
-    The lines are spoken with the first voice. Raises EngineUnavailable, RequestRefused.
+    Then that engine's speed is measured. The lines are spoken with the first voice. Raises EngineUnavailable,
+    RequestRefused.
     """
     engine, before = first_line(profile, cache, voices[0], open_it)
     begun = time.perf_counter()
@@ -47,7 +54,10 @@ def warmup(
         engine.close()
     voices_s = time.perf_counter() - begun
     engine, after = first_line(profile, cache, voices[0], open_it)
-    engine.close()
+    try:
+        speed = measured(engine, profile, voices[0])
+    finally:
+        engine.close()
     return Warmup(
         profile=profile.name,
         device=engine.facts.device,
@@ -56,6 +66,7 @@ def warmup(
         voices_s=round(voices_s, 3),
         before=before,
         after=after,
+        speed=speed,
     )
 
 
