@@ -25,12 +25,37 @@ class BookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Encoded chapters that are kept for the next assembly."""
 
 
+class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of `vvbatch serve`."""
+
+    host: str = "127.0.0.1"
+    """Where it listens; an address that other machines reach needs a token."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8880
+    models: dict[str, str] = msgspec.field(default_factory=lambda: {"tts-1": "draft", "tts-1-hd": "1.5b"})
+    """Profiles by the names that clients use for them, besides their own."""
+    voices: dict[str, str] = {}
+    """Voices of the library by the names that clients use for them, such as `alloy`."""
+    hosts: tuple[str, ...] = ()
+    """Names by which clients reach the server, besides localhost."""
+    origins: tuple[str, ...] = ()
+    """Web pages of other hosts that may use the server, as `https://host:port`."""
+    waiting: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 32
+    """Requests for speech of one profile that may wait for a slot; more are refused with 429."""
+    reserved_slots: Annotated[int, msgspec.Meta(ge=0, le=128)] = 1
+    """Slots of each worker that lines of batches leave free while a server runs."""
+    import_voices: bool = False
+    """Whether clients may import voices."""
+    log_texts: bool = False
+    """Whether the access log has the beginnings of texts."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep_speech_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = 30
     """Days after which batches of `vvbatch synth` are deleted; null keeps them."""
     pauses: dict[str, Seconds] = {}
     """Seconds of silence in finished books, by the names of vvbatch.book.pauses; a script's own win."""
     book: BookSettings = BookSettings()
+    serve: ServeSettings = ServeSettings()
 
 
 def load(home: Home) -> Settings:

@@ -16,6 +16,7 @@ from vvbatch.processes.stop_signals import as_interrupt
 COMMANDS = {
     "run": ("run", "Render scripts from start to end: queue, workers, summary"),
     "up": ("up", "Run the queue and the workers in the foreground"),
+    "serve": ("serve", "Serve speech and batches over HTTP, as OpenAI's API has it"),
     "check": ("check", "Parse and plan scripts; show what would be rendered"),
     "import": ("import_", "Make a script of a manuscript: EPUB, DOCX, Markdown, subtitles"),
     "lexicon": ("lexicon", "Say how words are pronounced"),

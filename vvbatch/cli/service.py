@@ -18,8 +18,9 @@ def service() -> None:
 
 @service.command()
 @workers_option
+@click.option("--serve", is_flag=True, help="Run the HTTP server too.")
 @click.option("--no-start", is_flag=True, help="Only write the service's file.")
-def install(names: list[str], no_start: bool) -> None:
+def install(names: list[str], serve: bool, no_start: bool) -> None:
     """Write the service's file and start it, now and at each login.
 
     Its log is logs/service.log in the home folder, rotated.
@@ -31,7 +32,8 @@ def install(names: list[str], no_start: bool) -> None:
     from vvbatch.processes import service as services
 
     home = Home.from_environment()
-    path = services.install(services.service(",".join(names), home.path, os.environ), start=not no_start)
+    made = services.service(",".join(names), home.path, os.environ, serve=serve)
+    path = services.install(made, start=not no_start)
     click.echo(str(path))
     click.echo(f"log: {home.logs / 'service.log'}", err=True)
     if not services.on_macos():

@@ -10,14 +10,16 @@ import click
 
 from vvbatch.cli.common import BadInput, Session, Unavailable, session
 from vvbatch.cli.inputs import workers_option
+from vvbatch.cli.serve import require_server, require_token
 
 
 @click.command()
 @workers_option
+@click.option("--serve", is_flag=True, help="Run the HTTP server too (`vvbatch serve`), at the settings' address.")
 @click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, rotated, not to the terminal."
 )
-def up(names: list[str], log: Path | None) -> None:
+def up(names: list[str], serve: bool, log: Path | None) -> None:
     """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
 
     Scheduled suites (`vvbatch regress schedule`) run as well.
@@ -29,11 +31,13 @@ def up(names: list[str], log: Path | None) -> None:
 
     \b
     Example:  vvbatch up --workers 1.5b,draft
+              vvbatch up --workers draft --serve
     """
     from vvbatch.processes.log_file import output_to
-    from vvbatch.processes.session import nightly_program, worker_program
+    from vvbatch.processes.session import nightly_program, server_program, worker_program
     from vvbatch.processes.supervisor import Supervisor
     from vvbatch.regress.schedule import scheduled
+    from vvbatch.settings import load
     from vvbatch.transport import server
 
     if log is not None:
@@ -43,6 +47,10 @@ def up(names: list[str], log: Path | None) -> None:
         report_unable(here, names)
         if scheduled(here.ledger):
             programs.append(nightly_program())
+        if serve:
+            require_server()
+            require_token(load(here.home).serve.host)
+            programs.append(server_program())
     output = output_to(log) if log else nullcontext()
     with output, server.own_server(here.home) as own:
         logging.basicConfig(stream=sys.stderr, format="%(asctime)s up: %(message)s", datefmt="%Y-%m-%d %H:%M:%S")

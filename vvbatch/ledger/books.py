@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import RowMapping, select
 
 from vvbatch.ledger.ledger import Ledger
@@ -60,3 +61,24 @@ def record_book(ledger: Ledger, batch_id: str, preset: str, levels: object, file
         detail = {"preset": preset, "files": len(files)}
         ledger.note(connection, "book assembled", batch_id=batch_id, detail=detail)
     return sorted(before - {file.path for file in files})
+
+
+class RecordedFile(Struct, frozen=True):
+    """A finished file of a batch's book."""
+
+    path: str
+    format: str
+    preset: str
+    sha256: str
+    size_bytes: int
+    duration_s: float
+    made_at: str
+
+
+def book_files_of(ledger: Ledger, batch_id: str) -> list[RecordedFile]:
+    mine = select(book_files).where(book_files.c.batch_id == batch_id).order_by(book_files.c.path)
+    with ledger.engine.connect() as connection:
+        return [
+            RecordedFile(**{name: row[name] for name in RecordedFile.__struct_fields__})
+            for row in connection.execute(mine).mappings()
+        ]

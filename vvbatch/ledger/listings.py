@@ -50,6 +50,7 @@ class Filter:
 
     batch: str | None = None
     line: str | None = None  # also the parts of a line with this id
+    take: str | None = None
     state: str | None = None
     profile: str | None = None
     since: str | None = None
@@ -206,7 +207,8 @@ def list_takes(ledger: Ledger, wanted: Filter) -> list[TakeRow]:
 
 def chosen_takes(ledger: Ledger, wanted: Filter, columns: Iterable[Any]) -> Select[Any]:
     query = select(*columns).select_from(takes.join(lines, lines.c.id == takes.c.line_id))
-    for column, value in ((takes.c.batch_id, wanted.batch), (takes.c.state, wanted.state)):
+    given = ((takes.c.batch_id, wanted.batch), (takes.c.state, wanted.state), (takes.c.id, wanted.take))
+    for column, value in given:
         query = query if value is None else query.where(column == value)
     if wanted.line is not None:
         query = query.where(is_line(wanted.line))

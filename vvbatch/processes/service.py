@@ -93,10 +93,10 @@ def quoted(word: str, *, command: bool = False) -> str:
     return f'"{word.replace("$", "$$") if command else word}"'
 
 
-def service(workers: str, home: Path, environment: Mapping[str, str]) -> Service:
+def service(workers: str, home: Path, environment: Mapping[str, str], *, serve: bool = False) -> Service:
     """The service that runs `vvbatch up` with these workers and logs to the home folder, rotated."""
     log = home / "logs" / "service.log"
-    argv = python.module("vvbatch", "up", "--workers", workers, "--log", str(log))
+    argv = python.module("vvbatch", "up", "--workers", workers, *(["--serve"] if serve else []), "--log", str(log))
     return Service(argv, home, {**python.needed_variables(environment), "VVBATCH_HOME": str(home)})
 
 

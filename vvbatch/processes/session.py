@@ -36,6 +36,11 @@ def nightly_program() -> Program:
     return Program(name="nightly", argv=python.module("workers.nightly"))
 
 
+def server_program() -> Program:
+    """The HTTP server, at the address of the settings."""
+    return Program(name="serve", argv=python.module("vvbatch", "serve"))
+
+
 @dataclass
 class Workers:
     """The workers of one command: one for every profile that its lines wait for and that has no worker yet."""

@@ -1,0 +1,55 @@
+"""What handlers share: answers in JSON, queries with types, streams that end when their client goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Send
+
+Q = TypeVar("Q", bound=Struct)
+SEND_S = 600.0  # for a client to take the next bytes
+
+
+class ClientStopped(Exception):
+    """The client has taken nothing for SEND_S."""
+
+
+def json_answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(document), status, dict(headers or {}), "application/json")
+
+
+def query_of(request: Request, kind: type[Q]) -> Q:
+    """The query's parameters. Raises msgspec.ValidationError for unknown names and wrong values."""
+    return msgspec.convert(dict(request.query_params), kind, strict=False)
+
+
+async def gone(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def sent(send: Send, data: bytes, *, more: bool = True) -> None:
+    """Raises ClientStopped."""
+    try:
+        async with asyncio.timeout(SEND_S):  # `wait_for` loses a cancellation that comes as it ends
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+    except TimeoutError as error:
+        raise ClientStopped(f"the client takes nothing for {SEND_S:.0f} s") from error
+
+
+async def end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs, until it has ended."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=1.0)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # or the loop would say that nobody looked at it

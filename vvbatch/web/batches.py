@@ -1,0 +1,229 @@
+"""Batches over HTTP: what `submit`, `check`, `status`, `ledger` and the control commands do and print."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vvbatch.batch import control
+from vvbatch.batch.control import Changed
+from vvbatch.batch.estimate import Estimate, estimate
+from vvbatch.batch.finish import manifest
+from vvbatch.batch.plan import Overrides, Plan, make_plan
+from vvbatch.batch.ready import require_models, submitted_views
+from vvbatch.batch.submit import submit
+from vvbatch.home import Home
+from vvbatch.ledger.ahead import ahead_of
+from vvbatch.ledger.books import RecordedFile, book_files_of
+from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
+from vvbatch.ledger.queries import batch_view, find_batch
+from vvbatch.ledger.records import BatchKind
+from vvbatch.ledger.views import BatchView, SubmittedView
+from vvbatch.profiles import MOST_TAKES
+from vvbatch.script import Problem, Script, ScriptError, parsed_bytes
+from vvbatch.script.source import MAX_BYTES, START
+from vvbatch.speech_text import lexicon
+from vvbatch.transport import queue
+from vvbatch.voices import Library
+from vvbatch.web.answers import json_answer, query_of
+from vvbatch.web.bodies import bounded, uploaded
+from vvbatch.web.errors import ApiError, ProblemView
+from vvbatch.web.services import Services, services_of
+
+FORM_BYTES = 64 << 10  # that a form may add to its file
+SUFFIXES = {
+    "application/yaml": ".yaml",
+    "application/x-yaml": ".yaml",
+    "text/yaml": ".yaml",
+    "text/x-yaml": ".yaml",
+    "application/json": ".yaml",  # JSON is YAML
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "text/plain": ".txt",
+}
+KINDS = tuple(str(kind) for kind in BatchKind)
+
+Handler = Callable[[Request], Awaitable[Response]]
+Count = Annotated[int, Meta(ge=1, le=10_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class SubmitQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As the options of `vvbatch submit`; `name` is that of the script."""
+
+    name: Name | None = None
+    check: bool = False
+    model: Name | None = None
+    takes: Annotated[int, Meta(ge=1, le=MOST_TAKES)] | None = None
+    escalate: Name | None = None
+    keep_takes: bool = False
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=35)] | None = None
+    chapters: bool = True
+    priority: Literal["high", "normal", "low"] | None = None
+    wait_for_model: bool = False
+
+
+class BatchesQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    state: Name | None = None
+    kind: Literal["script", "speech", "night", "proof"] | None = None
+    model: Name | None = None
+    sort: Name | None = None
+    limit: Count = 100
+
+
+class RowsQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    state: Name | None = None
+    line: Name | None = None
+    sort: Name | None = None
+    limit: Count = 1000
+
+
+class LineQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    line: Name | None = None
+
+
+class BookAnswer(Struct, frozen=True):
+    batch: str
+    files: Sequence[RecordedFile] = field(default=())
+
+
+async def post_batch(request: Request) -> Response:
+    services, query = services_of(request), query_of(request, SubmitQuery)
+    name, data = await script_of(request, query.name)
+    if query.check:
+        return json_answer(await services.plan(checked, services, name, data, query))
+    view = await services.plan(submitted, services, name, data, query)
+    return json_answer(view, 201 if view.created else 200, {"Location": f"/api/batches/{view.batch}"})
+
+
+async def script_of(request: Request, name: str | None) -> tuple[str, bytes]:
+    """The script's name, whose end is its format, and its bytes: a form's file, or the body. Raises ApiError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        file = await uploaded(request, MAX_BYTES + FORM_BYTES)
+        return Path(name or file.name or "script").name or "script", file.data
+    if kind not in SUFFIXES:
+        message = f"content type {kind[:100]!r}: send {', '.join(SUFFIXES)}, or multipart/form-data with a `file`"
+        raise ApiError(415, message, code="unknown_content_type")
+    data = await bounded(request, MAX_BYTES)
+    stem = Path(name or "script").name or "script"
+    return stem if Path(stem).suffix.lower() == SUFFIXES[kind] else stem + SUFFIXES[kind], data
+
+
+def checked(services: Services, name: str, data: bytes, query: SubmitQuery) -> Estimate:
+    return estimate(planned(services.home, name, data, query), services.ledger)
+
+
+def submitted(services: Services, name: str, data: bytes, query: SubmitQuery) -> SubmittedView:
+    plan = planned(services.home, name, data, query)
+    if not query.wait_for_model:
+        require_models([plan], services.home, services.ledger)
+    added = submit(plan, services.ledger, services.queue, services.home.out, query.priority)
+    return submitted_views(services.ledger, [added])[0]
+
+
+def planned(home: Home, name: str, data: bytes, query: SubmitQuery) -> Plan:
+    """Raises ApiError with all problems."""
+    overrides = Overrides(query.model, query.takes, query.escalate, query.keep_takes, query.language)
+    try:
+        script = parsed_bytes(Path(name), data, chapters=query.chapters)
+        refuse_files(script)
+        return make_plan(script, Library.of(home), overrides, lexicon.load(home))
+    except ScriptError as error:
+        problems = [
+            ProblemView(str(error.path), each.position.line, each.position.column, each.found, each.allowed)
+            for each in error.problems
+        ]
+        first = problems[0]
+        message = f"{first.file}:{first.line}:{first.column}: {first.found}; {first.allowed}".strip("; ")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ApiError(422, message + more, code="bad_script", problems=problems) from error
+
+
+def refuse_files(script: Script) -> None:
+    """A script that was sent must not name files of this machine. Raises ScriptError."""
+    allowed = "a script that is sent cannot name files: submit it with  vvbatch submit  where they are"
+    problems = [
+        Problem(sound.position, f"sound {sound.path!r}", allowed)
+        for chapter in script.chapters
+        for sound in chapter.sounds
+    ]
+    if script.cover:
+        problems.append(Problem(START, f"cover {script.cover!r}", allowed))
+    if problems:
+        raise ScriptError(script.path, problems, script.source)
+
+
+async def get_batches(request: Request) -> Response:
+    services, query = services_of(request), query_of(request, BatchesQuery)
+    wanted = Filter(state=query.state, profile=query.model, kind=query.kind, sort=query.sort, limit=query.limit)
+    return json_answer(await services.call(list_batches, services.ledger, wanted))
+
+
+async def get_batch(request: Request) -> Response:
+    services = services_of(request)
+    return json_answer(await services.call(whole_view, services, request.path_params["batch"]))
+
+
+def whole_view(services: Services, batch: str) -> BatchView:
+    view = batch_view(services.ledger, batch)
+    idle = {} if view.state == "paused" else ahead_of(services.ledger, view.batch).waiting
+    served = {profile: queue.has_worker(services.queue, profile) for profile in idle}
+    view.unserved = {profile: count for profile, count in idle.items() if not served[profile]}
+    return view
+
+
+async def get_lines(request: Request) -> Response:
+    services, query = services_of(request), query_of(request, RowsQuery)
+    return json_answer(await services.call(list_lines, services.ledger, rows_of(request, query)))
+
+
+async def get_takes(request: Request) -> Response:
+    services, query = services_of(request), query_of(request, RowsQuery)
+    return json_answer(await services.call(list_takes, services.ledger, rows_of(request, query)))
+
+
+def rows_of(request: Request, query: RowsQuery) -> Filter:
+    batch = request.path_params["batch"]
+    return Filter(batch=batch, line=query.line, state=query.state, sort=query.sort, limit=query.limit)
+
+
+async def get_manifest(request: Request) -> Response:
+    services = services_of(request)
+    batch = await services.call(find_batch, services.ledger, request.path_params["batch"])
+    return json_answer((await services.call(manifest, services.ledger, batch))[1])
+
+
+async def get_book(request: Request) -> Response:
+    services = services_of(request)
+    batch = await services.call(find_batch, services.ledger, request.path_params["batch"])
+    return json_answer(BookAnswer(batch, await services.call(book_files_of, services.ledger, batch)))
+
+
+def changing(action: Callable[[Services, str, str | None], Changed], *, of_lines: bool) -> Handler:
+    """The handler of a control command."""
+
+    async def handler(request: Request) -> Response:
+        services = services_of(request)
+        line = query_of(request, LineQuery if of_lines else NoQuery)
+        batch = await services.call(find_batch, services.ledger, request.path_params["batch"])
+        return json_answer(await services.call(action, services, batch, getattr(line, "line", None)))
+
+    return handler
+
+
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+pause = changing(lambda services, batch, _: control.pause(services.ledger, batch), of_lines=False)
+resume = changing(lambda services, batch, _: control.resume(services.ledger, services.queue, batch), of_lines=False)
+cancel = changing(lambda services, batch, line: control.cancel(services.ledger, batch, line), of_lines=True)
+retry = changing(
+    lambda services, batch, line: control.retry(services.ledger, services.queue, batch, line), of_lines=True
+)

@@ -1,0 +1,107 @@
+"""Errors as OpenAI's API gives them: message, type, the parameter's name, code."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import redis
+from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vvbatch.batch.control import Ended
+from vvbatch.errors import InputError, UnavailableError, VvbatchError
+from vvbatch.ledger.queries import UnknownBatch
+
+log = logging.getLogger("vvbatch.web")
+
+PARAMETER = re.compile(r"`\$\.?([\w.\[\]…]*)`$|field `(\w+)`")
+
+
+class ErrorView(Struct, frozen=True):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ProblemView(Struct, frozen=True):
+    """A problem of a script: what was found at a place, and what is allowed there."""
+
+    file: str
+    line: int
+    column: int
+    found: str
+    allowed: str
+
+
+class ErrorAnswer(Struct, frozen=True):
+    error: ErrorView
+    problems: Sequence[ProblemView] | UnsetType = UNSET  # of a script, all of them
+
+
+class ApiError(Exception):
+    """An answer other than what was asked for."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        problems: Sequence[ProblemView] | UnsetType = UNSET,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.headers = status, dict(headers or {})
+        kind = "invalid_request_error" if status < 500 and status not in (401, 429) else KINDS.get(status, "api_error")
+        self.answer = ErrorAnswer(ErrorView(message, kind, param, code), problems)
+
+    def response(self) -> Response:
+        return Response(msgspec.json.encode(self.answer), self.status, self.headers, "application/json")
+
+
+KINDS = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+def invalid(error: msgspec.ValidationError | msgspec.DecodeError) -> ApiError:
+    """A body or a query that has the wrong form, with the name of the parameter."""
+    found = PARAMETER.search(str(error))
+    return ApiError(400, str(error), param=(found[1] or found[2]) if found else None, code="invalid_value")
+
+
+def known_error(error: Exception) -> ApiError | None:
+    """The answer to an error that vvbatch knows; None for any other."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, msgspec.DecodeError):  # also ValidationError
+        return invalid(error)
+    if isinstance(error, UnknownBatch):
+        return ApiError(404, str(error), code="not_found")
+    if isinstance(error, Ended):
+        return ApiError(409, str(error), code="ended")
+    if isinstance(error, UnavailableError):
+        return ApiError(503, str(error), code="unavailable")
+    if isinstance(error, InputError):
+        return ApiError(400, str(error), code="invalid_value")
+    if isinstance(error, VvbatchError):
+        return ApiError(500, str(error))
+    if isinstance(error, redis.exceptions.RedisError):
+        return ApiError(503, f"the queue's server does not answer: {error}; try again", code="unavailable")
+    if isinstance(error, DBAPIError):
+        return ApiError(503, f"the ledger cannot be used now: {error.orig}; try again", code="unavailable")
+    return None
+
+
+async def answer_error(_request: Request, error: Exception) -> Response:
+    """Starlette calls this with what a handler raises."""
+    known = known_error(error)
+    if known is None:
+        log.exception("a request failed", exc_info=error)
+        known = ApiError(500, "the server has a fault; its log says which")
+    return known.response()
