@@ -8,30 +8,25 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
 import threading
 from contextlib import closing
-from types import FrameType
 from typing import Any
 
 import redis
-from rq import Queue, SimpleWorker
+from rq import Queue
 from rq.cron import CronJob, CronScheduler
-from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.worker.base import WorkerStatus
 from sqlalchemy.exc import DBAPIError
 
 from jobs.regress import run_suite
 from vvbatch.home import Home, HomeError
 from vvbatch.ledger import Ledger, LedgerError
-from vvbatch.processes.stop_signals import stop_signals
 from vvbatch.regress import schedule
 from vvbatch.transport import server
-from workers.allowed import NotAllowed
+from workers.one_job_worker import OneJobWorker
 
 QUEUE = "regress"
 RUN_SUITE = f"{run_suite.__module__}.{run_suite.__name__}"
@@ -76,45 +71,12 @@ class Clock(CronScheduler):
                 log.warning("the schedules cannot be checked now: %s", error)
 
 
-class NightWorker(SimpleWorker):
-    """Runs one night at a time in this process, and no other jobs."""
+class NightWorker(OneJobWorker):
+    function = RUN_SUITE
 
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        try:
-            refuse_others(job)
-        except NotAllowed as refusal:
-            log.error("%s", refusal)
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-            self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
-            return
-        super().execute_job(job, queue)
-
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        log.error("the night of %s failed: %s", job.args, exc_info[1])
-
-    def _install_signal_handlers(self) -> None:
-        for number in stop_signals():
-            signal.signal(number, self.request_stop)
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        for number in stop_signals():
-            signal.signal(number, signal.SIG_IGN)
-        self._stop_requested = True
-        if self.get_state() == WorkerStatus.BUSY:
-            raise KeyboardInterrupt  # the night is recorded as interrupted, and the loop ends
-        raise StopRequested
-
-
-def refuse_others(job: Job) -> None:
-    """Whoever can write to Redis can name any function. Raises NotAllowed for every other than `run_suite`."""
-    try:
-        name, args, kwargs = job.func_name, job.args, job.kwargs
-    except DeserializationError as error:
-        raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
-    good = len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], str | None)
-    if name != RUN_SUITE or kwargs or not good:
-        raise NotAllowed(f"job {job.id} calls {name}{tuple(args)!r}: only {RUN_SUITE}(suite, profile) is allowed")
+    @classmethod
+    def takes(cls, args: tuple[Any, ...]) -> bool:
+        return len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], str | None)
 
 
 def serve() -> int:

@@ -65,7 +65,7 @@ def test_up_and_the_nightly_process_import_nothing_from_the_users_folder(
     assert imported(tmp_path) == ""
 
 
-@pytest.mark.parametrize("name", ["workers", "workers.draft", "workers.nightly"])
+@pytest.mark.parametrize("name", ["workers", "workers.draft", "workers.nightly", "workers.books"])
 def test_the_programs_of_the_procfile_import_nothing_from_the_users_folder(
     home: Path, user_folder: Path, tmp_path: Path, name: str
 ) -> None:

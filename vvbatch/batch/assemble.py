@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -23,16 +26,19 @@ from vvbatch.book.document import BookView, ChapterView, CheckView, FileView, Li
 from vvbatch.book.pauses import Pauses
 from vvbatch.book.presets import DEFAULT, Preset, preset_named
 from vvbatch.errors import VvbatchError
+from vvbatch.file_locks import locked
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import BookFileRow, batch_and_lines, held_levels, record_book
 from vvbatch.settings import Settings, load
+from vvbatch.store import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from vvbatch.book.build import Built
+    from vvbatch.book.gains import Levels
 
 ACX_FORMATS = ("mp3-chapters",)
-ABANDONED_S = 3600.0  # the age of a temporary file that no assembly can be writing any more
+LOCK_S = 60.0  # between two tries
 Progress = Callable[[int, int], None]
 
 
@@ -97,17 +103,26 @@ def assemble(
     if not formats or not chapters:
         return BookView(batch_id, "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
     making = _Making(ledger, home, batch_id, batch["out"], settings, choice, formats)
-    av = require_av()
-    try:
-        return making.make(
-            about_of(batch["title"], book, Path(batch["out"], batch_id)), chapters, missing, order.remaster, seen
-        )
-    except (OSError, av.FFmpegError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        places = f"{Path(batch['out'], batch_id)} and {home.path}"
-        raise BookNotWritten(
-            f"the book of {batch_id} cannot be written: {reason}; check the disks of {places}, then assemble it again"
-        ) from error
+    about = about_of(batch["title"], book, Path(batch["out"], batch_id))
+    with making.alone():
+        return making.make(about, chapters, missing, order.remaster, seen)
+
+
+def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Order()) -> None:
+    """Encode the chapters that are finished, while others are rendered: `assemble` finds them in the cache.
+
+    Their level is that of a book of these chapters. Where the last ones change it too much, all are encoded again.
+    Raises as `assemble` does.
+    """
+    batch, rows = batch_and_lines(ledger, batch_id)
+    book = msgspec.convert(batch["book"] or {}, BookOrder)
+    settings = load(home)
+    choice = choose(book, order, settings)
+    chapters = chapters_of(batch["title"], rows, book)
+    if chapters:
+        making = _Making(ledger, home, batch_id, batch["out"], settings, choice, choice.formats)
+        with making.alone():
+            making.encode(About(batch["title"]), chapters)
 
 
 def chapters_of(title: str, rows: Sequence[RowMapping], book: BookOrder) -> list[Chapter]:
@@ -149,6 +164,61 @@ class _Making:
     choice: Choice
     formats: Sequence[Format]
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process makes this book meanwhile. What the system refuses to write is a BookNotWritten."""
+        av = require_av()
+        lock_file = self.cache / "locks" / self.batch_id
+        try:
+            make_folder(lock_file.parent)
+            with lock_file.open("w") as lock:
+                while not locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
+                    pass
+                yield
+        except (OSError, av.FFmpegError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            places = f"{Path(self.out, self.batch_id)} and {self.home.path}"
+            raise BookNotWritten(
+                f"the book of {self.batch_id} cannot be written: {reason}; check the disks of {places}, then assemble "
+                "it again"
+            ) from error
+
+    @property
+    def cache(self) -> Path:
+        return self.home.cache / "book"
+
+    @property
+    def first_levels(self) -> Path:
+        """Of a book that is not finished yet."""
+        name = hashlib.sha256(f"{self.batch_id} {self.choice.preset.name}".encode()).hexdigest()
+        return self.cache / "levels" / f"{name}.json"
+
+    def encode(self, about: About, chapters: Sequence[Chapter]) -> None:
+        """The levels that this finds are kept for the chapters that follow, unless an earlier book has some."""
+        from vvbatch.book.build import EXACT_LU, Work, build
+        from vvbatch.book.files import codecs_of
+
+        work = Work(about, tuple(chapters), self.choice.pauses, self.choice.preset)
+        recorded = self.recorded_levels()
+        held, within_lu = (recorded, math.inf) if recorded else (self.known_levels(), EXACT_LU)
+        built = build(work, codecs_of(self.formats, work), self.cache, held, within_lu=within_lu)
+        if not recorded:
+            write_atomically(self.first_levels, msgspec.json.encode(built.levels))
+
+    def recorded_levels(self) -> Levels | None:
+        from vvbatch.book.gains import Levels
+
+        stored = held_levels(self.ledger, self.batch_id, self.choice.preset.name)
+        return msgspec.convert(stored, Levels) if stored else None
+
+    def known_levels(self) -> Levels | None:
+        from vvbatch.book.gains import Levels
+
+        try:
+            return msgspec.json.decode(self.first_levels.read_bytes(), type=Levels)
+        except (OSError, msgspec.DecodeError):
+            return None
+
     def make(
         self,
         about: About,
@@ -158,21 +228,21 @@ class _Making:
         seen: Progress,
     ) -> BookView:
         # Imported only now: scipy and PyAV take half a second, which other commands do not wait for.
-        from vvbatch.book.build import Work, build
+        from vvbatch.book.build import EXACT_LU, Work, build
         from vvbatch.book.files import book_files, codecs_of, cover_of
-        from vvbatch.book.gains import Levels
+        from vvbatch.book.gains import HELD_LU
         from vvbatch.book.packets import make_room
 
         preset = self.choice.preset
         work = Work(about, tuple(chapters), self.choice.pauses, preset)
         cover = cover_of(work)
-        stored = None if remaster else held_levels(self.ledger, self.batch_id, preset.name)
-        held = msgspec.convert(stored, Levels) if stored else None
-        cache = self.home.cache / "book"
-        built = build(work, codecs_of(self.formats, work), cache, held, seen=seen)
+        recorded = None if remaster else self.recorded_levels()
+        held, within_lu = (recorded, HELD_LU) if recorded else (None if remaster else self.known_levels(), EXACT_LU)
+        codecs = codecs_of(self.formats, work)
+        built = build(work, codecs, self.cache, held, seen=seen, within_lu=within_lu)
         fault_points.point("book.encoded")
         store = open_store(self.out)
-        store.sweep(book_name(self.batch_id, ""), ABANDONED_S, time.time())
+        store.sweep(book_name(self.batch_id, ""), 0.0, time.time())  # of a killed process: this one is alone
         rows = []
         for file in book_files(built, self.formats, self.choice.vtt):
             name = book_name(self.batch_id, file.name)
@@ -183,7 +253,8 @@ class _Making:
         obsolete = record_book(self.ledger, self.batch_id, preset.name, msgspec.to_builtins(built.levels), rows)
         fault_points.point("book.recorded")
         self.remove(store, obsolete)
-        make_room(cache, round(self.settings.book.cache_gb * 1e9))
+        self.first_levels.unlink(missing_ok=True)
+        make_room(self.cache, round(self.settings.book.cache_gb * 1e9))
         return self.view(built, rows, missing)
 
     def remove(self, store: Store, locations: Sequence[str]) -> None:

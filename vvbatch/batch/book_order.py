@@ -34,6 +34,11 @@ class BookOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     pauses: dict[str, float] = {}
     sounds: tuple[OrderedSound, ...] = ()
 
+    @property
+    def asked(self) -> bool:
+        """Whether a book is to be made when the batch ends."""
+        return bool(self.formats or self.preset)
+
 
 NOTHING_STATED = BookOrder()
 

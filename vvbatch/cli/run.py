@@ -55,6 +55,7 @@ def run(
 
     from vvbatch import report
     from vvbatch.batch.assemble import assemble, check_cover, choose
+    from vvbatch.batch.finished_chapters import FinishedChapters
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit
     from vvbatch.book.codecs import require_av
@@ -69,7 +70,7 @@ def run(
         plans = [each.plan for each in planned]
         require_models(plans, here.home, here.ledger)
         show_warnings(plans)
-        wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.formats]
+        wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.asked]
         settings = load(here.home)
         for each in planned:
             if each.plan in wanted:
@@ -81,19 +82,21 @@ def run(
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)
             ids = [each.id for each in added]
+            orders = {batch.id: order for plan, batch in zip(plans, added, strict=True) if plan in wanted}
             try:
                 with (
                     report.progress(here.ledger, ids, quiet=as_json) as show,
                     workers_for(queue.server, queue.connection) as workers,
                 ):
+                    if orders:
+                        workers.make_books(FinishedChapters(here.ledger, queue.connection, orders))
                     wait_for(here.ledger, ids, workers, show)
             except KeyboardInterrupt:
                 interrupted = True
         if not interrupted:
-            for plan, batch in zip(plans, added, strict=True):
-                if plan in wanted:
-                    with report.counting("chapters", quiet=as_json) as seen:
-                        books.append(assemble(here.ledger, here.home, batch.id, order, seen))
+            for batch_id in orders:
+                with report.counting("chapters", quiet=as_json) as seen:
+                    books.append(assemble(here.ledger, here.home, batch_id, order, seen))
         views = submitted_views(here.ledger, added)
         for view in views:
             view.book = next((made for made in books if made.batch == view.batch), UNSET)

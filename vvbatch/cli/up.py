@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Collection
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -22,7 +23,8 @@ from vvbatch.cli.serve import require_server, require_token
 def up(names: list[str], serve: bool, log: Path | None) -> None:
     """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
 
-    Scheduled suites (`vvbatch regress schedule`) run as well.
+    Books of scripts with `book:` are made when their batches end. Scheduled suites (`vvbatch regress schedule`) run as
+    well.
 
     Each worker says when it is ready. A profile that cannot start is named with the command that mends it; when none
     can, up ends with exit code 3.
@@ -34,7 +36,7 @@ def up(names: list[str], serve: bool, log: Path | None) -> None:
               vvbatch up --workers draft --serve
     """
     from vvbatch.processes.log_file import output_to
-    from vvbatch.processes.session import nightly_program, server_program, worker_program
+    from vvbatch.processes.session import book_program, nightly_program, server_program, worker_program
     from vvbatch.processes.supervisor import Supervisor
     from vvbatch.regress.schedule import scheduled
     from vvbatch.settings import load
@@ -43,6 +45,8 @@ def up(names: list[str], serve: bool, log: Path | None) -> None:
     if log is not None:
         check_log(log)
     programs = [worker_program(name) for name in names]
+    if find_spec("av"):
+        programs.append(book_program())
     with session() as here:
         report_unable(here, names)
         if scheduled(here.ledger):

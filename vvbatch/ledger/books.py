@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import RowMapping, select
+from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, select
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.schema import batches, book_files, books, lines
+from vvbatch.ledger.records import BatchKind
+from vvbatch.ledger.schema import BATCH_OPEN, batches, book_files, books, events, lines
+
+NO_BOOK = "book not made"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,49 @@ def batch_and_lines(ledger: Ledger, batch_id: str) -> tuple[RowMapping, Sequence
         batch = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().one()
         rows = connection.execute(select(lines).where(lines.c.batch_id == batch_id).order_by(lines.c.number))
         return batch, rows.mappings().all()
+
+
+def finished_chapters(ledger: Ledger, batch_id: str) -> frozenset[int]:
+    """The chapters whose lines all have their takes."""
+    unfinished = case((and_(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None)), 0), else_=1)
+    query = select(lines.c.chapter).where(lines.c.batch_id == batch_id).group_by(lines.c.chapter)
+    with ledger.engine.connect() as connection:
+        return frozenset(connection.execute(query.having(func.sum(unfinished) == 0)).scalars())
+
+
+def batch_is_open(ledger: Ledger, batch_id: str) -> bool:
+    """False also for a batch that was deleted."""
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(batches.c.state).where(batches.c.id == batch_id)).scalar() in BATCH_OPEN
+
+
+def awaits_book(ledger: Ledger, batch_id: str) -> bool:
+    """Whether the batch has ended, and since then no book was made or found to be impossible."""
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(batches.c.id).where(batches.c.id == batch_id, _awaiting())).first() is not None
+
+
+def batches_without_book(ledger: Ledger, since: str) -> Sequence[RowMapping]:
+    """`id`, `state` and `book` of the batches of scripts that are open, and those submitted since that await a book."""
+    scripts = select(batches.c.id, batches.c.state, batches.c.book).where(batches.c.kind == BatchKind.SCRIPT)
+    with ledger.engine.connect() as connection:
+        still = connection.execute(scripts.where(batches.c.state.in_(BATCH_OPEN))).mappings().all()
+        ended = connection.execute(scripts.where(batches.c.created_at >= since, _awaiting())).mappings().all()
+    return [*still, *ended]
+
+
+def note_no_book(ledger: Ledger, batch_id: str, reason: str) -> None:
+    """No book is tried of this batch again until it is retried."""
+    with ledger.transaction() as connection:
+        ledger.note(connection, NO_BOOK, batch_id=batch_id, detail={"reason": reason})
+
+
+def _awaiting() -> ColumnElement[bool]:
+    made = exists().where(books.c.batch_id == batches.c.id, books.c.made_at >= batches.c.ended_at)
+    given_up = exists().where(
+        events.c.batch_id == batches.c.id, events.c.kind == NO_BOOK, events.c.at >= batches.c.ended_at
+    )
+    return and_(batches.c.state.in_(("done", "failed")), batches.c.ended_at.is_not(None), ~made, ~given_up)
 
 
 def held_levels(ledger: Ledger, batch_id: str, preset: str) -> Any:

@@ -10,6 +10,7 @@ from functools import partial
 
 import redis
 
+from vvbatch.batch.finished_chapters import FinishedChapters
 from vvbatch.engine.contract import EngineUnavailable
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import open_batches
@@ -41,6 +42,11 @@ def server_program() -> Program:
     return Program(name="serve", argv=python.module("vvbatch", "serve"))
 
 
+def book_program() -> Program:
+    """The process that makes the books of batches."""
+    return Program(name=queue.BOOKS, argv=python.module("workers.books"))
+
+
 @dataclass
 class Workers:
     """The workers of one command: one for every profile that its lines wait for and that has no worker yet."""
@@ -49,6 +55,13 @@ class Workers:
     connection: redis.Redis
     started: set[str] = field(default_factory=set)  # profiles
     next_check: float = 0.0
+    finished: FinishedChapters | None = None  # of the books that are made at the end
+
+    def make_books(self, finished: FinishedChapters) -> None:
+        """Encode the chapters of books as they are finished, in a process of its own, unless one runs."""
+        self.finished = finished
+        if not queue.has_worker(self.connection, queue.BOOKS):
+            self.supervisor.add(book_program())
 
     def keep_running(self, ledger: Ledger, batch_ids: Sequence[str]) -> None:
         """Start the workers that are needed, restart those that died. Raises EngineUnavailable when one cannot start.
@@ -62,6 +75,8 @@ class Workers:
                 if not queue.has_worker(self.connection, profile):
                     self.started.add(profile)
                     self.supervisor.add(worker_program(profile))
+        if self.finished:
+            self.finished.look_sometimes()
         self.supervisor.poll()
         if self.supervisor.unavailable:
             raise EngineUnavailable(self.supervisor.unavailable)

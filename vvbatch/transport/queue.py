@@ -7,7 +7,7 @@ keeps the job of a worker that dies.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import redis
 from rq import Queue
@@ -19,6 +19,9 @@ from vvbatch.ledger.records import chunks
 from vvbatch.ledger.states import PRIORITIES
 
 RENDER_LINE = "jobs.render.render_line"
+BOOKS = "books"
+"""The queue of books; no profile may have its name."""
+MAKE_BOOK = "jobs.assemble.make_book"
 WORKER_KEY = "rq:worker:{}"
 HELD_KEY = "vvbatch:held:{}"
 SERVING_KEY = "vvbatch:serving"
@@ -63,6 +66,18 @@ def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *,
                     for line_id in chunk
                 ]
             )
+
+
+def enqueue_book(
+    connection: redis.Redis, batch_id: str, formats: Sequence[str] | None = None, preset: str | None = None
+) -> None:
+    """Put the book of a batch into the queue, unless it waits there. One that runs may have begun too early."""
+    queue = Queue(BOOKS, connection=connection, serializer=JSONSerializer)
+    if any(job_id.rpartition("-")[0] == batch_id for job_id in queue.get_job_ids()):
+        return
+    args = (batch_id, list(formats) if formats is not None else None, preset)
+    job_id = f"{batch_id}-{secrets.token_hex(4)}"
+    queue.enqueue(MAKE_BOOK, args=args, job_id=job_id, job_timeout=-1, result_ttl=0, failure_ttl=86_400)
 
 
 def withdraw(connection: redis.Redis, moved: Iterable[tuple[str, str]], priority: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support import books
 from tests.support.books import finished_batch
 from tests.support.ledgers import open_ledger
-from vvbatch.batch.assemble import Order, assemble, choose
+from vvbatch.batch.assemble import Order, assemble, choose, encode_finished
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.verify_files import verify
 from vvbatch.book.contents import BookError
@@ -37,9 +37,10 @@ def names(view: BookView) -> list[str]:
     return [Path(file.path).name for file in view.files]
 
 
-def change(ledger: Ledger, number: int, **values: object) -> None:
+def change(ledger: Ledger, number: int, batch: str = "lamp-1", **values: object) -> None:
     with ledger.engine.begin() as connection:
-        connection.execute(lines.update().where(lines.c.number == number).values(values))
+        mine = (lines.c.number == number) & (lines.c.batch_id == batch)
+        connection.execute(lines.update().where(mine).values(values))
 
 
 def test_a_book_is_written_and_recorded_with_its_hashes(here: tuple[Ledger, Home, Path]) -> None:
@@ -143,6 +144,34 @@ def test_sounds_stand_before_their_line_and_at_the_end_of_their_chapter(here: tu
     assert view.chapters[1].duration_s - plain.chapters[1].duration_s == pytest.approx(2.7, abs=0.11)
 
 
+@pytest.mark.parametrize(("preset", "encoded"), [("raw", {1}), ("audiobook", {1, 4})])
+def test_chapters_that_are_encoded_while_others_are_rendered_are_not_encoded_again_unless_the_level_is_off(
+    here: tuple[Ledger, Home, Path], preset: str, encoded: set[int]
+) -> None:
+    ledger, home, out = here
+    order = Order(("m4b",), preset)
+    batch = finished_batch(ledger, out, chapters=4)
+    change(ledger, 7, state="rendering", path=None)
+    encode_finished(ledger, home, batch, order)
+    assert not (out / batch / "book").exists()
+    change(ledger, 7, state="done", path=str(next(out.rglob("0007-*.wav"))))
+    view = assemble(ledger, home, batch, order)
+    assert view.state == "made" and view.encoded in encoded
+    assert preset == "raw" or view.loudness_lufs == pytest.approx(-19.0, abs=0.1)
+    assert assemble(ledger, home, batch, order).encoded == 0
+
+
+def test_levels_of_an_earlier_book_are_kept_while_its_next_batch_is_rendered(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    first = assemble(ledger, home, finished_batch(ledger, out, chapters=3), Order(("m4b",)))
+    again = finished_batch(ledger, out, "lamp-2", chapters=3, edited=6)
+    change(ledger, 1, batch=again, state="queued", path=None)
+    encode_finished(ledger, home, again, Order(("m4b",)))
+    change(ledger, 1, batch=again, state="done", path=str(next((out / again).rglob("0001-*.wav"))))
+    view = assemble(ledger, home, again, Order(("m4b",)))
+    assert (view.encoded, view.gain_db) == (0, first.gain_db)
+
+
 def test_the_acx_preset_makes_a_file_a_chapter_and_fails_with_its_checks(here: tuple[Ledger, Home, Path]) -> None:
     ledger, home, out = here
     batch = finished_batch(ledger, out, chapters=1, lines_each=4, order=BookOrder(formats=("m4b",)))
@@ -158,7 +187,7 @@ def test_a_cover_that_is_gone_is_refused_before_anything_is_encoded(here: tuple[
     batch = finished_batch(ledger, out, order=BookOrder(cover=str(out / "none.jpg")))
     with pytest.raises(BookError, match="does not exist: name a JPEG or PNG file"):
         assemble(ledger, home, batch)
-    assert not (home.cache / "book").exists()
+    assert not (home.cache / "book" / "chapters").exists()
 
 
 def test_the_order_wins_over_the_script_and_the_script_over_the_settings() -> None:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
-from vvbatch.ledger import Ledger, queues, recovery
+from vvbatch.ledger import Ledger, books, queues, recovery
 from vvbatch.ledger.batches import cancel_lines, retry_lines, settle_batch
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.overview import overview
@@ -57,6 +57,9 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
     "read",
     [
         lambda ledger: batch_view(ledger, "a"),
+        lambda ledger: books.finished_chapters(ledger, "a"),
+        lambda ledger: books.batches_without_book(ledger, "2026-01-01"),
+        lambda ledger: books.awaits_book(ledger, "a"),
         lambda ledger: batch_heads(ledger, ["a", "b"]),
         lambda ledger: batch_totals(ledger, "a"),
         lambda ledger: failures(ledger, "a", 5),

@@ -1,0 +1,116 @@
+"""When the queue gets a job for a book, and what the job leaves in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from jobs import assemble as job
+from tests.support.books import finished_batch
+from tests.support.ledgers import open_ledger
+from vvbatch.batch.assemble import Order
+from vvbatch.batch.book_order import BookOrder
+from vvbatch.batch.finished_chapters import FinishedChapters
+from vvbatch.ledger import Ledger
+from vvbatch.ledger.books import awaits_book, finished_chapters, note_no_book
+from vvbatch.ledger.schema import batches, events, lines
+
+pytest.importorskip("av")
+ASKED = BookOrder(formats=("flac",))
+
+
+@pytest.fixture
+def ledger(home: Path) -> Iterator[Ledger]:
+    home.mkdir()
+    ledger = open_ledger(home)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+    monkeypatch.setattr("vvbatch.batch.finished_chapters.enqueue_book", lambda _, *args: found.append(args))
+    return found
+
+
+def set_line(ledger: Ledger, number: int, state: str) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(lines.update().where(lines.c.number == number).values(state=state))
+
+
+def set_batch(ledger: Ledger, **values: object) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(batches.update().values(values))
+
+
+def test_a_chapter_is_finished_when_all_of_its_lines_are(ledger: Ledger, tmp_path: Path) -> None:
+    batch = finished_batch(ledger, tmp_path / "out", chapters=3)
+    set_line(ledger, 4, "rendering")
+    assert finished_chapters(ledger, batch) == {1, 3}
+
+
+def test_each_newly_finished_chapter_of_an_open_batch_queues_a_job(
+    ledger: Ledger, tmp_path: Path, queued: list[tuple[object, ...]]
+) -> None:
+    batch = finished_batch(ledger, tmp_path / "out", chapters=3, order=ASKED)
+    set_batch(ledger, state="open", ended_at=None)
+    for number in (2, 4, 6):
+        set_line(ledger, number, "queued")
+    finished = FinishedChapters(ledger, None, {batch: Order(("m4b",), "podcast")})  # type: ignore[arg-type]
+    finished.look()
+    assert queued == []
+    set_line(ledger, 4, "done")
+    finished.look()
+    finished.look()
+    assert queued == [(batch, ("m4b",), "podcast")]
+    everyone = FinishedChapters(ledger, None)  # type: ignore[arg-type]
+    everyone.look()
+    everyone.look()
+    assert queued[1:] == [(batch, None, None)]
+
+
+def test_an_ended_batch_whose_script_asks_for_a_book_is_queued_until_it_is_made(
+    ledger: Ledger, tmp_path: Path, queued: list[tuple[object, ...]]
+) -> None:
+    batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
+    finished_batch(ledger, tmp_path / "out", "plain-1")
+    finished = FinishedChapters(ledger, None)  # type: ignore[arg-type]
+    finished.look()
+    finished.look()
+    assert queued == [(batch,)] * 2, "a job that Redis lost would not come back"
+    job.make_book(batch, None, None)
+    assert [path.name for path in sorted((tmp_path / "out" / batch / "book").iterdir())] == [
+        "The Lamp.flac",
+        "The Lamp.srt",
+    ]
+    finished.look()
+    assert len(queued) == 2 and not awaits_book(ledger, batch)
+
+
+def test_a_book_that_cannot_be_made_is_an_event_and_is_tried_again_after_a_retry(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    order = BookOrder(formats=("flac",), cover=str(tmp_path / "none.png"))
+    batch = finished_batch(ledger, tmp_path / "out", order=order)
+    job.make_book(batch, None, None)
+    with ledger.engine.connect() as connection:
+        (detail,) = connection.execute(select(events.c.detail).where(events.c.kind == "book not made")).scalars()
+    assert "none.png does not exist: name a JPEG or PNG file" in detail["reason"]
+    assert not awaits_book(ledger, batch)
+    set_batch(ledger, ended_at=ledger.now())
+    assert awaits_book(ledger, batch)
+    set_line(ledger, 1, "failed")
+    job.make_book(batch, None, None)
+    assert not awaits_book(ledger, batch), "a book with missing lines would be tried for ever"
+    job.make_book("deleted-1", None, None)
+
+
+def test_what_keeps_a_book_from_being_made_counts_only_for_its_batch(ledger: Ledger, tmp_path: Path) -> None:
+    one = finished_batch(ledger, tmp_path / "out", order=ASKED)
+    other = finished_batch(ledger, tmp_path / "out", "lamp-2", order=ASKED)
+    note_no_book(ledger, one, "why not")
+    assert (awaits_book(ledger, one), awaits_book(ledger, other)) == (False, True)

@@ -1,0 +1,64 @@
+"""A process that runs the jobs of one queue, one at a time, and refuses those that the queue may not have."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from types import FrameType
+from typing import Any, ClassVar
+
+from rq import Queue, SimpleWorker
+from rq.exceptions import DeserializationError, StopRequested
+from rq.job import Job
+from rq.worker.base import WorkerStatus
+
+from vvbatch.processes.stop_signals import stop_signals
+from workers.allowed import NotAllowed
+
+log = logging.getLogger("vvbatch.jobs")
+
+
+class OneJobWorker(SimpleWorker):
+    """Subclasses name the function of their jobs. A signal raises KeyboardInterrupt in a running job, and ends all."""
+
+    function: ClassVar[str]
+
+    @classmethod
+    def takes(cls, args: tuple[Any, ...]) -> bool:
+        """Whether a job may have these arguments, which come from Redis and may be anything."""
+        raise NotImplementedError
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        try:
+            self.refuse_others(job)
+        except NotAllowed as refusal:
+            log.error("%s", refusal)
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            self._finalize_failure(job, queue, execution, (NotAllowed, refusal, None))
+            return
+        super().execute_job(job, queue)
+
+    def refuse_others(self, job: Job) -> None:
+        """Whoever can write to Redis can name any function. Raises NotAllowed for every other than this worker's."""
+        try:
+            name, args, kwargs = job.func_name, tuple(job.args), job.kwargs
+        except DeserializationError as error:
+            raise NotAllowed(f"job {job.id} cannot be read: {error}") from error
+        if name != self.function or kwargs or not self.takes(args):
+            raise NotAllowed(f"job {job.id} calls {name}{args!r}: only {self.function} is allowed, with its arguments")
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        log.error("job %s%s failed: %s", job.func_name, tuple(job.args), exc_info[1])
+
+    def _install_signal_handlers(self) -> None:
+        for number in stop_signals():
+            signal.signal(number, self.request_stop)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        for number in stop_signals():
+            signal.signal(number, signal.SIG_IGN)
+        self._stop_requested = True
+        if self.get_state() == WorkerStatus.BUSY:
+            raise KeyboardInterrupt  # the job is interrupted, and the loop ends
+        raise StopRequested
