@@ -49,7 +49,8 @@ class OneJobWorker(SimpleWorker):
             raise NotAllowed(f"job {job.id} calls {name}{args!r}: only {self.function} is allowed, with its arguments")
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        log.error("job %s%s failed: %s", job.func_name, tuple(job.args), exc_info[1])
+        how = "was interrupted" if isinstance(exc_info[1], KeyboardInterrupt) else f"failed: {exc_info[1]}"
+        log.warning("job %s%r %s", job.func_name, tuple(job.args), how)
 
     def _install_signal_handlers(self) -> None:
         for number in stop_signals():
