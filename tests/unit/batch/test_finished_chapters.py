@@ -60,14 +60,14 @@ def test_each_newly_finished_chapter_of_an_open_batch_queues_a_job(
     set_batch(ledger, state="open", ended_at=None)
     for number in (2, 4, 6):
         set_line(ledger, number, "queued")
-    finished = FinishedChapters(ledger, None, {batch: Order(("m4b",), "podcast")})  # type: ignore[arg-type]
+    finished = FinishedChapters(ledger, None, {batch: Order(("m4b",), "podcast")})
     finished.look()
     assert queued == []
     set_line(ledger, 4, "done")
     finished.look()
     finished.look()
     assert queued == [(batch, ("m4b",), "podcast")]
-    everyone = FinishedChapters(ledger, None)  # type: ignore[arg-type]
+    everyone = FinishedChapters(ledger, None)
     everyone.look()
     everyone.look()
     assert queued[1:] == [(batch, None, None)]
@@ -78,7 +78,7 @@ def test_an_ended_batch_whose_script_asks_for_a_book_is_queued_until_it_is_made(
 ) -> None:
     batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
     finished_batch(ledger, tmp_path / "out", "plain-1")
-    finished = FinishedChapters(ledger, None)  # type: ignore[arg-type]
+    finished = FinishedChapters(ledger, None)
     finished.look()
     finished.look()
     assert queued == [(batch,)] * 2, "a job that Redis lost would not come back"
