@@ -85,7 +85,8 @@ def test_status_describes_the_supervisor_its_workers_and_their_restarts(fault_ho
     wait_until(lambda: pid_of_worker() not in (killed, None))
     seen = fault_home.shell.json("status")["supervisor"]
     assert seen["pid"] == running.pid
-    (program,) = seen["programs"]
+    program, books = seen["programs"]
+    assert books["name"] == "books"
     assert (program["name"], program["restarts"], program["last_exit"]) == ("ready", 1, -9)
     shown = fault_home.shell("status").stdout
     assert f"process {running.pid}" in shown and f"runs as process {program['pid']}, 1 restarts" in shown
