@@ -52,6 +52,7 @@ BATCH = 8
 HOP_S = 0.01  # of Whisper's spectrogram
 LONGEST_S = 26.0  # of a piece: Whisper is trained on windows of 30 s and needs silence at the end
 SILENCE_S = 4.0  # with less after the last word Whisper may start over; see `has_repetition`
+UNHEARD_S = 1.0  # of sound behind the last word, with which a piece is transcribed again
 TRAINED_FRAMES = 3000  # the window that Whisper is trained on
 TOKENS_PER_S = 8  # three times the rate of a fast speaker; a model that emits more is looping
 EXTRA_TOKENS = 16  # on top of that, for very short pieces
@@ -157,7 +158,12 @@ class Words:
             batch = by_length[at : at + BATCH]
             samples = [piece for _, _, piece in batch]
             transcripts = self._transcribe(samples, tokenizer)
-            if doubtful := [index for index, words in enumerate(transcripts) if has_repetition(words)]:
+            doubtful = [
+                index
+                for index, words in enumerate(transcripts)
+                if has_repetition(words) or unheard_s(samples[index], words) >= UNHEARD_S
+            ]
+            if doubtful:
                 again = self._transcribe([samples[index] for index in doubtful], tokenizer, TRAINED_FRAMES)
                 for index, words in zip(doubtful, again, strict=True):
                     transcripts[index] = words
@@ -221,6 +227,19 @@ def has_repetition(words: Sequence[Word]) -> bool:
     plain = [word.text.strip(" .,;:!?").lower() for word in words]
     runs = [tuple(plain[at : at + 3]) for at in range(len(plain) - 2)]
     return len(set(runs)) < len(runs)
+
+
+def unheard_s(samples: NDArray[np.float32], words: Sequence[Word]) -> float:
+    """Seconds of sound (frames,) at 16 kHz behind the last word. In a short window Whisper may stop before a song.
+
+    Sound is what is less than 20 dB below the loudest tenth.
+    """
+    size = RATE // 50
+    levels = np.sqrt(np.square(samples[: len(samples) // size * size].reshape(-1, size)).mean(axis=1))
+    if not len(levels):
+        return 0.0
+    after = levels[int(words[-1].end_s * RATE / size) + 1 :] if words else levels
+    return float(np.count_nonzero(after > 0.1 * np.quantile(levels, 0.9))) * size / RATE
 
 
 def pieces_of(samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:

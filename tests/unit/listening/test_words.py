@@ -150,3 +150,14 @@ def test_the_models_of_the_cache_are_chosen_by_what_they_know(
 
 def test_a_folder_with_a_model_is_used(tmp_path: Path) -> None:
     assert words._cached([str(tmp_path)]) == (str(tmp_path), tmp_path)
+
+
+def test_sound_behind_the_last_word_is_measured_and_silence_is_not() -> None:
+    generator = np.random.default_rng(0)
+    samples = np.concatenate([0.1 * generator.standard_normal(48_000), 0.001 * generator.standard_normal(32_000)])
+    samples = samples.astype(np.float32)
+    last = words.Word(" end", 0.5, 1.0, 1.0)
+    assert words.unheard_s(samples, [last]) == pytest.approx(2, abs=0.05)
+    assert words.unheard_s(samples, [words.Word(" end", 2.5, 3.0, 1.0)]) == 0
+    assert words.unheard_s(samples, []) == pytest.approx(3, abs=0.05)
+    assert words.unheard_s(samples[:100], []) == 0
