@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from vvbatch.web.batches import Handler
 from vvbatch.web.endpoints import ENDPOINTS, PAGES
 from vvbatch.web.guard import Guard
 from vvbatch.web.openapi import document
@@ -41,6 +42,15 @@ class Routed:
         await self.router(scope, receive, send)
 
 
+def of_method(handlers: Mapping[str, Handler]) -> Handler:
+    """One route a path, so that a wrong method is answered with all that there are."""
+
+    async def handler(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return handler
+
+
 def application(services: Services, hosts: Collection[str] = ()) -> Guard:
     """`hosts` are names by which the server is reached, besides localhost and those of the settings."""
     serve = services.settings.serve
@@ -52,7 +62,10 @@ def application(services: Services, hosts: Collection[str] = ()) -> Guard:
     async def index(_request: Request) -> Response:
         return HTMLResponse(INDEX)
 
-    routes = [Route(each.path, each.handler, methods=[each.method]) for each in (*ENDPOINTS, *PAGES)]
+    by_path: dict[str, dict[str, Handler]] = {}
+    for each in (*ENDPOINTS, *PAGES):
+        by_path.setdefault(each.path, {})[each.method] = each.handler
+    routes = [Route(path, of_method(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
     pages = [Route("/openapi.json", openapi, methods=["GET"]), Route("/", index, methods=["GET"])]
     router = Router([*routes, *pages], redirect_slashes=False)
     names = {name.lower() for name in (*serve.hosts, *hosts)}

@@ -1,0 +1,467 @@
+"""Batches, files, events, status, health, metrics and the OpenAPI document over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+import soundfile
+from openapi_spec_validator import validate
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.voicelike import syllables
+from tests.support import ledgers
+from tests.support.cli import Cli
+from tests.support.web import Site, serving, wait_for
+from vvbatch import store
+from vvbatch.ledger.batches import set_batch_state
+from vvbatch.ledger.feed import events_after, place_of
+from vvbatch.ledger.views import StatusView
+from vvbatch.settings import ServeSettings
+from vvbatch.web.events import BEHIND, Events
+from vvbatch.web.status import StatusAnswer
+
+SCRIPT = "version: 1\ntitle: Pier\nmodel: ready\nlines:\n- The lamp went out.\n- Who is there?\n"
+YAML = {"Content-Type": "application/yaml"}
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[httpx2.Client]:
+    with site.client() as client:
+        yield client
+
+
+def submitted(client: httpx2.Client, *texts: str, title: str = "Pier") -> str:
+    script = {"version": 1, "title": title, "model": "ready", "lines": list(texts)}
+    answer = client.post("/api/batches", content=json.dumps(script), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["batch"])
+
+
+def ended(client: httpx2.Client, batch: str) -> Any:
+    def view() -> Any:
+        found = client.get(f"/api/batches/{batch}").json()
+        return found if found["state"] in ("done", "failed", "cancelled") else None
+
+    return wait_for(view)
+
+
+# Scripts
+
+
+def test_a_script_is_submitted_and_its_documents_are_those_of_the_command_line(client: httpx2.Client) -> None:
+    answer = client.post("/api/batches", content=SCRIPT, headers=YAML)
+    assert answer.status_code == 201
+    batch = answer.json()["batch"]
+    assert answer.headers["location"] == f"/api/batches/{batch}"
+    ended(client, batch)
+    cli = Cli()
+    assert client.get(f"/api/batches/{batch}").json() == cli.json("status", batch)
+    assert client.get(f"/api/batches/{batch}/lines").json() == cli.json("ledger", "lines", batch)
+    assert client.get(f"/api/batches/{batch}/takes").json() == cli.json("ledger", "takes", "--batch", batch)
+    rows = cli.json("ledger", "batches")
+    assert [row for row in client.get("/api/batches").json() if row["batch"] == batch] == [
+        row for row in rows if row["batch"] == batch
+    ]
+    out = Path(client.get(f"/api/batches/{batch}").json()["out"])
+    file = out / batch / "manifest.json"
+    wait_for(file.exists)
+    assert client.get(f"/api/batches/{batch}/manifest").json() == json.loads(file.read_bytes())
+    assert client.get(f"/api/batches/{batch}/book").json() == {"batch": batch, "files": []}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/yaml", SCRIPT),
+        ("text/csv", "text\nOne row.\n"),
+        ("text/tab-separated-values", "text\tvoice\nOne.\talice\n"),
+        ("text/plain; charset=utf-8", "A plain text.\n"),
+        ("application/json", '{"version": 1, "lines": ["One."]}'),
+    ],
+)
+def test_the_content_type_says_which_format_a_script_has(client: httpx2.Client, kind: str, body: str) -> None:
+    query = {"check": "1", "model": "ready", "name": "book"}
+    answer = client.post("/api/batches", params=query, content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 200 and answer.json()["parts"] >= 1
+    assert answer.json()["script"].startswith("book.")
+
+
+def test_a_script_is_sent_as_a_file_of_a_form(client: httpx2.Client) -> None:
+    answer = client.post("/api/batches?check=true", files={"file": ("../../x/own.csv", b"text,model\nOne.,ready\n")})
+    assert answer.status_code == 200 and answer.json()["script"] == "own.csv"
+
+
+def test_a_check_says_what_the_command_says(
+    client: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = SCRIPT + "- 'An **emphasis** and a smile 🙂 in it.'\n"
+    Path("script.yaml").write_text(script)
+    answer = client.post("/api/batches?check=1", content=script, headers=YAML).json()
+    assert answer == Cli().json("check", "script.yaml")
+    assert [(warning["line"], warning["column"]) for warning in answer["warnings"]]
+
+
+@pytest.mark.parametrize("query", ["", "?check=1"])
+def test_every_problem_of_a_script_comes_with_its_place(
+    client: httpx2.Client, query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "version: 1\nlines:\n- {text: One., voice: nobody}\n- {text: Two., speed: 3}\n- {text: '', model: none}\n"
+    answer = client.post(f"/api/batches{query}", content=script, headers=YAML)
+    assert answer.status_code == 422
+    problems = answer.json()["problems"]
+    assert {"file", "line", "column", "found", "allowed"} == set(problems[0])
+    monkeypatch.chdir(tmp_path)
+    Path("script.yaml").write_text(script)
+    said = Cli()("check", "script.yaml", code=2).stderr
+    assert len(problems) >= 2
+    for problem in problems:
+        place = f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['found']}; {problem['allowed']}"
+        assert place in said
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "parameter"),
+    [
+        ("/api/batches", {"Content-Type": "application/pdf"}, 415, None),
+        ("/api/batches?takes=0", YAML, 400, "takes"),
+        ("/api/batches?tempo=1", YAML, 400, "tempo"),
+        ("/api/batches?priority=interactive", YAML, 400, "priority"),
+    ],
+)
+def test_what_a_submit_cannot_take_is_refused_by_name(
+    client: httpx2.Client, path: str, headers: dict[str, str], status: int, parameter: str | None
+) -> None:
+    answer = client.post(path, content=SCRIPT, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, parameter)
+
+
+def test_a_script_for_a_model_that_nothing_renders_is_not_queued(
+    client: httpx2.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    answer = client.post("/api/batches?model=1.5b", content=SCRIPT, headers=YAML)
+    assert answer.status_code == 503 and "vvbatch models pull 1.5b" in answer.json()["error"]["message"]
+    queued = client.post("/api/batches?model=1.5b&wait_for_model=1", content=SCRIPT, headers=YAML)
+    assert queued.status_code == 201
+    assert client.get(f"/api/batches/{queued.json()['batch']}").json()["unserved"] == {"1.5b": 2}
+    client.post(f"/api/batches/{queued.json()['batch']}/cancel")
+
+
+def test_the_same_script_that_is_still_open_is_resumed(site: Site, client: httpx2.Client) -> None:
+    site.paused.set()
+    try:
+        first = client.post("/api/batches?name=twice", content=SCRIPT + "- Once more.\n", headers=YAML)
+        again = client.post("/api/batches?name=twice", content=SCRIPT + "- Once more.\n", headers=YAML)
+    finally:
+        site.paused.clear()
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["batch"] == first.json()["batch"] and again.json()["created"] is False
+    ended(client, first.json()["batch"])
+
+
+# Control
+
+
+def test_a_batch_is_paused_resumed_cancelled_and_retried(site: Site, client: httpx2.Client) -> None:
+    site.paused.set()
+    try:
+        batch = submitted(client, "Line one waits.", "Line two waits.")
+        assert client.post(f"/api/batches/{batch}/pause").json() == {"batch": batch, "state": "paused"}
+        assert client.post(f"/api/batches/{batch}/resume").json() == {"batch": batch, "state": "open", "queued": 2}
+        ids = [line["id"] for line in client.get(f"/api/batches/{batch}").json()["lines"]]
+        one = client.post(f"/api/batches/{batch}/cancel", params={"line": ids[0]})
+        assert one.json() == {"batch": batch, "cancelled": 1}
+        assert client.post(f"/api/batches/{batch}/cancel").json() == {"batch": batch, "cancelled": 1}
+    finally:
+        site.paused.clear()
+    assert client.post(f"/api/batches/{batch}/retry").json() == {"batch": batch, "queued": 2}
+    assert ended(client, batch)["counts"]["done"] == 2
+    refused = client.post(f"/api/batches/{batch}/pause")
+    assert refused.status_code == 409 and "has ended" in refused.json()["error"]["message"]
+    unknown = client.post(f"/api/batches/{batch}/retry", params={"line": "nothing"})
+    assert unknown.status_code == 400 and "no line 'nothing'" in unknown.json()["error"]["message"]
+    assert client.post("/api/batches/nothing/cancel").status_code == 404
+
+
+# Files
+
+
+def test_audio_is_sent_whole_in_ranges_and_not_again(client: httpx2.Client) -> None:
+    batch = submitted(client, "This has a file.")
+    line = ended(client, batch)["lines"][0]
+    url = f"/api/batches/{batch}/lines/{line['id']}/audio"
+    whole = client.get(url)
+    assert whole.content == Path(line["path"]).read_bytes()
+    assert whole.headers["content-type"] == "audio/wav" and whole.headers["etag"] == f'"{line["sha256"]}"'
+    part = client.get(url, headers={"Range": "bytes=44-143"})
+    assert part.status_code == 206 and part.content == whole.content[44:144]
+    assert part.headers["content-range"] == f"bytes 44-143/{len(whole.content)}"
+    assert client.get(url, headers={"Range": "bytes=-4"}).content == whole.content[-4:]
+    assert client.get(url, headers={"Range": f"bytes={len(whole.content)}-"}).status_code == 416
+    assert client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    old = client.get(url, headers={"Range": "bytes=0-3", "If-Range": '"another"'})
+    assert old.status_code == 200 and old.content == whole.content
+    assert client.get(f"/api/takes/{line['take']}/audio").content == whole.content
+
+
+def test_a_file_that_is_gone_or_never_was_is_404(client: httpx2.Client) -> None:
+    batch = submitted(client, "This file will go.")
+    line = ended(client, batch)["lines"][0]
+    Path(line["path"]).unlink()
+    gone = client.get(f"/api/batches/{batch}/lines/{line['id']}/audio")
+    assert gone.status_code == 404 and "vvbatch verify --repair" in gone.json()["error"]["message"]
+    assert client.get(f"/api/batches/{batch}/lines/nothing/audio").status_code == 404
+    assert client.get("/api/takes/nothing/audio").status_code == 404
+    assert client.get(f"/api/batches/{batch}/book/nothing.m4b").status_code == 404
+
+
+def test_the_files_of_a_book_are_listed_and_sent(site: Site, client: httpx2.Client, tmp_path: Path) -> None:
+    from vvbatch.ledger.books import BookFileRow, record_book
+
+    ledgers.add_batch(site.ledger, "book-1", ["One."], out=tmp_path)
+    file = tmp_path / "book-1" / "book" / "Pier & sea.flac"
+    file.parent.mkdir(parents=True)
+    soundfile.write(file, syllables(1.0, [1]), 24_000)
+    row = BookFileRow(str(file), "flac", store.sha256_file(file), file.stat().st_size, 1.0)
+    record_book(site.ledger, "book-1", "podcast", {}, [row])
+    listed = client.get("/api/batches/book-1/book").json()["files"]
+    assert [(each["path"], each["format"], each["preset"]) for each in listed] == [(str(file), "flac", "podcast")]
+    answer = client.get("/api/batches/book-1/book/Pier%20%26%20sea.flac")
+    assert answer.content == file.read_bytes() and answer.headers["content-type"] == "audio/flac"
+
+
+# Events
+
+
+class Reader:
+    """Reads a stream of events in a thread."""
+
+    def __init__(self, site: Site, **headers: str) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.ids: list[str] = []
+        self.ended = threading.Event()
+        self.client = site.client(headers=headers)
+        self.connected = threading.Event()
+        threading.Thread(target=self.read, daemon=True).start()
+        assert self.connected.wait(10)
+
+    def read(self) -> None:
+        try:
+            with self.client.stream("GET", "/api/events", timeout=60) as answer:
+                assert answer.headers["content-type"].startswith("text/event-stream")
+                for line in answer.iter_lines():
+                    self.connected.set()
+                    if line.startswith("id: "):
+                        self.ids.append(line[4:])
+                    elif line.startswith("data: "):
+                        self.events.append(json.loads(line[6:]))
+        except (httpx2.HTTPError, RuntimeError):
+            pass
+        finally:
+            self.ended.set()
+
+    def kinds(self, batch: str) -> list[str]:
+        return [event["kind"] for event in self.events if event["batch"] == batch]
+
+
+def test_events_arrive_and_resume_where_a_reader_stopped(site: Site, client: httpx2.Client) -> None:
+    reader = Reader(site)
+    batch = submitted(client, "An event or two.")
+    wait_for(lambda: "batch done" in reader.kinds(batch))
+    assert reader.kinds(batch) == ["batch submitted", "batch done"]
+    assert set(reader.events[0]) == {"id", "at", "kind", "batch", "line", "worker", "detail"}
+    at = reader.ids[[event["batch"] for event in reader.events].index(batch)]
+    missed = submitted(client, "While nobody read.")
+    ended(client, missed)
+    again = Reader(site, **{"Last-Event-ID": at})
+    wait_for(lambda: "batch done" in again.kinds(missed))
+    assert again.kinds(batch) == ["batch done"] and again.kinds(missed) == ["batch submitted", "batch done"]
+    assert len(again.ids) == len(set(again.ids))
+
+
+def test_one_reader_serves_all_clients_and_none_reads_without_one(site: Site, client: httpx2.Client) -> None:
+    readers = [Reader(site) for _ in range(5)]
+    reading = site.services.events.reading
+    assert reading is not None and len(site.services.events.clients) >= 5
+    batch = submitted(client, "Five of them hear it.")
+    for reader in readers:
+        wait_for(lambda reader=reader: "batch done" in reader.kinds(batch))  # type: ignore[misc]
+    assert site.services.events.reading is reading
+
+
+def test_an_id_that_is_none_is_refused(client: httpx2.Client) -> None:
+    assert client.get("/api/events", headers={"Last-Event-ID": "nonsense"}).status_code == 400
+
+
+def test_a_client_that_does_not_read_is_let_go_and_the_others_are_not_held_up(tmp_path: Path) -> None:
+    ledger = ledgers.open_ledger(tmp_path)
+    ledgers.add_batch(ledger, "b", ["One."])
+
+    async def scenario() -> tuple[int, bool]:
+        events = Events(ledger, poll_s=0.01)
+        with events.client() as slow, events.client() as quick:
+            (event,) = events_after(ledger, place_of("2000/x") or pytest.fail(), 10)
+            for _ in range(2 * BEHIND):
+                events.give(event)
+                if quick.qsize() > 1:
+                    quick.get_nowait()
+            items = [slow.get_nowait() for _ in range(slow.qsize())]
+            events.close()
+            return len(items), items[-1] is None
+
+    assert asyncio.run(scenario()) == (BEHIND + 1, True)
+    ledger.close()
+
+
+def test_an_event_that_appears_late_is_still_sent_once(tmp_path: Path) -> None:
+    """Its time was taken before another's, and its transaction ended after."""
+    clock = ledgers.Clock()
+    ledger = ledgers.open_ledger(tmp_path, clock)
+    ledgers.add_batch(ledger, "b", ["One."])
+
+    async def scenario() -> list[str]:
+        events = Events(ledger, poll_s=0.01)
+        with events.client() as queue:
+            await asyncio.sleep(0.03)
+            clock.advance(5)
+            set_batch_state(ledger, "b", "paused", only_from=("open",))
+            await asyncio.sleep(0.1)
+            clock.advance(-2)
+            set_batch_state(ledger, "b", "open", only_from=("paused",))
+            clock.advance(3)
+            await asyncio.sleep(0.1)
+            found = [queue.get_nowait() for _ in range(queue.qsize())]
+        events.close()
+        return [event.kind for event in found if event and event.at > "2026-03-01T22:00:01"]
+
+    assert asyncio.run(scenario()) == ["batch paused", "batch open"]
+    ledger.close()
+
+
+# Status, health, voices
+
+
+def test_the_status_is_that_of_the_command(client: httpx2.Client) -> None:
+    mine, theirs = client.get("/api/status").json(), Cli().json("status")
+    assert set(mine) == set(theirs)
+    assert mine["workers"][0]["alive"] is True and mine["redis"]["reachable"] is True
+    assert [each["kind"] for each in client.get("/api/status?kind=all").json()["batches"]]
+
+
+def test_the_document_of_the_status_has_its_keys() -> None:
+    assert StatusAnswer.__struct_encode_fields__ == StatusView.__struct_encode_fields__
+
+
+def test_health_is_ready_with_a_worker_and_names_what_is_missing_without(site: Site, home: Path) -> None:
+    with site.client() as client:
+        assert client.get("/health/ready").json()["workers"]["ready"] is True
+    with serving(worker=False) as alone, alone.client() as client:
+        assert client.get("/health/live").json() == {"status": "live"}
+        answer = client.get("/health/ready")
+        assert answer.status_code == 503 and answer.json()["why"].startswith("no worker runs: start one")
+        ledgers.add_batch(alone.ledger, "b", ["One."], profile="ready2")
+        assert client.get("/health/ready").json()["workers"] == {"ready2": False}
+
+
+def test_voices_are_listed_as_by_the_command_and_not_imported_unless_allowed(client: httpx2.Client) -> None:
+    assert client.get("/api/voices").json() == Cli().json("voices", "list")
+    answer = client.post("/api/voices", files={"file": ("a.wav", b"RIFF")}, data={"name": "mara"})
+    assert answer.status_code == 403 and "serve.import_voices" in answer.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_an_allowed_import_makes_a_voice_and_refuses_what_is_none(home: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", syllables(5.0, [4]), 24_000)
+    with serving(serve=ServeSettings(import_voices=True), worker=False) as site, site.client() as client:
+        file = (tmp_path / "a.flac").read_bytes()
+        made = client.post("/api/voices", files={"file": ("a.flac", file)}, data={"name": "mara", "gender": "female"})
+        assert made.status_code == 201 and made.json()["name"] == "mara" and made.json()["gender"] == "female"
+        assert "mara" in [voice["id"] for voice in client.get("/v1/audio/voices").json()["voices"]]
+        bad = client.post("/api/voices", files={"file": ("a.wav", b"RIFF, not a wave")}, data={"name": "other"})
+        assert bad.status_code == 400
+        named = client.post("/api/voices", files={"file": ("a.wav", file)}, data={"name": "../../x"})
+        assert (named.status_code, named.json()["error"]["param"]) == (400, "name")
+
+
+@pytest.mark.slow
+def test_a_warm_up_runs_in_a_process_of_its_own(client: httpx2.Client) -> None:
+    pytest.importorskip("piper")
+    answer = client.post("/api/warmup", json={"profile": "draft"})
+    assert answer.status_code == 200 and answer.json()["after"]["first_chunk_s"] > 0
+    assert client.post("/api/warmup", json={"profile": "nothing"}).json()["error"]["param"] == "profile"
+
+
+# Metrics
+
+
+def figures(client: httpx2.Client) -> dict[tuple[str, tuple[str, ...]], float]:
+    time.sleep(2.1)  # figures are made anew every two seconds
+    text = client.get("/metrics").text
+    return {
+        (sample.name, tuple(sorted(sample.labels.values()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_read_by_prometheus_and_count_what_has_ended(site: Site) -> None:
+    with site.client() as client:
+        before = figures(client)
+        batch = submitted(client, "Counted once.", "Counted, and silent.", title="Counted")
+        view = ended(client, batch)
+        after = figures(client)
+    worker = next(iter(labels[1] for name, labels in after if name == "vvbatch_slots"))
+    assert view["counts"]["failed"] == 1
+
+    def more(name: str, *labels: str) -> float:
+        return after[(name, tuple(sorted(labels)))] - before.get((name, tuple(sorted(labels))), 0.0)
+
+    assert more("vvbatch_takes_total", "ready", "done") == 1
+    assert more("vvbatch_takes_total", "ready", "failed_qc") == 3
+    assert more("vvbatch_retries_total", "ready") == 2
+    assert any(name == "vvbatch_failed_checks_total" and value >= 3 for (name, _), value in after.items())
+    assert more("vvbatch_audio_seconds_total", "ready", "cpu") == pytest.approx(13 * 0.07, abs=0.2)
+    assert more("vvbatch_rtf_count", "ready", "cpu") == 4
+    assert more("vvbatch_first_chunk_seconds_count", "ready", "cpu") == 4
+    assert after[("vvbatch_slots", ("ready", worker))] == 16
+    assert after[("vvbatch_slots_in_use", ("ready", worker))] == 0
+
+
+def test_what_waits_is_counted_by_profile_and_priority(home: Path) -> None:
+    with serving(worker=False) as site, site.client() as client:
+        ledgers.add_batch(site.ledger, "b", ["One.", "Two."], profile="ready2")
+        found = figures(client)
+        assert found[("vvbatch_queued_lines", ("normal", "ready2"))] == 2
+        assert found[("vvbatch_oldest_wait_seconds", ("normal", "ready2"))] >= 2
+        assert not any(name == "vvbatch_slots" for name, _ in found), "no worker, no figures of one"
+
+
+# The document
+
+
+def test_the_openapi_document_is_valid_and_has_every_path(client: httpx2.Client) -> None:
+    document = client.get("/openapi.json").json()
+    validate(document)
+    assert {"/v1/audio/speech", "/api/batches", "/api/batches/{batch}/lines/{line}/audio", "/metrics"} <= set(
+        document["paths"]
+    )
+    named = set(document["components"]["schemas"]["SpeechRequest"]["properties"])
+    assert {"model", "voice", "input", "response_format", "stream_format", "speed", "instructions"} <= named
+    assert msgspec.json.decode(client.get("/openapi.json").content) == document
+
+
+def test_unknown_paths_and_methods_are_errors_in_json(client: httpx2.Client) -> None:
+    assert client.get("/nothing").json()["error"]["code"] == "not_found"
+    wrong = client.delete("/api/batches")
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert "GET" in wrong.headers["allow"]
