@@ -52,6 +52,8 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep_speech_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = 30
     """Days after which batches of `vvbatch synth` are deleted; null keeps them."""
+    notify: tuple[str, ...] | str | None = None
+    """A command that runs when a batch ends or makes no progress: its words, or a string that is divided into words."""
     pauses: dict[str, Seconds] = {}
     """Seconds of silence in finished books, by the names of vvbatch.book.pauses; a script's own win."""
     book: BookSettings = BookSettings()

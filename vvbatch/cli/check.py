@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 def check(
     scripts: tuple[Path, ...],
     chapters: bool,
+    form: str | None,
     overrides: Overrides,
     spoken: bool,
     strict: bool,
@@ -55,7 +56,7 @@ def check(
 
     dated: list[EstimateBy] = []
     with session() as here:
-        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters, form=form)
         plans = [each.plan for each in planned]
         if spoken:
             lines = [spoken_line(line) for plan in plans for line in plan.lines]

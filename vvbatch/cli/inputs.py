@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vvbatch.cli.common import BadInput
+from vvbatch.cli.common import BadInput, Session
 from vvbatch.profiles import MOST_TAKES
 
 if TYPE_CHECKING:
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 
 
 def scripts_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The scripts, and how they are read: the command gets `scripts` and `chapters`."""
+    """The scripts, and how they are read: the command gets `scripts`, `chapters` and `form`, that of stdin."""
     with_option = click.option(
         "--chapters/--no-chapters",
         default=True,
         help="Begin a chapter at each heading of a plain text, or speak the headings.  [default: chapters]",
     )(command)
+    with_option = click.option(
+        "--format", "form", type=click.Choice(["yaml", "csv", "txt"]), help="Format of a script on stdin, `-`."
+    )(with_option)
     argument = click.argument("scripts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCRIPT…")
     return argument(with_option)
 
@@ -43,6 +47,42 @@ priority_option = click.option(
     type=click.Choice(["high", "normal", "low"]),
     help="[default: normal; a batch that is still open keeps its own]",
 )
+
+
+notify_option = click.option(
+    "--notify",
+    metavar="COMMAND",
+    help="Run this when a batch ends or makes no progress, with a summary as JSON on stdin.  [default: notify of the "
+    "settings]",
+)
+
+
+def notify_command(given: str | None, home: Home) -> list[str] | None:
+    """The words of the command that is told of batches; None if there is none. Raises BadCommand, HomeError."""
+    from vvbatch import settings
+
+    wanted = given or settings.load(home).notify
+    if not wanted:
+        return None
+    from vvbatch.processes.notify import command_of
+
+    return command_of(wanted)
+
+
+@contextmanager
+def notifying(here: Session, command: list[str] | None, among: list[str] | None = None) -> Iterator[Callable[[], None]]:
+    """Gives a function to call often, which tells the command of these batches, or of all."""
+    if command is None:
+        yield lambda: None
+        return
+    from vvbatch.processes.notify import Notifier
+    from vvbatch.transport.served import Served
+
+    notifier = Notifier(here.ledger, command, Served(here.home), among)
+    try:
+        yield notifier.look
+    finally:
+        notifier.close()
 
 
 def complete_profile(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
@@ -151,19 +191,30 @@ class Planned:
     imported: OwnScript | None = None
 
 
-def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, chapters: bool) -> list[Planned]:
+STDIN = Path("-")
+
+
+def plan_scripts(
+    paths: tuple[Path, ...], overrides: Overrides, home: Home, *, chapters: bool, form: str | None = None
+) -> list[Planned]:
     """Plan every script, or stop with the problems of all of them: nothing is queued unless all are good.
 
-    A manuscript is imported first, as `vvbatch import` does without options.
+    A manuscript is imported first, as `vvbatch import` does without options. `-` is a script of the format `form` on
+    stdin. Raises UsageError for one without the other.
     """
     from vvbatch.batch.plan import make_plan
     from vvbatch.manuscript import IMPORTED_ONLY
     from vvbatch.manuscript.model import ManuscriptError
-    from vvbatch.script import parse, parsed_text
+    from vvbatch.script import parse, parsed_bytes, parsed_text
     from vvbatch.script.model import ScriptError
     from vvbatch.speech_text import lexicon
     from vvbatch.voices import Library
 
+    data = from_stdin(form) if STDIN in paths else b""
+    if form and STDIN not in paths:
+        raise click.UsageError(
+            f"--format {form} is for a script on stdin: name it `-`; a file has its format in its name"
+        )
     library, entries = Library.of(home), lexicon.load(home)
     planned: list[Planned] = []
     errors: list[str] = []
@@ -175,6 +226,9 @@ def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, c
                 imported = own_script(path)
                 script = parsed_text(path, imported.text)
                 planned.append(Planned(make_plan(script, library, overrides, entries), imported))
+            elif path == STDIN:
+                script = parsed_bytes(Path(f"stdin.{form}"), data, chapters=chapters)
+                planned.append(Planned(make_plan(script, library, overrides, entries)))
             else:
                 planned.append(Planned(make_plan(parse(path, chapters=chapters), library, overrides, entries)))
         except (ScriptError, ManuscriptError) as error:
@@ -182,6 +236,18 @@ def plan_scripts(paths: tuple[Path, ...], overrides: Overrides, home: Home, *, c
     if errors:
         raise BadInput("\n".join(errors))
     return planned
+
+
+def from_stdin(form: str | None) -> bytes:
+    """A script's bytes. Raises UsageError without its format, BadInput for more than a script may have."""
+    from vvbatch.script.source import MAX_BYTES
+
+    if form is None:
+        raise click.UsageError("a script on stdin needs its format: --format yaml, csv or txt")
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"the script on stdin has more than {MAX_BYTES >> 20} MiB: split it")
+    return data
 
 
 def keep_imported(planned: list[Planned], added: list[AddedBatch], out: Path) -> None:

@@ -10,6 +10,9 @@ from vvbatch.cli.assemble import book_options, order_of, print_book
 from vvbatch.cli.common import FAILED, INTERRUPTED, json_option, print_json, session
 from vvbatch.cli.inputs import (
     keep_imported,
+    notify_command,
+    notify_option,
+    notifying,
     out_option,
     override_options,
     plan_scripts,
@@ -30,15 +33,18 @@ if TYPE_CHECKING:
 @out_option
 @priority_option
 @book_options
+@notify_option
 @json_option
 def run(
     scripts: tuple[Path, ...],
     chapters: bool,
+    form: str | None,
     overrides: Overrides,
     out: Path | None,
     priority: str | None,
     book: str | None,
     preset: str | None,
+    notify: str | None,
     as_json: bool,
 ) -> None:
     """Render scripts from start to end: own Redis, workers, progress, summary. Leaves nothing running.
@@ -50,6 +56,7 @@ def run(
 
     \b
     Example:  vvbatch run examples/lighthouse.yaml --model draft --out out
+              pandoc notes.org -t plain | vvbatch run - --format txt
     """
     from msgspec import UNSET
 
@@ -66,9 +73,10 @@ def run(
     books: list[BookView] = []
     order = order_of(book, preset)
     with session() as here:
-        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters, form=form)
         plans = [each.plan for each in planned]
         require_models(plans, here.home, here.ledger)
+        command = notify_command(notify, here.home)
         show_warnings(plans)
         wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.asked]
         settings = load(here.home)
@@ -85,12 +93,13 @@ def run(
             orders = {batch.id: order for plan, batch in zip(plans, added, strict=True) if plan in wanted}
             try:
                 with (
+                    notifying(here, command, ids) as tell,
                     report.progress(here.ledger, ids, quiet=as_json) as show,
                     workers_for(queue.server, queue.connection) as workers,
                 ):
                     if orders:
                         workers.make_books(FinishedChapters(here.ledger, queue.connection, orders))
-                    wait_for(here.ledger, ids, workers, show)
+                    wait_for(here.ledger, ids, workers, show, tell)
             except KeyboardInterrupt:
                 interrupted = True
         if not interrupted:

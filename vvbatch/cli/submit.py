@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def submit(
     scripts: tuple[Path, ...],
     chapters: bool,
+    form: str | None,
     overrides: Overrides,
     out: Path | None,
     priority: str | None,
@@ -55,7 +56,7 @@ def submit(
     from vvbatch.transport.queue import has_worker
 
     with session() as here:
-        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters)
+        planned = plan_scripts(scripts, overrides, here.home, chapters=chapters, form=form)
         plans = [each.plan for each in planned]
         if not wait_for_model:
             require_models(plans, here.home, here.ledger)

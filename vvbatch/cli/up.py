@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from vvbatch.cli.common import BadInput, Session, Unavailable, session
-from vvbatch.cli.inputs import workers_option
+from vvbatch.cli.inputs import notify_command, notify_option, notifying, workers_option
 from vvbatch.cli.serve import require_server, require_token
 
 
@@ -20,7 +20,8 @@ from vvbatch.cli.serve import require_server, require_token
 @click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, rotated, not to the terminal."
 )
-def up(names: list[str], serve: bool, log: Path | None) -> None:
+@notify_option
+def up(names: list[str], serve: bool, log: Path | None, notify: str | None) -> None:
     """Run the queue and the workers in the foreground, supervised, until Ctrl-C.
 
     Books of scripts with `book:` are made when their batches end. Scheduled suites (`vvbatch regress schedule`) run as
@@ -48,6 +49,7 @@ def up(names: list[str], serve: bool, log: Path | None) -> None:
     if find_spec("av"):
         programs.append(book_program())
     with session() as here:
+        command = notify_command(notify, here.home)
         report_unable(here, names)
         if scheduled(here.ledger):
             programs.append(nightly_program())
@@ -61,7 +63,9 @@ def up(names: list[str], serve: bool, log: Path | None) -> None:
         click.echo(f"starting {', '.join(names)}; Ctrl-C stops", err=True)
         with session() as here:
             report_unserved(here, names)
-        sys.exit(Supervisor(here.home, programs, server=own, to_terminal=True).run())
+            with notifying(here, command) as tell:
+                ended = Supervisor(here.home, programs, server=own, to_terminal=True).run(tell)
+        sys.exit(ended)
 
 
 def report_unable(here: Session, names: Collection[str]) -> None:

@@ -92,12 +92,12 @@ def workers_for(server: EmbeddedServer, connection: redis.Redis) -> Iterator[Wor
             supervisor.stop(GRACE_S)
 
 
-def wait_for(
-    ledger: Ledger, batch_ids: Sequence[str], workers: Workers, show: Callable[[], None] = lambda: None
-) -> None:
-    """Return when every batch has ended. Raises EngineUnavailable when a worker cannot start."""
+def wait_for(ledger: Ledger, batch_ids: Sequence[str], workers: Workers, *looks: Callable[[], None]) -> None:
+    """Return when every batch has ended; `looks` are called meanwhile. Raises EngineUnavailable without a worker."""
     while open_batches(ledger, batch_ids):
         workers.keep_running(ledger, batch_ids)
-        show()
+        for look in looks:
+            look()
         time.sleep(POLL_S)
-    show()
+    for look in looks:
+        look()

@@ -259,11 +259,11 @@ class Supervisor:
             close_files(child)
         self.write_state()
 
-    def run(self) -> int:
+    def run(self, also: Callable[[], None] = lambda: None) -> int:
         """Supervise in the foreground until a signal; returns 0, or 3 as soon as no worker can start.
 
         On the first SIGTERM, SIGINT or SIGHUP the workers finish the lines in flight; on the next they put them back.
-        A second supervisor of the home is a HomeError.
+        `also` is called about ten times a second. A second supervisor of the home is a HomeError.
         """
         self.lock = try_lock(
             self.home.folder("") / "supervisor.lock", within_s=1.0
@@ -283,6 +283,7 @@ class Supervisor:
             with on_stop_signal(count):
                 while not self.signals or (self.running() and time.monotonic() < until):
                     self.poll()
+                    also()
                     if self.none_can_start():
                         log.error("no worker can start: vvbatch up ends")
                         return CANNOT_START

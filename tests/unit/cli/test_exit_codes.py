@@ -254,3 +254,14 @@ def test_a_system_error_is_one_sentence_with_the_path(here: Path, monkeypatch: p
 
 def test_the_table_has_every_command() -> None:
     assert set(COMMANDS) - {words.split()[0] for words, _ in BAD_INPUT} == set()
+
+
+def test_a_command_that_cannot_be_run_is_refused_before_anything_is_queued(home: Path, script: object) -> None:
+    from tests.support.cli import Cli
+
+    run = Cli()
+    done = run("run", str(script("One.")), "--notify", "absent-program", code=2)  # type: ignore[operator]
+    assert "notify: the program 'absent-program' is not found" in done.stderr
+    assert run.json("ledger", "batches") == []
+    (home / "settings.yaml").write_text("notify: [absent-program, x]\n")
+    assert "'absent-program' is not found" in run("up", "--workers", "ready", code=2).stderr
