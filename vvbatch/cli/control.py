@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 batch_argument = click.argument("batch", required=False, shell_complete=complete_batch)
 queue_option = click.option(
     "--queue",
+    "--model",
+    "--profile",
     "profile",
     metavar="PROFILE",
     shell_complete=complete_profile,
@@ -24,18 +26,30 @@ queue_option = click.option(
 line_option = click.option("--line", metavar="ID", help="Only this line of the batch, with all its parts.")
 
 
-def one_of(batch: str | None, profile: str | None) -> None:
-    """A batch, or a profile's queue: not both, for one of them would be ignored. Raises UsageError."""
-    if batch is not None and profile is not None:
-        raise click.UsageError(f"batch {batch!r} and --queue {profile!r}: name one of them")
-
-
 def full_id(ledger: Ledger, batch: str | None) -> str:
     from vvbatch.ledger.queries import find_batch
 
     if batch is None:
         raise click.UsageError("name a batch: `vvbatch status` lists them")
     return find_batch(ledger, batch)
+
+
+def batch_or_queue(ledger: Ledger, word: str | None, profile: str | None) -> tuple[str | None, str | None]:
+    """The batch or the profile that is meant: a word alone may name either. Raises UsageError where it names both."""
+    from vvbatch import profiles
+    from vvbatch.ledger.queries import batches_beginning
+
+    if word is not None and profile is not None:
+        raise click.UsageError(f"batch {word!r} and --queue {profile!r}: name one of them")
+    if word is None or word not in profiles.names():
+        return word, profile
+    if found := batches_beginning(ledger, word):
+        batch = found[0] if len(found) == 1 else f"BATCH  with one of {', '.join(found)}"
+        command = f"vvbatch {click.get_current_context().info_name}"
+        raise click.UsageError(
+            f"{word!r} is a profile and begins the id of a batch: {command} --queue {word}, or {command} {batch}"
+        )
+    return None, word
 
 
 def known_profile(name: str) -> str:
@@ -64,13 +78,13 @@ def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
 
     \b
     Example:  vvbatch pause lighthouse-1a2b3c4d
-              vvbatch pause --queue 1.5b
+              vvbatch pause 1.5b
     """
     from vvbatch.batch import control
     from vvbatch.ledger.queues import pause_queue
 
-    one_of(batch, profile)
     with session() as here:
+        batch, profile = batch_or_queue(here.ledger, batch, profile)
         if profile is not None:
             pause_queue(here.ledger, known_profile(profile), "paused by hand")
             answer(as_json, f"queue {profile} is paused", queue=profile, state="paused")
@@ -88,14 +102,14 @@ def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
 
     \b
     Example:  vvbatch resume lighthouse-1a2b3c4d
-              vvbatch resume --queue 1.5b
+              vvbatch resume 1.5b
     """
     from vvbatch.batch import control
     from vvbatch.ledger.queues import resume_queue
     from vvbatch.report.tables import counted
 
-    one_of(batch, profile)
     with session() as here:
+        batch, profile = batch_or_queue(here.ledger, batch, profile)
         if profile is not None:
             was_paused = resume_queue(here.ledger, known_profile(profile))
             text = f"queue {profile} is resumed" if was_paused else f"queue {profile} was not paused"

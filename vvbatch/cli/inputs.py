@@ -282,10 +282,12 @@ def show_warnings(plans: list[Plan]) -> None:
 
 
 def print_changes(views: list[SubmittedView]) -> None:
+    from vvbatch.report.tables import counted
+
     for view in views:
         if not view.created:
             click.echo(f"{view.batch} is still open and is resumed", err=True)
         if view.changes.priority:
             click.echo("  priority: {} → {}".format(*view.changes.priority), err=True)
         if view.changes.pauses:
-            click.echo(f"  pause_after_s of {view.changes.pauses:,} lines is changed", err=True)
+            click.echo(f"  pause_after_s of {counted(view.changes.pauses, 'line')} is changed", err=True)

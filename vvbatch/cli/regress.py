@@ -90,6 +90,7 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
 def show(found: Summary, suite: str) -> None:
     """Counts, findings about the whole night, and the lines that differ."""
     from vvbatch.report import print_table
+    from vvbatch.report.columns import name, text
     from vvbatch.report.tables import print_facts, shortened
 
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items() if count)
@@ -104,7 +105,7 @@ def show(found: Summary, suite: str) -> None:
             [line.verdict, shortened(line.text, 36), "; ".join(each.text for each in line.reasons)]
             for line in off[:LINES_SHOWN]
         ]
-        print_table(["verdict", "line", "because"], rows)
+        print_table([name("verdict"), text("line"), text("because")], rows)
     if len(off) > LINES_SHOWN:
         click.echo(f"and {len(off) - LINES_SHOWN} more: vvbatch regress report {suite}")
     if found.counts["unblessed"]:
@@ -283,16 +284,20 @@ def nightly_runs(home: Home) -> bool:
 
 def show_schedules(rows: list[ScheduleStatus], runs: bool) -> None:
     from vvbatch.report import print_table
+    from vvbatch.report.columns import name, number
+    from vvbatch.report.times import when
 
     if not rows:
         click.echo("nothing is scheduled: vvbatch regress schedule SUITE --cron '30 2 * * *'")
         return
     cells = [
-        [row.suite, row.profile or "its own", row.cron, row.next, row.last, len(row.missed) or None] for row in rows
+        [row.suite, row.profile or "its own", row.cron, when(row.next), when(row.last), len(row.missed) or None]
+        for row in rows
     ]
-    print_table(["suite", "profile", "cron", "next (UTC)", "last (UTC)", ">missed"], cells)
+    columns = [name("suite"), name("profile", 2), name("cron", 1), name("next"), name("last", 3), number("missed")]
+    print_table(columns, cells)
     for row in rows:
         if row.missed:
-            click.echo(f"missed, {row.suite}: {', '.join(row.missed[-5:])}")
+            click.echo(f"missed, {row.suite}: {', '.join(map(when, row.missed[-5:]))}")
     if not runs:
         click.echo("no process runs them: vvbatch up  (restart it if it is running)", err=True)

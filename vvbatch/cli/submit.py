@@ -52,6 +52,7 @@ def submit(
     """
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit as submit_plan
+    from vvbatch.report.batch import count_words
     from vvbatch.report.tables import counted
     from vvbatch.transport.queue import has_worker
 
@@ -72,9 +73,10 @@ def submit(
             )
             if watch:
                 from vvbatch import report
+                from vvbatch.transport.served import Served
 
                 for each in added:
-                    report.watch(here.ledger, each.id)
+                    report.watch(here.ledger, each.id, served=Served(here.home))
         views = submitted_views(here.ledger, added)
     if as_json:
         print_json(views[0] if len(views) == 1 else views)
@@ -82,10 +84,7 @@ def submit(
     print_changes(views)
     for view in views:
         click.echo(view.batch)
-        counts = view.counts
-        click.echo(
-            f"{counted(counts['total'], 'line')}: {counts['cached']} cached, {counts['queued']} queued", err=True
-        )
+        click.echo(f"{counted(view.counts['total'], 'line')}: {count_words(view.counts)}", err=True)
     for profile in idle:
         click.echo(
             f"no worker is running for profile {profile}: start one with  vvbatch up --workers {profile}", err=True

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from vvbatch.batch.verify_files import RepairedLine, Verified
 
 
+QUEUED_AGAIN = "queued again"
+
+
 @click.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
 @click.option("--repair", is_flag=True, help="First repair what crashes left behind; see above.")
@@ -30,25 +33,41 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     """
     from vvbatch import report
     from vvbatch.batch.verify_files import verify as verify_files
+    from vvbatch.report.columns import name, text
+    from vvbatch.report.overview import unserved
     from vvbatch.report.tables import counted
 
+    idle: dict[str, int] = {}
     with session() as here, report.counting("files hashed", quiet=as_json) as seen:
         repaired = recover(here) if repair else []
         found = verify_files(here.ledger, batch, seen)
         if repair:
             repaired += render_again(here, found)
             found.repaired = repaired
+            idle = without_worker(here, sorted({each.batch for each in repaired if each.done == QUEUED_AGAIN}))
     if as_json:
         print_json(found)
     else:
         problems = [[each.problem, each.batch, each.line, each.path] for each in found.problems]
         if problems:
-            report.print_table(["problem", "batch", "line", "path"], problems)
+            report.print_table([name("problem"), name("batch", 1), name("line"), text("path")], problems)
         for each in repaired:
             click.echo(f"{each.line or 'the book'} of {each.batch}: {each.done}")
         click.echo(f"{found.ok:,} of {counted(found.checked, 'file')} match the ledger")
+        for profile, count in idle.items():
+            click.echo(f"queued again: {unserved(profile, count)}", err=True)
     if found.problems:
         sys.exit(FAILED)
+
+
+def without_worker(here: Session, batch_ids: list[str]) -> dict[str, int]:
+    """How many lines of these batches wait for profiles that no worker serves."""
+    from vvbatch.ledger.queues import waiting_by_profile
+    from vvbatch.transport.served import Served
+
+    served = Served(here.home)
+    waiting = waiting_by_profile(here.ledger, batch_ids) if batch_ids else {}
+    return {profile: count for profile, count in waiting.items() if served(profile) != "served"}
 
 
 def recover(here: Session) -> list[RepairedLine]:
@@ -78,6 +97,6 @@ def render_again(here: Session, found: Verified) -> list[RepairedLine]:
     for batch in sorted({each.batch for each in bad}):
         reopen(here.ledger, batch, [each.line for each in bad if each.batch == batch and each.line])
         queue_again(here, batch)
-    done = [(each, "queued again") for each in bad] + [(each, f"take {each.take} forgotten") for each in spare]
+    done = [(each, QUEUED_AGAIN) for each in bad] + [(each, f"take {each.take} forgotten") for each in spare]
     advice = [(each, f"assemble the book again: vvbatch assemble {each.batch}") for each in of_books]
     return [RepairedLine(each.batch, each.line, what) for each, what in [*done, *advice]]

@@ -76,6 +76,7 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
               vvbatch voices list --plot voices.png
     """
     from vvbatch import report
+    from vvbatch.report.columns import name, number, text
     from vvbatch.voices.overview import listing
 
     library = open_library()
@@ -85,8 +86,10 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
+        columns = [name("voice"), name("language", 4), name("gender", 3), number("seconds"), text("licence", 5)]
+        columns += [name("draft manner", 6), text("folder", 2), text("note", 1)]
         report.print_table(
-            ["voice", "language", "gender", ">seconds", "licence", "draft manner", "folder", "note"],
+            columns,
             [
                 [
                     row.name + (" (default)" if row.default else ""),
@@ -183,7 +186,8 @@ def added(name: str, as_json: bool, notes: Sequence[str] = ()) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if not 3.0 <= duration_s <= 30.0:
-        click.echo(f"{duration_s:.1f} s: a voice of 3 to 30 s clones best", err=True)
+        length = "short" if duration_s < 3.0 else "long"
+        click.echo(f"warning: {duration_s:.1f} s is {length}: a voice of 3 to 30 s clones best", err=True)
 
 
 @voices.command()

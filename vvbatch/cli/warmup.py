@@ -32,7 +32,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     library = Library.of(home)
     try:
         voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
-        with report.waiting(f"loading {name} and reading {len(voices)} voices"):
+        with report.waiting(f"loading {name} and reading {counted(len(voices), 'voice')}"):
             found = warm_up(profile, home.cache, list(voices.values()))
             keep_speed(home, profile.name, found.speed)
     except RequestRefused as error:
@@ -45,7 +45,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
         for when, line in (("before", found.before), ("after", found.after))
     ]
     report.print_table(["", ">model loaded in", ">first chunk after"], rows)
-    read = f"{len(found.voices)} voices read in {found.voices_s:.2f} s, " if found.voices else ""
+    read = f"{counted(len(found.voices), 'voice')} read in {found.voices_s:.2f} s, " if found.voices else ""
     click.echo(f"{read}{found.device} in {found.dtype}")
     seconds = throughput(found.speed).seconds_left(found.speed.slots * 1000, 1000)
     speed = found.speed.slots * 1000 * found.speed.audio_s_per_character / seconds

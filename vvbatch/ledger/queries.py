@@ -74,6 +74,14 @@ def batch_row(connection: Connection, word: str, kinds: Collection[str] = SCRIPT
     raise UnknownBatch(f"unknown batch {word!r}{meant}; the newest are {', '.join(ids[:3])}")
 
 
+def batches_beginning(ledger: Ledger, word: str) -> list[str]:
+    """The newest batches whose ids begin so, PREFIXES_SHOWN at most."""
+    begins = func.substr(batches.c.id, 1, len(word)) == word
+    query = select(batches.c.id).where(begins).order_by(batches.c.created_at.desc()).limit(PREFIXES_SHOWN)
+    with ledger.engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
 def open_batches(
     ledger: Ledger, among: Sequence[str] | None = None, kinds: Collection[str] = tuple(BatchKind)
 ) -> list[str]:

@@ -105,16 +105,26 @@ def line_summary(verdict: LineVerdict, result: LineResult | None, baseline: Base
 def changes(
     verdicts: Iterable[LineVerdict], results: Mapping[str, LineResult], baselines: Mapping[str, Baseline]
 ) -> list[Change]:
-    """The differences of engine, versions and machine between the night and its baselines, each once."""
+    """The differences of engine, versions, machine and voice files between the night and its baselines, each once."""
     found: list[Change] = []
     for each in verdicts:
         baseline, result = baselines.get(each.line), results.get(each.line)
         if baseline and result and result.facts:
-            for change in records.differences(baseline.facts, result.facts):
-                # Voices and parameters are set for each line: they are not facts of the night.
-                if change.what not in ("voices", "control_hash") and change not in found:
-                    found.append(change)
+            # Which voices speak and with which parameters is set for each line: that is no fact of the night.
+            facts = records.differences(baseline.facts, result.facts)
+            facts = [change for change in facts if change.what not in ("voices", "control_hash")]
+            found += [change for change in [*facts, *voice_files(baseline.facts, result.facts)] if change not in found]
     return found
+
+
+def voice_files(then: Facts, now: Facts) -> list[Change]:
+    """Voices of one name whose files differ, each with the beginnings of the hashes."""
+    both = sorted(then.voices.keys() & now.voices.keys())
+    return [
+        Change(f"voice {name}", then.voices[name][:12], now.voices[name][:12])
+        for name in both
+        if then.voices[name] != now.voices[name]
+    ]
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,10 +29,9 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
     print_batches(seen, file)
     if seen.queues:
         rows: list[list[object]] = [
-            [each.profile, each.waiting, seen.redis.waiting.get(each.profile), each.rendering, each.held, each.paused]
-            for each in seen.queues
+            [each.profile, each.waiting, each.rendering, each.held, each.paused] for each in seen.queues
         ]
-        columns = [name("profile"), number("waiting"), number("jobs", 2), number("rendering"), number("held")]
+        columns = [name("profile"), number("waiting"), number("rendering"), number("held")]
         print_table([*columns, text("paused", 1)], rows, title="Queues", file=file)
     if seen.workers:
         rows = [

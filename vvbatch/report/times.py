@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import datetime
+from typing import overload
 
 
 def show_utc() -> None:
@@ -15,6 +16,12 @@ def show_utc() -> None:
 
 def local(timestamp: str) -> datetime:
     return datetime.fromisoformat(timestamp).astimezone()
+
+
+@overload
+def when(timestamp: str) -> str: ...
+@overload
+def when(timestamp: None) -> None: ...
 
 
 def when(timestamp: str | None) -> str | None:

@@ -71,9 +71,10 @@ class Follower:
         batch_id, counts = head.batch, head.counts
         over = counts["total"] - counts["queued"] - counts["rendering"]
         reasons = waiting_words(ahead_of(self.ledger, batch_id), self.served) if waits(head) else []
-        words = [head.state] if not (reasons and self.console.is_terminal) else ["waiting"]
-        if counts["failed"] and head.state != "failed":
-            words.append(f"{counts['failed']:,} failed")
+        failed = [f"{counts['failed']:,} failed"] if counts["failed"] else []
+        words = ["waiting" if reasons and self.console.is_terminal else head.state, *failed]
+        if head.state == "failed":
+            words = failed
         lines = self.rate(batch_id, at, over)
         if head.eta_s:
             words.append(f"{duration(head.eta_s)} left")

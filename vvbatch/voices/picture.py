@@ -13,7 +13,7 @@ from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.voices.errors import MissingExtra
 from vvbatch.voices.measure import spectra
 
-LABEL, WIDTH, WAVE, SPECTRUM, GAP = 190, 900, 70, 110, 14  # pixels
+LABEL, WIDTH, WAVE, SPECTRUM, GAP, AXIS = 190, 900, 70, 110, 14, 20  # pixels
 RANGE_DB = 70.0
 LONGEST = 60 * SAMPLE_RATE  # samples that are drawn
 INK, PAPER, TRACE = (30, 30, 30), (255, 255, 255), (40, 90, 160)
@@ -32,9 +32,11 @@ def draw(voices: Sequence[tuple[str, str, Floats]], path: Path) -> None:
     from vvbatch.store import write_atomically
 
     row = WAVE + SPECTRUM + GAP
-    image = Image.new("RGB", (LABEL + WIDTH + GAP, row * max(len(voices), 1) + GAP), PAPER)
+    height = row * max(len(voices), 1) + GAP
+    image = Image.new("RGB", (LABEL + WIDTH + GAP, height + AXIS), PAPER)
     pen = ImageDraw.Draw(image)
     title, small = ImageFont.load_default(17), ImageFont.load_default(12)
+    longest = max((min(len(samples), LONGEST) for _, _, samples in voices), default=0)
     for number, (name, note, samples) in enumerate(voices):
         top = GAP + number * row
         pen.text((GAP, top + 10), shortened(name), INK, font=title)
@@ -42,8 +44,13 @@ def draw(voices: Sequence[tuple[str, str, Floats]], path: Path) -> None:
         pen.text((LABEL - 6, top + WAVE), "12 kHz", INK, font=small, anchor="ra")
         pen.text((LABEL - 6, top + WAVE + SPECTRUM), "0", INK, font=small, anchor="rd")
         shown = samples[:LONGEST]
-        image.paste(Image.fromarray(waveform(shown)), (LABEL, top))
-        image.paste(Image.fromarray(spectrogram(shown)), (LABEL, top + WAVE))
+        width = columns_of(len(shown), longest)
+        image.paste(Image.fromarray(waveform(shown, width)), (LABEL, top))
+        image.paste(Image.fromarray(spectrogram(shown, width)), (LABEL, top + WAVE))
+    for second in seconds_marked(longest / SAMPLE_RATE):
+        x = LABEL + round(WIDTH * second * SAMPLE_RATE / longest)
+        pen.line((x, height - GAP, x, height - GAP + 5), INK)
+        pen.text((x, height - GAP + 7), f"{second:g} s", INK, font=small, anchor="ma")
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     write_atomically(path, file.getvalue())
@@ -53,11 +60,22 @@ def shortened(name: str, longest: int = 19) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-def waveform(samples: Floats) -> Pixels:
-    """(WAVE, WIDTH, 3): from the lowest to the highest sample of each column, the highest of all filling the height."""
-    picture = np.full((WAVE, WIDTH, 3), PAPER, dtype=np.uint8)
+def columns_of(samples: int, longest: int) -> int:
+    """How wide a voice of so many samples is drawn, where the longest takes WIDTH: all have one time axis."""
+    return max(1, round(WIDTH * samples / longest)) if longest else WIDTH
+
+
+def seconds_marked(length_s: float) -> list[float]:
+    """Round seconds from 0 to the end, at most eight."""
+    step = next(step for step in (0.5, 1, 2, 5, 10, 30) if length_s / step <= 8)
+    return [step * number for number in range(int(length_s / step) + 1)]
+
+
+def waveform(samples: Floats, width: int = WIDTH) -> Pixels:
+    """(WAVE, width, 3): from the lowest to the highest sample of each column, the highest of all filling the height."""
+    picture = np.full((WAVE, width, 3), PAPER, dtype=np.uint8)
     tall = (WAVE - 1) / 2 / max(float(np.abs(samples).max(initial=0.0)), 1e-9)
-    for column, part in enumerate(np.array_split(samples, WIDTH)):
+    for column, part in enumerate(np.array_split(samples, width)):
         if len(part):
             low, high = (round(WAVE / 2 - level * tall) for level in (part.max(), part.min()))
             picture[max(low, 0) : high + 1, column] = TRACE

@@ -119,7 +119,7 @@ def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger: Led
         "b: failed: chapter 1, line 2: 'One.': too short",
         file.getvalue().splitlines()[-1],
     ]
-    assert file.getvalue().splitlines()[-1].startswith("b: 2/2 lines, failed")
+    assert file.getvalue().splitlines()[-1].startswith("b: 2/2 lines, 1 failed")
 
 
 def test_quiet_progress_shows_nothing(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

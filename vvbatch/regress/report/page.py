@@ -10,6 +10,7 @@ from vvbatch.regress.records import LineVerdict, Night
 from vvbatch.regress.report.media import Budget, Media, media_of
 from vvbatch.regress.report.trends import HEIGHT, LEFT, RIGHT, WIDTH, charts
 from vvbatch.regress.summary import LineSummary, Summary
+from vvbatch.report.times import when
 from vvbatch.voices.errors import MissingExtra
 
 SECTIONS = ("worse", "changed", "unblessed", "equivalent", "same")
@@ -62,6 +63,7 @@ def page(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    environment.filters["when"] = when
     budget = Budget()
     # The worst first: if the media exceed the budget, the good lines have no player.
     sections = [

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vvbatch.regress.records import LineVerdict, Night
+from vvbatch.report.times import when
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 150, 46, 10, 10, 22
 ORDER = ("same", "equivalent", "changed", "unblessed", "worse")
@@ -87,7 +88,7 @@ def column_centre(number: int, count: int) -> float:
 
 def days(nights: Sequence[Night]) -> list[tuple[float, str]]:
     """Labels of the first and the last night: their dates, or their times if the date is the same."""
-    first, last = (nights[number].started_at for number in (0, -1))
+    first, last = (when(nights[number].started_at) for number in (0, -1))
     part = slice(11, 16) if first[:10] == last[:10] else slice(5, 10)
     ends = {0: first, len(nights) - 1: last}
     return [(column_centre(number, len(nights)), at[part]) for number, at in ends.items()]
@@ -105,7 +106,7 @@ def counts(nights: Sequence[Night], verdicts: Mapping[str, Sequence[LineVerdict]
             if count:
                 height = room * count / most
                 bottom -= height
-                label = f"{night.id}, {night.started_at[:16]}: {count} {verdict}"
+                label = f"{night.id}, {when(night.started_at)}: {count} {verdict}"
                 bars.append(Bar(column_centre(number, len(nights)) - width / 2, bottom, width, height, verdict, label))
     last = nights[-1]
     about = f"Lines by verdict over {len(nights)} nights; the last night was {last.verdict}."
@@ -130,7 +131,7 @@ def line(
         Point(
             column_centre(number, len(nights)),
             TOP + room * (high - found) / (high - low),
-            f"{nights[number].id}, {nights[number].started_at[:16]}: {shown(found)}",
+            f"{nights[number].id}, {when(nights[number].started_at)}: {shown(found)}",
             nights[number].verdict or "",
         )
         for number, found in values
