@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 import yaml
 
+from vvbatch.book.pauses import Pauses, Seconds
 from vvbatch.errors import InputError
 from vvbatch.script.model import Normalise
 
@@ -162,6 +163,8 @@ class Profile(Strict, frozen=True, kw_only=True):
     retries: Retries = Retries()
     delays_s: DelaysS = DelaysS()
     patience: Patience = Patience()
+    pauses: dict[str, Seconds] = {}
+    """Seconds of silence in finished books, by the names of vvbatch.book.pauses: its voices may need others."""
 
 
 def bundled(folder: str) -> Path:
@@ -232,6 +235,7 @@ def read(file: Path) -> Profile:
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         profile = msgspec.convert(as_written_now({"name": file.stem, **data}), Profile)
+        msgspec.convert(profile.pauses, Pauses)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise ProfileError(f"{file}: {error}") from error
     for setting in ("cfg_scale", "steps", "temperature"):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import RowMapping
 
-from vvbatch import fault_points
+from vvbatch import fault_points, profiles
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.output import Store, book_name, name_of, open_store
 from vvbatch.book.codecs import Format, format_named, require_av
@@ -65,16 +65,23 @@ class Choice:
     pauses: Pauses
 
 
-def choose(book: BookOrder, order: Order, settings: Settings) -> Choice:
-    """Raises BookError for an unknown format or preset."""
+def choose(book: BookOrder, order: Order, settings: Settings, profile: str | None = None) -> Choice:
+    """The script goes before the profile, and that before the settings. Raises BookError: unknown format or preset."""
     preset = preset_named(order.preset or book.preset or settings.book.preset or DEFAULT, settings.book.presets)
     stated = ACX_FORMATS if preset.name == "acx" else book.formats or settings.book.formats
     names = list(dict.fromkeys(order.formats or stated))
     audio = [format_named(name) for name in names if name not in ("srt", "vtt")]
     if not audio:
         raise BookError("a book needs an audio format: m4b, mp3, opus, flac or wav")
-    pauses = msgspec.convert({**settings.pauses, **book.pauses}, Pauses)
+    pauses = msgspec.convert({**settings.pauses, **pauses_of(profile), **book.pauses}, Pauses)
     return Choice(tuple(audio), "vtt" in names, preset, pauses)
+
+
+def pauses_of(profile: str | None) -> dict[str, float]:
+    """Of a profile that is gone, none: the takes of its batch are still there."""
+    with suppress(profiles.ProfileError):
+        return profiles.load(profile).pauses if profile else {}
+    return {}
 
 
 def check_cover(book: BookOrder) -> None:
@@ -94,7 +101,7 @@ def assemble(
     batch, rows = batch_and_lines(ledger, batch_id)
     book = msgspec.convert(batch["book"] or {}, BookOrder)
     settings = load(home)
-    choice = choose(book, order, settings)
+    choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
     missing = [
         MissingView(row["line"], row["chapter"], row["state"], row["error"]) for row in rows if not _finished(row)
     ]
@@ -117,7 +124,7 @@ def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Or
     batch, rows = batch_and_lines(ledger, batch_id)
     book = msgspec.convert(batch["book"] or {}, BookOrder)
     settings = load(home)
-    choice = choose(book, order, settings)
+    choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
     chapters = chapters_of(batch["title"], rows, book)
     if chapters:
         making = _Making(ledger, home, batch_id, batch["out"], settings, choice, choice.formats)

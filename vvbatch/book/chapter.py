@@ -32,8 +32,10 @@ def _pieces(chapter: Chapter, layout: Layout, levels: Levels, ceiling: str) -> I
     gap = _Gap(chapter, levels, ceiling, None, layout.spans[0] if layout.spans else None, layout)
     read = -1
     source: Samples = np.zeros(0, np.float32)
+    tail: Samples = np.zeros(0, np.float32)  # the end of the take before, which this one is faded into
     for index, span in enumerate(layout.spans):
-        yield gap.samples[gap.under_before : gap.under_before + span.start - position]
+        if not len(tail):
+            yield gap.samples[gap.under_before : gap.under_before + span.start - position]
         following = layout.spans[index + 1] if index + 1 < len(layout.spans) else None
         if span.item != read:
             source, read = read_item(chapter.items[span.item]), span.item
@@ -42,13 +44,20 @@ def _pieces(chapter: Chapter, layout: Layout, levels: Levels, ceiling: str) -> I
         )
         if span.fade_in:
             ramp = _ramp(span.fade_in)
-            piece[: span.fade_in] = piece[: span.fade_in] * ramp + gap.samples[-span.fade_in :] * ramp[::-1]
-        gap = _Gap(chapter, levels, ceiling, span, following, layout)
-        if span.fade_out:
-            ramp = _ramp(span.fade_out)
-            piece[-span.fade_out :] = piece[-span.fade_out :] * ramp[::-1] + gap.samples[: span.fade_out] * ramp
+            under = tail if len(tail) else gap.samples[-span.fade_in :] * ramp[::-1]
+            piece[: span.fade_in] = piece[: span.fade_in] * ramp + under
+        overlap = max(0, span.stop - following.start) if following else 0
+        ramp = _ramp(span.fade_out)[::-1]
+        if overlap:
+            piece, tail = piece[:-overlap], piece[-overlap:] * ramp
+        else:
+            tail = tail[:0]
+            gap = _Gap(chapter, levels, ceiling, span, following, layout)
+            if span.fade_out:
+                under = gap.samples[: span.fade_out] * ramp[::-1]
+                piece[-span.fade_out :] = piece[-span.fade_out :] * ramp + under
         yield piece
-        position = span.stop
+        position = span.stop - overlap
     yield gap.samples[gap.under_before : gap.under_before + layout.length - position]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from vvbatch.book.contents import RATE, Chapter, Span, Speech
 from vvbatch.book.edges import Edges
@@ -42,8 +43,7 @@ def lay_out(chapter: Chapter, measures: Sequence[Measure], pauses: Pauses, prese
     ]
     head = round(preset.head_s * RATE)
     tail = min(max(pauses.chapter - preset.head_s, preset.shortest_tail_s), preset.longest_tail_s)
-    edges = _fitted(edges, [head, *between, round(tail * RATE)])
-    fade = round(max(FADE_S, preset.crossfade_ms / 1000) * RATE)
+    edges = _fitted(edges, [head, *between, round(tail * RATE)], round(preset.crossfade_ms / 1000 * RATE))
     spans: list[Span] = []
     speech: list[tuple[int, int]] = []
     position = head
@@ -51,33 +51,47 @@ def lay_out(chapter: Chapter, measures: Sequence[Measure], pauses: Pauses, prese
         first = position
         position -= edge.before
         for start, stop in kept_parts(edge, measure.cuts):
-            spans.append(Span(index, position, start, stop - start, *_fades(chapter, index, edge, start, stop, fade)))
+            spans.append(Span(index, position, start, stop - start, *_fades(chapter, index, edge, start, stop)))
             position += stop - start
         position -= edge.after
         speech.append((first, position))
         position += [*between, round(tail * RATE)][index]
-    return Layout(tuple(spans), tuple(speech), -(-position // BLOCK) * BLOCK)
+    return Layout(tuple(_crossfaded(spans)), tuple(speech), -(-position // BLOCK) * BLOCK)
 
 
-def _fitted(edges: Sequence[Edges], silences: Sequence[int]) -> list[Edges]:
-    """Edges cut so that those around a silence fit into it: `silences` are before, between and after the items."""
+def _fitted(edges: Sequence[Edges], silences: Sequence[int], crossfade: int) -> list[Edges]:
+    """Edges cut so that those around a silence fit into it: `silences` are before, between and after the items.
+
+    Where they do not, the edges of two takes may overlap by `crossfade`.
+    """
     fitted = list(edges)
     fitted[0] = replace(fitted[0], start=max(fitted[0].start, fitted[0].speech_start - silences[0]))
     fitted[-1] = replace(fitted[-1], stop=min(fitted[-1].stop, fitted[-1].speech_stop + silences[-1]))
     for index, silence in enumerate(silences[1:-1]):
         one, other = fitted[index], fitted[index + 1]
-        if one.after + other.before > silence:
-            after = min(one.after, max(silence // 2, silence - other.before))
+        room = silence + min(crossfade, one.after, other.before)
+        if one.after + other.before > room:
+            after = min(one.after, max(room // 2, room - other.before))
             fitted[index] = replace(one, stop=one.speech_stop + after)
-            fitted[index + 1] = replace(other, start=other.speech_start - min(other.before, silence - after))
+            fitted[index + 1] = replace(other, start=other.speech_start - min(other.before, room - after))
     return fitted
 
 
-def _fades(chapter: Chapter, index: int, edge: Edges, start: int, stop: int, fade: int) -> tuple[int, int]:
+def _crossfaded(spans: Sequence[Span]) -> list[Span]:
+    """Spans that overlap fade into each other over all of the overlap."""
+    found = list(spans)
+    for index, (one, other) in enumerate(pairwise(spans)):
+        if (overlap := one.stop - other.start) > 0:
+            found[index] = replace(found[index], fade_out=overlap)
+            found[index + 1] = replace(found[index + 1], fade_in=overlap)
+    return found
+
+
+def _fades(chapter: Chapter, index: int, edge: Edges, start: int, stop: int) -> tuple[int, int]:
     """Lengths of the fades of one kept part. They lie in silence: in an edge, or where a silence was cut."""
     if not isinstance(chapter.items[index], Speech):
         return 0, 0
-    short = round(FADE_S * RATE)
-    fade_in = min(fade, edge.before) if start == edge.start else short
-    fade_out = min(fade, edge.after) if stop == edge.stop else short
+    fade = round(FADE_S * RATE)
+    fade_in = min(fade, edge.before) if start == edge.start else fade
+    fade_out = min(fade, edge.after) if stop == edge.stop else fade
     return fade_in, fade_out

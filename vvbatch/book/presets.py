@@ -27,7 +27,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     longest_silence_s: Annotated[float, msgspec.Meta(ge=0.2, le=60)] | None = None
     """Silences within a take that are longer are shortened to this; None leaves them."""
     crossfade_ms: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
-    """Where a pause is 0 the silent edges of two takes may overlap by so much; never their speech."""
+    """Where a pause has no room for the silent edges of two takes, they overlap by so much; speech never does."""
 
     @property
     def levels(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from tests.support import books
 from tests.support.books import finished_batch
 from tests.support.ledgers import open_ledger
+from vvbatch import profiles
 from vvbatch.batch.assemble import Order, assemble, choose, encode_finished
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.verify_files import verify
@@ -206,6 +207,29 @@ def test_the_order_wins_over_the_script_and_the_script_over_the_settings() -> No
         choose(script, Order(preset="loud"), settings)
     with pytest.raises(BookError, match="needs an audio format"):
         choose(script, Order(("vtt",)), settings)
+
+
+def test_pauses_of_the_script_go_before_the_profiles_and_those_before_the_settings(home: Path) -> None:
+    profile = home.parent / "configs" / "slow.yaml"
+    profile.write_text((home.parent / "configs" / "ready.yaml").read_text() + "pauses: {line: 0.9, section: 3.0}\n")
+    settings = Settings(pauses={"line": 0.3, "part": 0.1, "section": 1.0})
+    pauses = choose(BookOrder(pauses={"section": 5.0}), Order(), settings, "slow").pauses
+    assert (pauses.part, pauses.line, pauses.section, pauses.chapter) == (0.1, 0.9, 5.0, 2.5)
+    assert choose(BookOrder(), Order(), settings, "gone").pauses.line == 0.3
+    for wrong, named in (("{lime: 1}", "lime"), ("{line: 90}", "<= 60.0"), ("{line: x}", "float")):
+        profile.write_text((home.parent / "configs" / "ready.yaml").read_text() + f"pauses: {wrong}\n")
+        with pytest.raises(profiles.ProfileError, match=named):
+            profiles.read(profile)
+
+
+def test_the_pauses_of_a_batchs_profile_are_in_its_book(here: tuple[Ledger, Home, Path], home: Path) -> None:
+    configs = home.parent / "configs"
+    (configs / "draft.yaml").write_text((configs / "ready.yaml").read_text() + "pauses: {line: 0.9}\n")
+    ledger, own, out = here
+    batch = finished_batch(ledger, out, chapters=1)
+    change(ledger, 2, request={"voices": [{"name": "emma"}]})
+    one, other = assemble(ledger, own, batch, Order(("wav",), "raw")).lines
+    assert other.start_s - one.end_s == pytest.approx(0.9, abs=0.001)
 
 
 def test_a_hostile_title_stays_inside_the_folder(here: tuple[Ledger, Home, Path]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.support import books
 from tests.support.books import take_samples
@@ -81,6 +82,34 @@ def test_a_pause_shorter_than_the_edges_cuts_the_edges_and_never_speech(tmp_path
         assert span.source <= known.speech_start and span.source + span.length >= known.speech_stop
 
 
+def test_edges_fade_into_each_other_only_where_it_is_asked_and_never_speech(tmp_path: Path) -> None:
+    first = books.speech(tmp_path, "a", take_samples(1.0, 1, floor_dbfs=-55.0), pause_after_s=0.03)
+    second = books.speech(tmp_path, "b", take_samples(1.0, 2, floor_dbfs=-55.0), pause_after_s=0.5)
+    third = books.speech(tmp_path, "c", take_samples(1.0, 3, before_s=0), pause_after_s=0.0)
+    fourth = books.speech(tmp_path, "d", take_samples(1.0, 4, before_s=0))
+    chapter = Chapter(1, "One", (first, second, third, fourth))
+    measures = [measure(item, None) for item in chapter.items]
+    preset = structs.replace(PRESETS["raw"], crossfade_ms=20)
+    layout = lay_out(chapter, measures, Pauses(), preset)
+    one, other, apart, last = layout.spans
+    assert one.stop - other.start == one.fade_out == other.fade_in == 0.02 * RATE
+    assert layout.speech[1][0] - layout.speech[0][1] == 0.03 * RATE
+    assert apart.start > other.stop and last.start >= apart.stop - measures[3].edges.before
+    levels = Levels({}, {}, {}, {})
+    made = np.concatenate(list(mastered(chapter, layout, levels, "", None)))
+    assert len(made) == layout.length
+    for span, known in zip(layout.spans, measures, strict=True):
+        shift = span.start - span.source
+        inside = slice(known.speech_start, known.speech_stop)
+        wanted = read_item(chapter.items[span.item])[inside]
+        assert np.array_equal(made[inside.start + shift : inside.stop + shift], wanted)
+    a, b = read_item(first), read_item(second)
+    middle = other.start + 240
+    half = a[middle - one.start + one.source] * 239.5 / 480 + b[middle - other.start + other.source] * 240.5 / 480
+    assert made[middle] == pytest.approx(half, abs=1e-6)
+
+
+CROSSFADED = structs.replace(PRESETS["audiobook"], crossfade_ms=30)
 take_shapes = st.tuples(st.integers(2400, 60_000), st.integers(0, 5000), st.integers(0, 5000))
 spoken = st.builds(
     lambda voice, kind, pause, title: ("x", voice, kind, pause, title),
@@ -91,7 +120,7 @@ spoken = st.builds(
 )
 
 
-@given(st.lists(st.tuples(take_shapes, spoken), min_size=1, max_size=8), st.sampled_from(list(PRESETS.values())))
+@given(st.lists(st.tuples(take_shapes, spoken), min_size=1, max_size=8), st.sampled_from([*PRESETS.values(), CROSSFADED]))
 def test_any_takes_are_joined_in_order_without_overlap_and_with_the_stated_pauses(
     takes: list[tuple[tuple[int, int, int], tuple[str, str, Break, float | None, bool]]], preset: Preset
 ) -> None:
@@ -103,7 +132,7 @@ def test_any_takes_are_joined_in_order_without_overlap_and_with_the_stated_pause
     layout = lay_out(chapter, measures, pauses, preset)
     position = 0
     for span, known in zip(layout.spans, measures, strict=True):
-        assert span.start >= position and span.length > 0
+        assert span.start >= position - round(preset.crossfade_ms / 1000 * RATE) and span.length > 0
         assert span.source <= known.speech_start and known.speech_stop <= span.source + span.length
         assert span.fade_in <= known.speech_start - span.source
         assert span.fade_out <= span.source + span.length - known.speech_stop
