@@ -29,7 +29,7 @@ from vvbatch.errors import VvbatchError
 from vvbatch.file_locks import locked
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import BookFileRow, batch_and_lines, held_levels, record_book
+from vvbatch.ledger.books import BookFileRow, batch_and_lines, held_levels, recognised_words, record_book
 from vvbatch.settings import Settings, load
 from vvbatch.store import make_folder, write_atomically
 
@@ -129,7 +129,7 @@ def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Or
     if chapters:
         making = _Making(ledger, home, batch_id, batch["out"], settings, choice, choice.formats)
         with making.alone():
-            making.encode(About(batch["title"]), chapters)
+            making.encode(About(batch["title"], language=book.language or ""), chapters)
 
 
 def chapters_of(title: str, rows: Sequence[RowMapping], book: BookOrder) -> list[Chapter]:
@@ -205,12 +205,19 @@ class _Making:
         from vvbatch.book.build import EXACT_LU, Work, build
         from vvbatch.book.files import codecs_of
 
-        work = Work(about, tuple(chapters), self.choice.pauses, self.choice.preset)
+        work = Work(about, tuple(self.with_words(chapters, about)), self.choice.pauses, self.choice.preset)
         recorded = self.recorded_levels()
         held, within_lu = (recorded, math.inf) if recorded else (self.known_levels(), EXACT_LU)
         built = build(work, codecs_of(self.formats, work), self.cache, held, within_lu=within_lu)
         if not recorded:
             write_atomically(self.first_levels, msgspec.json.encode(built.levels))
+
+    def with_words(self, chapters: Sequence[Chapter], about: About) -> list[Chapter]:
+        """Times of words, from the takes' checks; of all takes where WebVTT shows them."""
+        from vvbatch.batch.word_times import with_all_words, with_checked_words
+
+        known = with_checked_words(chapters, recognised_words(self.ledger, self.batch_id))
+        return with_all_words(known, about.language, self.cache) if self.choice.vtt else known
 
     def recorded_levels(self) -> Levels | None:
         from vvbatch.book.gains import Levels
@@ -241,7 +248,7 @@ class _Making:
         from vvbatch.book.packets import make_room
 
         preset = self.choice.preset
-        work = Work(about, tuple(chapters), self.choice.pauses, preset)
+        work = Work(about, tuple(self.with_words(chapters, about)), self.choice.pauses, preset)
         cover = cover_of(work)
         recorded = None if remaster else self.recorded_levels()
         held, within_lu = (recorded, HELD_LU) if recorded else (None if remaster else self.known_levels(), EXACT_LU)

@@ -20,7 +20,7 @@ import msgspec
 from vvbatch.book import gains
 from vvbatch.book.chapter import mastered
 from vvbatch.book.codecs import Codec
-from vvbatch.book.contents import RATE, About, BookError, Chapter, Cue, Mark, Speech
+from vvbatch.book.contents import RATE, About, BookError, Chapter, Cue, Mark, Speech, Word
 from vvbatch.book.encode import encode_chapter, energies_of
 from vvbatch.book.gains import Levels, MeasuredChapter
 from vvbatch.book.layout import lay_out
@@ -30,6 +30,7 @@ from vvbatch.book.measures import measure_chapter
 from vvbatch.book.packets import Packets, read_packets
 from vvbatch.book.pauses import Pauses
 from vvbatch.book.presets import Preset, overshoot_db
+from vvbatch.book.subtitles import aligned
 from vvbatch.book.tags import plain
 
 VERSION = 2
@@ -146,11 +147,29 @@ def ceiling_dbtp(preset: Preset, codec: Codec) -> float:
 
 
 def chapter_cues(part: MeasuredChapter, start_s: float) -> list[Cue]:
-    return [
-        Cue(item.line, part.chapter.number, item.voice, item.text, start_s + first / RATE, start_s + last / RATE)
-        for item, (first, last) in zip(part.chapter.items, part.layout.speech, strict=True)
-        if isinstance(item, Speech)
-    ]
+    cues = []
+    for index, (item, (first, last)) in enumerate(zip(part.chapter.items, part.layout.speech, strict=True)):
+        if isinstance(item, Speech):
+            start, stop = start_s + first / RATE, start_s + last / RATE
+            words = (
+                tuple(aligned(item.text, _in_chapter(part, index, item.words, start_s), start, stop))
+                if item.words
+                else ()
+            )
+            cues.append(Cue(item.line, part.chapter.number, item.voice, item.text, start, stop, words))
+    return cues
+
+
+def _in_chapter(part: MeasuredChapter, index: int, words: Sequence[Word], start_s: float) -> list[Word]:
+    """Words of a take at their times in the file. What was cut out of the take takes no time."""
+    spans = [span for span in part.layout.spans if span.item == index]
+
+    def at(seconds: float) -> float:
+        sample = round(seconds * RATE)
+        span = next((span for span in spans if sample < span.source + span.length), spans[-1])
+        return start_s + (span.start + min(max(sample - span.source, 0), span.length)) / RATE
+
+    return [Word(word.text, at(word.start_s), at(word.stop_s)) for word in words]
 
 
 def _levelled(

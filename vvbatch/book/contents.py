@@ -32,6 +32,13 @@ class Break(StrEnum):
 
 
 @dataclass(frozen=True)
+class Word:
+    text: str
+    start_s: float
+    stop_s: float
+
+
+@dataclass(frozen=True)
 class Speech:
     """A take in the book: one line, or a part of one."""
 
@@ -43,6 +50,7 @@ class Speech:
     title: bool = False  # of the chapter, spoken
     break_after: Break = Break.LINE
     pause_after_s: float | None = None  # None: as `Pauses` says
+    words: tuple[Word, ...] | None = None  # as they were recognised, in seconds of the take; None: nothing listened
 
 
 @dataclass(frozen=True)
@@ -124,10 +132,3 @@ class Cue:
     start_s: float
     stop_s: float
     words: Sequence[Word] = field(default=())
-
-
-@dataclass(frozen=True)
-class Word:
-    text: str
-    start_s: float
-    stop_s: float

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, sele
 
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind
-from vvbatch.ledger.schema import BATCH_OPEN, batches, book_files, books, events, lines
+from vvbatch.ledger.schema import BATCH_OPEN, batches, book_files, books, events, lines, qc_results
 
 NO_BOOK = "book not made"
 
@@ -74,6 +74,20 @@ def _awaiting() -> ColumnElement[bool]:
         events.c.batch_id == batches.c.id, events.c.kind == NO_BOOK, events.c.at >= batches.c.ended_at
     )
     return and_(batches.c.state.in_(("done", "failed")), batches.c.ended_at.is_not(None), ~made, ~given_up)
+
+
+def recognised_words(ledger: Ledger, batch_id: str) -> dict[str, list[tuple[str, float, float]]]:
+    """What the listening models understood, by line: words with start and end in seconds of the take."""
+    query = (
+        select(lines.c.line, qc_results.c.detail)
+        .join_from(lines, qc_results, qc_results.c.take_id == lines.c.take_id)
+        .where(lines.c.batch_id == batch_id, qc_results.c.name == "wer")
+    )
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return {
+        row.line: [(text, start, end) for text, start, end in row.detail.get("words", ())] for row in rows if row.detail
+    }
 
 
 def held_levels(ledger: Ledger, batch_id: str, preset: str) -> Any:

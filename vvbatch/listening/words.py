@@ -146,6 +146,12 @@ class Words:
         whole = sum(len(encode(f" {word}", add_special_tokens=False).ids) == 1 for word in words)
         return "en" if 2 * whole >= len(words) and all(word.isascii() for word in words) else OTHER
 
+    def model_for(self, language: str) -> Words | None:
+        """The model that recognizes this language."""
+        if self.english_only and language != "en":
+            return self._multilingual.model_for(language) if self._multilingual else None
+        return self if self.english_only or language in LANGUAGES else None
+
     def transcribe(self, clips: Sequence[NDArray[np.float32]], language: str = "en") -> list[list[Word]]:
         """The words of each clip, which is mono float32 (frames,) at 16 kHz."""
         tokenizer = Tokenizer(

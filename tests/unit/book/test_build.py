@@ -15,7 +15,7 @@ from tests.support import books
 from tests.support.books import take_samples
 from vvbatch.book.build import Built, Work, build, ceiling_dbtp
 from vvbatch.book.codecs import PCM, Codec, aac, mp3, opus
-from vvbatch.book.contents import RATE, BookError, Chapter, Sound
+from vvbatch.book.contents import RATE, BookError, Chapter, Sound, Word
 from vvbatch.book.encode import decode_packets
 from vvbatch.book.gains import Levels
 from vvbatch.book.packets import Packets, make_room, read_packets
@@ -246,6 +246,23 @@ def test_cues_follow_the_map_of_the_takes(chapters: list[Chapter], tmp_path: Pat
     for cue, part in zip(cues[4:8], [built.book[1]] * 4, strict=True):
         first, last = part.layout.speech[cues[4:8].index(cue)]
         assert cue.start_s == marks[1].start_s + first / RATE and cue.stop_s == marks[1].start_s + last / RATE
+
+
+def test_words_have_their_times_in_the_file_within_their_line(chapters: list[Chapter], tmp_path: Path) -> None:
+    speech = replace(
+        chapters[1].speeches[1],
+        text="This is a line.",
+        words=(Word("This", 0.0, 0.5), Word("is", 0.5, 0.9), Word("line", 1.2, 9.0)),
+    )
+    second = replace(chapters[1], items=(chapters[1].items[0], speech, *chapters[1].items[2:]))
+    built = build(books.work([chapters[0], second, chapters[2]]), [PCM], tmp_path / "cache")
+    cue, start_s = built.cues(built.encoded[0])[5], built.encoded[0].marks(chapters)[1].start_s
+    span = built.book[1].layout.spans[1]
+    shift = start_s + (span.start - span.source) / RATE
+    assert [word.text for word in cue.words] == ["This", "is", "a", "line."]
+    assert cue.words[0].start_s == cue.start_s and cue.words[-1].stop_s == pytest.approx(cue.stop_s)
+    assert cue.words[1].start_s == pytest.approx(shift + 0.5) and cue.words[3].start_s == pytest.approx(shift + 1.2)
+    assert (cue.words[2].start_s, cue.words[2].stop_s) == (cue.words[1].stop_s, cue.words[3].start_s)
 
 
 def test_unknown_and_contradictory_presets_are_refused() -> None:

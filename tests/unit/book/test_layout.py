@@ -120,7 +120,9 @@ spoken = st.builds(
 )
 
 
-@given(st.lists(st.tuples(take_shapes, spoken), min_size=1, max_size=8), st.sampled_from([*PRESETS.values(), CROSSFADED]))
+@given(
+    st.lists(st.tuples(take_shapes, spoken), min_size=1, max_size=8), st.sampled_from([*PRESETS.values(), CROSSFADED])
+)
 def test_any_takes_are_joined_in_order_without_overlap_and_with_the_stated_pauses(
     takes: list[tuple[tuple[int, int, int], tuple[str, str, Break, float | None, bool]]], preset: Preset
 ) -> None:

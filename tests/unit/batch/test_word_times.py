@@ -1,0 +1,79 @@
+"""Words get their times from the checks of their takes, or are recognised once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.support import books
+from tests.support.ledgers import add_batch, open_ledger, render
+from vvbatch.batch.word_times import with_all_words, with_checked_words
+from vvbatch.book.contents import Chapter, Word
+from vvbatch.ledger.books import recognised_words
+from vvbatch.ledger.schema import qc_results
+
+
+class Recogniser:
+    """Hears the same two words in each clip, of which it counts the seconds."""
+
+    versions: ClassVar = {"whisper": "fake"}
+    heard_s: float = 0.0
+
+    def language(self, text: str, declared: str | None) -> str:
+        return declared or "en"
+
+    def model_for(self, language: str) -> Recogniser | None:
+        return self if language == "en" else None
+
+    def transcribe(self, clips: Sequence[Any], language: str) -> list[list[Any]]:
+        from vvbatch.listening.words import Word as Heard
+
+        Recogniser.heard_s += sum(map(len, clips)) / 16_000
+        return [[Heard(" Some", 0.2, 0.9, 1.0), Heard(" words", 0.9, 1.6, 1.0)] for _ in clips]
+
+
+@pytest.fixture
+def recogniser(monkeypatch: pytest.MonkeyPatch) -> type[Recogniser]:
+    words = pytest.importorskip("vvbatch.listening.words")
+    monkeypatch.setattr(words.Words, "open", lambda threads: Recogniser())
+    Recogniser.heard_s = 0.0
+    return Recogniser
+
+
+SOME = (Word("Some", 0.2, 0.9), Word("words", 0.9, 1.6))
+
+
+def words_of(chapters: Sequence[Chapter]) -> list[tuple[Word, ...] | None]:
+    return [speech.words for chapter in chapters for speech in chapter.speeches]
+
+
+def test_what_a_check_of_a_take_understood_is_not_recognised_again(
+    tmp_path: Path, recogniser: type[Recogniser]
+) -> None:
+    (chapter,) = with_checked_words([books.chapter(tmp_path, 1, lines=3)], {"c001-l1": [("Hi", 0.1, 0.4)]})
+    assert words_of([chapter]) == [None, (Word("Hi", 0.1, 0.4),), None]
+    heard = with_all_words([chapter], "en", tmp_path / "cache")
+    assert words_of(heard) == [SOME, (Word("Hi", 0.1, 0.4),), SOME]
+    assert recogniser.heard_s == pytest.approx(2 * 1.9, abs=0.01)
+    assert with_all_words([chapter], "en", tmp_path / "cache") == heard
+    assert recogniser.heard_s == pytest.approx(2 * 1.9, abs=0.01), "takes were transcribed a second time"
+
+
+def test_takes_in_a_language_that_no_model_knows_have_no_words(tmp_path: Path, recogniser: type[Recogniser]) -> None:
+    chapters = [books.chapter(tmp_path, 1, lines=2)]
+    assert with_all_words(chapters, "cy", tmp_path / "cache") == chapters
+
+
+def test_the_ledger_gives_the_words_of_the_takes_that_are_kept(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    add_batch(ledger, "a", ["One.", "Two."])
+    take = render(ledger, "a", 1)
+    detail = {"missing": ["x"], "words": [["One", 0.1, 0.5]]}
+    with ledger.engine.begin() as connection:
+        row = {"take_id": take, "position": 9, "name": "wer", "value": 0, "limit": 0.3, "ok": True, "detail": detail}
+        connection.execute(qc_results.insert().values(row))
+    assert recognised_words(ledger, "a") == {"l1": [("One", 0.1, 0.5)]}
+    ledger.close()
