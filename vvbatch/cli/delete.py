@@ -70,7 +70,9 @@ def delete_all(ledger: Ledger, doomed: list[Doomed], yes: bool, as_json: bool) -
             if each.refused:
                 click.echo(f"{each.batch}: {each.refused}", err=True)
             elif each.left:
-                click.echo(f"{each.batch}: deleted; {len(each.left)} other files stay in its folder", err=True)
+                click.echo(
+                    f"{each.batch}: deleted; {counted(len(each.left), 'other file')} left in its folder", err=True
+                )
         click.echo(f"deleted {sum(each.deleted for each in doomed)} of {counted(len(doomed), 'batch')}")
     if any(each.refused for each in doomed):
         sys.exit(FAILED)
@@ -78,10 +80,12 @@ def delete_all(ledger: Ledger, doomed: list[Doomed], yes: bool, as_json: bool) -
 
 def print_doomed(doomed: list[Doomed]) -> None:
     from vvbatch import report
+    from vvbatch.report.columns import name, number, text
 
     if doomed:
         rows = [
             [each.batch, each.kind, each.lines, each.takes, each.files, report.size(each.bytes), each.refused]
             for each in doomed
         ]
-        report.print_table(["batch", "kind", ">lines", ">takes", ">files", ">size", "stays because"], rows)
+        columns = [name("batch"), name("kind", 2), number("lines"), number("takes", 3), number("files", 1)]
+        report.print_table([*columns, number("size"), text("stays because", 1)], rows)

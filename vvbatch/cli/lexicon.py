@@ -87,6 +87,7 @@ def list_words(as_json: bool) -> None:
     """
     from vvbatch import report
     from vvbatch.home import Home
+    from vvbatch.report.columns import name, text
     from vvbatch.speech_text.lexicon import load
 
     entries = load(Home.from_environment())
@@ -94,7 +95,8 @@ def list_words(as_json: bool) -> None:
         print_json([shown(entry) for entry in entries])
     elif entries:
         rows = [[entry.word, entry.say, entry.language, entry.voice, entry.engine] for entry in entries]
-        report.print_table(["word", "say", "language", "voice", "engine"], rows)
+        columns = [name("word"), text("say"), name("language", 2), name("voice", 1), name("engine", 3)]
+        report.print_table(columns, rows)
     else:
         click.echo("the lexicon is empty: vvbatch lexicon add WORD SAY")
 

@@ -73,6 +73,8 @@ def list_models(as_json: bool) -> None:
         print_json(rows)
         return
     from vvbatch import report
+    from vvbatch.report.columns import name, number, text
+    from vvbatch.report.tables import print_words
 
     cells = [
         [
@@ -84,16 +86,16 @@ def list_models(as_json: bool) -> None:
         ]
         for row in rows
     ]
-    report.print_table(["profile", "state", ">size", "runs on", "memory"], cells)
+    columns = [name("profile"), name("state"), number("size"), name("runs on", 1), text("memory", 2)]
+    report.print_table(columns, cells)
     for (repo, revision), of_it in by_model(rows).items():
         row = of_it[0]
-        click.echo(f"\n{repo} at {revision[:12]}: {', '.join(each.profile for each in of_it)}")
-        if row.path:
-            click.echo(f"  {row.path}")
-        for words in [*row.problems, *row.notes]:
-            click.echo(f"  {words}")
+        print_words("")
+        print_words(f"{repo} at {revision[:12]}: {', '.join(each.profile for each in of_it)}")
+        for words in [*([row.path] if row.path else []), *row.problems, *row.notes]:
+            print_words(words, indent=2)
         if row.remedy:
-            click.echo(f"  to fix it:  {row.remedy}")
+            print_words(f"to fix it:  {row.remedy}", indent=2)
 
 
 def user_path(path: Path) -> Path:

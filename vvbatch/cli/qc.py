@@ -93,20 +93,25 @@ def open_models(listen: bool | None) -> tuple[ListeningModels | None, dict[str, 
 
 def show(reports: Sequence[FileReport]) -> None:
     """One row a check on a terminal and in a pipe; what failed stands out."""
+    from vvbatch.qc.sentences import meaning
+    from vvbatch.report.columns import name, number, text
     from vvbatch.report.tables import print_table, printable
 
     for report in reports:
         click.echo(printable(f"{report.file}: {'good' if report.ok else report.error or 'failed'}"))
         rows = [
-            [check.name, f"{check.value:.6g}", f"{check.limit:.6g}", "" if check.ok else "failed"]
+            [
+                *(check.name, f"{check.value:.6g}", f"{check.limit:.6g}"),
+                "" if check.ok else f"failed: it {meaning(check.name, check.value, check.limit)}",
+            ]
             for check in report.checks
         ]
         if rows:
-            print_table(["check", ">value", ">limit", ""], rows)
-        for name, words in found_in(report):
-            click.echo(printable(f"{name}: {words}"))
-        for name, why in report.not_checked.items():
-            click.echo(printable(f"not checked: {name} ({why})"))
+            print_table([name("check"), number("value"), number("limit"), text("")], rows)
+        for what, words in found_in(report):
+            click.echo(printable(f"{what}: {words}"))
+        for what, why in report.not_checked.items():
+            click.echo(printable(f"not checked: {what} ({why})"))
 
 
 def found_in(report: FileReport) -> list[tuple[str, str]]:

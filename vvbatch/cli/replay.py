@@ -58,6 +58,7 @@ def show(found: Replay) -> None:
     from msgspec.structs import asdict
 
     from vvbatch.report import print_table
+    from vvbatch.report.columns import name, text
     from vvbatch.report.tables import print_facts
 
     by = {"sha256": "bit for bit", "samples": "in every sample", "checks": "in every check"}[found.equal_by]
@@ -70,9 +71,9 @@ def show(found: Replay) -> None:
     print_facts(facts)
     if found.changed:
         rows = [[each.what, each.then, each.now] for each in found.changed]
-        print_table(["changed since", "then", "now"], rows)
+        print_table([name("changed since"), text("then"), text("now")], rows)
     elif not found.equal:
         click.echo("nothing that the ledger records has changed since: the engine is not repeatable here")
     if found.difference and not found.equal:
-        measured = [[name, value] for name, value in asdict(found.difference).items() if name != "bits"]
+        measured = [[measure, value] for measure, value in asdict(found.difference).items() if measure != "bits"]
         print_table(["measure", ">now against then"], measured)

@@ -6,6 +6,8 @@ import click
 
 from vvbatch.proof.record import Proof
 from vvbatch.proof.verdict import Judged
+from vvbatch.report.columns import name, text
+from vvbatch.report.columns import number as number_column
 from vvbatch.report.tables import print_facts, print_table, printable
 
 
@@ -15,7 +17,14 @@ def print_proof(proof: Proof) -> None:
         [each.name, each.unit, *map(number, (each.median, each.lowest, each.highest)), allowed(each), verdict(each)]
         for each in proof.measures
     ]
-    print_table(["measure", "in", ">median", ">lowest", ">highest", ">allowed", ""], rows)
+    columns = [
+        name("measure"),
+        name("in", 2),
+        number_column("median"),
+        number_column("lowest", 1),
+        number_column("highest", 1),
+    ]
+    print_table([*columns, number_column("allowed"), text("")], rows)
     click.echo()
     off = [each.name for each in proof.measures if not each.ok]
     words = f"off: {', '.join(off)}" if off else "good: the takes are like real VibeVoice audio"

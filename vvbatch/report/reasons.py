@@ -30,5 +30,6 @@ def lines_before(ahead: Ahead) -> list[str]:
     """`37 lines of vol-a before it`."""
     named = [f"{counted(count, 'line')} of {batch}" for batch, count in ahead.batches[:BATCHES_NAMED]]
     if rest := ahead.batches[BATCHES_NAMED:]:
-        named.append(f"{counted(sum(count for _, count in rest), 'line')} of {counted(len(rest), 'batch')} more")
-    return [f"{' and '.join(named)} before it"] if named else []
+        named.append(f"{counted(sum(count for _, count in rest), 'line')} of {counted(len(rest), 'more batch')}")
+    *others, last = named or [""]
+    return [f"{', '.join(others)}{' and ' if others else ''}{last} before it"] if named else []

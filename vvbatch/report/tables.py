@@ -123,6 +123,15 @@ def print_facts(facts: Sequence[tuple[str, object]], file: TextIO | None = None)
     target.print(grid)
 
 
+def print_words(words: str, indent: int = 0, file: TextIO | None = None) -> None:
+    """Words below each other where they do not fit into a row of the terminal; in a pipe one line."""
+    target, space = console(file), " " * indent
+    known = printable(words)
+    rows = wrapped(known, target.width - indent, most=len(known) + 1) if target.is_terminal else [known]
+    for row in rows:
+        target.print(Text(space + row), soft_wrap=True)
+
+
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
     """Rows as lines with two spaces between columns, by what a cell takes on screen; no spaces at a line's end."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]

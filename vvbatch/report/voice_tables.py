@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vvbatch.report.columns import name, number, text
 from vvbatch.report.tables import print_table, printable
 from vvbatch.voices.quality import MEASURES, Quality
 
@@ -16,7 +17,9 @@ def print_quality(reports: Sequence[Quality]) -> None:
             sign, unit, hint = MEASURES[check.name]
             limit = f"{sign} {measured(check.limit)} {unit}"
             cells.append([check.name, measured(check.value), limit, "ok" if check.ok else f"off: {hint}"])
-        print_table(["measure", ">value", "limit", ""], cells, title=report.voice or report.file)
+        print_table(
+            [name("measure"), number("value"), name("limit"), text("")], cells, title=report.voice or report.file
+        )
         for note in report.notes:
             print(printable(f"note: {note}"))
         if report.error:
@@ -30,13 +33,14 @@ def print_comparison(reports: Sequence[Quality]) -> None:
     """A voice and its variants side by side, one measure per row."""
     checks = [{check.name: check for check in report.checks} for report in reports]
     rows = [["sha256", None, *((report.sha256 or "-")[:12] for report in reports)]]
-    for name, (sign, unit, _) in MEASURES.items():
-        limits = {measured(each[name].limit) for each in checks if name in each}
+    for measure, (sign, unit, _) in MEASURES.items():
+        limits = {measured(each[measure].limit) for each in checks if measure in each}
         limit = f"{sign} {limits.pop()} {unit}" if len(limits) == 1 else None  # each file declares its own frames
         values = [
-            measured(each[name].value) + ("" if each[name].ok else " off") if name in each else None for each in checks
+            measured(each[measure].value) + ("" if each[measure].ok else " off") if measure in each else None
+            for each in checks
         ]
-        rows.append([name, limit, *values])
+        rows.append([measure, limit, *values])
     print_table(["measure", "limit", *(f">{report.voice}" for report in reports)], rows)
     for report in reports:
         if report.error:

@@ -12,9 +12,13 @@ from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch import report
 from vvbatch.batch.estimate import Estimate
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.ahead import Ahead, ahead_of
 from vvbatch.ledger.batches import set_batch_state, settle_batch
+from vvbatch.ledger.queues import pause_queue
+from vvbatch.ledger.views import BatchHead
 from vvbatch.report import tables
-from vvbatch.report.watch import Follower
+from vvbatch.report.reasons import lines_before, waiting_words
+from vvbatch.report.watch import Follower, batch_row
 
 
 @pytest.fixture
@@ -209,3 +213,62 @@ def estimate_of_long_lines() -> Estimate:
         "warnings": [], "candidates": [], "parts": 31, "models": [model | {"speed": None, "wall_s": None}],
     }  # fmt: skip
     return msgspec.convert(checked, Estimate)
+
+
+def test_watching_keeps_bar_counts_and_time_whatever_the_title() -> None:
+    for width in (40, 80, 160):
+        for batch in ("b", "the-long-night-of-the-lighthouse-keepers-1a2b3c4d"):
+            words = ["rendering", "1 failed", "3 min 10 s left", "20 lines/min"]
+            shown = batch_row(head_of(batch), 12, words, [], width).plain
+            assert max(map(len, shown.splitlines())) <= max(width, len(batch))
+            assert "━" in shown
+            assert "─" in shown, "a bar is full only when no line is left"
+            assert "12/60" in shown
+            assert batch in shown
+            assert width < 80 or "3 min 10 s left" in shown
+
+
+def head_of(batch: str) -> BatchHead:
+    counts = {"total": 60, "done": 11, "failed": 1, "rendering": 4, "queued": 44, "cached": 0, "cancelled": 0}
+    return BatchHead(batch, "s.yaml", "rendering", counts, "/out", 190)
+
+
+def test_a_batch_that_nobody_works_on_says_why(ledger: Ledger, clock: Clock) -> None:
+    add_batch(ledger, "vol-a", ["One."] * 37)
+    clock.advance(1)
+    add_batch(ledger, "vol-b", ["One."])
+    say = {"draft": "served"}
+
+    def words() -> list[str]:
+        return waiting_words(ahead_of(ledger, "vol-b"), say.__getitem__)
+
+    assert words() == ["37 lines of vol-a before it"]
+    say["draft"] = "no worker"
+    assert words() == ["no worker for draft: vvbatch up --workers draft", "37 lines of vol-a before it"]
+    pause_queue(ledger, "draft", "paused by hand")
+    assert words()[1] == "the queue of draft is paused (paused by hand): vvbatch resume draft"
+    say["draft"] = "no server"
+    assert words() == ["no queue is running: vvbatch up --workers draft"]
+    assert waiting_words(ahead_of(ledger, "unknown"), say.__getitem__) == []
+
+
+def test_what_is_more_urgent_is_before_a_batch_and_what_is_not_is_not(ledger: Ledger, clock: Clock) -> None:
+    add_batch(ledger, "first", ["One."])
+    for number in range(3):
+        clock.advance(1)
+        add_batch(ledger, f"later-{number}", ["One."])
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE batches SET priority = 'high' WHERE id = 'later-2'")
+        connection.exec_driver_sql("UPDATE batches SET state = 'paused' WHERE id = 'later-0'")
+    assert ahead_of(ledger, "first").batches == [("later-2", 1)]
+    assert ahead_of(ledger, "later-1").batches == [("first", 1), ("later-2", 1)]
+    assert lines_before(Ahead({}, {}, [("a", 1), ("b", 2), ("c", 3), ("d", 4)])) == [
+        "1 line of a, 2 lines of b and 7 lines of 2 more batches before it"
+    ]
+
+
+def test_watching_says_in_a_pipe_why_a_batch_waits(ledger: Ledger) -> None:
+    add_batch(ledger, "b", ["One."])
+    file = io.StringIO()
+    Follower(ledger, ["b"], tables.console(file), lambda: 0.0, lambda _profile: "no worker").look()
+    assert file.getvalue() == "b: 0/1 lines, queued, waiting: no worker for draft: vvbatch up --workers draft\n"
