@@ -20,7 +20,7 @@ Json = object
 """A value as a JSON column has it."""
 
 
-class CheckView(Struct, omit_defaults=True):
+class CheckView(Struct, omit_defaults=True, gc=False):
     name: str
     value: Json
     limit: Json
@@ -31,10 +31,10 @@ class CheckView(Struct, omit_defaults=True):
 
 def tried_takes(stored: Sequence[Mapping[str, Json]] | None) -> list[dict[str, Json]]:
     """The takes of a line that were not kept, as the row lists them (TriedTake), with `profile` beside `model`."""
-    return [{**take, "profile": take["model"]} for take in stored or ()]
+    return [{**take, "profile": take["model"]} for take in stored] if stored else []
 
 
-class LineView(Struct):
+class LineView(Struct, gc=False):
     """`qc` is that of the kept take, or of a failed line's last one; `troubles` counts each class of trouble.
 
     A part of a long line is a line of its own; `part_of` is the id of the line that was divided.

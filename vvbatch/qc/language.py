@@ -167,9 +167,10 @@ def unspoken(text: str, languages: Sequence[str], declared: str | None = None) -
         return None
     if foreign := foreign_letters(text, languages):
         return f"{foreign[0]} letters ({foreign[1][:20]})"
+    if not declared and len(WORD.findall(text)) < FEWEST_WORDS:  # they show no language, and need no model
+        return None
     found = code_of(declared) if declared else language_of(text)
-    enough = declared or len(WORD.findall(text)) >= FEWEST_WORDS
-    if found and found not in languages and enough:
+    if found and found not in languages:
         return f"a text in the language {found!r}"
     return None
 
@@ -209,7 +210,7 @@ NO_LANGUAGE = "zxx"  # as ISO 639 calls it
 
 def _of_latin_letters(text: str) -> str | None:
     english, language, most = _frequent(text)
-    if english >= FEWEST_WORDS and english >= 2 * most:  # without loading the model
+    if (english >= FEWEST_WORDS and english >= 2 * most) or (english and not most):  # without loading the model
         return "en"
     by_words = language if most > english else "en" if english else None
     if most == 1 > english and len(WORD.findall(text)) > LONGEST_BY_ONE:  # "Dr. Van der Berg called us."

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import PurePath
 
 from vvbatch.ledger.states import Trouble
 from vvbatch.ledger.views import Failure
-from vvbatch.qc.sentences import MEANINGS
 from vvbatch.report.tables import shortened
 
 TEXT_SHOWN = 60
-VERBS = {sentence.split(" ", 1)[0] for sentence in MEANINGS.values()}
-CHECK_NAMES = re.compile(rf" \(({'|'.join(MEANINGS)})\)")
 SCRIPT_SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
 IMPORTED_SCRIPT = "script.yaml"  # of vvbatch.manuscript.own_script, in the batch's folder
 
@@ -22,10 +20,20 @@ SOUND = ("voice", "naturalness", "background", "bandwidth", "noise_floor", "musi
 BROKEN = ("finite", "not_empty", "sample_rate", "channels", "readable", "dc_offset")
 
 
+@cache
+def sentences() -> tuple[re.Pattern[str], set[str]]:
+    """What finds the name of a check at the end of its sentence, and the verbs that sentences begin with."""
+    from vvbatch.qc.sentences import MEANINGS  # here: only what has failed waits for numpy
+
+    names = re.compile(rf" \(({'|'.join(MEANINGS)})\)")
+    return names, {sentence.split(" ", 1)[0] for sentence in MEANINGS.values()}
+
+
 def failed_words(failure: Failure) -> str:
     """`chapter 2, line 14 (book.yaml:88): 'She never came back.' was cut short: …; 3 takes`."""
-    error = CHECK_NAMES.sub("", failure.error or "failed without a reason")
-    joint = " " if error.split(" ", 1)[0] in VERBS else ": "
+    names, verbs = sentences()
+    error = names.sub("", failure.error or "failed without a reason")
+    joint = " " if error.split(" ", 1)[0] in verbs else ": "
     return f"{place(failure)}: '{shortened(' '.join(failure.text.split()), TEXT_SHOWN)}'{joint}{error}"
 
 
@@ -48,7 +56,7 @@ def remedies(batch: str, failures: Iterable[Failure]) -> list[tuple[str, str]]:
 
 def remedy(batch: str, failure: Failure) -> tuple[str, str]:
     again = f"vvbatch retry {batch}"
-    checks = set(CHECK_NAMES.findall(failure.error or ""))
+    checks = set(sentences()[0].findall(failure.error or ""))
     if failure.trouble == Trouble.INPUT:
         return "correct", "the script, and run it again: what is rendered is not rendered again"
     if failure.trouble == Trouble.RESOURCE:
