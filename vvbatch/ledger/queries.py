@@ -17,7 +17,7 @@ from vvbatch.ledger.forecast import InWork, Work, covered_s, throughput_of
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import batches, lines, qc_results, takes
-from vvbatch.ledger.states import LineState, TakeState
+from vvbatch.ledger.states import PRIORITIES, BatchState, LineState, TakeState
 from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, Failure, LineView, Totals, tried_takes
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ def heads(connection: Connection, rows: Sequence[RowMapping], now: str) -> list[
     open_ids = [row["id"] for row in rows if row["state"] == "open"]
     left = lines_left(connection, open_ids, now)
     recent = newest_takes(connection, open_ids, now)
+    waiting = [row for row in rows if row["state"] == "open" and not any_good(recent.get(row["id"], {}))]
+    first = first_etas(connection, waiting, now) if waiting else {}
     views = []
     for row in rows:
         mine = counts[row["id"]]
@@ -151,9 +153,64 @@ def heads(connection: Connection, rows: Sequence[RowMapping], now: str) -> list[
         elif state == "open":
             took_part = recent.get(row["id"], {})
             begun = took_part or any(mine[name] for name in ("rendering", "done", "failed"))
-            state, eta = "rendering" if begun else "queued", eta_s(left[row["id"]], took_part)
+            eta = first[row["id"]] if row["id"] in first else eta_s(left[row["id"]], took_part)
+            state = "rendering" if begun else "queued"
         views.append(BatchHead(row["id"], row["script"], state, mine, row["out"], eta))
     return views
+
+
+def any_good(took_part: Mapping[str, Sequence[Work]]) -> bool:
+    return any(work.good for works in took_part.values() for work in works)
+
+
+def first_etas(connection: Connection, rows: Sequence[RowMapping], now: str) -> dict[str, int | None]:
+    """ETAs of open batches without a good take: by the newest takes of their profiles, after what is queued before."""
+    others = select(batches.c.id, batches.c.priority, batches.c.created_at).where(batches.c.state == BatchState.OPEN)
+    queued = sorted(connection.execute(others), key=place_in_queue)
+    left = lines_left(connection, [row.id for row in queued], now)
+    known = newest_takes_of_profiles(connection, {profile for each in left.values() for profile in each}, now)
+    etas: dict[str, int | None] = {}
+    for row in rows:
+        mine = left[row["id"]]
+        before = [left[other.id] for other in queued if place_in_queue(other) < place_in_queue(row)]
+        total = {
+            profile: together([own, *(each[profile] for each in before if profile in each)])
+            for profile, own in mine.items()
+        }
+        etas[row["id"]] = eta_s(total, {profile: known[profile] for profile in mine if profile in known})
+    return etas
+
+
+def place_in_queue(row: Any) -> tuple[int, str]:
+    """Sorts batches as they are rendered: by priority, then by age."""
+    fields = row if isinstance(row, RowMapping) else row._mapping
+    return PRIORITIES.index(fields["priority"]), fields["created_at"]
+
+
+def together(parts: Sequence[Left]) -> Left:
+    return Left(
+        sum(part.queued for part in parts),
+        max(part.longest for part in parts),
+        [line for part in parts for line in part.in_work],
+    )
+
+
+def newest_takes_of_profiles(connection: Connection, profiles: Collection[str], now: str) -> dict[str, list[Work]]:
+    """Each profile's newest PACE_TAKES takes of any batch."""
+    columns = [takes.c[name] for name in ("profile", *WORK_COLUMNS)]
+    newest = [
+        select(*columns, func.length(takes.c.text).label("characters"))
+        .where(takes.c.profile == profile, takes.c.ended_at.is_not(None))
+        .order_by(takes.c.ended_at.desc())
+        .limit(PACE_TAKES)
+        .subquery()
+        for profile in sorted(profiles)
+    ]
+    found: dict[str, list[Work]] = {}
+    if newest:
+        for row in connection.execute(union_all(*(select(each) for each in newest))):
+            found.setdefault(row.profile, []).append(work_of(row, now))
+    return found
 
 
 def batch_rows(connection: Connection, rows: Sequence[RowMapping], now: str) -> list[BatchRow]:

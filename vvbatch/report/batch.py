@@ -43,7 +43,7 @@ def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None, *, 
     if totals.speed:
         facts.append(("speed", f"{rate(totals.speed)} x real time: {made_in(totals)}"))
     if totals.failed:
-        facts.append(("retries", f"{counted(totals.failed, 'take')} of {totals.takes:,} failed"))
+        facts.append(("takes", f"{totals.takes:,}, of which {totals.failed:,} failed"))
     if counts["failed"]:
         facts += failed_facts(ledger, batch_id, counts["failed"])
     facts.append(("files", folder))

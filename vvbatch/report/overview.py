@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from vvbatch.ledger.queries import seconds
 from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, Failure, LineView, StatusView
-from vvbatch.report.batch import count_words
 from vvbatch.report.columns import name, number, text
 from vvbatch.report.failed import failed_words, remedies
 from vvbatch.report.ledger_tables import figure
@@ -80,16 +79,16 @@ def print_batches(seen: StatusView, file: TextIO | None = None) -> None:
     is_open = [each for each in seen.batches if each.state in OPEN]
     if is_open:
         rows: list[list[object]] = [
-            [each.batch, each.state, count_words(each.counts), left(each), when(each.created_at), each.priority]
-            for each in is_open
+            [each.batch, each.state, progress(each), failed(each), left(each), when(each.created_at), each.priority]
+            for each in reversed(is_open)  # as they stand in the queue
         ]
-        columns = [name("batch"), name("state"), text("lines"), number("left"), name("submitted", 1)]
-        print_table([*columns, name("priority", 2)], rows, title="Open batches", file=file)
+        columns = [name("batch"), name("state"), number("lines"), number("failed", 1), number("left")]
+        print_table([*columns, name("submitted", 2), name("priority", 3)], rows, title="Open batches", file=file)
     if len(is_open) == len(seen.batches):
         return
     rows = [ended_cells(each, seen) for each in seen.batches if each.state not in OPEN]
-    columns = [name("batch"), name("state"), text("lines"), name("began"), name("ended")]
-    columns += [number("audio", 1), number("speed", 2), number("retries", 3)]
+    columns = [name("batch"), name("state"), number("lines"), number("failed", 2), name("began", 1), name("ended")]
+    columns += [number("audio", 3), number("speed", 4), number("failed takes", 5)]
     print_table(columns, rows, title=f"Ended batches (times in {zone_now()})", file=file)
 
 
@@ -97,7 +96,16 @@ def ended_cells(batch: BatchRow, seen: StatusView) -> list[object]:
     totals = seen.totals.get(batch.batch)
     began = totals.began_at if totals and totals.began_at else batch.created_at
     made = [None, None, None] if totals is None else [duration(totals.audio_s), times(totals.speed), totals.failed]
-    return [batch.batch, batch.state, count_words(batch.counts), when(began), when(batch.ended_at), *made]
+    return [batch.batch, batch.state, progress(batch), failed(batch), when(began), when(batch.ended_at), *made]
+
+
+def progress(batch: BatchRow) -> str:
+    """`36/40`: lines with a file, of all."""
+    return f"{batch.counts['done'] + batch.counts['cached']:,}/{batch.counts['total']:,}"
+
+
+def failed(batch: BatchRow) -> int | None:
+    return batch.counts["failed"] or None
 
 
 def times(speed: float | None) -> str | None:
@@ -116,6 +124,7 @@ def print_failures(failures: Sequence[Failure], file: TextIO | None = None) -> N
     for batch, failed in by_batch.items():
         print(file=file)
         facts: list[tuple[str, object]] = [("failed", f"in {batch}:")]
+        failed.sort(key=lambda each: each.number)
         print_facts([*facts, *(("", failed_words(each)) for each in failed), *remedies(batch, failed)], file)
 
 

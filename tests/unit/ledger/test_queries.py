@@ -230,3 +230,22 @@ def test_a_line_in_parts_is_named_by_its_own_id_or_that_of_a_part(ledger: Ledger
         "intro~2",
         "intro~3",
     ]
+
+
+def test_a_batch_that_waits_has_the_pace_of_its_profile_after_what_is_queued_before_it(
+    ledger: Ledger, clock: Clock
+) -> None:
+    add_batch(ledger, "old", ["x" * 100])
+    assert batch_view(ledger, "old")["eta_s"] is None  # nothing was rendered yet
+    render(ledger, "old", 1, clock, took_s=10.0)
+    settle_batch(ledger, "old")
+    for batch, lines in (("first", 2), ("second", 1), ("held", 5)):
+        clock.advance(1)
+        add_batch(ledger, batch, ["y" * 100] * lines)
+    set_batch_state(ledger, "held", "paused", only_from=("open",))
+    clock.advance(1)
+    add_batch(ledger, "urgent", ["z" * 100])
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE batches SET priority = 'high' WHERE id = 'urgent'")
+    etas = {batch: batch_view(ledger, batch)["eta_s"] for batch in ("urgent", "first", "second", "held")}
+    assert etas == {"urgent": 10, "first": 30, "second": 40, "held": None}

@@ -93,7 +93,7 @@ def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(led
     assert lines["audio"] == "4 s"
     assert lines["speed"] == "2 x real time: 4 s of audio in 2 s"
     assert lines["began"] == "Sun 1 Mar 22:00 UTC"
-    assert lines["retries"] == "1 take of 2 failed"
+    assert lines["takes"] == "2, of which 1 failed"
     assert lines["failed"] == "chapter 1, line 2: 'One.': silence 1.0 (limit 0.8)"
     assert lines["try"] == "again  vvbatch retry book-1  with other seeds; reword a sentence that fails again"
     assert lines["files"] == "/audio/book-1"
