@@ -145,7 +145,11 @@ class Overrides:
 def make_plan(
     script: Script, voices: Voices, overrides: Overrides = Overrides(), lexicon: Iterable[Pronunciation] = ()
 ) -> Plan:
-    """Plan every line of a script, with the home's lexicon. Raises ScriptError with all problems at once."""
+    """Plan every line of a script, with the home's lexicon. Raises ScriptError with all problems at once, and
+    ProfileError for an override that names no profile."""
+    for name in (overrides.profile, overrides.escalate):
+        if name and name != NO_ESCALATION:
+            profiles.load(name)
     language = overrides.language or script.language
     reading = Reading.of(script, lexicon, language)
     problems: list[Problem] = []
@@ -180,8 +184,8 @@ def make_plan(
         warnings += lint.of_chapter(chapter)
     book, book_problems = book_order(script)
     problems += book_problems
-    if problems:
-        raise ScriptError(script.path, problems, script.source)
+    if problems:  # lines that a script's own `model` refuses have it at the same place
+        raise ScriptError(script.path, list(dict.fromkeys(problems)), script.source)
     profile_name = overrides.profile or script.model
     return Plan(
         title=script.title,
@@ -301,7 +305,8 @@ def profile_at(place: Position, name: str) -> Profile:
     try:
         return profiles.load(name)
     except ProfileError as error:
-        raise LineProblems([Problem(place, str(error), "")]) from error
+        found, there_is, known = str(error).partition(": there is ")
+        raise LineProblems([Problem(place, found, f"there is {known}" if there_is else "mend the profile")]) from error
 
 
 def escalation_of(line: ScriptLine, profile: Profile, voices: Voices, overrides: Overrides) -> Escalation | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vvbatch import profiles
 from vvbatch.batch.plan import Overrides, Plan, make_plan
 from vvbatch.engine.contract import Manner, Voice
+from vvbatch.profiles import ProfileError
 from vvbatch.script import ScriptError, parse
 from vvbatch.script.one import one_line
 
@@ -133,6 +134,18 @@ def test_a_paragraph_without_an_end_of_a_sentence_is_refused(tmp_path: Path) -> 
 def test_warnings_of_a_script_are_those_of_its_plan(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "s.txt", "I love it 🔥.\n")
     assert [warning.code for warning in plan.warnings] == ["emoji"]
+
+
+def test_a_profile_that_does_not_exist_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("version: 1\ntitle: T\nlines: [One., Two.]\n")
+    with pytest.raises(ProfileError, match=r"^unknown profile 'absent': there is .*small"):
+        make_plan(parse(path), Voices(), Overrides(profile="absent"))
+    path.write_text("version: 1\ntitle: T\nmodel: absent\nlines: [One., Two.]\n")
+    with pytest.raises(ScriptError) as caught:
+        make_plan(parse(path), Voices())
+    (problem,) = caught.value.problems
+    assert problem.found == "unknown profile 'absent'" and "small" in problem.allowed
 
 
 def test_a_line_in_another_language_than_its_script_is_warned_of(tmp_path: Path) -> None:

@@ -144,6 +144,9 @@ BAD_INPUT = [
     ("bench engine --slots 0", "Invalid value for '--slots'"),
     ("completion csh", "'csh' is not one of"),
     ("redis absent", "unexpected extra argument"),
+    ("serve absent", "unexpected extra argument"),
+    ("serve --port 99999", "Invalid value for '--port'"),
+    ("serve --host 0.0.0.0", "VVBATCH_TOKEN_FILE"),
     ("absent", "No such command 'absent'"),
 ]
 MISSING = [
