@@ -24,23 +24,33 @@ T = TypeVar("T")
 
 
 class Fresh(Generic[T]):
-    """A value that is made anew when it is older than `age_s`, once for all who ask meanwhile."""
+    """A value that is made anew when it is older than `age_s`, once for all who ask meanwhile.
+
+    They get the value before it while that is not older than `STALE` times as much.
+    """
+
+    STALE = 4
 
     def __init__(self, make: Callable[[], Awaitable[T]], age_s: float) -> None:
         self.make, self.age_s = make, age_s
-        self.made_at = float("-inf")
+        self.made: tuple[float, T] | None = None
         self.making: asyncio.Future[T] | None = None
 
     async def get(self) -> T:
-        if self.making is None or (self.making.done() and time.monotonic() - self.made_at > self.age_s):
+        age_s = time.monotonic() - self.made[0] if self.made else float("inf")
+        if self.made and age_s <= self.age_s:
+            return self.made[1]
+        if self.making is None or self.making.done():
             self.making = asyncio.ensure_future(self._made())
+            self.making.add_done_callback(lambda making: making.cancelled() or making.exception())
+        if self.made and age_s <= self.STALE * self.age_s:
+            return self.made[1]
         return await asyncio.shield(self.making)
 
     async def _made(self) -> T:
-        try:
-            return await self.make()
-        finally:
-            self.made_at = time.monotonic() if self.making else float("-inf")
+        value = await self.make()
+        self.made = time.monotonic(), value
+        return value
 
 
 @dataclass

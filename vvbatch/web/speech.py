@@ -41,6 +41,7 @@ from vvbatch.web.services import Services, services_of
 from vvbatch.web.speech_request import SpeechRequest, Wanted
 
 MOST_BYTES = 1 << 20  # of a request
+PIECE_BYTES = 2 * FRAME
 LONGEST_WARNING = 1000  # characters of a header
 
 log = logging.getLogger("vvbatch.web")
@@ -154,7 +155,8 @@ class Speech(Response):
                     self.stop_waiting()
                     continue
                 self.frames += len(part) // 2
-                yield take, self.framed(await self.encode(part))
+                for place in range(0, len(part), PIECE_BYTES):  # the first of a long chunk does not wait for its last
+                    yield take, self.framed(await self.encode(part[place : place + PIECE_BYTES]))
         except Broken as error:
             if self.asked.stream_format != "sse" or not self.frames:
                 raise

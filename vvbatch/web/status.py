@@ -37,7 +37,7 @@ from vvbatch.web.bodies import bounded, uploaded
 from vvbatch.web.errors import ApiError
 from vvbatch.web.services import Fresh, Services, services_of
 
-STATUS_AGE_S = 0.5
+STATUS_AGE_S = 1.0
 COMMAND_S = 1800.0
 FORM_BYTES = 64 << 10
 WARMUP_BYTES = 64 << 10
