@@ -9,9 +9,12 @@ from pathlib import Path
 
 import av
 import pytest
+import soundfile
+import soxr
 from PIL import Image
 
 from tests.conftest import ROOT, Shell
+from vvbatch.proof.sentences import SENTENCES
 
 pytest.importorskip("piper")
 LIGHTHOUSE = ROOT / "examples" / "lighthouse.yaml"
@@ -56,6 +59,32 @@ def test_a_script_describes_its_book_and_a_bad_cover_is_refused_before_rendering
     names = sorted(path.name for path in (tmp_path / "home").rglob("book/*") if "out" in path.parts)
     assert names == ["01 One.mp3", "01 One.srt", "01 One.vtt", "02 Two.mp3", "02 Two.srt", "02 Two.vtt"]
     assert "2 chapters" in shown.stdout and "preset audiobook" in shown.stdout
+
+
+def test_the_words_of_finished_chapters_are_as_recognisable_as_those_of_the_takes(shell: Shell, tmp_path: Path) -> None:
+    words = pytest.importorskip("vvbatch.listening.words").Words.open(2)
+    from vvbatch.listening.wording import compare, spoken_words
+
+    chapters = [{"title": "One", "lines": SENTENCES[:6]}, {"title": "Two", "lines": SENTENCES[6:]}]
+    (tmp_path / "s.yaml").write_text(
+        json.dumps({"version": 1, "title": "Words", "model": "draft", "chapters": chapters})
+    )
+    done = shell.json("run", "s.yaml", "--book", "mp3-chapters,vtt")
+
+    def heard(path: str) -> list[str]:
+        samples, rate = soundfile.read(path, dtype="float32")
+        (found,) = words.transcribe([soxr.resample(samples, rate, 16_000)])
+        return spoken_words("".join(word.text for word in found))
+
+    def error_rate(paths: list[str]) -> float:
+        said = [word for path in paths for word in heard(path)]
+        return compare(spoken_words(" ".join(SENTENCES)), said).error_rate
+
+    takes = error_rate([line["path"] for line in done["lines"]])
+    book = error_rate([file["path"] for file in done["book"]["files"] if file["format"] == "mp3"])
+    assert takes < 0.2 and book <= takes + 0.02, f"word error: takes {takes:.3f}, book {book:.3f}"
+    with_words = next(file["path"] for file in done["book"]["files"] if file["format"] == "vtt")
+    assert Path(with_words).read_text().count(" <00:00:") > 40
 
 
 def test_a_batch_with_an_open_line_has_no_book(shell: Shell, tmp_path: Path) -> None:

@@ -280,14 +280,16 @@ class _Making:
     def view(self, built: Built, rows: Sequence[BookFileRow], missing: Sequence[MissingView]) -> BookView:
         from vvbatch.book.acx import acx_report
         from vvbatch.book.codecs import codec_of
-        from vvbatch.book.files import book_files
+        from vvbatch.book.files import book_files, warning_of
 
         first = built.encoded[0]
         files = []
+        warnings: list[str] = []
         by_codec = {encoded.codec: encoded for encoded in built.encoded}
         kinds = {format_.name: by_codec[codec_of(format_, built.work.preset)] for format_ in self.formats}
         for file, row in zip(book_files(built, self.formats, self.choice.vtt), rows, strict=True):
             encoded = kinds.get(file.format)
+            warnings += filter(None, [warning_of(file)])
             levels = (
                 (built.levels.book[encoded.ceiling], _rounded(encoded.energies.lufs), round(encoded.true_peak_dbtp, 2))
                 if encoded
@@ -309,7 +311,7 @@ class _Making:
         view = BookView(
             self.batch_id, "incomplete" if missing else "made", round(first.duration_s, 3), built.work.preset.name,
             _rounded(first.energies.lufs), round(first.true_peak_dbtp, 2), built.levels.book[first.ceiling],
-            files, chapters, lines, missing, sum(encoded.newly for encoded in built.encoded),
+            files, chapters, lines, missing, sum(encoded.newly for encoded in built.encoded), warnings,
         )  # fmt: skip
         if built.work.preset.name == "acx":
             checks = acx_report(built.book, first.chapters, built.levels, first.ceiling)

@@ -64,5 +64,6 @@ class BookView(Struct):
     chapters: Sequence[ChapterView]
     lines: Sequence[LineView]
     missing: Sequence[MissingView]
-    encoded: int  # chapters that were encoded now; the others were known
+    encoded: int  # chapters that were encoded now, in each codec; the others were known
+    warnings: Sequence[str] = ()
     acx: Sequence[CheckView] | UnsetType = UNSET

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vvbatch.book import lossless, mp3, mp4, opus
+from vvbatch.book import id3, lossless, mp3, mp4, opus
 from vvbatch.book.build import Built, Encoded, Work, chapter_cues
 from vvbatch.book.codecs import Codec, Format, codec_of, format_named
 from vvbatch.book.contents import BookError, Cue, Mark
@@ -14,6 +14,12 @@ from vvbatch.book.cover import Cover, read_cover
 from vvbatch.book.packets import Packets
 from vvbatch.book.subtitles import srt, vtt
 from vvbatch.book.tags import chapter_stem, file_stem
+
+MOST_CHAPTERS = {
+    "m4b": (mp4.NERO_CHAPTERS, "the list that Nero's players read"),
+    "mp3": (id3.MOST_ENTRIES, "the first table of contents, which some players read alone,"),
+    "flac": (lossless.MOST_TRACKS, "the cue sheet"),
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,16 @@ def book_files(built: Built, formats: Sequence[Format], with_vtt: bool) -> list[
         for file in made or _one_file(built, encoded, format_, with_vtt, taken=set(files)):
             files.setdefault(file.name, file)
     return list(files.values())
+
+
+def warning_of(file: BookFile) -> str | None:
+    """What some players do not show of a file with many chapters."""
+    found = MOST_CHAPTERS.get(file.format)
+    if found is None or len(file.marks) <= found[0]:
+        return None
+    most, what = found
+    remedy = f"{file.format}-chapters makes a file for each"
+    return f"{file.name}: {what} ends at {most} of its {len(file.marks)} chapters; {remedy}"
 
 
 def cover_of(work: Work) -> Cover | None:

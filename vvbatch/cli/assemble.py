@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from vvbatch.book.document import BookView
 
 MISSING_SHOWN = 10
+FILES_SHOWN = 12
 
 
 def book_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,11 +87,23 @@ def print_book(view: BookView) -> None:
     if failed:
         rows = [[check.name, check.subject, f"{check.value:g}", check.limit] for check in failed]
         report.print_table(["check", "of", "value", "limit"], rows)
-    for file in view.files:
-        click.echo(file.path)
+    print_files(view)
     if view.files:
         hours, rest = divmod(round(view.duration_s), 3600)
         length = f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
         level = f"{view.loudness_lufs:.1f} LUFS, " if view.loudness_lufs is not None else ""
-        click.echo(f"{counted(len(view.chapters), 'chapter')}, {length}, {view.encoded} of them newly encoded")
+        now = f"newly encoded: {view.encoded}" if view.encoded else "none encoded again"
+        click.echo(f"{counted(len(view.chapters), 'chapter')}, {length}, {now}")
         click.echo(f"preset {view.preset}: {level}true peak {view.true_peak_dbtp:.1f} dBTP")
+    for warning in view.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def print_files(view: BookView) -> None:
+    if len(view.files) <= FILES_SHOWN:
+        for file in view.files:
+            click.echo(file.path)
+        return
+    counts = Counter(file.format for file in view.files)
+    shown = ", ".join(f"{count} {format_}" for format_, count in counts.items())
+    click.echo(f"{Path(view.files[0].path).parent}: {shown}")

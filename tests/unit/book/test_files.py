@@ -23,7 +23,7 @@ from vvbatch.book.codecs import format_named
 from vvbatch.book.contents import RATE, About, BookError, Chapter, Mark
 from vvbatch.book.cover import read_cover
 from vvbatch.book.encode import decode_packets
-from vvbatch.book.files import BookFile, book_files, codecs_of, wanted
+from vvbatch.book.files import BookFile, book_files, codecs_of, wanted, warning_of
 from vvbatch.book.id3 import id3_tag
 from vvbatch.book.lossless import cue_sheet
 from vvbatch.book.mp3 import crc16
@@ -334,6 +334,19 @@ def test_numbers_in_names_sort_for_any_number_of_chapters() -> None:
     assert file_stem("A / B", "book") == "A B"
     assert chapter_title(3, "\x00") == "Chapter 3" and len(plain("y" * 9000)) == 250
     assert [language_code(tag) for tag in ("en-GB", "de", "gsw", "?")] == ["eng", "deu", "gsw", "und"]
+
+
+def test_a_file_of_more_chapters_than_its_lists_hold_has_a_warning_with_a_remedy() -> None:
+    def warned(format_: str, chapters: int) -> str | None:
+        marks = tuple(Mark(number, "", number, 1.0) for number in range(chapters))
+        return warning_of(BookFile(f"Book.{format_}", format_, 1.0, marks))
+
+    assert [warned(name, 255) for name in ("m4b", "mp3", "opus", "wav")] == [None] * 4
+    assert warned("flac", 254) is None and warned("srt", 300) is None
+    for name, most in (("m4b", 255), ("mp3", 255), ("flac", 254)):
+        message = warned(name, 300)
+        assert message and f"Book.{name}: " in message and f"ends at {most} of its 300 chapters" in message
+        assert f"{name}-chapters makes a file for each" in message
 
 
 def test_unknown_formats_and_a_book_without_audio_are_refused() -> None:
