@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from vvbatch.book.contents import BookError
+from vvbatch.book.sounds import read_sound
 from vvbatch.script.model import BookFields, Problem, Script
 from vvbatch.store import StoreError, confine, sha256_file
 
@@ -44,7 +46,7 @@ NOTHING_STATED = BookOrder()
 
 
 def book_order(script: Script) -> tuple[BookOrder, list[Problem]]:
-    """Sounds are looked for now, so that no batch is rendered whose book cannot be made."""
+    """Sounds are read now, so that no batch is rendered whose book cannot be made."""
     folder = script.path.absolute().parent
     problems: list[Problem] = []
     sounds: list[OrderedSound] = []
@@ -53,7 +55,11 @@ def book_order(script: Script) -> tuple[BookOrder, list[Problem]]:
             before = chapter.lines[sound.before].id if sound.before < len(chapter.lines) else None
             try:
                 path = confine(folder, sound.path)
-                sounds.append(OrderedSound(number, before, str(path), sha256_file(path), sound.pause_after_s))
+                sha256 = sha256_file(path)
+                read_sound(path)
+                sounds.append(OrderedSound(number, before, str(path), sha256, sound.pause_after_s))
+            except BookError as error:
+                problems.append(Problem(sound.position, *str(error).rsplit("; ", 1)))
             except StoreError as error:
                 problems.append(Problem(sound.position, f"sound: {error}", "name a file in the folder of the script"))
             except OSError as error:

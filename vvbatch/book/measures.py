@@ -10,17 +10,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
-from vvbatch import audio, store
+from vvbatch import store
 from vvbatch.book.contents import RATE, BookError, Chapter, Item, Sound, Speech
 from vvbatch.book.edges import Edges, find_edges, long_silences
 from vvbatch.book.loudness import Energies, measured
 from vvbatch.book.room_tone import BANDS, quiet_power
+from vvbatch.book.sounds import read_sound
 
 VERSION = 1
-LONGEST_SOUND_S = 600.0
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ class Measure(msgspec.Struct, frozen=True):
 
 def read_item(item: Item) -> NDArray[np.float32]:
     """The samples of a take or a sound, mono at RATE. Raises BookError when the file is not what was recorded."""
-    return _read_take(item) if isinstance(item, Speech) else _read_sound(item)
+    return _read_take(item) if isinstance(item, Speech) else read_sound(item.path)
 
 
 def measure_chapter(chapter: Chapter, longest_silence_s: float | None, cache: Path) -> list[Measure]:
@@ -115,15 +114,3 @@ def _read_take(speech: Speech) -> NDArray[np.float32]:
     if rate != RATE or samples.ndim != 1:
         raise BookError(f"line {speech.line!r}: {speech.path} is not mono at {RATE} Hz: render the line again")
     return np.asarray(samples)
-
-
-def _read_sound(sound: Sound) -> NDArray[np.float32]:
-    try:
-        samples, rate = audio.read(sound.path, max_duration_s=LONGEST_SOUND_S)
-    except audio.AudioError as error:
-        raise BookError(f"sound {error}; name a WAV, FLAC, MP3, Ogg or AIFF file of at most 10 minutes") from error
-    mixed, _ = audio.mono(samples, rate)
-    resampled = np.asarray(soxr.resample(np.asarray(mixed, np.float32), rate, RATE, quality="VHQ"), np.float32)
-    if not len(resampled) or not np.isfinite(resampled).all() or not resampled.any():
-        raise BookError(f"sound {sound.path}: it is silent, or its samples are no numbers; name another file")
-    return resampled

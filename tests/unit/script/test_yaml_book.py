@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vvbatch.audio import wav_bytes
 from vvbatch.batch.book_order import book_order
 from vvbatch.script import parse
 from vvbatch.script.model import Script, ScriptError
@@ -32,8 +34,11 @@ chapters:
 """
 
 
+JINGLE = wav_bytes(np.full(2400, 999, np.int16), 24_000)
+
+
 def script(folder: Path, text: str) -> Script:
-    (folder / "jingle.wav").write_bytes(b"a jingle")
+    (folder / "jingle.wav").write_bytes(JINGLE)
     path = folder / "book.yaml"
     path.write_text(text)
     return parse(path)
@@ -45,7 +50,7 @@ def test_what_a_script_says_of_its_book_is_stored(tmp_path: Path) -> None:
     assert (order.author, order.narrator, order.date, order.preset) == ("Jane", "Nora", "2026", "podcast")
     assert (order.formats, order.pauses) == (("m4b", "mp3-chapters"), {"line": 0.3, "chapter": 4.0})
     assert order.cover == str(tmp_path / "cover.jpg")
-    sha256 = hashlib.sha256(b"a jingle").hexdigest()
+    sha256 = hashlib.sha256(JINGLE).hexdigest()
     assert [(sound.chapter, sound.before, sound.pause_after_s, sound.sha256) for sound in order.sounds] == [
         (1, "first", 1.5, sha256),
         (1, None, None, sha256),
@@ -86,6 +91,20 @@ def test_what_is_wrong_is_refused_with_its_place(tmp_path: Path, before: str, af
 def test_a_sound_lies_in_the_folder_of_the_script(tmp_path: Path, path: str, message: str) -> None:
     _, problems = book_order(script(tmp_path, BOOK.replace("jingle.wav", path, 1)))
     assert message in problems[0].found and problems[0].position.line == 14
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"no audio", "not a WAV"), (b"", "empty"), (wav_bytes(np.zeros(2400, np.int16), 24_000), "it is silent")],
+)
+def test_a_sound_that_is_no_audio_is_refused_before_anything_is_rendered(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    parsed = script(tmp_path, BOOK)
+    (tmp_path / "jingle.wav").write_bytes(content)
+    _, problems = book_order(parsed)
+    assert len(problems) == 2 and message in problems[0].found and "name a" in problems[0].allowed
+    assert problems[0].position.line == 14
 
 
 def test_a_speaker_named_sound_wins(tmp_path: Path) -> None:
