@@ -71,7 +71,8 @@ def submits(folder: Path) -> float:
 
 def polls(folder: Path) -> list[float]:
     """CPU of each poll of `vvbatch top` on 100,000 lines, the counting ones among them; every other shows a page."""
-    ledger, costs = large_ledger(folder), []
+    ledger = large_ledger(folder)
+    costs: list[float] = []
     reader = Reader(ledger)
     while len(costs) < 200 or reader.last.counting:
         begun = time.process_time()

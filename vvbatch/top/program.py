@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
@@ -69,7 +69,7 @@ class Program(App[None]):
         """Show the newest values on the screen below any question."""
         self.shown_at = time.monotonic()
         for screen in reversed(self.screen_stack):
-            if isinstance(screen, View) and screen.query("#headline"):  # composed, and not removed
+            if isinstance(screen, Shows) and screen.query("#headline"):  # composed, and not removed
                 screen.show(self.seen_now, self.server_now, self.troubles())
                 return
 
@@ -99,13 +99,17 @@ class Program(App[None]):
         self.push_screen(Confirm(question, loses), answered)
 
 
+@runtime_checkable
+class Shows(Protocol):
+    """A screen that shows what the pollers read last; dialogs do not."""
+
+    def show(self, seen: Snapshot, server: Server, troubles: list[str]) -> None: ...
+
+
 class View(Screen[None]):
-    """A screen that shows what the pollers read last."""
+    """A screen that knows its program."""
 
     @property
     def top(self) -> Program:
         assert isinstance(self.app, Program)
         return self.app
-
-    def show(self, seen: Snapshot, server: Server, troubles: list[str]) -> None:
-        raise NotImplementedError
