@@ -69,7 +69,8 @@ class Program(App[None]):
         """Show the newest values on the screen below any question."""
         self.shown_at = time.monotonic()
         for screen in reversed(self.screen_stack):
-            if isinstance(screen, Shows) and screen.query("#headline"):  # composed, and not removed
+            composed = bool(screen.query("#headline"))  # and not removed
+            if composed and isinstance(screen, Shows):
                 screen.show(self.seen_now, self.server_now, self.troubles())
                 return
 
