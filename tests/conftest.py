@@ -46,11 +46,11 @@ text: {max_chars: 2000}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of tests/faults has the marker `faults`; what runs commands as a user would is `slow`."""
+    """Every test of tests/faults has the marker `faults`; commands and servers are `slow`."""
     for item in items:
         if item.path.is_relative_to(FAULTS):
             item.add_marker(pytest.mark.faults)
-        if "shell" in getattr(item, "fixturenames", ()):
+        if {"shell", "module_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

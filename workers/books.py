@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import socket
 import sys
 import threading
-from contextlib import closing
 from typing import Any
 
 import redis
-from rq import Queue
-from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError
 
 from jobs.assemble import make_book
 from vvbatch.batch.finished_chapters import FinishedChapters
-from vvbatch.home import Home, HomeError
-from vvbatch.ledger import LedgerError
-from vvbatch.ledger.journal import ledger_of
-from vvbatch.transport import server
+from vvbatch.ledger import Ledger
 from vvbatch.transport.queue import BOOKS, MAKE_BOOK
-from workers.one_job_worker import OneJobWorker
+from workers.one_job_worker import OneJobWorker, serve
 
 LOOK_S = 3.0
 NICE = 15  # the engine's step goes first
@@ -46,8 +38,9 @@ class BookWorker(OneJobWorker):
         return args[1] is None or (isinstance(args[1], list) and all(isinstance(name, str) for name in args[1]))
 
 
-def look(finished: FinishedChapters, ended: threading.Event) -> None:
+def look(ledger: Ledger, connection: redis.Redis, name: str, ended: threading.Event) -> None:
     """Until `ended` is set. Waits out an outage of Redis or the ledger."""
+    finished = FinishedChapters(ledger, connection)
     while not ended.wait(LOOK_S):
         try:
             finished.look()
@@ -55,33 +48,6 @@ def look(finished: FinishedChapters, ended: threading.Event) -> None:
             log.warning("finished chapters cannot be looked for now: %s", error)
 
 
-def serve() -> int:
-    """Returns the exit code: 0 after a normal end, 3 when it could not start."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    os.nice(NICE)
-    name = f"{BOOKS}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    try:
-        home = Home.from_environment()
-        connection = server.connect(home, patient=True)
-        ledger = ledger_of(home)
-    except (HomeError, server.ServerUnreachable, LedgerError) as error:
-        log.error("cannot start: %s", error)
-        return 3
-    ended = threading.Event()
-    with closing(ledger):
-        finished = FinishedChapters(ledger, connection)
-        looker = threading.Thread(target=look, args=(finished, ended), name="finished chapters", daemon=True)
-        looker.start()
-        try:
-            queue = Queue(BOOKS, connection=connection, serializer=JSONSerializer)
-            BookWorker([queue], name=name, connection=connection, serializer=JSONSerializer).work(
-                logging_level="WARNING"
-            )
-        finally:
-            ended.set()
-            looker.join(timeout=LOOK_S)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(serve())
+    os.nice(NICE)
+    sys.exit(serve(BookWorker, BOOKS, look))

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import socket
 import sys
 import threading
-from contextlib import closing
 from typing import Any
 
 import redis
@@ -22,11 +19,9 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError
 
 from jobs.regress import run_suite
-from vvbatch.home import Home, HomeError
-from vvbatch.ledger import Ledger, LedgerError
+from vvbatch.ledger import Ledger
 from vvbatch.regress import schedule
-from vvbatch.transport import server
-from workers.one_job_worker import OneJobWorker
+from workers.one_job_worker import OneJobWorker, serve
 
 QUEUE = "regress"
 RUN_SUITE = f"{run_suite.__module__}.{run_suite.__name__}"
@@ -79,35 +74,13 @@ class NightWorker(OneJobWorker):
         return len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], str | None)
 
 
-def serve() -> int:
-    """Returns the exit code: 0 after a normal end, 3 when it could not start."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    name = f"{QUEUE}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    try:
-        home = Home.from_environment()
-        connection = server.connect(home, patient=True)
-        ledger = Ledger(home.ledger_url)
-    except (HomeError, server.ServerUnreachable, LedgerError) as error:
-        log.error("cannot start: %s", error)
-        return 3
-    ended = threading.Event()
-    with closing(ledger):
-        clock = Clock(ledger, connection, name)
-        clock.register_birth()
-        beat = threading.Thread(target=clock.run, args=(ended,), name="clock", daemon=True)
-        beat.start()
-        try:
-            queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
-            NightWorker([queue], name=name, connection=connection, serializer=JSONSerializer).work(
-                logging_level="WARNING"
-            )
-        finally:
-            ended.set()
-            beat.join(timeout=LOOK_S)
-            clock.register_death()
-    return 0
+def follow_schedules(ledger: Ledger, connection: redis.Redis, name: str, ended: threading.Event) -> None:
+    clock = Clock(ledger, connection, name)
+    clock.register_birth()
+    clock.run(ended)
+    clock.register_death()
 
 
 if __name__ == "__main__":
-    sys.exit(serve())
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    sys.exit(serve(NightWorker, QUEUE, follow_schedules))

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from os import getpid
 from types import FrameType
 from typing import Any, ClassVar
 
+import redis
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
+from rq.serializers import JSONSerializer
 from rq.worker.base import WorkerStatus
 
+from vvbatch.home import Home, HomeError
+from vvbatch.ledger import Ledger, LedgerError
+from vvbatch.ledger.journal import ledger_of
 from vvbatch.processes.stop_signals import stop_signals
+from vvbatch.transport import server
 from workers.allowed import NotAllowed
+
+END_S = 5.0  # for what runs beside the jobs to end
 
 log = logging.getLogger("vvbatch.jobs")
 
@@ -63,3 +78,34 @@ class OneJobWorker(SimpleWorker):
         if self.get_state() == WorkerStatus.BUSY:
             raise KeyboardInterrupt  # the job is interrupted, and the loop ends
         raise StopRequested
+
+
+Beside = Callable[[Ledger, redis.Redis, str, threading.Event], None]
+"""What puts jobs into the queue: it has the ledger, Redis and the process' name, and returns when the event is set."""
+
+
+def serve(worker: type[OneJobWorker], queue: str, beside: Beside) -> int:
+    """Run the jobs of a queue, and `beside` in a thread, until a signal.
+
+    Returns the exit code: 0 after a normal end, 3 when it could not start.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    name = f"{queue}-{socket.gethostname()}-{getpid()}-{secrets.token_hex(3)}"
+    try:
+        home = Home.from_environment()
+        connection = server.connect(home, patient=True)
+        ledger = ledger_of(home)
+    except (HomeError, server.ServerUnreachable, LedgerError) as error:
+        log.error("cannot start: %s", error)
+        return 3
+    ended = threading.Event()
+    with closing(ledger):
+        thread = threading.Thread(target=beside, args=(ledger, connection, name, ended), name="beside", daemon=True)
+        thread.start()
+        try:
+            waiting = Queue(queue, connection=connection, serializer=JSONSerializer)
+            worker([waiting], name=name, connection=connection, serializer=JSONSerializer).work(logging_level="WARNING")
+        finally:
+            ended.set()
+            thread.join(timeout=END_S)
+    return 0

@@ -25,6 +25,7 @@ from vvbatch.ledger.schema import lines
 from vvbatch.settings import BookSettings, Settings
 
 pytest.importorskip("av")
+pytestmark = pytest.mark.slow  # most encode books
 
 
 @pytest.fixture

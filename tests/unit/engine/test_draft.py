@@ -214,7 +214,7 @@ def test_square_brackets_are_not_read_as_phonemes(engine: DraftEngine) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=40))
 def test_any_text_is_spoken_or_refused(engine: DraftEngine, text: str) -> None:
     try:
