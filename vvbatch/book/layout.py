@@ -62,18 +62,21 @@ def lay_out(chapter: Chapter, measures: Sequence[Measure], pauses: Pauses, prese
 def _fitted(edges: Sequence[Edges], silences: Sequence[int], crossfade: int) -> list[Edges]:
     """Edges cut so that those around a silence fit into it: `silences` are before, between and after the items.
 
-    Where they do not, the edges of two takes may overlap by `crossfade`.
+    Where they do not, the edges of two takes may overlap by `crossfade`. No edge is longer than its silence: it would
+    lie over the speech of the other take.
     """
     fitted = list(edges)
     fitted[0] = replace(fitted[0], start=max(fitted[0].start, fitted[0].speech_start - silences[0]))
     fitted[-1] = replace(fitted[-1], stop=min(fitted[-1].stop, fitted[-1].speech_stop + silences[-1]))
     for index, silence in enumerate(silences[1:-1]):
         one, other = fitted[index], fitted[index + 1]
-        room = silence + min(crossfade, one.after, other.before)
-        if one.after + other.before > room:
-            after = min(one.after, max(room // 2, room - other.before))
-            fitted[index] = replace(one, stop=one.speech_stop + after)
-            fitted[index + 1] = replace(other, start=other.speech_start - min(other.before, room - after))
+        after, before = min(one.after, silence), min(other.before, silence)
+        room = silence + min(crossfade, after, before)
+        if after + before > room:
+            after = min(after, max(room // 2, room - before))
+            before = min(before, room - after)
+        fitted[index] = replace(one, stop=one.speech_stop + after)
+        fitted[index + 1] = replace(other, start=other.speech_start - before)
     return fitted
 
 

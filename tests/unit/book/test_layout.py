@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -120,6 +120,10 @@ spoken = st.builds(
 )
 
 
+@example(
+    [((2400, 0, 1), ("x", "emma", Break.PART, 0.0, False)), ((2400, 1, 0), ("x", "emma", Break.PART, None, False))],
+    CROSSFADED,
+)
 @given(
     st.lists(st.tuples(take_shapes, spoken), min_size=1, max_size=8), st.sampled_from([*PRESETS.values(), CROSSFADED])
 )
