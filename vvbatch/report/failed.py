@@ -16,7 +16,7 @@ SCRIPT_SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
 IMPORTED_SCRIPT = "script.yaml"  # of vvbatch.manuscript.own_script, in the batch's folder
 
 SOUND = ("voice", "naturalness", "background", "bandwidth", "noise_floor", "music")
-"""Checks whose failure a voice's recording may cause."""
+"""Checks whose failure a voice's recording may cause, where no other check fails."""
 BROKEN = ("finite", "not_empty", "sample_rate", "channels", "readable", "dc_offset")
 
 
@@ -61,7 +61,7 @@ def remedy(batch: str, failure: Failure) -> tuple[str, str]:
         return "correct", "the script, and run it again: what is rendered is not rendered again"
     if failure.trouble == Trouble.RESOURCE:
         return "make room", f"on that disk, then  {again}"
-    if failure.trouble == Trouble.QC and checks & set(SOUND):
+    if failure.trouble == Trouble.QC and checks and checks <= set(SOUND):
         return "listen", f"to the voice's recording (vvbatch voices check), then  {again}"
     if failure.trouble in (Trouble.QC, None) and not checks & set(BROKEN):
         return "try again", f"{again}  with other seeds; reword a sentence that fails again"

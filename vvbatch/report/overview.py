@@ -129,8 +129,8 @@ def print_failures(failures: Sequence[Failure], file: TextIO | None = None) -> N
 
 
 def trouble_words(line: LineView) -> str | None:
-    """`resource 3`: the class of what last went wrong, and how often."""
-    if not line.trouble:
+    """`resource 3`: the class of what last went wrong with a line that is tried again, and how often."""
+    if not line.trouble or line.state == "failed":  # then its error says it
         return None
     return f"{line.trouble} {line.troubles.get(line.trouble, '')}".strip()
 

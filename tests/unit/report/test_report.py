@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.views import BatchHead
 from vvbatch.report import tables
 from vvbatch.report.reasons import lines_before, waiting_words
+from vvbatch.report.times import moment, show_utc, when
 from vvbatch.report.watch import Follower, batch_row
 
 
@@ -79,7 +82,27 @@ def test_durations_are_shown_as_people_read_them(seconds: float | int | None, sh
     assert tables.duration(seconds) == shown
 
 
-def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(ledger: Ledger, clock: Clock) -> None:
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        show_utc()
+        yield
+    time.tzset()
+
+
+def test_times_are_local_with_their_zone_and_utc_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch, utc: None) -> None:
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    assert when("2026-03-01T22:00:00.000000Z") == "2026-03-01 23:00 CET"
+    assert moment("2026-07-01T22:00:00.000000Z") == "Thu 2 Jul 00:00 CEST"
+    show_utc()
+    assert when("2026-03-01T22:00:00.000000Z") == "2026-03-01 22:00 UTC"
+
+
+def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(
+    ledger: Ledger, clock: Clock, utc: None
+) -> None:
     add_batch(ledger, "book-1", ["One."] * 3, out="/audio")
     render(ledger, "book-1", 1, clock, took_s=2.0)
     fail(ledger, "book-1", 2, "silence 1.0 (limit 0.8)")
