@@ -99,7 +99,8 @@ def show(
     if as_json:
         print_json(shown)
     else:
-        report.print_table(columns, [cells(row) for row in shown])
+        if shown or not sys.stdout.isatty():
+            report.print_table(columns, [cells(row) for row in shown])
         if not shown:
             click.echo("nothing matches", err=True)
     if len(rows) > len(shown):

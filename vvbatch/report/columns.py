@@ -92,7 +92,7 @@ def layout(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
     room = width - GAP * (len(shown) - 1) - sum(natural[place] for place in shown if columns[place].kind != "text")
     widths = {place: natural[place] for place in shown}
     widths |= shared([place for place in shown if columns[place].kind == "text"], natural, room)
-    return Layout(widths, sorted(same), sorted(left_out))
+    return Layout(widths, sorted(same), sorted(left_out) if rows else [])
 
 
 def shared(texts: Sequence[int], natural: Sequence[int], room: int) -> dict[int, int]:
@@ -106,6 +106,14 @@ def shared(texts: Sequence[int], natural: Sequence[int], room: int) -> dict[int,
     return found
 
 
+def whole_or_parts(word: str, width: int) -> list[str]:
+    """A word, or the parts of a path that is longer than a row: each but the last ends with its slash."""
+    if cell_len(word) <= width or "/" not in word:
+        return [word]
+    parts = [f"{part}/" for part in word.split("/")]
+    return [part for part in [*parts[:-1], parts[-1][:-1]] if part]
+
+
 def wrapped(cell: str, width: int, most: int = MOST_LINES) -> list[str]:
     """The cell in rows of at most `width`, broken between words, or within one that is longer than a row.
 
@@ -113,8 +121,13 @@ def wrapped(cell: str, width: int, most: int = MOST_LINES) -> list[str]:
     """
     rows: list[str] = []
     current = ""
-    for word in cell.split(" "):
-        joined = f"{current} {word}" if current else word
+    pieces = [
+        ("" if index else " ", piece)
+        for word in cell.split(" ")
+        for index, piece in enumerate(whole_or_parts(word, width))
+    ]
+    for joint, word in pieces:
+        joined = f"{current}{joint}{word}" if current else word
         if cell_len(joined) <= width:
             current = joined
             continue

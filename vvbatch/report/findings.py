@@ -13,6 +13,7 @@ from vvbatch.support.doctor.finding import Finding
 
 STYLES = {"ok": "green", "note": "yellow", "broken": "bold red"}
 ARROW = "→ "
+LABEL = 22  # columns; a longer name is wrapped
 
 
 def print_findings(findings: Sequence[Finding], file: TextIO | None = None) -> None:
@@ -31,7 +32,7 @@ def print_findings(findings: Sequence[Finding], file: TextIO | None = None) -> N
         return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column(max_width=LABEL, overflow="fold")
     grid.add_column(overflow="fold")
     for state, name, value in rows:
         style = "bold" if value.startswith(ARROW) else ""

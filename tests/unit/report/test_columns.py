@@ -80,3 +80,8 @@ def test_wrapping_keeps_every_character_and_the_width(cell: str, width: int) -> 
 
 def test_a_long_cell_ends_with_a_sign_that_there_is_more() -> None:
     assert wrapped("one two three four five six", 5, most=3) == ["one", "two", "thre…"]
+
+
+def test_a_path_is_broken_at_its_slashes() -> None:
+    assert wrapped("/home/mara/.vvbatch/out/the-lighthouse", 20) == ["/home/mara/.vvbatch/", "out/the-lighthouse"]
+    assert wrapped("in /home/mara/audio/ and more", 12) == ["in /home/", "mara/audio/", "and more"]
