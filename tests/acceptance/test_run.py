@@ -49,7 +49,7 @@ def test_run_renders_a_script_leaves_nothing_running_and_a_second_run_renders_no
 ) -> None:
     out = tmp_path / "out"
     done = shell("run", str(LIGHTHOUSE), "--model", "draft", "--out", str(out))
-    assert "9 done" in done.stdout
+    assert "9, all done" in done.stdout
     files = sorted(out.rglob("*.wav"))
     assert len(files) == 9
     assert [file.parent.name for file in files][::4] == ["chapter-01", "chapter-02", "chapter-03"]
@@ -197,4 +197,4 @@ def test_run_exits_1_when_a_line_fails_its_checks(shell: Shell, tmp_path: Path) 
     script = tmp_path / "failing.txt"
     script.write_text("A line that takes longer than this profile allows.\n")
     done = shell("run", str(script), "--model", "strict", "--out", str(tmp_path / "out"), code=1)
-    assert "1 failed" in done.stdout
+    assert "1, failed" in done.stdout

@@ -89,7 +89,7 @@ def test_status_describes_the_supervisor_its_workers_and_their_restarts(fault_ho
     assert books["name"] == "books"
     assert (program["name"], program["restarts"], program["last_exit"]) == ("ready", 1, -9)
     shown = fault_home.shell("status").stdout
-    assert f"process {running.pid}" in shown and f"runs as process {program['pid']}, 1 restarts" in shown
+    assert f"process {running.pid}" in shown and f"runs as process {program['pid']}, 1 restart, " in shown
     assert fault_home.ended(batch)["counts"]["done"] == 1
     running.send_signal(signal.SIGTERM)
     assert running.wait(timeout=60) == 0

@@ -65,7 +65,9 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
     from vvbatch import report
     from vvbatch.report.reasons import waiting_words
 
-    waiting = waiting_words(ahead, served) if view.state == "queued" else ()
+    if view.counts["rendering"]:  # then nobody asks what is before it
+        ahead = ahead._replace(batches=[])
+    waiting = () if view.state == "paused" else waiting_words(ahead, served)
     report.print_summary(ledger, view.batch, waiting=waiting)
     report.print_lines(view)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from vvbatch.ledger.queries import seconds
+from vvbatch.ledger.states import Trouble
 from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, Failure, LineView, StatusView
 from vvbatch.report.columns import name, number, text
 from vvbatch.report.failed import failed_words, remedies
@@ -129,8 +130,8 @@ def print_failures(failures: Sequence[Failure], file: TextIO | None = None) -> N
 
 
 def trouble_words(line: LineView) -> str | None:
-    """`resource 3`: the class of what last went wrong with a line that is tried again, and how often."""
-    if not line.trouble or line.state == "failed":  # then its error says it
+    """`resource 3`: the class of what last went wrong, and how often; a bad take is told by its error."""
+    if not line.trouble or line.trouble == Trouble.QC:
         return None
     return f"{line.trouble} {line.troubles.get(line.trouble, '')}".strip()
 
@@ -142,7 +143,7 @@ def unserved(profile: str, count: int) -> str:
 def program_words(program: ProgramState) -> str:
     """One program that the supervisor keeps running."""
     state = f"runs as process {program.pid}" if program.pid else "waits to be started again"
-    ended = f", {program.restarts} restarts, last exit code {program.last_exit}" if program.restarts else ""
+    ended = f", {counted(program.restarts, 'restart')}, last exit code {program.last_exit}" if program.restarts else ""
     return f"{program.name} {state}{ended}"
 
 
