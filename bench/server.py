@@ -43,13 +43,16 @@ def serving(*, worker: bool = True) -> Iterator[tuple[str, psutil.Process]]:
         running.append(server)
         assert server.stderr
         url = server.stderr.readline().strip()
-        threading.Thread(target=server.stderr.read, daemon=True).start()
+        said: list[str] = []
+        threading.Thread(target=lambda: said.extend(server.stderr or ()), daemon=True).start()
         if worker:
-            up = [sys.executable, "-P", "-m", "vvbatch", "up", "--workers", "draft"]
-            running.append(subprocess.Popen(up, text=True, **quiet))  # type: ignore[call-overload]
+            draft = [sys.executable, "-P", "-m", "workers", "draft"]
+            running.append(subprocess.Popen(draft, text=True, **quiet))  # type: ignore[call-overload]
         wait_for(url, "/health/ready" if worker else "/health/live")
         yield url, psutil.Process(server.pid)
     finally:
+        if running[0].poll() is not None:
+            print("the server has ended:", *said[-20:])
         for process in reversed(running):
             process.terminate()
         for process in running:
@@ -91,7 +94,7 @@ def clients(count: int, minutes: float) -> None:
                         audio_bytes += len(answer.content)
                     elif answer.status_code == 429:
                         await asyncio.sleep(min(5, int(answer.headers["retry-after"])))
-                    else:
+                    elif codes[answer.status_code] == 1:
                         print(answer.status_code, answer.text[:300])
                 except httpx2.HTTPError as error:
                     codes[type(error).__name__] += 1
@@ -113,6 +116,7 @@ def clients(count: int, minutes: float) -> None:
     spent = after.user + after.system - before.user - before.system
     print(f"{count} clients, {minutes:g} min: {dict(codes)}, {audio_bytes / 1e6:.1f} MB of audio")
     print(f"CPU time of the server: {spent:.1f} s")
+    print("memory, MB:", *(f"{size / 1e6:.0f}" for _, size in memory[:: max(1, len(memory) // 20)]))
     warm = [size for at, size in memory if 60 * minutes / 5 <= at < 60 * minutes * 2 / 5]
     late = [size for at, size in memory if at >= 60 * minutes * 4 / 5]
     first, last = statistics.median(warm), statistics.median(late)

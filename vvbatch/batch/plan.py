@@ -111,10 +111,6 @@ class Plan:
     def keeps_takes(self) -> bool:
         return any(line.request.keep_takes for line in self.lines)
 
-    @property
-    def is_streamed(self) -> bool:
-        return any(line.request.stream for line in self.lines)
-
     def streamed(self) -> Plan:
         """The same plan, with the audio sent on while it is rendered."""
         lines = (replace(line, request=msgspec.structs.replace(line.request, stream=True)) for line in self.lines)

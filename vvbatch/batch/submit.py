@@ -54,7 +54,7 @@ def submit(
     name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
     batch_id = f"{name}-{secrets.token_hex(4)}"
     fingerprint = plan.fingerprint(str(out))
-    if plan.is_streamed:  # its audio goes to whoever asked: not to two who ask for the same
+    if kind == BatchKind.SPEECH:  # it belongs to whoever asked: who leaves cancels it for nobody else
         fingerprint += f" {batch_id}"
     batch = NewBatch(
         batch_id,

@@ -34,6 +34,9 @@ class Encoder(Protocol):
     def end(self) -> bytes:
         """The rest of the file."""
 
+    def close(self) -> None:
+        """Give its memory back, also in the middle of a file."""
+
 
 class Pcm:
     """Raw samples, after a header."""
@@ -47,6 +50,9 @@ class Pcm:
 
     def end(self) -> bytes:
         return self.add(b"")
+
+    def close(self) -> None:
+        pass
 
 
 class Sink(io.RawIOBase):
@@ -90,8 +96,11 @@ class Flac:
         return self.sink.taken()
 
     def end(self) -> bytes:
-        self.file.close()
+        self.close()
         return self.sink.taken()
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class Appended:
@@ -139,8 +148,11 @@ class Lossy:
             self.encode(np.pad(self.rest, (0, self.frame - len(self.rest))))
         for packet in self.stream.encode(None):
             self.container.mux(packet)
-        self.container.close()
+        self.close()
         return self.sink.taken()
+
+    def close(self) -> None:
+        self.container.close()  # it and its streams refer to each other: else they stay until the next collection
 
     def encode(self, samples: NDArray[np.float32]) -> None:
         frame = self.av.AudioFrame.from_ndarray(samples[None], format=self.sample_format, layout="mono")
@@ -164,10 +176,19 @@ FORMATS: dict[str, tuple[str, Callable[[], Encoder]]] = {
 """By their names in requests: media type and encoder."""
 
 
+NEED_AV = ("mp3", "opus", "aac")
+
+
 def open_encoder(name: str) -> Encoder:
+    return FORMATS[name][1]()
+
+
+def require_format(name: str) -> None:
     """Raises FormatMissing."""
+    if name not in NEED_AV:
+        return
     try:
-        return FORMATS[name][1]()
+        require_av()
     except BookExtraMissing as error:
         raise FormatMissing(
             f"{name} is encoded by PyAV, which is not installed: pip install 'vvbatch[book]', or ask for flac, wav, pcm"

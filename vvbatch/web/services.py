@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.forecast import Throughput
 from vvbatch.settings import Settings
 from vvbatch.web.access import Access
 from vvbatch.web.events import Events
@@ -26,13 +27,11 @@ T = TypeVar("T")
 class Fresh(Generic[T]):
     """A value that is made anew when it is older than `age_s`, once for all who ask meanwhile.
 
-    They get the value before it while that is not older than `STALE` times as much.
+    Meanwhile they get the value before it, if that is not older than `stale_s`.
     """
 
-    STALE = 4
-
-    def __init__(self, make: Callable[[], Awaitable[T]], age_s: float) -> None:
-        self.make, self.age_s = make, age_s
+    def __init__(self, make: Callable[[], Awaitable[T]], age_s: float, stale_s: float = 0.0) -> None:
+        self.make, self.age_s, self.stale_s = make, age_s, stale_s
         self.made: tuple[float, T] | None = None
         self.making: asyncio.Future[T] | None = None
 
@@ -43,7 +42,7 @@ class Fresh(Generic[T]):
         if self.making is None or self.making.done():
             self.making = asyncio.ensure_future(self._made())
             self.making.add_done_callback(lambda making: making.cancelled() or making.exception())
-        if self.made and age_s <= self.STALE * self.age_s:
+        if self.made and age_s <= self.stale_s:
             return self.made[1]
         return await asyncio.shield(self.making)
 
@@ -68,6 +67,7 @@ class Services:
     waiting: dict[str, dict[object, int]] = field(default_factory=dict)
     """Requests for speech that wait for a slot, by profile, with their characters."""
     fresh: dict[str, Fresh[bytes]] = field(default_factory=dict)
+    paces: dict[str, Fresh[Throughput | None]] = field(default_factory=dict)  # by profile
     warming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def call(self, function: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:

@@ -8,8 +8,8 @@ import contextlib
 import logging
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,7 @@ from vvbatch.batch.submit import submit
 from vvbatch.engine.contract import FRAME
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.batches import cancel_lines
+from vvbatch.ledger.forecast import Throughput
 from vvbatch.ledger.listings import Filter, list_takes
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.records import BatchKind
@@ -35,14 +36,18 @@ from vvbatch.web import speech_request
 from vvbatch.web.answers import end, gone, query_of, sent
 from vvbatch.web.bodies import bounded
 from vvbatch.web.errors import ApiError
-from vvbatch.web.formats import Encoder, FormatMissing, media_type, open_encoder
+from vvbatch.web.formats import Encoder, FormatMissing, media_type, open_encoder, require_format
 from vvbatch.web.live import Broken, Live
-from vvbatch.web.services import Services, services_of
+from vvbatch.web.services import Fresh, Services, services_of
 from vvbatch.web.speech_request import SpeechRequest, Wanted
 
 MOST_BYTES = 1 << 20  # of a request
 PIECE_BYTES = 2 * FRAME
+PACE_AGE_S = 5.0
 LONGEST_WARNING = 1000  # characters of a header
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger("vvbatch.web")
 
@@ -84,24 +89,21 @@ async def create_speech(request: Request) -> Response:
     query = query_of(request, SpeechQuery)
     asked = speech_request.read(await bounded(request, MOST_BYTES))
     try:
-        encoder = open_encoder(asked.response_format)
+        require_format(asked.response_format)
     except FormatMissing as error:
         raise ApiError(400, str(error), param="response_format", code="format_missing") from error
     wanted = await services.plan(speech_request.wanted_of, asked, services.home, services.settings.serve)
     if services.settings.serve.log_texts:
         log.info("speech of %s: %s", wanted.profile.name, wanted.line.text[:80])
-    return Speech(services, asked, wanted, encoder, realtime=query.pace == "realtime")
+    return Speech(services, asked, wanted, realtime=query.pace == "realtime")
 
 
 class Speech(Response):
     """The answer. A client that goes away cancels its line."""
 
-    def __init__(
-        self, services: Services, asked: SpeechRequest, wanted: Wanted, encoder: Encoder, *, realtime: bool
-    ) -> None:
+    def __init__(self, services: Services, asked: SpeechRequest, wanted: Wanted, *, realtime: bool) -> None:
         super().__init__()
-        self.services, self.asked, self.wanted, self.encoder = services, asked, wanted, encoder
-        self.realtime = realtime
+        self.services, self.asked, self.wanted, self.realtime = services, asked, wanted, realtime
         self.submitting: asyncio.Future[str] | None = None
         self.frames = 0
 
@@ -133,7 +135,8 @@ class Speech(Response):
         self.submitting = asyncio.ensure_future(services.call(self.submit))
         live = Live(services, await asyncio.shield(self.submitting))
         parts = live.finished(realtime=True) if self.realtime else live.parts()
-        async with contextlib.aclosing(self.encoded(parts)) as pieces:
+        encoder = await self.encode(open_encoder, self.asked.response_format)
+        async with contextlib.aclosing(self.encoded(parts, encoder)) as pieces:
             take = ""
             async for begun, data in pieces:
                 if not take:
@@ -145,7 +148,7 @@ class Speech(Response):
             await sent(send, await self.done(take))
         await sent(send, b"", more=False)
 
-    async def encoded(self, parts: AsyncIterator[Begun | bytes]) -> AsyncGenerator[tuple[str, bytes]]:
+    async def encoded(self, parts: AsyncIterator[Begun | bytes], encoder: Encoder) -> AsyncGenerator[tuple[str, bytes]]:
         """The take and what is to be sent next; first of all without bytes."""
         take = ""
         try:
@@ -156,18 +159,20 @@ class Speech(Response):
                     continue
                 self.frames += len(part) // 2
                 for place in range(0, len(part), PIECE_BYTES):  # the first of a long chunk does not wait for its last
-                    yield take, self.framed(await self.encode(part[place : place + PIECE_BYTES]))
+                    yield take, self.framed(await self.encode(encoder.add, part[place : place + PIECE_BYTES]))
+            yield take, self.framed(await self.encode(encoder.end))
         except Broken as error:
             if self.asked.stream_format != "sse" or not self.frames:
                 raise
             yield take, event(ApiError(500, f"the take ended: {error}", code="take_failed").answer)
             raise
-        yield take, self.framed(await self.services.within(self.services.encoders, self.encoder.end))
+        finally:
+            await self.encode(encoder.close)
 
-    async def encode(self, pcm: bytes) -> bytes:
-        if self.asked.response_format in ("pcm", "wav"):
-            return self.encoder.add(pcm)
-        return await self.services.within(self.services.encoders, self.encoder.add, pcm)
+    async def encode(self, function: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        if self.asked.response_format in ("pcm", "wav"):  # which are not encoded
+            return function(*given, **named)
+        return await self.services.within(self.services.encoders, function, *given, **named)
 
     def framed(self, data: bytes) -> bytes:
         if self.asked.stream_format == "audio" or not data:
@@ -213,12 +218,21 @@ class Speech(Response):
         waiting = self.services.waiting.setdefault(profile, {})
         if len(waiting) >= most:
             characters = sum(waiting.values())
-            after_s = await self.services.call(pace_s, self.services.ledger, profile, characters, len(waiting))
+            after_s = pace_s(await self.throughput(), characters, len(waiting))
             raise ApiError(
                 429, f"{most} requests wait for profile {profile!r} already: try again in {after_s} s",
                 code="too_many_waiting", headers={"Retry-After": str(after_s)},
             )  # fmt: skip
         waiting[self] = len(self.wanted.line.text)
+
+    async def throughput(self) -> Throughput | None:
+        """Of the profile, by its last takes; the same for all who are refused within a few seconds."""
+        services, profile = self.services, self.wanted.profile.name
+
+        async def recent() -> Throughput | None:
+            return (await services.call(history, services.ledger, profile)).throughput
+
+        return await services.paces.setdefault(profile, Fresh(recent, PACE_AGE_S)).get()
 
     def stop_waiting(self) -> None:
         self.services.waiting.get(self.wanted.profile.name, {}).pop(self, None)
@@ -250,9 +264,8 @@ def cancel(ledger: Ledger, batch_id: str) -> None:
     end_if_complete(ledger, batch_id)
 
 
-def pace_s(ledger: Ledger, profile: str, characters: int, waiting: int) -> int:
-    """Seconds until one of those that wait is rendered, by the profile's last takes."""
-    throughput = history(ledger, profile).throughput
+def pace_s(throughput: Throughput | None, characters: int, waiting: int) -> int:
+    """Seconds until one of those that wait is rendered."""
     if throughput is None or not waiting:
         return 30
     return min(3600, max(1, math.ceil(throughput.seconds_left(characters, characters // waiting) / waiting)))

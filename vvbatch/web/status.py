@@ -37,7 +37,7 @@ from vvbatch.web.bodies import bounded, uploaded
 from vvbatch.web.errors import ApiError
 from vvbatch.web.services import Fresh, Services, services_of
 
-STATUS_AGE_S = 1.0
+STATUS_AGE_S, STATUS_STALE_S = 1.0, 4.0
 COMMAND_S = 1800.0
 FORM_BYTES = 64 << 10
 WARMUP_BYTES = 64 << 10
@@ -88,7 +88,7 @@ async def get_status(request: Request) -> Response:
 
         return await services.call(made)
 
-    fresh = services.fresh.setdefault(f"status {query.kind}", Fresh(encoded, STATUS_AGE_S))
+    fresh = services.fresh.setdefault(f"status {query.kind}", Fresh(encoded, STATUS_AGE_S, STATUS_STALE_S))
     return Response(await fresh.get(), media_type="application/json")
 
 

@@ -70,11 +70,11 @@ def test_the_longest_line_of_a_batch_goes_first_but_not_before_an_urgent_one(
     ledger.close()
 
 
-def test_two_who_ask_for_the_same_streamed_speech_get_a_line_each(connection: redis.Redis, tmp_path: Path) -> None:
-    """The chunks of one line are taken off a list: two listeners would each hear a half."""
+def test_two_who_ask_for_the_same_speech_get_a_line_each(connection: redis.Redis, tmp_path: Path) -> None:
+    """The chunks of one line are taken off a list: two listeners would each hear a half. And who leaves cancels it."""
     ledger = open_ledger(tmp_path)
     plan = Plan("s", "TEXT", None, (planned(1, "Hm.", "s"),))
-    kept = [submit(plan, ledger, connection, tmp_path / "out", kind=BatchKind.SPEECH).id for _ in range(2)]
-    streamed = [submit(plan.streamed(), ledger, connection, tmp_path / "out", kind=BatchKind.SPEECH).id for _ in "ab"]
-    assert len(set(kept)) == 1 and len(set(streamed)) == 2
+    both = (plan, plan.streamed())
+    made = [submit(each, ledger, connection, tmp_path / "out", kind=BatchKind.SPEECH).id for each in (*both, *both)]
+    assert len(set(made)) == 4
     ledger.close()

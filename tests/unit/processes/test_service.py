@@ -151,3 +151,14 @@ def test_without_a_systemd_session_the_error_says_what_to_do(
 
 def test_an_unknown_worker_is_refused(home: Path) -> None:
     assert "unknown profile 'absent'" in Cli()("service", "install", "--workers", "absent", code=2).stderr
+
+
+def test_the_service_runs_the_server_too_where_it_is_asked_for(
+    home: Path, systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    cli, unit = Cli(), tmp_path / "config" / "systemd" / "user" / services.UNIT
+    cli("service", "install", "--workers", "draft", "--no-start")
+    assert "--serve" not in unit.read_text()
+    cli("service", "install", "--workers", "draft", "--serve", "--no-start")
+    assert '"up" "--workers" "draft" "--serve" "--log"' in unit.read_text()

@@ -24,6 +24,8 @@ from tests.support.web import Site, serving, wait_for
 from vvbatch import store
 from vvbatch.ledger.batches import set_batch_state
 from vvbatch.ledger.feed import events_after, place_of
+from vvbatch.ledger.recovery import worker_started
+from vvbatch.ledger.schema import nights, verdicts
 from vvbatch.ledger.views import StatusView
 from vvbatch.settings import ServeSettings
 from vvbatch.web.events import BEHIND, Events
@@ -355,7 +357,8 @@ def test_the_status_is_that_of_the_command(client: httpx2.Client) -> None:
     mine, theirs = client.get("/api/status").json(), Cli().json("status")
     assert set(mine) == set(theirs)
     assert mine["workers"][0]["alive"] is True and mine["redis"]["reachable"] is True
-    assert [each["kind"] for each in client.get("/api/status?kind=all").json()["batches"]]
+    batch = submitted(client, "One for the status.")
+    assert batch in [each["batch"] for each in client.get("/api/status?kind=all").json()["batches"]]
 
 
 def test_the_document_of_the_status_has_its_keys() -> None:
@@ -437,13 +440,25 @@ def test_metrics_are_read_by_prometheus_and_count_what_has_ended(site: Site) -> 
     assert after[("vvbatch_slots_in_use", ("ready", worker))] == 0
 
 
-def test_what_waits_is_counted_by_profile_and_priority(home: Path) -> None:
+def test_what_waits_and_the_last_night_are_counted_and_workers_that_are_gone_are_not(home: Path) -> None:
     with serving(worker=False) as site, site.client() as client:
         ledgers.add_batch(site.ledger, "b", ["One.", "Two."], profile="ready2")
+        worker_started(site.ledger, "gone", "ready2", "studio", 1, {"slots": 16, "device": "cpu"})
+        night = {"id": "n1", "suite": "voices", "profile": "ready2", "state": "ended", "started_at": site.ledger.now()}
+        with site.ledger.transaction() as connection:
+            connection.execute(nights.insert().values(night))
+            connection.execute(nights.insert().values(night | {"id": "n0", "started_at": "2020"}))
+            for position, (of, verdict) in enumerate(
+                [("n1", "same"), ("n1", "same"), ("n1", "worse"), ("n0", "changed")]
+            ):
+                row = {"night_id": of, "position": position, "line": "l", "verdict": verdict}
+                connection.execute(verdicts.insert().values(row | {"reasons": [], "measures": {}}))
         found = figures(client)
         assert found[("vvbatch_queued_lines", ("normal", "ready2"))] == 2
         assert found[("vvbatch_oldest_wait_seconds", ("normal", "ready2"))] >= 2
-        assert not any(name == "vvbatch_slots" for name, _ in found), "no worker, no figures of one"
+        assert not any(name == "vvbatch_slots" for name, _ in found), "a worker that is gone has no figures"
+        of_nights = {labels: value for (name, labels), value in found.items() if name == "vvbatch_night_lines"}
+        assert of_nights == {("ready2", "same", "voices"): 2, ("ready2", "voices", "worse"): 1}
 
 
 # The document
