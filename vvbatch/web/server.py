@@ -74,6 +74,8 @@ class Protocol(H11Protocol):
         if idle and self.cycle is not None and self.cycle is not self.answered:
             self.await_head()  # of the next request on this connection
         super().data_received(data)
+        if self.cycle is not self.answered:
+            self.head_due.cancel()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.head_due.cancel()
