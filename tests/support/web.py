@@ -159,10 +159,10 @@ def serving(
             ledger.close()
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0, pause_s: float = 0.01) -> Any:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         if found := condition():
             return found
-        time.sleep(0.01)
+        time.sleep(pause_s)
     raise AssertionError(f"not within {timeout_s} s")

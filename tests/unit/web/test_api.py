@@ -440,6 +440,7 @@ def test_metrics_are_read_by_prometheus_and_count_what_has_ended(site: Site) -> 
     assert after[("vvbatch_slots_in_use", ("ready", worker))] == 0
 
 
+@pytest.mark.slow
 def test_what_waits_and_the_last_night_are_counted_and_workers_that_are_gone_are_not(home: Path) -> None:
     with serving(worker=False) as site, site.client() as client:
         ledgers.add_batch(site.ledger, "b", ["One.", "Two."], profile="ready2")

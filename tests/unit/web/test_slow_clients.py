@@ -35,7 +35,7 @@ def state_of(site: Site, text: str) -> str:
 @pytest.mark.slow
 def test_a_client_that_takes_nothing_holds_up_neither_the_worker_nor_others(site: Site) -> None:
     with ask(site, LONG):
-        wait_for(lambda: state_of(site, LONG) == "done", 30)
+        wait_for(lambda: state_of(site, LONG) == "done", 60, 0.2)
         with site.client() as client:
             body = {"model": "ready", "voice": "alice", "input": "Another is served.", "response_format": "pcm"}
             assert client.post("/v1/audio/speech", json=body).status_code == 200
@@ -47,7 +47,7 @@ def test_a_client_that_takes_nothing_for_too_long_is_let_go(site: Site, monkeypa
     monkeypatch.setattr(answers, "SEND_S", 0.3)
     text = "It is let go. " * 120  # 5.6 MB as it is sent: more than the buffers of a connection hold
     with ask(site, text) as raw:
-        wait_for(lambda: state_of(site, text) == "cancelled", 30)
+        wait_for(lambda: state_of(site, text) == "cancelled", 60, 0.2)
         raw.settimeout(5)
         received = 0
         while part := raw.recv(1 << 16):

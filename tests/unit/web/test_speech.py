@@ -230,6 +230,7 @@ def test_a_client_that_leaves_while_it_waits_leaves_no_line_behind(site: Site) -
     wait_for(lambda: not site.services.waiting.get("ready"))
 
 
+@pytest.mark.slow
 def test_more_requests_than_may_wait_get_429_with_the_time_to_try_again(home: Path) -> None:
     with serving(serve=ServeSettings(waiting=2)) as site:
         site.paused.set()
@@ -254,6 +255,7 @@ def test_more_requests_than_may_wait_get_429_with_the_time_to_try_again(home: Pa
         assert answers[-1].status_code == 200
 
 
+@pytest.mark.slow
 def test_without_a_worker_speech_is_refused_with_the_command_that_starts_one(home: Path) -> None:
     with serving(worker=False) as site, site.client() as client:
         refused = client.post("/v1/audio/speech", json=asked("Is anybody there, in that house?"))
@@ -354,6 +356,7 @@ def test_models_and_voices_are_listed_as_each_client_asks(site: Site, sdk: Any) 
     assert "tts-1" in [model["id"] for model in models]
 
 
+@pytest.mark.slow
 def test_names_of_models_and_voices_are_mapped_by_the_settings(home: Path) -> None:
     settings = ServeSettings(models={"tts-1": "ready"}, voices={"alloy": "maya"})
     with serving(serve=settings) as site, site.client() as client:
