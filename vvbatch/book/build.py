@@ -33,7 +33,7 @@ from vvbatch.book.presets import Preset, overshoot_db
 from vvbatch.book.subtitles import aligned
 from vvbatch.book.tags import plain
 
-VERSION = 2
+VERSION = 3
 """Of everything here that decides the bytes of a chapter; raise it when that changes."""
 THREADS = 2
 EXACT_LU = 0.08  # of a long book; a short one gets the best of all steps of 0.1 dB

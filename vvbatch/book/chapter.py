@@ -14,7 +14,7 @@ from vvbatch.book.limiter import Limiter
 from vvbatch.book.measures import read_item
 from vvbatch.book.room_tone import tone_samples
 
-BLOCK = 10 * RATE
+BLOCK = 3 * RATE
 
 Samples = NDArray[np.float32]
 

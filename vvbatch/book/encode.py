@@ -129,7 +129,7 @@ def _encode_lossy(codec: Codec, blocks: Iterable[Samples], writer: PacketWriter)
 
     for block in blocks:
         count += len(block)
-        rest = np.concatenate([rest, resampler.resample_chunk(block)])
+        rest = np.concatenate([rest, resampler.resample_chunk(block) if codec.rate != RATE else block])
         whole = len(rest) // codec.frame * codec.frame
         encode(rest[:whole])
         rest = rest[whole:]
