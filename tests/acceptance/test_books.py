@@ -69,7 +69,7 @@ def test_the_words_of_finished_chapters_are_as_recognisable_as_those_of_the_take
     (tmp_path / "s.yaml").write_text(
         json.dumps({"version": 1, "title": "Words", "model": "draft", "chapters": chapters})
     )
-    done = shell.json("run", "s.yaml", "--book", "mp3-chapters,vtt")
+    done = json.loads(shell("run", "s.yaml", "--book", "mp3-chapters,vtt", "--json", timeout=400).stdout)
 
     def heard(path: str) -> list[str]:
         samples, rate = soundfile.read(path, dtype="float32")
