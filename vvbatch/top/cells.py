@@ -20,6 +20,14 @@ def text(value: object, style: str = "") -> Text:
     return Text("-" if value is None else printable(value), style=style, no_wrap=True, overflow="ellipsis", end="")
 
 
+ID_END = 9  # of a batch's id: the dash and the digits that tell batches of one title apart
+
+
+def batch_id(name: str, width: int) -> Text:
+    """An id; one that does not fit keeps its end, by which it can be told from others of its title."""
+    return text(name if len(name) <= width else f"{name[: max(1, width - ID_END - 1)]}…{name[-ID_END:]}")
+
+
 def state(word: str) -> Text:
     return text(word, STYLES.get(word, ""))
 

@@ -43,7 +43,7 @@ def queue_columns(server: Callable[[], Server], workers: Callable[[str], int]) -
 
 
 BATCHES: Sequence[Column[Batch]] = (
-    Column("BATCH", 14, lambda each, _: cells.text(each.name), grow=3),
+    Column("BATCH", 14, lambda each, width: cells.batch_id(each.name, width), grow=3),
     Column("TITLE", 10, lambda each, _: cells.text(each.title), grow=2, from_width=120),
     Column("PROFILE", 9, lambda each, _: cells.text(each.profile), from_width=120),
     Column("PRIORITY", 8, lambda each, _: cells.text(each.priority), from_width=120),
@@ -57,7 +57,7 @@ BATCHES: Sequence[Column[Batch]] = (
 
 TAKES: Sequence[Column[Take]] = (
     Column("TAKE ENDED", 10, lambda each, _: cells.moment_cell(each.ended_at)),
-    Column("BATCH", 12, lambda each, _: cells.text(each.batch), grow=1),
+    Column("BATCH", 12, lambda each, width: cells.batch_id(each.batch, width), grow=1),
     Column("LINE", 8, lambda each, _: cells.text(each.line), grow=1),
     Column("STATE", 10, lambda each, _: cells.state(each.state)),
     Column("AUDIO", 7, lambda each, _: cells.seconds(each.duration_s), right=True),
@@ -70,7 +70,7 @@ TAKES: Sequence[Column[Take]] = (
 
 FAILURES: Sequence[Column[Failure]] = (
     Column("FAILED AT", 10, lambda each, _: cells.moment_cell(each.at)),
-    Column("BATCH", 12, lambda each, _: cells.text(each.batch), grow=1),
+    Column("BATCH", 12, lambda each, width: cells.batch_id(each.batch, width), grow=1),
     Column("LINE", 8, lambda each, _: cells.text(each.line), grow=1),
     Column("ERROR", 24, lambda each, _: cells.text(each.error, "red"), grow=3),
     Column("TEXT", 20, lambda each, _: cells.text(each.text), grow=3, from_width=100),

@@ -15,6 +15,7 @@ from vvbatch.ledger.queries import batch_heads, seconds
 from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import takes
+from vvbatch.top import cells
 from vvbatch.top.page import Wanted
 from vvbatch.top.reader import Reader
 from vvbatch.top.slices import LINES_A_POLL, SIZE, Key, Slices, read_groups
@@ -217,3 +218,9 @@ def test_a_poll_reads_as_few_rows_of_a_large_ledger_as_of_a_small_one(tmp_path: 
         most, polls = max(most, steps), polls + 1
     assert of(reader.last, "saga").counts == {"done": 9500, "failed": 500, "rendering": 32, "queued": 9968}
     assert 0 < most < LINES_A_POLL * 60
+
+
+def test_an_id_without_room_keeps_the_end_that_tells_it_from_others() -> None:
+    assert cells.batch_id("vol-a-1a2b3c4d", 14).plain == "vol-a-1a2b3c4d"
+    assert cells.batch_id("the-lighthouse-1a2b3c4d", 14).plain == "the-…-1a2b3c4d"
+    assert all(cells.batch_id("the-lighthouse-1a2b3c4d", width).cell_len <= width for width in range(11, 24))
