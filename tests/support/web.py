@@ -96,7 +96,7 @@ class Site:
     paused: threading.Event = field(default_factory=threading.Event)  # set: the engine rests
 
     def client(self, **options: Any) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=30, **options)
+        return httpx2.Client(base_url=self.url, timeout=120, **options)
 
     @property
     def ledger(self) -> Ledger:

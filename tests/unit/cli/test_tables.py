@@ -22,6 +22,7 @@ from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.report import tables
 
+pytestmark = pytest.mark.slow  # 98 homes are filled
 WIDTHS = (80, 160)
 LONG = "the-long-night-of-the-lighthouse-keepers-1a2b3c4d"  # as long as an id gets
 TEXT = "Nobody on the island had ever seen it dark, and the keeper counted every one of the steps aloud."
