@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vvbatch.book.contents import RATE, Speech
 from vvbatch.book.gains import Levels, MeasuredChapter
-from vvbatch.book.loudness import SILENCE_DB, Energies, decibels
+from vvbatch.book.loudness import SILENCE_DB
 from vvbatch.book.packets import Packets
 
 RMS_DB = (-23.0, -18.0)
@@ -18,7 +19,7 @@ FLOOR_DB = -60.0
 HEAD_S = (0.5, 1.0)
 TAIL_S = (1.0, 5.0)
 LONGEST_S = 120 * 60.0
-QUIETEST_SHARE = 1  # per cent of the tenths of a second of a voice's takes
+QUIETEST_SHARE = 1  # per cent of the frames of a voice's takes
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,18 @@ def acx_report(
 
 
 def voice_floors(book: Sequence[MeasuredChapter], levels: Levels, ceiling: str) -> dict[str, float]:
-    """How quiet each voice's takes get between words, in the book: the level that 1 % of their tenths stay under."""
-    parts: dict[str, list[Energies]] = {}
+    """How quiet each voice's takes get between words, in the book: the level that 1 % of their frames stay under.
+
+    A frame is 21 ms: the gaps between words of a short text are not as long as the tenths of a second of a floor.
+    """
+    parts: dict[str, list[NDArray[np.float32]]] = {}
     for part in book:
         for item, measure in zip(part.chapter.items, part.measures, strict=True):
             if isinstance(item, Speech):
-                parts.setdefault(item.voice, []).append(measure.energies.scaled(levels.gain_db(item, ceiling)))
+                in_book = measure.levels_db.astype(np.float32) + levels.gain_db(item, ceiling)
+                parts.setdefault(item.voice, []).append(in_book)
     return {
-        voice: decibels(float(np.percentile(np.concatenate([energies.plain for energies in found]), QUIETEST_SHARE)))
-        if any(len(energies.plain) for energies in found)
-        else SILENCE_DB
+        voice: float(np.percentile(np.concatenate(found), QUIETEST_SHARE)) if any(map(len, found)) else SILENCE_DB
         for voice, found in parts.items()
     }
 

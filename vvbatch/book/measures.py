@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from vvbatch import store
 from vvbatch.book.contents import RATE, BookError, Chapter, Item, Sound, Speech
-from vvbatch.book.edges import Edges, find_edges, long_silences
+from vvbatch.book.edges import Edges, find_edges, frame_levels, long_silences
 from vvbatch.book.loudness import Energies, measured
 from vvbatch.book.room_tone import BANDS, quiet_power
 from vvbatch.book.sounds import read_sound
 
-VERSION = 1
+VERSION = 2
+FRAME = 512  # samples whose level is measured
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Measure(msgspec.Struct, frozen=True):
     plain: bytes
     quiet: bytes  # the power spectrum of the quiet frames, float32; empty if there are none
     quiet_frames: int
+    frames_db: bytes = b""  # dBFS of each frame that is kept, float16
 
     @property
     def edges(self) -> Edges:
@@ -43,6 +45,10 @@ class Measure(msgspec.Struct, frozen=True):
     @property
     def energies(self) -> Energies:
         return Energies(np.frombuffer(self.weighted, np.float32), np.frombuffer(self.plain, np.float32))
+
+    @property
+    def levels_db(self) -> NDArray[np.float16]:
+        return np.frombuffer(self.frames_db, np.float16)
 
     @property
     def quiet_power(self) -> NDArray[np.float64]:
@@ -74,14 +80,16 @@ def measure(item: Item, longest_silence_s: float | None) -> Measure:
         edges = find_edges(samples)
         cuts = long_silences(samples, edges, longest_silence_s) if longest_silence_s is not None else []
     kept = [samples[start:stop] for start, stop in kept_parts(edges, cuts)]
-    energies = measured(np.concatenate(kept), RATE)
+    sound = np.concatenate(kept)
+    energies = measured(sound, RATE)
     power, frames = np.zeros(BANDS), 0
     if isinstance(item, Speech):
         power, frames = quiet_power(samples, _speech_level(energies))
+    levels = frame_levels(sound, FRAME).astype(np.float16)
     return Measure(
         len(samples), edges.start, edges.speech_start, edges.speech_stop, edges.stop, tuple(cuts),
         energies.weighted.tobytes(), energies.plain.tobytes(),
-        power.astype(np.float32).tobytes() if frames else b"", frames,
+        power.astype(np.float32).tobytes() if frames else b"", frames, levels.tobytes(),
     )  # fmt: skip
 
 

@@ -58,6 +58,15 @@ def test_a_noisy_voice_fails_by_name_within_speech_while_our_own_pauses_are_quie
     assert all(check.ok for check in checks if check.name == "floor_db")
 
 
+def test_a_voice_that_speaks_for_seconds_without_a_pause_is_judged_by_its_gaps(tmp_path: Path) -> None:
+    samples = take_samples(1.5, 7, before_s=0.03, after_s=0.03)  # no tenth of a second is quiet
+    spoken = books.speech(tmp_path, "short", samples, "maya")
+    first = chapter_of(tmp_path, 1, None, "emma")
+    checks = report([replace(first, items=(*first.items, spoken))], tmp_path / "cache")
+    assert [check for check in checks if not check.ok] == []
+    assert {check.subject for check in checks if check.name == "floor_in_speech_db"} == {"emma", "maya"}
+
+
 def test_a_head_outside_the_limits_fails_and_names_the_chapter(tmp_path: Path) -> None:
     import msgspec
 
