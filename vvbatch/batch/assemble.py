@@ -30,6 +30,8 @@ from vvbatch.file_locks import locked
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import BookFileRow, batch_and_lines, held_levels, recognised_words, record_book
+from vvbatch.script.model import Refused
+from vvbatch.script.speech import Said, speech_of
 from vvbatch.settings import Settings, load
 from vvbatch.store import make_folder, write_atomically
 
@@ -333,11 +335,21 @@ def _speech(row: RowMapping, following: RowMapping | None) -> Speech:
         path=Path(row["path"]),
         sha256=row["sha256"],
         voice=voices,
-        text=row["text"],
+        text=_shown(row["text"], row["written"]),
         title=row["role"] == "title",
         break_after=Break.PART if same_line else Break(row["break_after"]),
         pause_after_s=row["pause_given_s"],
     )
+
+
+def _shown(spoken: str, written: str | None) -> str:
+    """A line's text for readers: as it was written, without markup, and before pronunciations and numbers in words."""
+    if written is None:
+        return spoken
+    try:
+        return " ".join(part.spoken for part in speech_of(written).parts if isinstance(part, Said))
+    except Refused:
+        return spoken
 
 
 def _sound(sound: OrderedSound) -> Sound:

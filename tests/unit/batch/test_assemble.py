@@ -174,6 +174,15 @@ def test_levels_of_an_earlier_book_are_kept_while_its_next_batch_is_rendered(her
     assert (view.encoded, view.gain_db) == (0, first.gain_db)
 
 
+def test_subtitles_show_what_was_written_without_markup(here: tuple[Ledger, Home, Path]) -> None:
+    ledger, home, out = here
+    batch = finished_batch(ledger, out)
+    change(ledger, 2, text="It cost five pounds, Shivawn.", written="It cost £5, *Siobhan*. 😀")
+    view = assemble(ledger, home, batch, Order(("wav",), "raw"))
+    subtitles = next(Path(file.path) for file in view.files if file.path.endswith(".srt")).read_text()
+    assert "It cost £5, Siobhan." in subtitles and "Shivawn" not in subtitles
+
+
 def test_the_acx_preset_makes_a_file_a_chapter_and_fails_with_its_checks(here: tuple[Ledger, Home, Path]) -> None:
     ledger, home, out = here
     batch = finished_batch(ledger, out, chapters=1, lines_each=4, order=BookOrder(formats=("m4b",)))
