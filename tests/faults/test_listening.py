@@ -49,7 +49,7 @@ def test_what_is_evaluated_badly_is_rolled_again_and_what_fails_the_cheap_checks
     batch = listening.submit("This one is fine.", "This one is mumbled.", "This one is silent.", model="listening")
     view = listening.ended(batch)
     assert [line["state"] for line in view["lines"]] == ["done", "failed", "failed"]
-    assert "80% of them differ from the text, at most 25% allowed (wer)" in view["lines"][1]["error"]
+    assert "80% of them differ from the text where at most 25% may (wer)" in view["lines"][1]["error"]
     (wer,) = [check for check in view["lines"][0]["qc"] if check["name"] == "wer"]
     assert (wer["ok"], wer["weight"], wer["detail"]) == (True, 4.0, {"missing": ["word"]})
     assert len(evaluated(listening)) == 1 + 3
