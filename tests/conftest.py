@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 ROOT = Path(__file__).parent.parent
 FAULTS = ROOT / "tests" / "faults"
 
-settings.register_profile("quick", max_examples=20)  # of `make unit`; `make test` has Hypothesis' own 100
+settings.register_profile("quick", max_examples=10)  # of `make unit`; `make test` has Hypothesis' own 100
 
 READY_PROFILE = """
 title: Ready audio, for tests
@@ -43,6 +44,14 @@ generation:
 patience: {step_s: 4, step_s_per_char: 0}
 text: {max_chars: 2000}
 """
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make unit` does not import files in which every test is slow: some import a model library for seconds."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return True if re.search(r"^pytestmark = (\[\s*)?pytest\.mark\.slow\b", text, re.MULTILINE) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,8 @@ from tests.support.cli import Cli
 from tests.support.vibevoice import voice
 from vvbatch.engine.bench.batch import lengths
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 LAYERS = {"language", "diffusion", "decoder", "encoder"}
 
 

@@ -17,6 +17,8 @@ from vvbatch.engine.bench import batch, speed
 from vvbatch.engine.contract import Chunk, Finished, Request, Turn, Voice
 from vvbatch.profiles import QcLimits
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 
 def turns(text: str) -> tuple[Turn]:
     return (Turn(0, text),)

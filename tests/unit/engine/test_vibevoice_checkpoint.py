@@ -19,6 +19,8 @@ from vvbatch.engine.vibevoice.tensors import expected_shapes
 from vvbatch.models.layout import transformers_name
 from vvbatch.models.snapshot import snapshot
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 
 def test_every_original_name_is_found_under_its_transformers_name() -> None:
     for name in expected_shapes(tiny_model.config()):

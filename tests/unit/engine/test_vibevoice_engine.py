@@ -18,6 +18,8 @@ from vvbatch.engine.vibevoice import VibeVoiceEngine, device
 from vvbatch.engine.vibevoice.ops import int8_products
 from vvbatch.engine.vibevoice.utterance import Prefixes
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 
 @pytest.fixture(scope="module")
 def cast(tmp_path_factory: pytest.TempPathFactory) -> list[Voice]:

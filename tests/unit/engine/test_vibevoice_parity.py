@@ -17,6 +17,8 @@ from vvbatch.engine.bench import parity
 from vvbatch.engine.contract import Finished
 from vvbatch.engine.vibevoice import VibeVoiceEngine
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 REFERENCES = sorted((ROOT.parent / "shared" / "reference").glob("tiny-*"))
 
 

@@ -19,6 +19,8 @@ from vvbatch.engine.vibevoice.key_values import BANK_ROWS, GROWTH, Banks, KeyVal
 from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.ops import Int8Linear, int8_products
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 SLOTS = 3
 
 

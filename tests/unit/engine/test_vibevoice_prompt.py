@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from vvbatch.engine.contract import Request, RequestRefused, Turn, Voice
 from vvbatch.engine.vibevoice.prompt import Tokens, cast, plain
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 ALICE, BOB = Voice("alice", Path("a.wav"), "a" * 64), Voice("bob", Path("b.wav"), "b" * 64)
 
 

@@ -29,6 +29,8 @@ from vvbatch.engine.vibevoice.model import VibeVoice
 from vvbatch.engine.vibevoice.ops import int8_products
 from vvbatch.engine.vibevoice.shape import StepShape, checked
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 SLOTS = 5
 
 

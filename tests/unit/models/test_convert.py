@@ -16,6 +16,8 @@ from vvbatch.models import memory
 from vvbatch.models.integrity import profile_problems
 from vvbatch.profiles import Profile
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 
 @pytest.fixture
 def profile(tmp_path: Path, cache: Path) -> Profile:

@@ -8,24 +8,30 @@ import pytest
 
 from vvbatch.script.characters import lost, pictures, without_lost, without_pictures, without_silent
 
-EVERY_CHARACTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 VISIBLE_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 
 
-def test_every_format_character_without_sound_is_taken_out() -> None:
+@pytest.fixture(scope="module")
+def every_character() -> list[str]:
+    return [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+
+
+@pytest.mark.slow
+def test_every_format_character_without_sound_is_taken_out(every_character: list[str]) -> None:
     kept = [
         char
-        for char in EVERY_CHARACTER
+        for char in every_character
         if unicodedata.category(char) == "Cf" and without_silent(f"key{char}per") != "keyper"
     ]
     egyptian = [char for char in kept if 0x13430 <= ord(char) <= 0x1345F]
     assert set(kept) - set(egyptian) == set(VISIBLE_FORMATS)
 
 
-def test_every_character_that_unicode_calls_ignorable_is_taken_out() -> None:
+@pytest.mark.slow
+def test_every_character_that_unicode_calls_ignorable_is_taken_out(every_character: list[str]) -> None:
     regex = pytest.importorskip("regex")
     ignorable = regex.compile(r"\p{Default_Ignorable_Code_Point}")
-    assert [hex(ord(c)) for c in EVERY_CHARACTER if ignorable.match(c) and without_silent(f"a{c}b") != "ab"] == []
+    assert [hex(ord(c)) for c in every_character if ignorable.match(c) and without_silent(f"a{c}b") != "ab"] == []
 
 
 @pytest.mark.parametrize(
@@ -50,10 +56,11 @@ def test_a_row_of_joiners_becomes_one() -> None:
     assert without_silent("می\u200c\u200d\u200cخواهم") == "می\u200cخواهم"
 
 
-def test_every_emoji_is_a_picture() -> None:
+@pytest.mark.slow
+def test_every_emoji_is_a_picture(every_character: list[str]) -> None:
     regex = pytest.importorskip("regex")
     emoji = regex.compile(r"\p{Emoji_Presentation}")
-    assert [char for char in EVERY_CHARACTER if emoji.match(char) and without_pictures(char)] == []
+    assert [char for char in every_character if emoji.match(char) and without_pictures(char)] == []
 
 
 @pytest.mark.parametrize(

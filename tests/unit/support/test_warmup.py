@@ -9,6 +9,8 @@ from huggingface_hub import constants
 from tests.support import hub_cache
 from tests.support.cli import Cli
 
+pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
+
 
 @pytest.fixture
 def cli(
