@@ -11,6 +11,8 @@ from tests.support.cli import Cli
 from vvbatch import profiles
 from vvbatch.models.ready import why_not_ready
 
+pytestmark = pytest.mark.slow  # commands run
+
 
 @pytest.fixture
 def script(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -25,6 +25,8 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.batches import cancel_lines, settle_batch
 from vvbatch.ledger.recovery import worker_started
 
+pytestmark = pytest.mark.slow  # commands run
+
 
 @pytest.fixture
 def ledger(home: Path, tmp_path: Path) -> Ledger:

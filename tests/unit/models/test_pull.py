@@ -24,6 +24,8 @@ from tests.support.hub_server import Hub, running
 from vvbatch import report
 from vvbatch.models import pull as pulling
 
+pytestmark = pytest.mark.slow  # a hub is served on loopback
+
 
 @pytest.fixture
 def hub(tiny_files: tuple[dict[str, bytes], dict[str, bytes]]) -> Iterator[Hub]:

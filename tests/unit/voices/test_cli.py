@@ -16,6 +16,8 @@ from vvbatch.cli import main
 from vvbatch.profiles import bundled
 from vvbatch.voices.picture import SPECTRUM, WAVE, spectrogram, waveform
 
+pytestmark = pytest.mark.slow  # commands run
+
 LIST_KEYS = {
     *("name", "default", "path", "sha256", "duration_s", "language", "gender", "license", "consent"),
     *("provenance", "variant_of", "manner", "error"),
