@@ -154,7 +154,7 @@ def status(count: int, seconds: float) -> None:
         asyncio.run(load(url))
         after = process.cpu_times()
     spent = after.user + after.system - before.user - before.system
-    print(f"CPU time of the server: {1000 * spent / len(times):.2f} ms an answer, with what makes them anew")
+    print(f"CPU time of the server: {1000 * spent / len(times):.2f} ms an answer, with the figures made meanwhile")
     times.sort()
     p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
     print(f"/api/status, {count} clients, 100,000 lines: {len(times)} answers, median {1000 * p50:.1f} ms, ", end="")

@@ -71,13 +71,13 @@ def test_the_words_of_finished_chapters_are_as_recognisable_as_those_of_the_take
     )
     done = json.loads(shell("run", "s.yaml", "--book", "mp3-chapters,vtt", "--json", timeout=400).stdout)
 
-    def heard(path: str) -> list[str]:
+    def recognised_words(path: str) -> list[str]:
         samples, rate = soundfile.read(path, dtype="float32")
         (found,) = words.transcribe([soxr.resample(samples, rate, 16_000)])
         return spoken_words("".join(word.text for word in found))
 
     def error_rate(paths: list[str]) -> float:
-        said = [word for path in paths for word in heard(path)]
+        said = [word for path in paths for word in recognised_words(path)]
         return compare(spoken_words(" ".join(SENTENCES)), said).error_rate
 
     takes = error_rate([line["path"] for line in done["lines"]])

@@ -29,10 +29,10 @@ def test_a_night_is_watched_told_and_understood_in_the_morning(
     finally:
         watching.end()
     assert status(shell, batch)["state"] == "failed"
-    told = tmp_path / "told.json"
+    sent = tmp_path / "sent.json"
     other = script("One more line.", name="more.yaml")
-    shell("run", str(other), "--notify", f"tee {told}")
-    found = json.loads(told.read_text())
+    shell("run", str(other), "--notify", f"tee {sent}")
+    found = json.loads(sent.read_text())
     assert (found["event"], found["state"], found["counts"]["done"]) == ("ended", "done", 1)
     morning = Terminal(tmp_path, 80, 24, "status", batch)
     try:

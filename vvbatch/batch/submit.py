@@ -54,7 +54,7 @@ def submit(
     name = "synth" if kind == BatchKind.SPEECH else slug(plan.title)
     batch_id = f"{name}-{secrets.token_hex(4)}"
     fingerprint = plan.fingerprint(str(out))
-    if kind == BatchKind.SPEECH:  # it belongs to whoever asked: who leaves cancels it for nobody else
+    if kind == BatchKind.SPEECH:  # each request has its own: a client that leaves cancels no other
         fingerprint += f" {batch_id}"
     batch = NewBatch(
         batch_id,

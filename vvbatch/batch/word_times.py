@@ -61,8 +61,8 @@ def _heard(chapter: Chapter, words: Words, language: str, cache: Path) -> Chapte
     for spoken, speeches in by_language.items():
         if model := words.model_for(spoken):
             clips = [Clip(np.asarray(read_item(speech), np.float32), RATE).at_16_khz for speech in speeches]
-            for speech, heard in zip(speeches, model.transcribe(clips, spoken), strict=True):
-                found[speech.line] = [(word.text.strip(), word.start_s, word.end_s) for word in heard]
+            for speech, transcript in zip(speeches, model.transcribe(clips, spoken), strict=True):
+                found[speech.line] = [(word.text.strip(), word.start_s, word.end_s) for word in transcript]
     write_atomically(path, msgspec.json.encode(found))
     return _with_words(chapter, found)
 

@@ -58,7 +58,10 @@ notify_option = click.option(
 
 
 def notify_command(given: str | None, home: Home) -> list[str] | None:
-    """The words of the command that is told of batches; None if there is none. Raises BadCommand, HomeError."""
+    """The command that runs when a batch ends or stalls, in words; None if there is none.
+
+    Raises BadCommand and HomeError.
+    """
     from vvbatch import settings
 
     wanted = given or settings.load(home).notify

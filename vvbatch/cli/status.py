@@ -65,7 +65,7 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
     from vvbatch import report
     from vvbatch.report.reasons import waiting_words
 
-    if view.counts["rendering"]:  # then nobody asks what is before it
+    if view.counts["rendering"]:  # what is before it no longer matters
         ahead = ahead._replace(batches=[])
     waiting = () if view.state == "paused" else waiting_words(ahead, served)
     report.print_summary(ledger, view.batch, waiting=waiting)

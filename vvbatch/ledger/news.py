@@ -54,11 +54,11 @@ def news_since(
 
 
 def take_up(ledger: Ledger, news: News) -> bool:
-    """Record that somebody is told of it; False if it was told before, by whichever process."""
-    told = select(events.c.detail).where(events.c.batch_id == news.batch, events.c.kind == NOTIFIED)
+    """Record that the notification is sent; False if it was sent before, by any process."""
+    sent = select(events.c.detail).where(events.c.batch_id == news.batch, events.c.kind == NOTIFIED)
     detail = {"event": news.event, "at": news.at}
     with ledger.transaction() as connection:
-        if detail in connection.execute(told).scalars().all():
+        if detail in connection.execute(sent).scalars().all():
             return False
         ledger.note(connection, NOTIFIED, batch_id=news.batch, detail=detail)
     return True

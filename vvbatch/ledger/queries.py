@@ -340,11 +340,11 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
         line, state, profile, path, sha256, tried, error, trouble, troubles, crashes, *place, take, score, chosen = row
         role, part_of, part, script_line, script_column = place
         met = {**(troubles or {}), **({"crash": crashes} if crashes else {})}
-        told = tried_takes(tried) if tried else []
+        attempts = tried_takes(tried) if tried else []
         found = checks.get(take, [])
         views.append(
             LineView(
-                *(line, state, profile, path, sha256, take, score, chosen, told, found, error, trouble, met),
+                *(line, state, profile, path, sha256, take, score, chosen, attempts, found, error, trouble, met),
                 *(role, part_of, part, script_line, script_column),
             )
         )

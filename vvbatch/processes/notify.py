@@ -26,7 +26,7 @@ from vvbatch.report.tables import counted
 LOOK_S = 5.0
 STALLED_S = 900.0
 COMMAND_S = 60.0
-FAILURES_TOLD = 10
+FAILURES_SHOWN = 10
 
 log = logging.getLogger("vvbatch.processes.notify")
 
@@ -94,12 +94,12 @@ class Notifier:
             stalled_before = before.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             for news in news_since(self.ledger, self.begun, stalled_before, self.among):
                 if take_up(self.ledger, news):
-                    self.tell(summary(self.ledger, news, self.served))
+                    self.send(summary(self.ledger, news, self.served))
         except DBAPIError as error:
             log.warning("the ledger cannot be read now: %s", error.orig)
 
-    def tell(self, told: Summary) -> None:
-        thread = threading.Thread(target=run, args=(self.command, msgspec.json.encode(told)), daemon=True)
+    def send(self, summary: Summary) -> None:
+        thread = threading.Thread(target=run, args=(self.command, msgspec.json.encode(summary)), daemon=True)
         thread.start()
         self.running.append(thread)
 
@@ -125,7 +125,7 @@ def run(command: Sequence[str], document: bytes) -> None:
 def summary(ledger: Ledger, news: News, served: Callable[[str], str]) -> Summary:
     row, totals = batch_row_of(ledger, news.batch), batch_totals(ledger, news.batch)
     waiting = waiting_words(ahead_of(ledger, news.batch), served) if news.event == "stalled" else []
-    failed = [failed_words(each) for each in failures(ledger, news.batch, FAILURES_TOLD)]
+    failed = [failed_words(each) for each in failures(ledger, news.batch, FAILURES_SHOWN)]
     return Summary(
         event=news.event,
         text=sentence(news.event, row.title, row.state, row.counts, waiting),

@@ -45,7 +45,7 @@ def ask_server(home: Home, seen: Overview) -> ServerView:
         connection = connect(home)
     except ServerUnreachable as error:
         return away(seen, address, error)
-    from redis.exceptions import RedisError  # here: without a server nobody waits for it and for rq
+    from redis.exceptions import RedisError  # here: importing it and rq takes time that is wasted without a server
 
     from vvbatch.transport import queue
 

@@ -130,7 +130,7 @@ def print_failures(failures: Sequence[Failure], file: TextIO | None = None) -> N
 
 
 def trouble_words(line: LineView) -> str | None:
-    """`resource 3`: the class of what last went wrong, and how often; a bad take is told by its error."""
+    """`resource 3`: the class of what last went wrong, and how often; a bad take is described by its error."""
     if not line.trouble or line.trouble == Trouble.QC:
         return None
     return f"{line.trouble} {line.troubles.get(line.trouble, '')}".strip()

@@ -24,7 +24,7 @@ ID_END = 9  # of a batch's id: the dash and the digits that tell batches of one 
 
 
 def batch_id(name: str, width: int) -> Text:
-    """An id; one that does not fit keeps its end, by which it can be told from others of its title."""
+    """An id; one that does not fit keeps its end, which distinguishes it from others of its title."""
     return text(name if len(name) <= width else f"{name[: max(1, width - ID_END - 1)]}…{name[-ID_END:]}")
 
 

@@ -34,7 +34,7 @@ class Served:
     def ask(self, profile: str) -> Serving:
         try:
             self.connection = self.connection or connect(self.home)
-            # Only now: without a server nobody waits for the import of rq.
+            # Only now: the import of rq takes time that is wasted without a server.
             from redis.exceptions import RedisError
 
             from vvbatch.transport.queue import has_worker

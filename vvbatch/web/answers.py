@@ -52,4 +52,4 @@ async def end(*tasks: asyncio.Future[Any]) -> None:
         await asyncio.wait(running, timeout=1.0)
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # or the loop would say that nobody looked at it
+            task.exception()  # or asyncio logs that it was never retrieved

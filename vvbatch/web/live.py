@@ -108,7 +108,7 @@ class Live:
         return now
 
     async def forget(self) -> None:
-        """Nobody listens any more."""
+        """Delete the stream: its client has left."""
         await self.services.streams.delete(stream.key_of(self.line_id))
 
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Fresh(Generic[T]):
-    """A value that is made anew when it is older than `age_s`, once for all who ask meanwhile.
+    """A value that is made again when it is older than `age_s`, once for all who ask meanwhile.
 
     Meanwhile they get the value before it, if that is not older than `stale_s`.
     """

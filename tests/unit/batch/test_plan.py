@@ -211,10 +211,10 @@ def test_no_line_is_divided_where_whole_lines_are_asked_for(tmp_path: Path) -> N
 
 
 def test_each_line_knows_where_its_text_begins_in_the_script(tmp_path: Path) -> None:
-    yaml = "version: 1\nlines:\n- The lamp went out.\n- text: Nobody answered.\n  id: second\n"
+    yaml = "version: 1\nlines:\n- The lamp went out.\n- text: No one answered.\n  id: second\n"
     assert [(line.script_line, line.script_column) for line in plan_of(tmp_path / "s.yaml", yaml).lines] == [
         (3, 3),
         (4, 9),
     ]
-    [first, second] = plan_of(tmp_path / "s.csv", "id,text\na,The lamp went out.\nb,Nobody answered.\n").lines
+    [first, second] = plan_of(tmp_path / "s.csv", "id,text\na,The lamp went out.\nb,No one answered.\n").lines
     assert (first.script_line, second.script_line) == (2, 3)

@@ -17,10 +17,10 @@ from vvbatch.ledger.schema import qc_results
 
 
 class Recogniser:
-    """Hears the same two words in each clip, of which it counts the seconds."""
+    """Transcribes each clip as the same two words, and counts the seconds."""
 
     versions: ClassVar = {"whisper": "fake"}
-    heard_s: float = 0.0
+    transcribed_s: float = 0.0
 
     def language(self, text: str, declared: str | None) -> str:
         return declared or "en"
@@ -29,17 +29,17 @@ class Recogniser:
         return self if language == "en" else None
 
     def transcribe(self, clips: Sequence[Any], language: str) -> list[list[Any]]:
-        from vvbatch.listening.words import Word as Heard
+        from vvbatch.listening.words import Word as Transcribed
 
-        Recogniser.heard_s += sum(map(len, clips)) / 16_000
-        return [[Heard(" Some", 0.2, 0.9, 1.0), Heard(" words", 0.9, 1.6, 1.0)] for _ in clips]
+        Recogniser.transcribed_s += sum(map(len, clips)) / 16_000
+        return [[Transcribed(" Some", 0.2, 0.9, 1.0), Transcribed(" words", 0.9, 1.6, 1.0)] for _ in clips]
 
 
 @pytest.fixture
 def recogniser(monkeypatch: pytest.MonkeyPatch) -> type[Recogniser]:
     words = pytest.importorskip("vvbatch.listening.words")
     monkeypatch.setattr(words.Words, "open", lambda threads: Recogniser())
-    Recogniser.heard_s = 0.0
+    Recogniser.transcribed_s = 0.0
     return Recogniser
 
 
@@ -55,11 +55,11 @@ def test_what_a_check_of_a_take_understood_is_not_recognised_again(
 ) -> None:
     (chapter,) = with_checked_words([books.chapter(tmp_path, 1, lines=3)], {"c001-l1": [("Hi", 0.1, 0.4)]})
     assert words_of([chapter]) == [None, (Word("Hi", 0.1, 0.4),), None]
-    heard = with_all_words([chapter], "en", tmp_path / "cache")
-    assert words_of(heard) == [SOME, (Word("Hi", 0.1, 0.4),), SOME]
-    assert recogniser.heard_s == pytest.approx(2 * 1.9, abs=0.01)
-    assert with_all_words([chapter], "en", tmp_path / "cache") == heard
-    assert recogniser.heard_s == pytest.approx(2 * 1.9, abs=0.01), "takes were transcribed a second time"
+    completed = with_all_words([chapter], "en", tmp_path / "cache")
+    assert words_of(completed) == [SOME, (Word("Hi", 0.1, 0.4),), SOME]
+    assert recogniser.transcribed_s == pytest.approx(2 * 1.9, abs=0.01)
+    assert with_all_words([chapter], "en", tmp_path / "cache") == completed
+    assert recogniser.transcribed_s == pytest.approx(2 * 1.9, abs=0.01), "takes were transcribed a second time"
 
 
 def test_takes_in_a_language_that_no_model_knows_have_no_words(tmp_path: Path, recogniser: type[Recogniser]) -> None:

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from vvbatch.cli import main
 
 SCRIPTS = {
-    "yaml": "version: 1\nlines:\n- The lamp went out.\n- Nobody answered.\n",
-    "csv": "id,text\na,The lamp went out.\nb,Nobody answered.\n",
-    "txt": "The lamp went out.\n\nNobody answered.\n",
+    "yaml": "version: 1\nlines:\n- The lamp went out.\n- No one answered.\n",
+    "csv": "id,text\na,The lamp went out.\nb,No one answered.\n",
+    "txt": "The lamp went out.\n\nNo one answered.\n",
 }
 
 
@@ -30,8 +30,8 @@ def test_a_script_of_each_format_is_read(form: str, home: Path) -> None:
 
 
 def test_a_problem_of_it_is_named_with_its_place(home: Path) -> None:
-    done = check("-", "--format", "yaml", stdin="version: 1\nlines:\n- text: Hello there.\n  voice: nobody\n", code=2)
-    assert "stdin.yaml:4:10: unknown voice 'nobody'" in done.stderr
+    done = check("-", "--format", "yaml", stdin="version: 1\nlines:\n- text: Hello there.\n  voice: absent\n", code=2)
+    assert "stdin.yaml:4:10: unknown voice 'absent'" in done.stderr
 
 
 def test_a_format_belongs_to_stdin_and_stdin_needs_one(home: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from vvbatch.report import tables
 pytestmark = pytest.mark.slow  # 98 homes are filled
 WIDTHS = (80, 160)
 LONG = "the-long-night-of-the-lighthouse-keepers-1a2b3c4d"  # as long as an id gets
-TEXT = "Nobody on the island had ever seen it dark, and the keeper counted every one of the steps aloud."
+TEXT = "No one on the island had ever seen it dark, and the keeper counted every one of the steps aloud."
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def cli(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
         connection.exec_driver_sql("UPDATE takes SET score = 0.82, chosen = 'passed: 0.82' WHERE state = 'done'")
     ledger.close()
     (tmp_path / "silence.wav").write_bytes(audio.wav_bytes(np.zeros(24_000, np.int16), 24_000))
-    (tmp_path / "s.yaml").write_text("version: 1\nmodel: ready\nlines:\n- The lamp went out.\n- Nobody answered.\n")
+    (tmp_path / "s.yaml").write_text("version: 1\nmodel: ready\nlines:\n- The lamp went out.\n- No one answered.\n")
     monkeypatch.chdir(tmp_path)
     return Cli()
 

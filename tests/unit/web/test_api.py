@@ -117,7 +117,7 @@ def test_a_check_says_what_the_command_says(
 def test_every_problem_of_a_script_comes_with_its_place(
     client: httpx2.Client, query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = "version: 1\nlines:\n- {text: One., voice: nobody}\n- {text: Two., speed: 3}\n- {text: '', model: none}\n"
+    script = "version: 1\nlines:\n- {text: One., voice: absent}\n- {text: Two., speed: 3}\n- {text: '', model: none}\n"
     answer = client.post(f"/api/batches{query}", content=script, headers=YAML)
     assert answer.status_code == 422
     problems = answer.json()["problems"]
@@ -283,7 +283,7 @@ def test_events_arrive_and_resume_where_a_reader_stopped(site: Site, client: htt
     assert reader.kinds(batch) == ["batch submitted", "batch done"]
     assert set(reader.events[0]) == {"id", "at", "kind", "batch", "line", "worker", "detail"}
     at = reader.ids[[event["batch"] for event in reader.events].index(batch)]
-    missed = submitted(client, "While nobody read.")
+    missed = submitted(client, "While no one read.")
     ended(client, missed)
     again = Reader(site, **{"Last-Event-ID": at})
     wait_for(lambda: "batch done" in again.kinds(missed))
@@ -408,7 +408,7 @@ def test_a_warm_up_runs_in_a_process_of_its_own(client: httpx2.Client) -> None:
 
 
 def figures(client: httpx2.Client) -> dict[tuple[str, tuple[str, ...]], float]:
-    time.sleep(2.1)  # figures are made anew every two seconds
+    time.sleep(2.1)  # figures are made again every two seconds
     text = client.get("/metrics").text
     return {
         (sample.name, tuple(sorted(sample.labels.values()))): sample.value

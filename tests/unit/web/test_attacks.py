@@ -338,14 +338,14 @@ def test_which_addresses_need_a_token(host: str, loopback: bool) -> None:
 
 def test_the_log_has_no_text_and_no_query(locked: Site, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="vvbatch.web"), locked.client(headers=bearer()) as client:
-        secret = "Nobody may read this."
+        secret = "Private words."
         client.post(
             "/v1/audio/speech", json={"model": "ready", "voice": "alice", "input": secret, "response_format": "pcm"}
         )
         client.get("/api/status", params={"kind": "secret"})
         wait_for(lambda: "/api/status 400" in caplog.text)
     assert "POST /v1/audio/speech 503" in caplog.text
-    assert "Nobody" not in caplog.text and "secret" not in caplog.text and TOKEN not in caplog.text
+    assert "Private" not in caplog.text and "secret" not in caplog.text and TOKEN not in caplog.text
 
 
 def test_a_fault_says_nothing_of_the_server(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,16 +35,16 @@ def test_a_file_has_all_samples_and_the_same_sound(name: str) -> None:
         resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE)
         frames = [each for frame in container.decode(audio=0) for each in resampler.resample(frame)]
         frames += resampler.resample(None) if rate != SAMPLE_RATE else []
-    heard = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.float64)
+    decoded = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.float64)
     if name in ("wav", "flac"):
-        assert np.array_equal(heard, SAMPLES)
+        assert np.array_equal(decoded, SAMPLES)
         return
-    assert len(SAMPLES) <= len(heard) + 10 and len(heard) < len(SAMPLES) + 3000
+    assert len(SAMPLES) <= len(decoded) + 10 and len(decoded) < len(SAMPLES) + 3000
     spoken = SAMPLES[4000:20_000].astype(np.float64)
     likeness = max(
         float(np.dot(spoken, part) / (np.linalg.norm(spoken) * np.linalg.norm(part) + 1e-9))
         for delay in range(0, 3000, 1)
-        if len(part := heard[4000 + delay : 20_000 + delay]) == len(spoken)
+        if len(part := decoded[4000 + delay : 20_000 + delay]) == len(spoken)
     )
     assert likeness > 0.9
 

@@ -13,7 +13,7 @@ from vvbatch.ledger.listings import Filter, list_lines
 from vvbatch.web import answers
 from vvbatch.web import server as web
 
-LONG = "Nobody takes this from the server, although it was asked for. " * 8
+LONG = "No one takes this from the server, although it was asked for. " * 8
 
 
 def ask(site: Site, text: str) -> socket.socket:

@@ -182,18 +182,18 @@ def test_in_real_time_a_finished_take_leaves_as_it_is_played(site: Site) -> None
 
 def test_two_who_ask_for_the_same_at_once_each_hear_all_of_it(site: Site) -> None:
     text = "Both of them want to hear this line slowly and to its end."
-    heard: list[int] = []
+    received: list[int] = []
 
     def listen() -> None:
         with site.client() as client:
-            heard.append(len(client.post("/v1/audio/speech", json=asked(text)).content))
+            received.append(len(client.post("/v1/audio/speech", json=asked(text)).content))
 
     threads = [threading.Thread(target=listen) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert heard == [2 * frames_of(text)] * 2
+    assert received == [2 * frames_of(text)] * 2
 
 
 # Clients that leave, and too many of them
@@ -201,7 +201,7 @@ def test_two_who_ask_for_the_same_at_once_each_hear_all_of_it(site: Site) -> Non
 
 def test_a_client_that_goes_away_cancels_its_line_within_two_steps(site: Site) -> None:
     assert site.engine
-    text = "Nobody listens any more to what is said slowly. " * 8
+    text = "No one listens any more to what is said slowly. " * 8
     body = json.dumps(asked(text)).encode()
     with socket.create_connection(("127.0.0.1", site.port)) as raw:
         raw.sendall(
@@ -270,8 +270,8 @@ def test_without_a_worker_speech_is_refused_with_the_command_that_starts_one(hom
     ("change", "status", "parameter"),
     [
         ({"model": "nothing"}, 400, "model"),
-        ({"voice": "nobody"}, 400, "voice"),
-        ({"voice": {"id": "nobody"}}, 400, "voice"),
+        ({"voice": "absent"}, 400, "voice"),
+        ({"voice": {"id": "absent"}}, 400, "voice"),
         ({"input": ""}, 400, "input"),
         ({"input": "…"}, 400, "input"),
         ({"input": "word " * 500}, 400, "input"),
@@ -320,7 +320,7 @@ def test_instructions_are_accepted_and_ignored_with_a_warning(site: Site) -> Non
 
 def test_the_sdk_raises_its_own_error_with_the_parameter(sdk: Any) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        sdk.audio.speech.create(model="ready", voice="nobody", input="Hello.")
+        sdk.audio.speech.create(model="ready", voice="absent", input="Hello.")
     assert refused.value.param == "voice"
 
 
