@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vvbatch.script.characters import without_pictures, without_silent
+from vvbatch.script.roman import PATTERN as ROMAN
+from vvbatch.script.roman import value_of
 from vvbatch.script.rows import Row, rows
 
 LONGEST_TITLE = 100
@@ -36,9 +38,8 @@ _WORDS = (
     "|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|due|tre|quattro|cinque|sei|sette|otto|nove|dieci"
 )
 _NTH = rf"[0-9]{{1,3}}(?:st|nd|rd|th|\.|[ºª°]|e|er|re|ère|ème)?|{_ORDINALS}"
-_ROMAN = "(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
 _CHAPTER = re.compile(
-    rf"(?P<bare>(?:{_KINDS})(?:[ ]|(?<=\.))(?:[0-9]{{1,4}}|{_ROMAN}|{_WORDS})(?![\w-]))"
+    rf"(?P<bare>(?:{_KINDS})(?:[ ]|(?<=\.))(?:[0-9]{{1,4}}|{ROMAN}|{_WORDS})(?![\w-]))"
     r"(?P<mark>[ ]?[:.–—-])?(?:(?:[ ]|(?<=:))(?P<title>\S.*))?",
     re.IGNORECASE,
 )
@@ -54,7 +55,7 @@ _NAMED = re.compile(
 )
 _MARKDOWN = re.compile(r"(#{1,6})[ ]+(\S.*?)(?:[ ]+#+)?")
 _UNDERLINE = re.compile(r"={3,}|-{3,}")
-_NUMERAL = re.compile(rf"(?:(?P<roman>{_ROMAN.upper()})|(?P<digits>[1-9][0-9]{{0,2}}))\.?")
+_NUMERAL = re.compile(rf"(?:(?P<roman>{ROMAN.upper()})|(?P<digits>[1-9][0-9]{{0,2}}))\.?")
 
 # Punctuation of sentences: a line of it alone is a silence of somebody who speaks, as `…` or `?!`, and no ornament.
 _OF_SENTENCES = ".…‥⋯・?!,;:'\"«»‹›“”„‟‘’‚‛`´¿¡。，、；：？！「」『』《》〈〉&"
@@ -192,8 +193,8 @@ class _Numerals:
         bold = _BOLD.fullmatch(row.text)
         row = row._replace(text=bold[2]) if bold else row
         found = _NUMERAL.fullmatch(row.text)
-        if found and found["roman"]:
-            self.roman.append((roman(found["roman"]), row))
+        if found and (value := value_of(found["roman"] or "")):
+            self.roman.append((value, row))
         elif found:
             self.digits.append((int(found["digits"]), row))
 
@@ -215,13 +216,3 @@ class _Numerals:
 def _has(values: list[int], value: int) -> bool:
     index = bisect_left(values, value)
     return index < len(values) and values[index] == value
-
-
-def roman(numeral: str) -> int:
-    """The value of a Roman numeral in its usual form."""
-    digits = ["IVXLC".index(digit) for digit in numeral.upper()]
-    values = [(1, 5, 10, 50, 100)[digit] for digit in digits]
-    return sum(
-        -value if any(later > value for later in values[index + 1 : index + 2]) else value
-        for index, value in enumerate(values)
-    )

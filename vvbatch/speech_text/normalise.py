@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from vvbatch.script.model import Normalise
 from vvbatch.script.sentences import sentence_ends
-from vvbatch.speech_text import roman
+from vvbatch.speech_text import numerals
 
 LIGHT = ("sequence.roman", "sequence.reference")
 
@@ -25,7 +25,7 @@ def normalised(text: str, level: Normalise, language: str) -> str:
     it stays as it is written."""
     if level == "off":
         return text
-    text = roman.in_words(text, language)
+    text = numerals.in_words(text, language)
     if not _ANY.search(text):
         return text
     pieces = []

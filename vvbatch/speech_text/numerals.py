@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from vvbatch.script.roman import value_of
+
 COUNTED = {
     "en": "act article book canto chapter page part scene section volume",
     "de": "abschnitt akt artikel band buch kapitel seite szene teil",
@@ -40,8 +42,6 @@ _RULER = re.compile(
     rf"\b(?P<title>(?i:{'|'.join(TITLES.split())})\s(?:\w+\s)?)?(?P<name>{'|'.join(RULERS.split())})\s"
     r"(?P<numeral>[IVX]{1,6})(?P<ending>\.|er|re|ère)?(?!\w)"
 )
-_VALID = re.compile(r"C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ONES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _TENTH = 10  # up to which Spanish and Portuguese rulers are ordered; those after are counted
 
 
@@ -61,7 +61,7 @@ def _counted(found: re.Match[str], language: str) -> str:
     from spokenform.number_words import cardinal
 
     def word(numeral: re.Match[str]) -> str:
-        value = _value(numeral[0].upper())
+        value = value_of(numeral[0])
         return cardinal(value, language) if value else numeral[0]
 
     before = found[0][: found.start("numerals") - found.start()]
@@ -69,7 +69,7 @@ def _counted(found: re.Match[str], language: str) -> str:
 
 
 def _ordered(found: re.Match[str], language: str) -> str:
-    value = _value(found["numeral"])
+    value = value_of(found["numeral"])
     rest = found.string[found.end() :]
     ending = found["ending"] if found["ending"] == "." else ""
     subject = language == "en" and found["numeral"] == "I" and not found["title"] and not ending
@@ -95,11 +95,3 @@ def _ordinal(value: int, language: str, woman: bool) -> str:
         return cardinal(value, language)
     words = ordinal(value, language)
     return words[:-1] + "a" if woman and words.endswith("o") else words
-
-
-def _value(numeral: str) -> int:
-    """The number that a numeral in capitals stands for; 0 if it is no numeral."""
-    if not _VALID.fullmatch(numeral):
-        return 0
-    ones = [_ONES[letter] for letter in numeral]
-    return sum(-one if one < following else one for one, following in zip(ones, [*ones[1:], 0], strict=True))
