@@ -46,11 +46,11 @@ def assemble(batch: str, book: str | None, preset: str | None, remaster: bool, a
     Example:  vvbatch assemble last --book m4b,mp3-chapters
               vvbatch assemble last --preset acx
     """
-    from vvbatch import report
     from vvbatch.batch import assemble as assembling
     from vvbatch.ledger.queries import find_batch
+    from vvbatch.report.counting import counting
 
-    with session() as here, report.counting("chapters", quiet=as_json) as seen:
+    with session() as here, counting("chapters", quiet=as_json) as seen:
         batch_id = find_batch(here.ledger, batch)
         view = assembling.assemble(here.ledger, here.home, batch_id, order_of(book, preset, remaster), seen)
     if as_json:
@@ -69,8 +69,7 @@ def order_of(book: str | None, preset: str | None, remaster: bool = False) -> Or
 
 
 def print_book(view: BookView) -> None:
-    from vvbatch import report
-    from vvbatch.report.tables import counted
+    from vvbatch.report.tables import counted, print_table
 
     for line in view.missing[:MISSING_SHOWN]:
         click.echo(
@@ -86,7 +85,7 @@ def print_book(view: BookView) -> None:
         click.echo(f"acx: {len(view.acx) - len(failed)} of {counted(len(view.acx), 'check')} passed")
     if failed:
         rows = [[check.name, check.subject, f"{check.value:g}", check.limit] for check in failed]
-        report.print_table(["check", "of", "value", "limit"], rows)
+        print_table(["check", "of", "value", "limit"], rows)
     print_files(view)
     if view.files:
         hours, rest = divmod(round(view.duration_s), 3600)

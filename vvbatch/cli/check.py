@@ -48,10 +48,10 @@ def check(
     Example:  vvbatch check book.yaml --model 1.5b
               vvbatch check book.yaml --by 07:00
     """
-    from vvbatch import report
     from vvbatch.batch.estimate import estimate, spoken_line
     from vvbatch.batch.ready import unrendered
     from vvbatch.batch.speeds import known_speed
+    from vvbatch.report.batch import print_deadline, print_estimate, print_spoken
     from vvbatch.report.tables import counted
 
     dated: list[EstimateBy] = []
@@ -63,7 +63,7 @@ def check(
             if as_json:
                 print_json(lines)
             else:
-                report.print_spoken(lines)
+                print_spoken(lines)
             return
         missing = unrendered(plans, here.home, here.ledger)
         for why in missing:
@@ -76,9 +76,9 @@ def check(
         print_json(checked[0] if len(checked) == 1 else checked)
     else:
         for each in checked:
-            report.print_estimate(each)
+            print_estimate(each)
         for one in dated:
-            report.print_deadline(one.by)
+            print_deadline(one.by)
     if missing:
         sys.exit(UNAVAILABLE)
     if strict and (found := sum(len(each.warnings) for each in checked)):

@@ -79,13 +79,14 @@ def delete_all(ledger: Ledger, doomed: list[Doomed], yes: bool, as_json: bool) -
 
 
 def print_doomed(doomed: list[Doomed]) -> None:
-    from vvbatch import report
+    from vvbatch.report import tables
     from vvbatch.report.columns import name, number, text
+    from vvbatch.report.tables import print_table
 
     if doomed:
         rows = [
-            [each.batch, each.kind, each.lines, each.takes, each.files, report.size(each.bytes), each.refused]
+            [each.batch, each.kind, each.lines, each.takes, each.files, tables.size(each.bytes), each.refused]
             for each in doomed
         ]
         columns = [name("batch"), name("kind", 2), number("lines"), number("takes", 3), number("files", 1)]
-        report.print_table([*columns, number("size"), text("stays because", 1)], rows)
+        print_table([*columns, number("size"), text("stays because", 1)], rows)

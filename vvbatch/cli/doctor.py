@@ -17,7 +17,7 @@ def doctor(deep: bool, as_json: bool) -> None:
     Example:  vvbatch doctor --deep
     """
     from vvbatch.home import Home, HomeError
-    from vvbatch.report import waiting
+    from vvbatch.report.counting import waiting
     from vvbatch.report.findings import print_findings
     from vvbatch.support.doctor import examine
 

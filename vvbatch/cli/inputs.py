@@ -277,9 +277,9 @@ def show_warnings(plans: list[Plan]) -> None:
 
     for plan in plans:
         if plan.warnings:
-            from vvbatch import report
+            from vvbatch.report.batch import print_warnings
 
-            report.print_warnings(warning_views(plan), shown=WARNINGS_SHOWN, file=sys.stderr)
+            print_warnings(warning_views(plan), shown=WARNINGS_SHOWN, file=sys.stderr)
             if len({warning.code for warning in plan.warnings}) > WARNINGS_SHOWN:
                 click.echo(f"all of them: vvbatch check {plan.script}", err=True)
 

@@ -93,14 +93,14 @@ def show(
     cells: Callable[[Row], Any],
 ) -> None:
     """A list as JSON or as a table, and on stderr whether there is more of it."""
-    from vvbatch import report
+    from vvbatch.report.tables import print_table
 
     shown = rows[:limit] if limit else rows
     if as_json:
         print_json(shown)
     else:
         if shown or not sys.stdout.isatty():
-            report.print_table(columns, [cells(row) for row in shown])
+            print_table(columns, [cells(row) for row in shown])
         if not shown:
             click.echo("nothing matches", err=True)
     if len(rows) > len(shown):
@@ -189,9 +189,9 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
     Example:  vvbatch ledger query "SELECT profile, avg(rtf) FROM takes WHERE state = 'done' GROUP BY profile"
               vvbatch ledger query "SELECT name FROM sqlite_master" --csv
     """
-    from vvbatch import report
     from vvbatch.home import Home
     from vvbatch.ledger.sql import query as ask
+    from vvbatch.report.tables import print_table
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json both want stdout: choose one")
@@ -204,7 +204,7 @@ def query(sql: str, limit: int, timeout: float, as_csv: bool, as_json: bool) -> 
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([answer.columns, *answer.rows])
     else:
-        report.print_table(columns_of(answer), answer.rows)
+        print_table(columns_of(answer), answer.rows)
     if answer.cut:
         click.echo(f"the first {limit:,} rows only: --limit allows more", err=True)
 

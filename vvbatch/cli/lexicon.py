@@ -85,9 +85,9 @@ def list_words(as_json: bool) -> None:
     \b
     Example:  vvbatch lexicon list --json
     """
-    from vvbatch import report
     from vvbatch.home import Home
     from vvbatch.report.columns import name, text
+    from vvbatch.report.tables import print_table
     from vvbatch.speech_text.lexicon import load
 
     entries = load(Home.from_environment())
@@ -96,7 +96,7 @@ def list_words(as_json: bool) -> None:
     elif entries:
         rows = [[entry.word, entry.say, entry.language, entry.voice, entry.engine] for entry in entries]
         columns = [name("word"), text("say"), name("language", 2), name("voice", 1), name("engine", 3)]
-        report.print_table(columns, rows)
+        print_table(columns, rows)
     else:
         click.echo("the lexicon is empty: vvbatch lexicon add WORD SAY")
 
@@ -110,10 +110,10 @@ def check_words(scripts: tuple[Path, ...], as_json: bool) -> None:
     \b
     Example:  vvbatch lexicon check book.yaml
     """
-    from vvbatch import report
     from vvbatch.batch.estimate import misheard, written_texts
     from vvbatch.batch.plan import Overrides
-    from vvbatch.report.tables import counted
+    from vvbatch.report.batch import print_candidates
+    from vvbatch.report.tables import counted, print_table
     from vvbatch.speech_text.candidates import candidates
     from vvbatch.speech_text.lexicon import load
     from vvbatch.speech_text.pronunciation import lines_with
@@ -133,8 +133,8 @@ def check_words(scripts: tuple[Path, ...], as_json: bool) -> None:
         return
     click.echo(f"lexicon.yaml is in order: {counted(len(entries), 'pronunciation')}")
     if scripts and used:
-        report.print_table(["word", ">lines"], list(used.items()))
-    report.print_candidates(missing)
+        print_table(["word", ">lines"], list(used.items()))
+    print_candidates(missing)
 
 
 def shown(entry: object) -> dict[str, object]:

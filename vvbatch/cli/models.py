@@ -72,22 +72,22 @@ def list_models(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    from vvbatch import report
+    from vvbatch.report import tables
     from vvbatch.report.columns import name, number, text
-    from vvbatch.report.tables import print_words
+    from vvbatch.report.tables import print_table, print_words
 
     cells = [
         [
             row.profile,
             row.state,
-            None if row.size_bytes is None else report.size(row.size_bytes),
+            None if row.size_bytes is None else tables.size(row.size_bytes),
             f"{row.device}/{row.dtype}" if row.device else "no device",
             memory_text(row),
         ]
         for row in rows
     ]
     columns = [name("profile"), name("state"), number("size"), name("runs on", 1), text("memory", 2)]
-    report.print_table(columns, cells)
+    print_table(columns, cells)
     for (repo, revision), of_it in by_model(rows).items():
         row = of_it[0]
         print_words("")
@@ -111,12 +111,12 @@ def by_model(rows: Sequence[ProfileModel]) -> dict[tuple[str, str], list[Profile
 
 
 def memory_text(row: ProfileModel) -> str | None:
-    from vvbatch import report
+    from vvbatch.report import tables
 
     if row.memory_bytes is None:
         return None
     total = row.memory_total_bytes
-    words = f"{report.size(row.memory_bytes)} of {'unknown' if total is None else report.size(total)}"
+    words = f"{tables.size(row.memory_bytes)} of {'unknown' if total is None else tables.size(total)}"
     return words if row.memory_fits is not False else f"too little: {words}"
 
 
@@ -133,10 +133,10 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
     \b
     Example:  vvbatch models verify 1.5b
     """
-    from vvbatch import report
     from vvbatch.models.integrity import drift, profile_problems, remedy
     from vvbatch.models.inventory import Verified, state_of
     from vvbatch.models.snapshot import sources
+    from vvbatch.report.counting import counting
 
     rows: list[Verified] = []
     known: dict[Model, list[Problem]] = {}  # profiles share models: each is read once
@@ -145,7 +145,7 @@ def verify(names: tuple[str, ...], fast: bool, accept: bool, as_json: bool) -> N
         if accept:
             accept_folders(parts)
         if profile.model not in known:
-            with report.counting(f"of {profile.model.repo} hashed", of_bytes=True, quiet=as_json) as seen:
+            with counting(f"of {profile.model.repo} hashed", of_bytes=True, quiet=as_json) as seen:
                 known[profile.model] = profile_problems(profile, manifests(), "changed" if fast else "everything", seen)
         problems = known[profile.model]
         state = state_of(problems)
@@ -198,9 +198,10 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
     Example:  vvbatch models pull 1.5b
               vvbatch models pull 7b --repo vibevoice/VibeVoice-7B-hf
     """
-    from vvbatch import report
     from vvbatch.models import pull as pulling
     from vvbatch.models.snapshot import sources
+    from vvbatch.report import tables
+    from vvbatch.report.counting import counting
 
     if revision and not repo:
         raise click.UsageError("--revision belongs to --repo; a profile's own revision is in its file")
@@ -209,12 +210,12 @@ def pull(name: str, repo: str | None, revision: str | None) -> None:
     found = [pulling.find_on_hub(part) for part in wanted]
     size = pulling.check_space(found)
     if size:
-        click.echo(f"{report.size(size)} to download from {pulling.endpoint()}", err=True)
+        click.echo(f"{tables.size(size)} to download from {pulling.endpoint()}", err=True)
     for hub in found:
         repo_name = hub.source.repo
         with (
-            report.counting(f"of {repo_name} fetched", of_bytes=True) as fetched,
-            report.counting(f"of {repo_name} verified", of_bytes=True) as verified,
+            counting(f"of {repo_name} fetched", of_bytes=True) as fetched,
+            counting(f"of {repo_name} verified", of_bytes=True) as verified,
         ):
             folder = pulling.pull(hub, manifests(), fetched, verified)
         click.echo(f"{hub.source.repo} at {hub.commit}: {folder}")
@@ -249,10 +250,10 @@ def sync(source: str, names: tuple[str, ...]) -> None:
     \b
     Example:  vvbatch models sync studio:.cache/huggingface/hub 1.5b
     """
-    from vvbatch import report
     from vvbatch.models import sync as syncing
     from vvbatch.models.integrity import verify as verified
     from vvbatch.models.snapshot import repo_folder, sources
+    from vvbatch.report.counting import counting
 
     profiles = chosen(names)
     try:
@@ -275,7 +276,7 @@ def sync(source: str, names: tuple[str, ...]) -> None:
             progress_line("")
     bad = False
     for part in here:
-        with report.counting(f"of {part.repo} verified", of_bytes=True) as seen:
+        with counting(f"of {part.repo} verified", of_bytes=True) as seen:
             problems = verified(part, manifests(), progress=seen)
         click.echo(f"{part}: {'complete' if not problems else 'not usable'}")
         for problem in problems:
@@ -302,23 +303,25 @@ def prove(name: str, voice: str, as_json: bool) -> None:
     \b
     Example:  vvbatch models prove 1.5b --voice alice
     """
-    from vvbatch import profiles, report
+    from vvbatch import profiles
     from vvbatch.listening.models import ListeningModels
     from vvbatch.models.integrity import require_ready
     from vvbatch.proof.run import prove as prove_profile
+    from vvbatch.report.counting import counting
     from vvbatch.report.proof import print_proof
+    from vvbatch.report.watch import progress
 
     profile = profiles.load(name)
     listener = ListeningModels.open(("words", "voice"))
     require_ready(profile, manifests())
-    with session() as here, report.counting("takes measured", quiet=as_json) as seen:
+    with session() as here, counting("takes measured", quiet=as_json) as seen:
         found = prove_profile(
             profile,
             voice,
             here.home,
             here.ledger,
             listener,
-            lambda ids: report.progress(here.ledger, ids, quiet=as_json),
+            lambda ids: progress(here.ledger, ids, quiet=as_json),
             seen,
         )
     if as_json:
@@ -338,13 +341,13 @@ def convert(name: str, out: Path) -> None:
     \b
     Example:  vvbatch models convert 1.5b --out ~/models/vibevoice-1.5b-hf
     """
-    from vvbatch import report
     from vvbatch.engine.vibevoice.convert import convert as convert_model
     from vvbatch.models.integrity import require_ready
+    from vvbatch.report.counting import counting
 
     profile = with_model(name)
     require_ready(profile, manifests())
-    with report.counting("converted", of_bytes=True) as seen:
+    with counting("converted", of_bytes=True) as seen:
         folder = convert_model(profile, user_path(out), seen)
     click.echo(str(folder))
     explain_use(name, {"repo": str(folder), "revision": "local"})

@@ -60,22 +60,24 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
     Example:  vvbatch regress run draft
               vvbatch regress run my/suite.yaml --model 1.5b --json
     """
-    from vvbatch import profiles, report
+    from vvbatch import profiles
     from vvbatch.regress import run_night
     from vvbatch.regress import suite as suites
     from vvbatch.regress.summary import summary
+    from vvbatch.report.counting import counting
+    from vvbatch.report.watch import progress
 
     with session() as here:
         loaded = suites.load(suite)
         if profile:
             profiles.load(profile)  # one error, not one for each line
-        with report.counting("lines compared", quiet=as_json) as count:
+        with counting("lines compared", quiet=as_json) as count:
             night_id = run_night.run(
                 loaded,
                 here.home,
                 here.ledger,
                 profile,
-                lambda ids: report.progress(here.ledger, ids, quiet=as_json),
+                lambda ids: progress(here.ledger, ids, quiet=as_json),
                 count,
             )
         found = summary(here.ledger, loaded.name, night_id)
@@ -89,9 +91,8 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
 
 def show(found: Summary, suite: str) -> None:
     """Counts, findings about the whole night, and the lines that differ."""
-    from vvbatch.report import print_table
     from vvbatch.report.columns import name, text
-    from vvbatch.report.tables import print_facts, shortened
+    from vvbatch.report.tables import print_facts, print_table, shortened
 
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items() if count)
     facts: list[tuple[str, object]] = [("night", found.night), ("verdict", found.verdict), ("lines", counts)]
@@ -283,8 +284,8 @@ def nightly_runs(home: Home) -> bool:
 
 
 def show_schedules(rows: list[ScheduleStatus], runs: bool) -> None:
-    from vvbatch.report import print_table
     from vvbatch.report.columns import name, number
+    from vvbatch.report.tables import print_table
     from vvbatch.report.times import when
 
     if not rows:

@@ -57,9 +57,8 @@ def replay(take: str, out: Path | None, as_json: bool) -> None:
 def show(found: Replay) -> None:
     from msgspec.structs import asdict
 
-    from vvbatch.report import print_table
     from vvbatch.report.columns import name, text
-    from vvbatch.report.tables import print_facts
+    from vvbatch.report.tables import print_facts, print_table
 
     by = {"sha256": "bit for bit", "samples": "in every sample", "checks": "in every check"}[found.equal_by]
     facts: list[tuple[str, object]] = [("take", found.take)]

@@ -60,13 +60,15 @@ def run(
     """
     from msgspec import UNSET
 
-    from vvbatch import report
     from vvbatch.batch.assemble import assemble, check_cover, choose
     from vvbatch.batch.finished_chapters import FinishedChapters
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit
     from vvbatch.book.codecs import require_av
     from vvbatch.processes.session import wait_for, workers_for
+    from vvbatch.report.batch import print_summary
+    from vvbatch.report.counting import counting
+    from vvbatch.report.watch import progress
     from vvbatch.settings import load
 
     interrupted = False
@@ -94,7 +96,7 @@ def run(
             try:
                 with (
                     notifying(here, command, ids) as tell,
-                    report.progress(here.ledger, ids, quiet=as_json) as show,
+                    progress(here.ledger, ids, quiet=as_json) as show,
                     workers_for(queue.server, queue.connection) as workers,
                 ):
                     if orders:
@@ -104,7 +106,7 @@ def run(
                 interrupted = True
         if not interrupted:
             for batch_id in orders:
-                with report.counting("chapters", quiet=as_json) as seen:
+                with counting("chapters", quiet=as_json) as seen:
                     books.append(assemble(here.ledger, here.home, batch_id, order, seen))
         views = submitted_views(here.ledger, added)
         for view in views:
@@ -114,7 +116,7 @@ def run(
         else:
             print_changes(views)
             for view in views:
-                report.print_summary(here.ledger, view.batch)
+                print_summary(here.ledger, view.batch)
             for made in books:
                 print_book(made)
     if interrupted:

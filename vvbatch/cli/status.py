@@ -39,10 +39,10 @@ def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_js
     kinds = KINDS if of_all else (kind or "script",)
     with session() as here:
         if watch:
-            from vvbatch import report
+            from vvbatch.report.watch import follow
             from vvbatch.transport.served import Served
 
-            report.watch(here.ledger, batch, kinds=kinds, served=Served(here.home))
+            follow(here.ledger, batch, kinds=kinds, served=Served(here.home))
         if batch is not None:
             show_batch(here.home, here.ledger, batch, kinds, as_json)
         else:
@@ -62,14 +62,15 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
     if as_json:
         print_json(view)
         return
-    from vvbatch import report
+    from vvbatch.report.batch import print_summary
+    from vvbatch.report.overview import print_lines
     from vvbatch.report.reasons import waiting_words
 
     if view.counts["rendering"]:  # what is before it no longer matters
         ahead = ahead._replace(batches=[])
     waiting = () if view.state == "paused" else waiting_words(ahead, served)
-    report.print_summary(ledger, view.batch, waiting=waiting)
-    report.print_lines(view)
+    print_summary(ledger, view.batch, waiting=waiting)
+    print_lines(view)
 
 
 def show_all(home: Home, ledger: Ledger, kinds: Sequence[str], as_json: bool) -> None:
@@ -79,6 +80,6 @@ def show_all(home: Home, ledger: Ledger, kinds: Sequence[str], as_json: bool) ->
     if as_json:
         print_json(seen)
         return
-    from vvbatch import report
+    from vvbatch.report.overview import print_overview
 
-    report.print_overview(seen)
+    print_overview(seen)

@@ -72,11 +72,11 @@ def submit(
                 for profiles in (wanted, later)
             )
             if watch:
-                from vvbatch import report
+                from vvbatch.report.watch import follow
                 from vvbatch.transport.served import Served
 
                 for each in added:
-                    report.watch(here.ledger, each.id, served=Served(here.home))
+                    follow(here.ledger, each.id, served=Served(here.home))
         views = submitted_views(here.ledger, added)
     if as_json:
         print_json(views[0] if len(views) == 1 else views)

@@ -31,14 +31,14 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     Example:  vvbatch verify last
               vvbatch verify lighthouse-1a2b3c4d --json
     """
-    from vvbatch import report
     from vvbatch.batch.verify_files import verify as verify_files
     from vvbatch.report.columns import name, text
+    from vvbatch.report.counting import counting
     from vvbatch.report.overview import unserved
-    from vvbatch.report.tables import counted
+    from vvbatch.report.tables import counted, print_table
 
     idle: dict[str, int] = {}
-    with session() as here, report.counting("files hashed", quiet=as_json) as seen:
+    with session() as here, counting("files hashed", quiet=as_json) as seen:
         repaired = recover(here) if repair else []
         found = verify_files(here.ledger, batch, seen)
         if repair:
@@ -50,7 +50,7 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     else:
         problems = [[each.problem, each.batch, each.line, each.path] for each in found.problems]
         if problems:
-            report.print_table([name("problem"), name("batch", 1), name("line"), text("path")], problems)
+            print_table([name("problem"), name("batch", 1), name("line"), text("path")], problems)
         for each in repaired:
             click.echo(f"{each.line or 'the book'} of {each.batch}: {each.done}")
         click.echo(f"{found.ok:,} of {counted(found.checked, 'file')} match the ledger")

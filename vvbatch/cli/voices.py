@@ -75,8 +75,8 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
     Example:  vvbatch voices list
               vvbatch voices list --plot voices.png
     """
-    from vvbatch import report
     from vvbatch.report.columns import name, number, text
+    from vvbatch.report.tables import print_table
     from vvbatch.voices.overview import listing
 
     library = open_library()
@@ -88,7 +88,7 @@ def list_voices(plot: Path | None, as_json: bool) -> None:
     else:
         columns = [name("voice"), name("language", 4), name("gender", 3), number("seconds"), text("licence", 5)]
         columns += [name("draft manner", 6), text("folder", 2), text("note", 1)]
-        report.print_table(
+        print_table(
             columns,
             [
                 [

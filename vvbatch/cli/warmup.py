@@ -18,11 +18,12 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     \b
     Example:  vvbatch warmup 1.5b
     """
-    from vvbatch import machine, profiles, report
+    from vvbatch import machine, profiles
     from vvbatch.batch.speeds import keep_speed, throughput
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
-    from vvbatch.report.tables import counted, rate
+    from vvbatch.report.counting import waiting
+    from vvbatch.report.tables import counted, print_table, rate
     from vvbatch.support.warmup import warmup as warm_up
     from vvbatch.voices import Library
 
@@ -32,7 +33,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     library = Library.of(home)
     try:
         voices = {voice.sha256: voice for voice in map(library.resolve, names or library.names())}
-        with report.waiting(f"loading {name} and reading {counted(len(voices), 'voice')}"):
+        with waiting(f"loading {name} and reading {counted(len(voices), 'voice')}"):
             found = warm_up(profile, home.cache, list(voices.values()))
             keep_speed(home, profile.name, found.speed)
     except RequestRefused as error:
@@ -44,7 +45,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
         [when, f"{line.load_s:.2f} s", f"{line.first_chunk_s:.2f} s"]
         for when, line in (("before", found.before), ("after", found.after))
     ]
-    report.print_table(["", ">model loaded in", ">first chunk after"], rows)
+    print_table(["", ">model loaded in", ">first chunk after"], rows)
     read = f"{counted(len(found.voices), 'voice')} read in {found.voices_s:.2f} s, " if found.voices else ""
     click.echo(f"{read}{found.device} in {found.dtype}")
     seconds = throughput(found.speed).seconds_left(found.speed.slots * 1000, 1000)

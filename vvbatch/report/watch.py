@@ -160,7 +160,7 @@ def progress(
         follower.look(now=True)
 
 
-def watch(
+def follow(
     ledger: Ledger,
     batch: str | None = None,
     file: TextIO | None = None,

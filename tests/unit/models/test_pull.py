@@ -21,8 +21,8 @@ from tests.support import hub_cache
 from tests.support.cli import Cli
 from tests.support.hub_cache import REPO, REVISION, SHARDS, TOKENIZER_REPO, TOKENIZER_REVISION
 from tests.support.hub_server import Hub, running
-from vvbatch import report
 from vvbatch.models import pull as pulling
+from vvbatch.report import counting
 
 pytestmark = pytest.mark.slow  # a hub is served on loopback
 
@@ -105,7 +105,7 @@ def test_pull_resumes_a_killed_pull_at_its_offset(
         process.wait()
         hub.stall_after = None
     fetched: list[tuple[int, int]] = []
-    monkeypatch.setattr(report, "counting", recording_to(fetched))
+    monkeypatch.setattr(counting, "counting", recording_to(fetched))
     pull("models", "pull", "tiny")
     assert hub.ranges == [(SHARDS[0], "bytes=100000-")]
     sizes = {name: len(data) for name, data in hub.files[REPO, REVISION].items()}
@@ -116,7 +116,7 @@ def test_pull_resumes_a_killed_pull_at_its_offset(
 
 
 def recording_to(seen: list[tuple[int, int]]) -> Any:
-    """A `report.counting` that keeps its arguments."""
+    """A `counting` that keeps its arguments."""
 
     @contextmanager
     def counting(*_words: object, **_options: object) -> Iterator[Any]:

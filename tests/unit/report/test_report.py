@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
-from vvbatch import report
 from vvbatch.batch.estimate import Estimate
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.ahead import Ahead, ahead_of
@@ -19,9 +18,11 @@ from vvbatch.ledger.batches import set_batch_state, settle_batch
 from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.views import BatchHead
 from vvbatch.report import tables
+from vvbatch.report.batch import print_estimate, print_summary
 from vvbatch.report.reasons import lines_before, waiting_words
+from vvbatch.report.tables import print_table
 from vvbatch.report.times import moment, show_utc, when
-from vvbatch.report.watch import Follower, batch_row
+from vvbatch.report.watch import Follower, batch_row, follow, progress
 
 
 @pytest.fixture
@@ -43,20 +44,20 @@ def terminal(monkeypatch: pytest.MonkeyPatch, width: int = 60) -> io.StringIO:
 
 def test_a_table_in_a_pipe_is_plain_aligned_text() -> None:
     file = io.StringIO()
-    report.print_table(["name", ">count"], [["alpha", 7], ["b", 1000], [None, ""]], title="Things", file=file)
+    print_table(["name", ">count"], [["alpha", 7], ["b", 1000], [None, ""]], title="Things", file=file)
     assert file.getvalue() == "Things:\nname   count\nalpha      7\nb       1000\n-\n"
 
 
 def test_wide_characters_keep_the_columns_in_line() -> None:
     file = io.StringIO()
-    report.print_table(["a", "b"], [["灯台", "x"], ["lamp", "y"]], file=file)
+    print_table(["a", "b"], [["灯台", "x"], ["lamp", "y"]], file=file)
     assert file.getvalue().splitlines()[1:] == ["灯台  x", "lamp  y"]
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\x9b2Jb", "bell\a", "\u202egnp.exe", "[bold]x[/bold]", "two\nlines"])
 def test_a_scripts_text_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     file = terminal(monkeypatch)
-    report.print_table(["text"], [[text]])
+    print_table(["text"], [[text]])
     shown = file.getvalue()
     assert "\x1b[31m" not in shown
     assert not set("\x9b\a\u202e") & set(shown)
@@ -65,7 +66,7 @@ def test_a_scripts_text_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatc
 
 def test_a_table_on_a_narrow_terminal_keeps_to_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
     file = terminal(monkeypatch, width=40)
-    report.print_table(["batch", ">lines", "out"], [["lighthouse-1a2b3c4d", 12, "/a/very/long/path" * 5]])
+    print_table(["batch", ">lines", "out"], [["lighthouse-1a2b3c4d", 12, "/a/very/long/path" * 5]])
     shown = Text.from_ansi(file.getvalue()).plain.splitlines()
     assert max(map(len, shown)) <= 40
     assert "path" in file.getvalue()
@@ -107,7 +108,7 @@ def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(
     render(ledger, "book-1", 1, clock, took_s=2.0)
     fail(ledger, "book-1", 2, "silence 1.0 (limit 0.8)")
     file = io.StringIO()
-    report.print_summary(ledger, "book-1", file)
+    print_summary(ledger, "book-1", file)
     lines = dict(line.split(maxsplit=1) for line in file.getvalue().splitlines())
     assert lines["batch"] == "book-1"
     assert lines["script"] == "book-1.yaml"
@@ -127,7 +128,7 @@ def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledg
     for number in range(1, 15):
         fail(ledger, "b", number)
     file = io.StringIO()
-    report.print_summary(ledger, "b", file)
+    print_summary(ledger, "b", file)
     assert file.getvalue().count("chapter 1, line ") == 10
     assert "and 4 more: vvbatch ledger lines b --state failed" in file.getvalue()
 
@@ -135,7 +136,7 @@ def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledg
 def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger: Ledger, clock: Clock) -> None:
     add_batch(ledger, "b", ["One."] * 2)
     file = io.StringIO()
-    with report.progress(ledger, ["b"], file=file) as show:
+    with progress(ledger, ["b"], file=file) as show:
         show()
         show()
         render(ledger, "b", 1, clock)
@@ -151,7 +152,7 @@ def test_progress_in_a_pipe_says_each_change_once_and_names_failures(ledger: Led
 
 def test_quiet_progress_shows_nothing(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     add_batch(ledger, "b", ["One."])
-    with report.progress(ledger, ["b"], quiet=True) as show:
+    with progress(ledger, ["b"], quiet=True) as show:
         show()
     assert capsys.readouterr() == ("", "")
 
@@ -165,7 +166,7 @@ def test_watching_ends_with_the_batch(ledger: Ledger, clock: Clock) -> None:
         settle_batch(ledger, "b")
 
     file = io.StringIO()
-    report.watch(ledger, "b", file, sleep)
+    follow(ledger, "b", file, sleep)
     shown = [line.split(",")[:2] for line in file.getvalue().splitlines()]
     assert shown == [["b: 0/2 lines", " queued"], ["b: 1/2 lines", " rendering"], ["b: 2/2 lines", " done"]]
 
@@ -183,7 +184,7 @@ def test_watching_continues_while_a_batch_is_paused(ledger: Ledger, clock: Clock
             settle_batch(ledger, "b")
 
     file = io.StringIO()
-    report.watch(ledger, "b", file, sleep)
+    follow(ledger, "b", file, sleep)
     assert [line.split()[-1] for line in file.getvalue().splitlines()][:2] == ["paused", "queued"]
 
 
@@ -210,19 +211,19 @@ def test_an_estimate_names_models_times_and_what_is_not_golden(ledger: Ledger) -
             }
         ],
     }  # fmt: skip
-    report.print_estimate(msgspec.convert(checked, Estimate), file)
+    print_estimate(msgspec.convert(checked, Estimate), file)
     shown = file.getvalue()
     assert "12 in 3 chapters, 1,234 characters" in shown
     assert "1 line: ch1-003" in shown
     assert shown.splitlines()[-1] == "time  unknown until 1.5b was measured: vvbatch warmup 1.5b"
     assert shown.splitlines()[-2].split() == ["1.5b", "10", "1", "min", "20", "s", "unknown", "VibeVoice", "1.5B"]
-    report.print_estimate(msgspec.convert(checked | {"not_golden": []}, Estimate), file)
+    print_estimate(msgspec.convert(checked | {"not_golden": []}, Estimate), file)
     assert file.getvalue().count("not golden") == 1
 
 
 def test_an_estimate_counts_lines_and_the_parts_they_are_rendered_in() -> None:
     file = io.StringIO()
-    report.print_estimate(estimate_of_long_lines(), file)
+    print_estimate(estimate_of_long_lines(), file)
     shown = file.getvalue()
     assert "12 in 31 parts and 1 chapter, 1,234 characters" in shown
     assert shown.splitlines()[-3].split() == ["profile", "parts", "audio", "time", "title"]
