@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 
 import click
@@ -72,8 +70,8 @@ def import_(
     from vvbatch.home import Home
     from vvbatch.manuscript import read_manuscript
     from vvbatch.manuscript.importing import import_manuscript, view_of
-    from vvbatch.manuscript.listing import listed
     from vvbatch.manuscript.model import Options
+    from vvbatch.report.imported import print_imported
 
     if update and force:
         raise BadInput("--update merges and --force replaces: give one of them")
@@ -85,5 +83,4 @@ def import_(
     if as_json:
         print_json(view_of(read, done))
     else:
-        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        click.echo("\n".join(listed(view_of(read, done), columns)))
+        print_imported(view_of(read, done))

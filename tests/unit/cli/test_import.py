@@ -57,10 +57,10 @@ def test_the_document_of_an_import(book: Path) -> None:
 def test_what_an_import_prints_fits_a_terminal_and_shows_what_is_left_out(book: Path) -> None:
     shown = Cli()("import", "book.epub").stdout
     assert "script    book.yaml\n" in shown and "lines     2 in 2 chapters, 25 characters\n" in shown
-    assert "  footnotes  the mark of a note: “1”  OEBPS/a.xhtml:4\n" in shown
+    assert "\nfootnotes  the mark of a note: “1”  OEBPS/a.xhtml:4\n" in shown
     assert "compared" not in shown
     again = Cli()("import", "book.epub", "--keep", "footnotes,captions").stdout
-    assert "compared  1 lines as before, 2 new, 1 gone\n" in again and "left out" not in again
+    assert "compared  1 line as before, 2 new, 1 gone\n" in again and "left out" not in again
 
 
 def test_a_long_list_is_cut(book: Path, tmp_path: Path) -> None:
