@@ -32,12 +32,30 @@ RULERS = """Afonso Albert Albrecht Alessandro Alexander Alexandre Alfonso Amenho
 WOMEN = re.compile(r"(?:a|Elisabeth|Elizabeth|Catherine|Isabel|Marie|Mary|Margaret|Margrethe)$")
 TITLES = "King Queen Pope Emperor Empress Tsar Czar König Königin Kaiser Kaiserin Papst roi reine pape rey reina re rei"
 
-_NUMERAL = r"(?:[IVX]|[IVXLC]{2,12}|[ivxl]{2,12})"
-_LIST = rf"{_NUMERAL}(?:(?:,?\s(?:and|und|et|y|e|to|bis|à)\s|,\s|\s?[-–&]\s?){_NUMERAL})*"
+_CAPITALS = r"(?:[IVX]|[IVXLC]{2,12})"
+# Small letters are numerals only where no such word exists: "vi" is "I saw" in Spanish and "you" in Italian.
+_SMALL = {"en": "[ivxl]{2,12}", "de": "[ivxl]{2,12}"}
+_NUMERAL = {
+    language: rf"(?:{_CAPITALS}|{small})" if (small := _SMALL.get(language)) else _CAPITALS for language in COUNTED
+}
+_JOIN = r"(?:,?\s(?:and|und|et|y|e|to|bis|à)\s|,\s|\s?[-–&]\s?)"
 _COUNTED = {
-    language: re.compile(rf"\b(?i:{'|'.join(words.split())})(?i:n|en|e|s|es)?\s(?P<numerals>{_LIST})(?!['’.]?\w)")
+    language: re.compile(
+        rf"\b(?P<word>(?i:{'|'.join(words.split())})(?i:n|en|e|s|es)?)\s"
+        rf"(?P<numerals>{_NUMERAL[language]}(?:{_JOIN}{_NUMERAL[language]})*)(?!['’.]?\w)"
+    )
     for language, words in COUNTED.items()
 }
+
+_PREDICATES = "is|has|begins|ends|opens|starts|closes|contains|covers|deals|describes|follows|shows|tells"
+"""Verbs of the third person: "Part I begins", but "this part I like"."""
+_PRONOUN = re.compile(rf"\s(?!(?:of|and|in|{_PREDICATES})\b)[a-z]")
+"""What follows an English "I" that may be the subject of a sentence."""
+_NO_PRONOUN = re.compile(
+    rf"\s*$|[.:;!?)\]]|\s(?:of|{_PREDICATES})\b|(?:,\s|,?\s(?:and|to)\s)(?i:{'|'.join(COUNTED['en'].split())})\b"
+)
+"""What follows an "I" that cannot be one, also behind a word in small letters: "see part I.", "part I of it"."""
+
 _RULER = re.compile(
     rf"\b(?P<title>(?i:{'|'.join(TITLES.split())})\s(?:\w+\s)?)?(?P<name>{'|'.join(RULERS.split())})\s"
     r"(?P<numeral>[IVX]{1,6})(?P<ending>\.|er|re|ère)?(?!\w)"
@@ -48,8 +66,8 @@ _TENTH = 10  # up to which Spanish and Portuguese rulers are ordered; those afte
 def in_words(text: str, language: str) -> str:
     """`text` with these numerals in words, in a language by its ISO 639-1 code; as it is in a language without rules.
 
-    A single C, D, L or M is a letter ("Part C"). "I" after a name is a number where a title stands before the name or
-    no word follows that it could be the subject of: "Charles I, who", but "With Charles I went".
+    A single C, D, L or M is a letter ("Part C"). An English "I" stays where it may be the pronoun: "Chapter I begins"
+    and "in part I of the book" have a number, "For the most part I agree" and "With Charles I went" have not.
     """
     if language not in COUNTED:
         return text
@@ -64,8 +82,19 @@ def _counted(found: re.Match[str], language: str) -> str:
         value = value_of(numeral[0])
         return cardinal(value, language) if value else numeral[0]
 
+    numerals, kept = found["numerals"], ""
+    if language == "en" and re.search(r"\bI$", numerals) and _may_be_pronoun(found):
+        numerals, kept = numerals[:-1], "I"
     before = found[0][: found.start("numerals") - found.start()]
-    return before + re.sub(rf"\b{_NUMERAL}\b", word, found["numerals"])
+    return before + re.sub(rf"\b{_NUMERAL[language]}\b", word, numerals) + kept
+
+
+def _may_be_pronoun(found: re.Match[str]) -> bool:
+    """Whether the last "I" behind a counted word can be the subject of what follows: "Book II, I think"."""
+    rest = found.string[found.end() :]
+    if found["numerals"] == "I" and found["word"][0].islower():
+        return not _NO_PRONOUN.match(rest)
+    return bool(_PRONOUN.match(rest))
 
 
 def _ordered(found: re.Match[str], language: str) -> str:
@@ -73,7 +102,7 @@ def _ordered(found: re.Match[str], language: str) -> str:
     rest = found.string[found.end() :]
     ending = found["ending"] if found["ending"] == "." else ""
     subject = language == "en" and found["numeral"] == "I" and not found["title"] and not ending
-    if not value or (subject and re.match(r"\s(?!of\b|and\b|in\b)[a-z]", rest)):
+    if not value or (subject and _PRONOUN.match(rest)):
         return found[0]
     # In German a point makes the ordinal, and ends a sentence only where one begins behind it.
     if language == "de" and re.match(r"\s+[a-zäöü]|,", rest):

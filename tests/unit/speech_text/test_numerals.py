@@ -20,6 +20,10 @@ from vvbatch.speech_text.numerals import in_words
         ("Charles I, who was tried", "Charles the first, who was tried"),
         ("Mary I of England", "Mary the first of England"),
         ("Queen Elizabeth II.", "Queen Elizabeth the second."),
+        ("Chapter I begins with act I, scene V.", "Chapter one begins with act one, scene five."),
+        ("In part I of Book II, I think", "In part one of Book two, I think"),
+        ("see chapter I", "see chapter one"),
+        ("Part I and II, then part I.", "Part one and two, then part one."),
     ],
 )
 def test_numerals_after_a_word_that_counts_and_after_a_ruler_are_put_into_words(text: str, spoken: str) -> None:
@@ -37,6 +41,12 @@ def test_numerals_after_a_word_that_counts_and_after_a_ruler_are_put_into_words(
         "Malcolm X, an IV drip, the CIVIL war, a MIX",
         "Chapter 4 and I",
         "chapterIV, Chapter IVa",
+        "For the most part I agree.",
+        "On this page I found nothing.",
+        "In this book I argue that it was so.",
+        "For my part I, too, was tired.",
+        "Part I like best is the end.",
+        "Of this scene I remember little; in that act I was asleep.",
     ],
 )
 def test_letters_and_words_that_only_look_like_numerals_stay(text: str) -> None:
@@ -59,6 +69,13 @@ def test_letters_and_words_that_only_look_like_numerals_stay(text: str) -> None:
 )
 def test_each_language_orders_or_counts_its_rulers_its_own_way(language: str, text: str, spoken: str) -> None:
     assert in_words(text, language) == spoken
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("es", "En esta parte vi un barco."), ("it", "In questa parte vi dico tutto.")]
+)
+def test_words_in_small_letters_stay_where_a_language_has_such_words(language: str, text: str) -> None:
+    assert in_words(text, language) == text
 
 
 @given(st.text(max_size=80))
