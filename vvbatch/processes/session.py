@@ -17,7 +17,6 @@ from vvbatch.ledger.queries import open_batches
 from vvbatch.ledger.queues import waiting_by_profile
 from vvbatch.processes import python
 from vvbatch.processes.killed_loading import killed_while_loading
-from vvbatch.processes.stop_signals import raise_lost_interrupt
 from vvbatch.processes.supervisor import Program, Supervisor
 from vvbatch.transport import queue
 from vvbatch.transport.server import EmbeddedServer
@@ -68,7 +67,6 @@ class Workers:
 
         The worker of an escalation profile starts when the first line is escalated to it.
         """
-        raise_lost_interrupt()
         if time.monotonic() >= self.next_check:
             self.next_check = time.monotonic() + NEED_POLL_S
             for profile in waiting_by_profile(ledger, batch_ids).keys() - self.started:

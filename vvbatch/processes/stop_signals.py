@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SAME_S = 0.3  # after a lost terminal the kernel and the shell both send SIGHUP: signals this close count as one
+AGAIN_S = 0.1  # until a lost interrupt comes again: long enough for whatever dropped it to be over
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -41,23 +43,32 @@ def on_stop_signal(action: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-interrupt_requested = threading.Event()
-
-
 @contextmanager
 def as_interrupt() -> Iterator[None]:
-    """A stop signal ends the block by KeyboardInterrupt, so that whatever the block has started is ended with it."""
+    """A stop signal ends the block by KeyboardInterrupt, so that whatever the block has started is ended with it.
+
+    Python drops what is raised while an object is finalised, or in a callback of a weak reference: the import of a
+    module has one. An interrupt that was dropped comes again a moment later.
+    """
 
     def interrupt() -> None:
-        interrupt_requested.set()
         raise KeyboardInterrupt
 
-    interrupt_requested.clear()
-    with on_stop_signal(interrupt):
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            hook(what)
+
+    if threading.current_thread() is not threading.main_thread():
         yield
-
-
-def raise_lost_interrupt() -> None:
-    """Raise KeyboardInterrupt if one was requested: Python drops what is raised while an object is finalised."""
-    if interrupt_requested.is_set():
-        raise KeyboardInterrupt
+        return
+    hook, sys.unraisablehook = sys.unraisablehook, dropped
+    alarm = signal.signal(signal.SIGALRM, lambda _number, _frame: interrupt())
+    try:
+        with on_stop_signal(interrupt):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
+        sys.unraisablehook = hook
