@@ -23,9 +23,12 @@ from tests.support import tiny_model
 from tests.support.vibevoice import profile, render, request, voice
 from vvbatch.engine.contract import Chunk, Request, Voice
 from vvbatch.engine.vibevoice import VibeVoiceEngine, ops
+from vvbatch.engine.vibevoice.codec import AcousticDecoder, Block, SemanticEncoder
 from vvbatch.engine.vibevoice.device import exact_placement
+from vvbatch.engine.vibevoice.diffusion import DiffusionHead
 from vvbatch.engine.vibevoice.key_values import Banks
-from vvbatch.engine.vibevoice.model import VibeVoice
+from vvbatch.engine.vibevoice.language import LanguageModel
+from vvbatch.engine.vibevoice.model import Connector, VibeVoice
 from vvbatch.engine.vibevoice.ops import int8_products
 from vvbatch.engine.vibevoice.shape import StepShape, checked
 
@@ -269,25 +272,58 @@ def by_place(result: Tensor) -> Tensor:
     return result
 
 
-@pytest.mark.parametrize("part", ["step", "scores", "sample", "decode", "frame_inputs"])
+PARTS: Mapping[str, tuple[type, str]] = {
+    "language": (LanguageModel, "step"),
+    "scores": (VibeVoice, "scores"),
+    "diffusion": (DiffusionHead, "solve"),
+    "decoder": (AcousticDecoder, "__call__"),
+    "encoder": (SemanticEncoder, "__call__"),
+    "connectors": (Connector, "__call__"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(("fault", "independent"), [(by_count, True), (by_place, False)])
 def test_the_check_finds_a_part_whose_bits_depend_on_other_rows(
     model: VibeVoice, part: str, fault: Fault, independent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner = {"step": type(model.language), "sample": model.head}.get(part, model)
-    right = getattr(owner, part)
+    owner, method = PARTS[part]
+    right = getattr(owner, method)
 
     def wrong(*arguments: object) -> Tensor:
         result: Tensor = right(*arguments)
-        if part != "step":
+        if part != "language":
             return fault(result)
         by_line = result.view(2, len(result) // 2, -1).transpose(0, 1)  # it has a row for each branch
         return fault(by_line).transpose(0, 1).flatten(0, 1)
 
-    monkeypatch.setattr(owner, part, wrong)
+    monkeypatch.setattr(owner, method, wrong)
     shape = checked(model)
     assert not shape.following
     assert shape.independent == independent
+
+
+def test_the_check_finds_modulations_of_a_later_step_whose_bits_depend_on_the_number_of_rows(
+    model: VibeVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = DiffusionHead.modulations
+
+    def wrong(head: DiffusionHead, hidden: Tensor, times: Tensor) -> list[Tensor]:
+        results = right(head, hidden, times)
+        results[1][-1] *= 1 + 2**-20 * (len(hidden) <= 4)
+        return results
+
+    monkeypatch.setattr(DiffusionHead, "modulations", wrong)
+    assert checked(model) == StepShape(SLOTS, following=False, independent=True)
+
+
+def test_a_chain_of_first_blocks_has_each_shape_of_layer_once(model: VibeVoice) -> None:
+    for chain in (model.decoder, model.encoder):
+        kept = [layer for layer in chain.first_blocks().layers if isinstance(layer, Block)]
+        assert len({layer.context.buffer.shape for layer in kept}) == len(kept)
+        assert {layer.context.buffer.shape for layer in kept} == {
+            layer.context.buffer.shape for layer in chain.layers if isinstance(layer, Block)
+        }
 
 
 def test_the_check_finds_prompts_whose_bits_depend_on_those_read_with_them(

@@ -9,6 +9,9 @@ frames. Constants are folded into weights: the norms' scales and the layer scale
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -167,6 +170,15 @@ class Chain:
         """Set a slot's past to zero."""
         for context in self.contexts():
             context.clear(slot)
+
+    def first_blocks(self) -> Self:
+        """A chain with the first block of each stage alone, on the same weights."""
+        short = copy(self)
+        after = pairwise([None, *self.layers])
+        short.layers = [
+            layer for before, layer in after if not (isinstance(before, Block) and isinstance(layer, Block))
+        ]
+        return short
 
     def _blocks(
         self, weights: Weights, name: str, depth: int, slots: int, time: int, eps: float, like: Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,7 +113,7 @@ class DiffusionHead:
         self.modulate_last, self.leave = linear("final_layer.linear_1"), linear("final_layer.linear_2")
         self._schedules: dict[int, tuple[list[Stage], Tensor]] = {}
 
-    def _prepared(self, steps: int) -> tuple[list[Stage], Tensor]:
+    def prepared(self, steps: int) -> tuple[list[Stage], Tensor]:
         """The schedule of so many steps and its embedded time steps (steps, size)."""
         if steps not in self._schedules:
             stages = schedule(steps)
@@ -130,23 +130,33 @@ class DiffusionHead:
 
         `noise` is (lines, latent) float32, `scale` (lines, 1) the classifier-free guidance of each line.
         """
-        stages, times = self._prepared(steps)
-        count, lines = len(hidden), len(noise)
+        stages, times = self.prepared(steps)
+        return self.solve(stages, self.modulations(hidden, times), noise, scale)
+
+    def modulations(self, hidden: Tensor, times: Tensor) -> list[Tensor]:
+        """The adaLN modulations (steps, 2 * lines, …) of each layer and of the last projection.
+
+        `times` are embedded time steps (steps, size).
+        """
         condition = self.condition(hidden.to(self.dtype))
-        conditions = silu(condition[None] + times[:, None]).view(steps * count, -1)
-        modulations = [linear(conditions).view(steps, count, -1) for linear in self.modulate]
-        last = self.modulate_last(conditions).view(steps, count, -1)
+        conditions = silu(condition[None] + times[:, None]).view(len(times) * len(hidden), -1)
+        return [linear(conditions).view(len(times), len(hidden), -1) for linear in (*self.modulate, self.modulate_last)]
+
+    def solve(self, stages: Sequence[Stage], modulations: list[Tensor], noise: Tensor, scale: Tensor) -> Tensor:
+        """The samples (lines, latent) float32 after these stages."""
+        lines = len(noise)
         x, before = noise, None
         for index, stage in enumerate(stages):
-            velocity = self._velocity(x, [modulation[index] for modulation in modulations], last[index])
+            velocity = self._velocity(x, [modulation[index] for modulation in modulations])
             conditional, unconditional = velocity[:lines], velocity[lines:]
             guided = unconditional + scale * (conditional - unconditional)
             estimate = stage.alpha * x - stage.sigma * guided
             x, before = advance(stage, x, estimate, before), estimate
         return x
 
-    def _velocity(self, x: Tensor, modulations: list[Tensor], last: Tensor) -> Tensor:
+    def _velocity(self, x: Tensor, modulations: list[Tensor]) -> Tensor:
         """(2 * lines, latent) float32."""
+        *modulations, last = modulations
         h = self.enter(x.to(self.dtype)).repeat(2, 1)
         for layer, modulation in enumerate(modulations):
             shift, scale, gate = modulation.chunk(3, -1)

@@ -50,8 +50,9 @@ Part = Callable[[Sequence[int]], Tensor]
 def checked(model: VibeVoice) -> StepShape:
     """Run each part of a step for few lines and for all, and compare bit for bit.
 
-    The first lines of a smaller pass are the last ones of the full pass, so a row's place changes as well. Of the
-    language model the first layer is checked, since all have the same products.
+    The first lines of a smaller pass are the last ones of the full pass, so a row's place changes as well. Of layers
+    that have the same products the first is checked: one of the language model, one block of each of the tokenizers'
+    stages, and two of the diffusion's steps.
     """
     everyone = range(model.slots)
     generator = torch.Generator().manual_seed(0)
@@ -102,24 +103,34 @@ def diffusion(model: VibeVoice, generator: torch.Generator) -> Part:
     noise = random(model, generator, model.slots, model.latent_size)
     scale = 1.3 + random(model, generator, model.slots, 1).abs()
 
+    stages, times = model.head.prepared(DIFFUSION_STEPS)
+
     def part(lines: Sequence[int]) -> Tensor:
         chosen = list(lines)
-        return model.head.sample(hidden[:, chosen].flatten(0, 1), noise[chosen], scale[chosen], DIFFUSION_STEPS)
+        modulations = model.head.modulations(hidden[:, chosen].flatten(0, 1), times)
+        solved = model.head.solve(stages[:2], modulations, noise[chosen], scale[chosen])
+        steps = [each.view(DIFFUSION_STEPS, 2, len(chosen), -1).permute(2, 0, 1, 3).flatten(1) for each in modulations]
+        return torch.cat([solved, *(each.float() for each in steps)], 1)
 
     return part
 
 
 def decoder(model: VibeVoice, generator: torch.Generator) -> Part:
     latents = random(model, generator, model.slots, model.latent_size)
-    return remembering(model, model.decoder, generator, lambda slots: model.decode(latents[slots], slots))
+    chain = model.decoder.first_blocks()
+    return remembering(model, chain, generator, lambda slots: chain(latents[slots], slots))
 
 
 def encoder(model: VibeVoice, generator: torch.Generator) -> Part:
+    """With both connectors."""
     latents = random(model, generator, model.slots, model.latent_size)
     audio = 0.1 * random(model, generator, model.slots, model.frame_samples)
-    return remembering(
-        model, model.encoder, generator, lambda slots: model.frame_inputs(latents[slots], audio[slots], slots)
-    )
+    chain = model.encoder.first_blocks()
+
+    def run(slots: Tensor) -> Tensor:
+        return model.acoustic(latents[slots]) + model.semantic(chain(audio[slots], slots))
+
+    return remembering(model, chain, generator, run)
 
 
 def remembering(
