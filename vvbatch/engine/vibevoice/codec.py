@@ -174,10 +174,11 @@ class Chain:
     def first_blocks(self) -> Self:
         """A chain with the first block of each stage alone, on the same weights."""
         short = copy(self)
-        after = pairwise([None, *self.layers])
-        short.layers = [
-            layer for before, layer in after if not (isinstance(before, Block) and isinstance(layer, Block))
-        ]
+        first, *_ = self.layers
+        short.layers = [first]
+        for before, layer in pairwise(self.layers):
+            if not (isinstance(before, Block) and isinstance(layer, Block)):
+                short.layers.append(layer)
         return short
 
     def _blocks(
