@@ -125,6 +125,9 @@ def command_errors() -> Iterator[None]:
 
 def interrupted() -> None:
     click.echo("interrupted", err=True)
+    # Python notes an interrupt that ended code which was compiled from a string, as that of dataclasses is, and then ends
+    # itself by SIGINT although it was handled. The next such code takes the note back.
+    exec("")
     sys.exit(INTERRUPTED)
 
 

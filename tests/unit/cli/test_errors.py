@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +54,15 @@ def test_ctrl_c_ends_every_command_with_130(
 ) -> None:
     done = raising(KeyboardInterrupt(), words, command, monkeypatch)
     assert (done.exit_code, done.stderr) == (130, "interrupted\n")
+
+
+def test_ctrl_c_in_code_compiled_from_a_string_is_130_too() -> None:
+    program = """
+from vvbatch.cli.common import command_errors
+with command_errors():
+    exec("raise KeyboardInterrupt")
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 130
 
 
 @every_command
