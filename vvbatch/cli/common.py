@@ -125,8 +125,8 @@ def command_errors() -> Iterator[None]:
 
 def interrupted() -> None:
     click.echo("interrupted", err=True)
-    # Python notes an interrupt that ended code which was compiled from a string, as that of dataclasses is, and then ends
-    # itself by SIGINT although it was handled. The next such code takes the note back.
+    # Where an interrupt ends code that was compiled from a string, as that of dataclasses is, Python ends itself by
+    # SIGINT although the interrupt was handled, unless other such code has run since.
     exec("")
     sys.exit(INTERRUPTED)
 

@@ -56,6 +56,7 @@ def test_ctrl_c_ends_every_command_with_130(
     assert (done.exit_code, done.stderr) == (130, "interrupted\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_code_compiled_from_a_string_is_130_too() -> None:
     program = """
 from vvbatch.cli.common import command_errors
