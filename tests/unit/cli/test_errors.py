@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +19,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy.exc import OperationalError
 
 import vvbatch
+from tests.conftest import ROOT
 from vvbatch.cli import main
 from vvbatch.errors import InputError, UnavailableError, VvbatchError
 
@@ -57,13 +60,15 @@ def test_ctrl_c_ends_every_command_with_130(
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_code_compiled_from_a_string_is_130_too() -> None:
+def test_ctrl_c_in_code_compiled_from_a_string_is_130_too(tmp_path: Path) -> None:
     program = """
 from vvbatch.cli.common import command_errors
 with command_errors():
     exec("raise KeyboardInterrupt")
 """
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 130
+    (tmp_path / "interrupted.py").write_text(program)
+    paths = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    assert subprocess.run([sys.executable, "-m", "interrupted"], env=paths).returncode == 130
 
 
 @every_command
