@@ -77,8 +77,10 @@ class NightWorker(OneJobWorker):
 def follow_schedules(ledger: Ledger, connection: redis.Redis, name: str, ended: threading.Event) -> None:
     clock = Clock(ledger, connection, name)
     clock.register_birth()
-    clock.run(ended)
-    clock.register_death()
+    try:
+        clock.run(ended)
+    finally:
+        clock.register_death()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from os import getpid
+from os import getpid, kill
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -87,7 +87,7 @@ Beside = Callable[[Ledger, redis.Redis, str, threading.Event], None]
 def serve(worker: type[OneJobWorker], queue: str, beside: Beside) -> int:
     """Run the jobs of a queue, and `beside` in a thread, until a signal.
 
-    Returns the exit code: 0 after a normal end, 3 when it could not start.
+    Returns the exit code: 0 after a normal end, 1 when `beside` has failed, 3 when it could not start.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     name = f"{queue}-{socket.gethostname()}-{getpid()}-{secrets.token_hex(3)}"
@@ -98,14 +98,26 @@ def serve(worker: type[OneJobWorker], queue: str, beside: Beside) -> int:
     except (HomeError, server.ServerUnreachable, LedgerError) as error:
         log.error("cannot start: %s", error)
         return 3
-    ended = threading.Event()
+    ended, failed = threading.Event(), threading.Event()
+
+    def run_beside() -> None:
+        """Without it no job would come: the process ends too, and its supervisor starts another."""
+        try:
+            beside(ledger, connection, name, ended)
+        except Exception:
+            log.exception("what fills the queue %s has failed", queue)
+            if not ended.is_set():
+                failed.set()
+                kill(getpid(), signal.SIGTERM)
+
     with closing(ledger):
-        thread = threading.Thread(target=beside, args=(ledger, connection, name, ended), name="beside", daemon=True)
+        waiting = Queue(queue, connection=connection, serializer=JSONSerializer)
+        working = worker([waiting], name=name, connection=connection, serializer=JSONSerializer)
+        thread = threading.Thread(target=run_beside, name="beside", daemon=True)
         thread.start()
         try:
-            waiting = Queue(queue, connection=connection, serializer=JSONSerializer)
-            worker([waiting], name=name, connection=connection, serializer=JSONSerializer).work(logging_level="WARNING")
+            working.work(logging_level="WARNING")
         finally:
             ended.set()
             thread.join(timeout=END_S)
-    return 0
+    return 1 if failed.is_set() else 0
