@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from vvbatch.batch.assemble import Order, assemble, encode_finished
+from sqlalchemy.exc import DBAPIError
+
+from vvbatch.batch.assemble import Order, assemble_awaited, encode_finished
 from vvbatch.errors import VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger.books import awaits_book, batch_is_open, note_no_book
@@ -16,21 +18,27 @@ log = logging.getLogger("vvbatch.books")
 def make_book(batch_id: str, formats: list[str] | None, preset: str | None) -> None:
     """Can be killed at each step, and runs again without harm: what is encoded is found again.
 
-    What keeps the book from being made is an event of the ledger, and the batch's next end is waited for.
+    What keeps the book of a batch that has ended from being made is an event of the ledger, and the book is not tried
+    again before a retry. An outage of the ledger is no such reason: the job is queued again.
     """
     home = Home.from_environment()
     order = Order(tuple(formats) if formats is not None else None, preset)
     ledger = ledger_of(home)
+    was_open = True
     try:
-        if batch_is_open(ledger, batch_id):
+        was_open = batch_is_open(ledger, batch_id)
+        if was_open:
             encode_finished(ledger, home, batch_id, order)
-        elif awaits_book(ledger, batch_id):
-            view = assemble(ledger, home, batch_id, order)
+        elif awaits_book(ledger, batch_id) and (view := assemble_awaited(ledger, home, batch_id, order)):
             log.info("book of %s: %s, %d files", batch_id, view.state, len(view.files))
+            for warning in view.warnings:
+                log.warning("book of %s: %s", batch_id, warning)
             if view.missing:
                 note_no_book(ledger, batch_id, f"{len(view.missing)} lines are missing")
+    except DBAPIError as error:
+        log.warning("book of %s: the ledger does not answer, the job is tried again: %s", batch_id, error.orig)
     except Exception as error:
-        if not batch_is_open(ledger, batch_id):
+        if not was_open:  # the batch may have ended since: its book was not tried yet
             note_no_book(ledger, batch_id, str(error))
         if not isinstance(error, VvbatchError):
             raise

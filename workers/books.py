@@ -16,12 +16,11 @@ import redis
 from sqlalchemy.exc import DBAPIError
 
 from jobs.assemble import make_book
-from vvbatch.batch.finished_chapters import FinishedChapters
+from vvbatch.batch.finished_chapters import LOOK_S, FinishedChapters
 from vvbatch.ledger import Ledger
 from vvbatch.transport.queue import BOOKS, MAKE_BOOK
 from workers.one_job_worker import OneJobWorker, serve
 
-LOOK_S = 3.0
 NICE = 15  # the engine's step goes first
 
 log = logging.getLogger("vvbatch.books")

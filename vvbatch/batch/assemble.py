@@ -19,6 +19,7 @@ from sqlalchemy import RowMapping
 from vvbatch import fault_points, profiles
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.output import Store, book_name, name_of, open_store
+from vvbatch.book.cache import kept, make_room
 from vvbatch.book.codecs import Format, format_named, require_av
 from vvbatch.book.contents import About, BookError, Break, Chapter, Item, Sound, Speech
 from vvbatch.book.cover import read_cover
@@ -29,11 +30,19 @@ from vvbatch.errors import VvbatchError
 from vvbatch.file_locks import locked
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import BookFileRow, batch_and_lines, held_levels, recognised_words, record_book
+from vvbatch.ledger.books import (
+    BookFileRow,
+    awaits_book,
+    batch_row,
+    held_levels,
+    line_rows,
+    recognised_words,
+    record_book,
+)
 from vvbatch.script.model import Refused
 from vvbatch.script.speech import Said, speech_of
 from vvbatch.settings import Settings, load
-from vvbatch.store import make_folder, write_atomically
+from vvbatch.store import write_atomically
 
 if TYPE_CHECKING:
     from vvbatch.book.build import Built
@@ -98,23 +107,18 @@ def assemble(
     """Make the book of a batch. Lines that are not finished are listed; a chapter without all of its lines is not made,
     and no file of the whole book either.
 
-    Raises BookError, BookExtraMissing, BookNotWritten and StoreError.
+    Raises BookError, BookExtraMissing, BookNotWritten, ProfileError, HomeError and StoreError.
     """
-    batch, rows = batch_and_lines(ledger, batch_id)
-    book = msgspec.convert(batch["book"] or {}, BookOrder)
-    settings = load(home)
-    choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
-    missing = [
-        MissingView(row["line"], row["chapter"], row["state"], row["error"]) for row in rows if not _finished(row)
-    ]
-    formats = [format_ for format_ in choice.formats if format_.per_chapter or not missing]
-    chapters = chapters_of(batch["title"], rows, book)
-    if not formats or not chapters:
-        return BookView(batch_id, "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
-    making = _Making(ledger, home, batch_id, batch["out"], settings, choice, formats)
-    about = about_of(batch["title"], book, Path(batch["out"], batch_id))
-    with making.alone():
-        return making.make(about, chapters, missing, order.remaster, seen)
+    batch = batch_row(ledger, batch_id)
+    with alone(home, batch):
+        return _assembled(ledger, home, batch, order, seen)
+
+
+def assemble_awaited(ledger: Ledger, home: Home, batch_id: str, order: Order = Order()) -> BookView | None:
+    """As `assemble`; None where another process has made the book while this one waited for its lock."""
+    batch = batch_row(ledger, batch_id)
+    with alone(home, batch):
+        return _assembled(ledger, home, batch, order) if awaits_book(ledger, batch_id) else None
 
 
 def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Order()) -> None:
@@ -123,15 +127,54 @@ def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Or
     Their level is that of a book of these chapters. Where the last ones change it too much, all are encoded again.
     Raises as `assemble` does.
     """
-    batch, rows = batch_and_lines(ledger, batch_id)
-    book = msgspec.convert(batch["book"] or {}, BookOrder)
-    settings = load(home)
-    choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
-    chapters = chapters_of(batch["title"], rows, book)
-    if chapters:
-        making = _Making(ledger, home, batch_id, batch["out"], settings, choice, choice.formats)
-        with making.alone():
+    batch = batch_row(ledger, batch_id)
+    with alone(home, batch):
+        rows, book, settings = line_rows(ledger, batch_id), order_in(batch), load(home)
+        choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
+        chapters = chapters_of(batch["title"], rows, book)
+        if chapters:
+            making = _Making(ledger, home, batch_id, batch["out"], settings, choice, choice.formats)
             making.encode(About(batch["title"], language=book.language or ""), chapters)
+
+
+@contextmanager
+def alone(home: Home, batch: RowMapping) -> Iterator[None]:
+    """No other process makes the book of this batch meanwhile. What the system refuses to write is a BookNotWritten."""
+    av = require_av()
+    try:
+        with (home.folder("locks") / batch["id"]).open("w") as lock:
+            while not locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
+                pass
+            yield
+    except (OSError, av.FFmpegError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        places = f"{Path(batch['out'], batch['id'])} and {home.path}"
+        raise BookNotWritten(
+            f"the book of {batch['id']} cannot be written: {reason}; check the disks of {places}, then assemble it "
+            "again"
+        ) from error
+
+
+def _assembled(
+    ledger: Ledger, home: Home, batch: RowMapping, order: Order, seen: Progress = lambda done, total: None
+) -> BookView:
+    # Read under the lock: lines may have changed while this process waited for it.
+    rows, book, settings = line_rows(ledger, batch["id"]), order_in(batch), load(home)
+    choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
+    missing = [
+        MissingView(row["line"], row["chapter"], row["state"], row["error"]) for row in rows if not row["finished"]
+    ]
+    formats = [format_ for format_ in choice.formats if format_.per_chapter or not missing]
+    chapters = chapters_of(batch["title"], rows, book)
+    if not formats or not chapters:
+        return BookView(batch["id"], "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
+    making = _Making(ledger, home, batch["id"], batch["out"], settings, choice, formats)
+    about = about_of(batch["title"], book, Path(batch["out"], batch["id"]))
+    return making.make(about, chapters, missing, order.remaster, seen)
+
+
+def order_in(batch: RowMapping) -> BookOrder:
+    return msgspec.convert(batch["book"] or {}, BookOrder)
 
 
 def chapters_of(title: str, rows: Sequence[RowMapping], book: BookOrder) -> list[Chapter]:
@@ -139,7 +182,7 @@ def chapters_of(title: str, rows: Sequence[RowMapping], book: BookOrder) -> list
     chapters = []
     for number, group in groupby(rows, lambda row: int(row["chapter"])):
         mine = list(group)
-        if not all(_finished(row) for row in mine):
+        if not all(row["finished"] for row in mine):
             continue
         items: list[Item] = []
         sounds = [sound for sound in book.sounds if sound.chapter == number]
@@ -172,25 +215,6 @@ class _Making:
     settings: Settings
     choice: Choice
     formats: Sequence[Format]
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """No other process makes this book meanwhile. What the system refuses to write is a BookNotWritten."""
-        av = require_av()
-        lock_file = self.cache / "locks" / self.batch_id
-        try:
-            make_folder(lock_file.parent)
-            with lock_file.open("w") as lock:
-                while not locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
-                    pass
-                yield
-        except (OSError, av.FFmpegError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            places = f"{Path(self.out, self.batch_id)} and {self.home.path}"
-            raise BookNotWritten(
-                f"the book of {self.batch_id} cannot be written: {reason}; check the disks of {places}, then assemble "
-                "it again"
-            ) from error
 
     @property
     def cache(self) -> Path:
@@ -231,7 +255,7 @@ class _Making:
         from vvbatch.book.gains import Levels
 
         try:
-            return msgspec.json.decode(self.first_levels.read_bytes(), type=Levels)
+            return msgspec.json.decode(kept(self.first_levels), type=Levels)
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -247,7 +271,6 @@ class _Making:
         from vvbatch.book.build import EXACT_LU, Work, build
         from vvbatch.book.files import book_files, codecs_of, cover_of
         from vvbatch.book.gains import HELD_LU
-        from vvbatch.book.packets import make_room
 
         preset = self.choice.preset
         work = Work(about, tuple(self.with_words(chapters, about)), self.choice.pauses, preset)
@@ -321,10 +344,6 @@ class _Making:
             if not missing and not all(check.ok for check in checks):
                 view.state = "failed"
         return view
-
-
-def _finished(row: RowMapping) -> bool:
-    return row["state"] in ("done", "cached") and row["path"] is not None
 
 
 def _speech(row: RowMapping, following: RowMapping | None) -> Speech:

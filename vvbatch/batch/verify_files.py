@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from vvbatch.batch.output import imported_names, is_staged, manifest_name, name_of, open_store
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.books import HAS_TAKE
 from vvbatch.ledger.queries import find_batch
 from vvbatch.ledger.records import chunks
 from vvbatch.ledger.schema import batches, book_files, lines, takes
@@ -87,7 +88,7 @@ def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
     query = (
         select(lines.c.batch_id, batches.c.out, lines.c.line, lines.c.path, lines.c.sha256)
         .join_from(lines, batches, batches.c.id == lines.c.batch_id)
-        .where(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None))  # a pruned night's lines have none
+        .where(HAS_TAKE)
         .order_by(lines.c.batch_id, lines.c.number)
     )
     if batch_id is not None:

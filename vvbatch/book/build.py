@@ -6,7 +6,6 @@ Whatever is equal to an earlier build comes from the cache: measures, gains, pac
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -258,8 +257,6 @@ def _encoded(
         seen(done, len(book))
     new = iter(made)
     chapters = tuple(packets if packets is not None else next(new) for packets in known)
-    for path in paths:
-        os.utime(path)  # the cache drops what was not used for longest
     # Where 0.1 s counts, the chapters' blocks lie too far from those of the file.
     short = sum(part.layout.duration_s for part in book) <= CODED_SAMPLE_S
     energies = energies_of(codec, chapters) if short else combined(chapter.header.energies for chapter in chapters)

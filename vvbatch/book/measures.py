@@ -13,6 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from vvbatch import store
+from vvbatch.book.cache import kept
 from vvbatch.book.contents import RATE, BookError, Chapter, Item, Sound, Speech
 from vvbatch.book.edges import Edges, find_edges, frame_levels, long_silences
 from vvbatch.book.loudness import Energies, measured
@@ -36,7 +37,7 @@ class Measure(msgspec.Struct, frozen=True):
     plain: bytes
     quiet: bytes  # the power spectrum of the quiet frames, float32; empty if there are none
     quiet_frames: int
-    frames_db: bytes = b""  # dBFS of each frame that is kept, float16
+    frames_db: bytes  # dBFS of each frame that is kept, float16
 
     @property
     def edges(self) -> Edges:
@@ -65,7 +66,7 @@ def measure_chapter(chapter: Chapter, longest_silence_s: float | None, cache: Pa
     named = [VERSION, longest_silence_s, *(item.sha256 for item in chapter.items)]
     path = cache / "measures" / f"{hashlib.sha256(msgspec.json.encode(named)).hexdigest()}.msgpack"
     try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=list[Measure])
+        return msgspec.msgpack.decode(kept(path), type=list[Measure])
     except (OSError, msgspec.DecodeError):
         measures = [measure(item, longest_silence_s) for item in chapter.items]
         store.write_atomically(path, msgspec.msgpack.encode(measures))

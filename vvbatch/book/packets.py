@@ -108,7 +108,7 @@ class PacketWriter:
 
 
 def read_packets(path: Path) -> Packets | None:
-    """None if there is no such file, or it is not whole."""
+    """None if there is no such file, or it is not whole; a whole one counts as used now."""
     try:
         with path.open("rb") as file:
             file.seek(-END.size, os.SEEK_END)
@@ -122,22 +122,7 @@ def read_packets(path: Path) -> Packets | None:
             header = msgspec.msgpack.decode(file.read(length), type=Header)
     except (OSError, struct.error, msgspec.DecodeError):
         return None
-    return Packets(path, header, sizes) if int(sizes.sum(dtype=np.uint64)) == start else None
-
-
-def make_room(cache: Path, most_bytes: int, keep: frozenset[Path] = frozenset()) -> None:
-    """Remove the files that were not used for longest until the cache is at most so large."""
-    entries = []
-    for file in cache.rglob("*"):
-        with contextlib.suppress(OSError):
-            if file.is_file():
-                status = file.stat()
-                entries.append((status.st_mtime, status.st_size, file))
-    total = sum(size for _, size, _ in entries)
-    for _, size, file in sorted(entries):
-        if total <= most_bytes:
-            return
-        if file not in keep:
-            with contextlib.suppress(OSError):
-                file.unlink()
-                total -= size
+    if int(sizes.sum(dtype=np.uint64)) != start:
+        return None
+    os.utime(path)
+    return Packets(path, header, sizes)

@@ -14,6 +14,8 @@ from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.schema import BATCH_OPEN, batches, book_files, books, events, lines, qc_results
 
 NO_BOOK = "book not made"
+HAS_TAKE = and_(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None))
+"""Of a line; those of a pruned night have none."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,23 @@ class BookFileRow:
     duration_s: float
 
 
-def batch_and_lines(ledger: Ledger, batch_id: str) -> tuple[RowMapping, Sequence[RowMapping]]:
-    """The batch's row, and those of its lines in order."""
+def batch_row(ledger: Ledger, batch_id: str) -> RowMapping:
     with ledger.engine.connect() as connection:
-        batch = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().one()
-        rows = connection.execute(select(lines).where(lines.c.batch_id == batch_id).order_by(lines.c.number))
-        return batch, rows.mappings().all()
+        return connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().one()
+
+
+def line_rows(ledger: Ledger, batch_id: str) -> Sequence[RowMapping]:
+    """In order; `finished` says whether the line has its take."""
+    query = select(lines, HAS_TAKE.label("finished")).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
+    with ledger.engine.connect() as connection:
+        return connection.execute(query).mappings().all()
 
 
 def finished_chapters(ledger: Ledger, batch_id: str) -> frozenset[int]:
     """The chapters whose lines all have their takes."""
-    unfinished = case((and_(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None)), 0), else_=1)
     query = select(lines.c.chapter).where(lines.c.batch_id == batch_id).group_by(lines.c.chapter)
     with ledger.engine.connect() as connection:
-        return frozenset(connection.execute(query.having(func.sum(unfinished) == 0)).scalars())
+        return frozenset(connection.execute(query.having(func.sum(case((HAS_TAKE, 0), else_=1)) == 0)).scalars())
 
 
 def batch_is_open(ledger: Ledger, batch_id: str) -> bool:

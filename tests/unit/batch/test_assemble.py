@@ -11,15 +11,17 @@ import pytest
 from tests.support import books
 from tests.support.books import finished_batch
 from tests.support.ledgers import open_ledger
-from vvbatch import profiles
-from vvbatch.batch.assemble import Order, assemble, choose, encode_finished
+from vvbatch import file_locks, profiles
+from vvbatch.batch.assemble import Order, alone, assemble, choose, encode_finished
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.verify_files import verify
+from vvbatch.book.cache import make_room
 from vvbatch.book.contents import BookError
 from vvbatch.book.document import BookView
 from vvbatch.book.presets import Preset
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.books import batch_row
 from vvbatch.ledger.deletion import delete_rows
 from vvbatch.ledger.schema import lines
 from vvbatch.settings import BookSettings, Settings
@@ -240,6 +242,25 @@ def test_the_pauses_of_a_batchs_profile_are_in_its_book(here: tuple[Ledger, Home
     change(ledger, 2, request={"voices": [{"name": "emma"}]})
     one, other = assemble(ledger, own, batch, Order(("wav",), "raw")).lines
     assert other.start_s - one.end_s == pytest.approx(0.9, abs=0.001)
+
+
+def test_a_book_stays_locked_when_the_cache_is_emptied(
+    here: tuple[Ledger, Home, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, home, out = here
+    row = batch_row(ledger, finished_batch(ledger, out))
+    taken: list[bool] = []
+
+    def at_once(descriptor: int, operation: int, _within_s: float) -> bool:
+        taken.append(file_locks.locked(descriptor, operation, 0.0))
+        return True
+
+    monkeypatch.setattr("vvbatch.batch.assemble.locked", at_once)
+    with alone(home, row):
+        make_room(home.cache, 0)
+        with alone(home, row):
+            pass
+    assert taken == [True, False]
 
 
 def test_a_hostile_title_stays_inside_the_folder(here: tuple[Ledger, Home, Path]) -> None:

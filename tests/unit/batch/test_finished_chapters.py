@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from jobs import assemble as job
 from tests.support.books import finished_batch
@@ -14,8 +15,9 @@ from tests.support.ledgers import open_ledger
 from vvbatch.batch.assemble import Order
 from vvbatch.batch.book_order import BookOrder
 from vvbatch.batch.finished_chapters import FinishedChapters
+from vvbatch.book.contents import BookError
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import awaits_book, finished_chapters, note_no_book
+from vvbatch.ledger.books import awaits_book, finished_chapters, note_no_book, record_book
 from vvbatch.ledger.schema import batches, events, lines
 
 pytest.importorskip("av")
@@ -114,3 +116,50 @@ def test_what_keeps_a_book_from_being_made_counts_only_for_its_batch(ledger: Led
     other = finished_batch(ledger, tmp_path / "out", "lamp-2", order=ASKED)
     note_no_book(ledger, one, "why not")
     assert (awaits_book(ledger, one), awaits_book(ledger, other)) == (False, True)
+
+
+def test_a_book_that_another_process_makes_while_the_job_waits_for_its_lock_is_left(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
+
+    def made_meanwhile(*_: object) -> bool:
+        record_book(ledger, batch, "podcast", {}, [])
+        return True
+
+    monkeypatch.setattr("vvbatch.batch.assemble.locked", made_meanwhile)
+    job.make_book(batch, None, None)
+    assert not (tmp_path / "out" / batch / "book").exists()
+
+
+def test_an_outage_of_the_ledger_does_not_give_a_book_up(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
+
+    def away(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as context:
+        context.setattr(job, "assemble_awaited", away)
+        job.make_book(batch, None, None)
+        context.setattr(job, "batch_is_open", away)
+        job.make_book(batch, None, None)
+    assert awaits_book(ledger, batch)
+    job.make_book(batch, None, None)
+    assert (tmp_path / "out" / batch / "book" / "The Lamp.flac").exists()
+
+
+def test_what_fails_while_others_are_rendered_does_not_count_for_a_batch_that_ends_meanwhile(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
+    set_batch(ledger, state="open", ended_at=None)
+
+    def ends_meanwhile(*_: object) -> None:
+        set_batch(ledger, state="done", ended_at=ledger.now())
+        raise BookError("a take is gone")
+
+    monkeypatch.setattr(job, "encode_finished", ends_meanwhile)
+    job.make_book(batch, None, None)
+    assert awaits_book(ledger, batch)

@@ -15,11 +15,12 @@ import soxr
 from tests.support import books
 from tests.support.books import take_samples
 from vvbatch.book.build import Built, Work, build, ceiling_dbtp
+from vvbatch.book.cache import make_room
 from vvbatch.book.codecs import PCM, Codec, aac, mp3, opus
 from vvbatch.book.contents import RATE, BookError, Chapter, Sound, Word
 from vvbatch.book.encode import decode_packets
 from vvbatch.book.gains import Levels
-from vvbatch.book.packets import Packets, make_room, read_packets
+from vvbatch.book.packets import Packets, read_packets
 from vvbatch.book.peaks import true_peak_dbtp
 from vvbatch.book.presets import PRESETS, Preset, preset_named
 
@@ -237,8 +238,22 @@ def test_the_cache_drops_what_was_not_used_for_longest(tmp_path: Path) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"x" * 100)
         os.utime(file, (1000 - index, 1000 - index))
-    make_room(tmp_path, 250, keep=frozenset({tmp_path / "chapters" / "3"}))
-    assert sorted(file.name for file in tmp_path.rglob("?")) == ["0", "3"]
+    make_room(tmp_path, 250)
+    assert sorted(file.name for file in tmp_path.rglob("?")) == ["0", "1"]
+
+
+def test_everything_that_a_build_finds_in_the_cache_counts_as_used(chapters: list[Chapter], tmp_path: Path) -> None:
+    import os
+
+    first = build(books.work(chapters), [PCM], tmp_path / "cache")
+    files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in files} == {"chapters", "measures"}
+    for file in files:
+        os.utime(file, (1000, 1000))
+    build(books.work(chapters), [PCM], tmp_path / "cache", held=first.levels)
+    used = {path for path in files if path.stat().st_mtime > 1000}
+    in_book = {packets.path for packets in first.encoded[0].chapters}
+    assert used == in_book | {path for path in files if path.parent.name == "measures"}
 
 
 def test_cues_follow_the_map_of_the_takes(chapters: list[Chapter], tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def measured_take(frames: int, before: int, after: int) -> Measure:
     """A take whose silence and speech are known, without audio."""
     edge = round(0.06 * RATE)
     start, stop = max(0, before - edge), min(frames, frames - after + edge)
-    return Measure(frames, start, before, frames - after, stop, (), b"", b"", b"", 0)
+    return Measure(frames, start, before, frames - after, stop, (), b"", b"", b"", 0, b"")
 
 
 def test_edges_are_trimmed_to_60_ms_and_speech_is_found_within_a_frame() -> None:
