@@ -23,6 +23,14 @@ class ProfileError(InputError):
     """A profile is unknown or its file is wrong; the message names the file, the value and what is allowed."""
 
 
+class UnknownProfile(ProfileError):
+    """No profile has the name: `found` names it, `allowed` has those that there are."""
+
+    def __init__(self, found: str, allowed: str) -> None:
+        super().__init__(f"{found}: {allowed}")
+        self.found, self.allowed = found, allowed
+
+
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Unknown fields are refused."""
 
@@ -222,12 +230,12 @@ def as_written_now(data: dict[str, object]) -> dict[str, object]:
 
 
 def file_of(name: str) -> Path:
-    """The file of the profile `name`. Raises ProfileError."""
+    """The file of the profile `name`. Raises UnknownProfile and ProfileError."""
     for folder in folders():
         file = folder / f"{name}.yaml"
         if name in names() and file.is_file():
             return file
-    raise ProfileError(f"unknown profile {name!r}: there is {', '.join(names())}")
+    raise UnknownProfile(f"unknown profile {name!r}", f"there is {', '.join(names())}")
 
 
 def read(file: Path) -> Profile:

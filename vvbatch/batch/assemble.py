@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,7 +21,17 @@ from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.output import Store, book_name, name_of, open_store
 from vvbatch.book.cache import kept, make_room
 from vvbatch.book.codecs import Format, format_named, require_av
-from vvbatch.book.contents import About, BookError, Break, Chapter, Item, Sound, Speech
+from vvbatch.book.contents import (
+    About,
+    BookError,
+    Break,
+    Chapter,
+    Item,
+    Progress,
+    Sound,
+    Speech,
+    unseen,
+)
 from vvbatch.book.cover import read_cover
 from vvbatch.book.document import BookView, ChapterView, CheckView, FileView, LineView, MissingView
 from vvbatch.book.pauses import Pauses
@@ -50,7 +60,6 @@ if TYPE_CHECKING:
 
 ACX_FORMATS = ("mp3-chapters",)
 LOCK_S = 60.0  # between two tries
-Progress = Callable[[int, int], None]
 
 
 class BookNotWritten(VvbatchError):
@@ -77,7 +86,10 @@ class Choice:
 
 
 def choose(book: BookOrder, order: Order, settings: Settings, profile: str | None = None) -> Choice:
-    """The script goes before the profile, and that before the settings. Raises BookError: unknown format or preset."""
+    """The script goes before the profile, and that before the settings.
+
+    Raises BookError for an unknown format or preset, and ProfileError.
+    """
     preset = preset_named(order.preset or book.preset or settings.book.preset or DEFAULT, settings.book.presets)
     stated = ACX_FORMATS if preset.name == "acx" else book.formats or settings.book.formats
     names = list(dict.fromkeys(order.formats or stated))
@@ -89,9 +101,12 @@ def choose(book: BookOrder, order: Order, settings: Settings, profile: str | Non
 
 
 def pauses_of(profile: str | None) -> dict[str, float]:
-    """Of a profile that is gone, none: the takes of its batch are still there."""
-    with suppress(profiles.ProfileError):
-        return profiles.load(profile).pauses if profile else {}
+    """As the profile's file says now. Of a profile that is gone, none: the takes of its batch are still there.
+
+    Raises ProfileError for a file that is wrong.
+    """
+    with suppress(profiles.UnknownProfile):
+        return profiles.read(profiles.file_of(profile)).pauses if profile else {}
     return {}
 
 
@@ -102,16 +117,16 @@ def check_cover(book: BookOrder) -> None:
 
 
 def assemble(
-    ledger: Ledger, home: Home, batch_id: str, order: Order = Order(), seen: Progress = lambda done, total: None
+    ledger: Ledger, home: Home, batch_id: str, order: Order = Order(), seen: Progress = unseen, heard: Progress = unseen
 ) -> BookView:
     """Make the book of a batch. Lines that are not finished are listed; a chapter without all of its lines is not made,
-    and no file of the whole book either.
+    and no file of the whole book either. `seen` counts chapters, `heard` takes that are transcribed for WebVTT.
 
     Raises BookError, BookExtraMissing, BookNotWritten, ProfileError, HomeError and StoreError.
     """
     batch = batch_row(ledger, batch_id)
     with alone(home, batch):
-        return _assembled(ledger, home, batch, order, seen)
+        return _assembled(ledger, home, batch, order, seen, heard)
 
 
 def assemble_awaited(ledger: Ledger, home: Home, batch_id: str, order: Order = Order()) -> BookView | None:
@@ -156,7 +171,7 @@ def alone(home: Home, batch: RowMapping) -> Iterator[None]:
 
 
 def _assembled(
-    ledger: Ledger, home: Home, batch: RowMapping, order: Order, seen: Progress = lambda done, total: None
+    ledger: Ledger, home: Home, batch: RowMapping, order: Order, seen: Progress = unseen, heard: Progress = unseen
 ) -> BookView:
     # Read under the lock: lines may have changed while this process waited for it.
     rows, book, settings = line_rows(ledger, batch["id"]), order_in(batch), load(home)
@@ -170,7 +185,7 @@ def _assembled(
         return BookView(batch["id"], "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
     making = _Making(ledger, home, batch["id"], batch["out"], settings, choice, formats)
     about = about_of(batch["title"], book, Path(batch["out"], batch["id"]))
-    return making.make(about, chapters, missing, order.remaster, seen)
+    return making.make(about, chapters, missing, order.remaster, seen, heard)
 
 
 def order_in(batch: RowMapping) -> BookOrder:
@@ -231,19 +246,22 @@ class _Making:
         from vvbatch.book.build import EXACT_LU, Work, build
         from vvbatch.book.files import codecs_of
 
-        work = Work(about, tuple(self.with_words(chapters, about)), self.choice.pauses, self.choice.preset)
+        listened, _ = self.with_words(chapters, about)
+        work = Work(about, tuple(listened), self.choice.pauses, self.choice.preset)
         recorded = self.recorded_levels()
         held, within_lu = (recorded, math.inf) if recorded else (self.known_levels(), EXACT_LU)
         built = build(work, codecs_of(self.formats, work), self.cache, held, within_lu=within_lu)
         if not recorded:
             write_atomically(self.first_levels, msgspec.json.encode(built.levels))
 
-    def with_words(self, chapters: Sequence[Chapter], about: About) -> list[Chapter]:
-        """Times of words, from the takes' checks; of all takes where WebVTT shows them."""
+    def with_words(
+        self, chapters: Sequence[Chapter], about: About, heard: Progress = unseen
+    ) -> tuple[list[Chapter], list[str]]:
+        """Times of words, from the takes' checks; of all takes where WebVTT shows them. And why some have none."""
         from vvbatch.batch.word_times import with_all_words, with_checked_words
 
         known = with_checked_words(chapters, recognised_words(self.ledger, self.batch_id))
-        return with_all_words(known, about.language, self.cache) if self.choice.vtt else known
+        return with_all_words(known, about.language, self.cache, heard) if self.choice.vtt else (known, [])
 
     def recorded_levels(self) -> Levels | None:
         from vvbatch.book.gains import Levels
@@ -266,6 +284,7 @@ class _Making:
         missing: Sequence[MissingView],
         remaster: bool,
         seen: Progress,
+        heard: Progress,
     ) -> BookView:
         # Imported only now: scipy and PyAV take half a second, which other commands do not wait for.
         from vvbatch.book.build import EXACT_LU, Work, build
@@ -273,8 +292,9 @@ class _Making:
         from vvbatch.book.gains import HELD_LU
 
         preset = self.choice.preset
-        work = Work(about, tuple(self.with_words(chapters, about)), self.choice.pauses, preset)
-        cover = cover_of(work)
+        cover = cover_of(about)
+        listened, warnings = self.with_words(chapters, about, heard)
+        work = Work(about, tuple(listened), self.choice.pauses, preset)
         recorded = None if remaster else self.recorded_levels()
         held, within_lu = (recorded, HELD_LU) if recorded else (None if remaster else self.known_levels(), EXACT_LU)
         codecs = codecs_of(self.formats, work)
@@ -294,7 +314,7 @@ class _Making:
         self.remove(store, obsolete)
         self.first_levels.unlink(missing_ok=True)
         make_room(self.cache, round(self.settings.book.cache_gb * 1e9))
-        return self.view(built, rows, missing)
+        return self.view(built, rows, missing, warnings)
 
     def remove(self, store: Store, locations: Sequence[str]) -> None:
         """Files of an earlier assembly that this one has no more: of another title, or a chapter that is gone."""
@@ -302,19 +322,20 @@ class _Making:
             with suppress(OSError):
                 store.remove(name_of(self.out, location))
 
-    def view(self, built: Built, rows: Sequence[BookFileRow], missing: Sequence[MissingView]) -> BookView:
+    def view(
+        self, built: Built, rows: Sequence[BookFileRow], missing: Sequence[MissingView], warnings: Sequence[str]
+    ) -> BookView:
         from vvbatch.book.acx import acx_report
         from vvbatch.book.codecs import codec_of
         from vvbatch.book.files import book_files, warning_of
 
         first = built.encoded[0]
-        files = []
-        warnings: list[str] = []
+        files, found = [], list(warnings)
         by_codec = {encoded.codec: encoded for encoded in built.encoded}
         kinds = {format_.name: by_codec[codec_of(format_, built.work.preset)] for format_ in self.formats}
         for file, row in zip(book_files(built, self.formats, self.choice.vtt), rows, strict=True):
             encoded = kinds.get(file.format)
-            warnings += filter(None, [warning_of(file)])
+            found += filter(None, [warning_of(file)])
             levels = (
                 (built.levels.book[encoded.ceiling], _rounded(encoded.energies.lufs), round(encoded.true_peak_dbtp, 2))
                 if encoded
@@ -336,7 +357,7 @@ class _Making:
         view = BookView(
             self.batch_id, "incomplete" if missing else "made", round(first.duration_s, 3), built.work.preset.name,
             _rounded(first.energies.lufs), round(first.true_peak_dbtp, 2), built.levels.book[first.ceiling],
-            files, chapters, lines, missing, sum(encoded.newly for encoded in built.encoded), warnings,
+            files, chapters, lines, missing, sum(encoded.newly for encoded in built.encoded), found,
         )  # fmt: skip
         if built.work.preset.name == "acx":
             checks = acx_report(built.book, first.chapters, built.levels, first.ceiling)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
-from vvbatch.book.contents import BookError
-from vvbatch.book.sounds import read_sound
+from vvbatch.book.sounds import BadSound, check_sound
 from vvbatch.script.model import BookFields, Problem, Script
 from vvbatch.store import StoreError, confine, sha256_file
 
@@ -50,16 +51,19 @@ def book_order(script: Script) -> tuple[BookOrder, list[Problem]]:
     folder = script.path.absolute().parent
     problems: list[Problem] = []
     sounds: list[OrderedSound] = []
+    checked: dict[Path, str] = {}  # with their sha256: a jingle may stand in each chapter
     for number, chapter in enumerate(script.chapters, 1):
         for sound in chapter.sounds:
             before = chapter.lines[sound.before].id if sound.before < len(chapter.lines) else None
             try:
                 path = confine(folder, sound.path)
-                sha256 = sha256_file(path)
-                read_sound(path)
-                sounds.append(OrderedSound(number, before, str(path), sha256, sound.pause_after_s))
-            except BookError as error:
-                problems.append(Problem(sound.position, *str(error).rsplit("; ", 1)))
+                if path not in checked:
+                    sha256 = sha256_file(path)
+                    check_sound(path)
+                    checked[path] = sha256
+                sounds.append(OrderedSound(number, before, str(path), checked[path], sound.pause_after_s))
+            except BadSound as error:
+                problems.append(Problem(sound.position, error.found, error.allowed))
             except StoreError as error:
                 problems.append(Problem(sound.position, f"sound: {error}", "name a file in the folder of the script"))
             except OSError as error:

@@ -17,7 +17,7 @@ from vvbatch import profiles
 from vvbatch.batch.book_order import NOTHING_STATED, BookOrder, book_order
 from vvbatch.batch.line_request import Escalation, LineRequest, Params, VoiceUsed
 from vvbatch.engine.contract import VERSIONS, Voice
-from vvbatch.profiles import Profile, ProfileError
+from vvbatch.profiles import Profile, ProfileError, UnknownProfile
 from vvbatch.qc.language import code_of, other_than, unspoken
 from vvbatch.script.model import (
     BreakAfter,
@@ -297,12 +297,13 @@ def profile_of(line: ScriptLine, script: Script, override: str | None) -> Profil
 
 
 def profile_at(place: Position, name: str) -> Profile:
-    """Raises LineProblems for a name that no profile has."""
+    """Raises LineProblems for a name that no profile has, and for a profile that cannot be used."""
     try:
         return profiles.load(name)
+    except UnknownProfile as error:
+        raise LineProblems([Problem(place, error.found, error.allowed)]) from error
     except ProfileError as error:
-        found, there_is, known = str(error).partition(": there is ")
-        raise LineProblems([Problem(place, found, f"there is {known}" if there_is else "mend the profile")]) from error
+        raise LineProblems([Problem(place, str(error), "correct the profile")]) from error
 
 
 def escalation_of(line: ScriptLine, profile: Profile, voices: Voices, overrides: Overrides) -> Escalation | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from vvbatch.book.contents import RATE, Chapter, Speech, Word
-from vvbatch.listening.contract import Clip, ListeningUnavailable
+from vvbatch.book.cache import kept
+from vvbatch.book.contents import RATE, Chapter, Progress, Speech, Word, unseen
+from vvbatch.ledger.records import chunks
+from vvbatch.listening.contract import REMEDY, Clip, ListeningUnavailable
 from vvbatch.store import write_atomically
 
 if TYPE_CHECKING:
     from vvbatch.listening.words import Words
 
-VERSION = 1
+VERSION = 2
 THREADS = 2
+AT_ONCE = 32  # takes that are transcribed before their words are kept
 Times = tuple[str, float, float]
 """A word with its start and end, in seconds of its take."""
 
@@ -30,41 +34,63 @@ def with_checked_words(chapters: Sequence[Chapter], checked: Mapping[str, Sequen
     return [_with_words(chapter, checked) for chapter in chapters]
 
 
-def with_all_words(chapters: Sequence[Chapter], language: str, cache: Path) -> list[Chapter]:
-    """The other takes are transcribed, about 20 times as fast as they play. They stay as they are without the extra
-    `qc`, and in a language that no model here knows. Raises BookError and OSError.
+def with_all_words(
+    chapters: Sequence[Chapter], language: str, cache: Path, seen: Progress = unseen
+) -> tuple[list[Chapter], list[str]]:
+    """The other takes are transcribed, about 20 times as fast as they play; what an earlier call found is in the cache.
+
+    Also returns, as warnings, why takes still have no words. `seen` is called with the number of takes that are
+    transcribed, and of all that must be. Raises BookError and OSError.
     """
-    unheard = [chapter for chapter in chapters if any(speech.words is None for speech in chapter.speeches)]
-    if not unheard:
-        return list(chapters)
-    try:
-        from vvbatch.listening.words import Words
+    takes = [speech for chapter in chapters for speech in chapter.speeches if speech.words is None]
+    times: dict[str, list[Times]] = {}
+    for speech in takes:
+        with suppress(OSError, msgspec.DecodeError):
+            times[speech.line] = msgspec.json.decode(kept(_path(speech, language, cache)), type=list[Times])
+    unheard = [speech for speech in takes if speech.line not in times]
+    reasons: Counter[str] = Counter()
+    if unheard:
+        try:
+            from vvbatch.listening.words import Words
 
-        words = Words.open(THREADS)
-    except (ImportError, ListeningUnavailable):
-        return list(chapters)
-    return [_heard(chapter, words, language, cache) if chapter in unheard else chapter for chapter in chapters]
+            words = Words.open(THREADS)
+        except ImportError:
+            reasons[f"the extra `qc` is not installed: {REMEDY}"] = len(unheard)
+        except ListeningUnavailable as error:
+            reasons[str(error)] = len(unheard)
+        else:
+            for speech, found in _heard(unheard, language, words, reasons, seen):
+                write_atomically(_path(speech, language, cache), msgspec.json.encode(found))
+                times[speech.line] = found
+    lines = sum(len(chapter.speeches) for chapter in chapters)
+    warnings = [f"vtt: words have no times in {count} of {lines} lines: {why}" for why, count in reasons.items()]
+    return with_checked_words(chapters, times), warnings
 
 
-def _heard(chapter: Chapter, words: Words, language: str, cache: Path) -> Chapter:
+def _heard(
+    speeches: Sequence[Speech], language: str, words: Words, reasons: Counter[str], seen: Progress
+) -> Iterator[tuple[Speech, list[Times]]]:
+    """Each take with its words. `reasons` gets the number of takes in languages that no model here recognises."""
     from vvbatch.book.measures import read_item
 
-    waiting = [speech for speech in chapter.speeches if speech.words is None]
-    named = [VERSION, words.versions, language, [(speech.sha256, speech.text) for speech in waiting]]
-    path = cache / "words" / f"{hashlib.sha256(msgspec.json.encode(named)).hexdigest()}.json"
-    with suppress(OSError, msgspec.DecodeError):
-        return _with_words(chapter, msgspec.json.decode(path.read_bytes(), type=dict[str, list[Times]]))
-    by_language: dict[str, list[Speech]] = {}
-    for speech in waiting:
-        by_language.setdefault(words.language(speech.text, language or None), []).append(speech)
-    found: dict[str, list[Times]] = {}
-    for spoken, speeches in by_language.items():
-        if model := words.model_for(spoken):
-            clips = [Clip(np.asarray(read_item(speech), np.float32), RATE).at_16_khz for speech in speeches]
-            for speech, transcript in zip(speeches, model.transcribe(clips, spoken), strict=True):
-                found[speech.line] = [(word.text.strip(), word.start_s, word.end_s) for word in transcript]
-    write_atomically(path, msgspec.json.encode(found))
-    return _with_words(chapter, found)
+    of_language: dict[str, list[Speech]] = {}
+    for speech in speeches:
+        of_language.setdefault(words.language(speech.text, language or None), []).append(speech)
+    models = {spoken: model for spoken in of_language if (model := words.model_for(spoken))}
+    reasons.update({words.why_not(spoken): len(of_language[spoken]) for spoken in of_language.keys() - models.keys()})
+    done, total = 0, sum(len(of_language[spoken]) for spoken in models)
+    for spoken, model in models.items():
+        for group in chunks(of_language[spoken], AT_ONCE):
+            clips = [Clip(np.asarray(read_item(speech), np.float32), RATE).at_16_khz for speech in group]
+            for speech, transcript in zip(group, model.transcribe(clips, spoken), strict=True):
+                yield speech, [(word.text.strip(), word.start_s, word.end_s) for word in transcript]
+            done += len(group)
+            seen(done, total)
+
+
+def _path(speech: Speech, language: str, cache: Path) -> Path:
+    name = hashlib.sha256(msgspec.json.encode([VERSION, language, speech.sha256, speech.text])).hexdigest()
+    return cache / "words" / f"{name}.json"
 
 
 def _with_words(chapter: Chapter, times: Mapping[str, Sequence[Times]]) -> Chapter:

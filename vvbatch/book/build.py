@@ -6,7 +6,7 @@ Whatever is equal to an earlier build comes from the cache: measures, gains, pac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ import msgspec
 from vvbatch.book import gains
 from vvbatch.book.chapter import mastered
 from vvbatch.book.codecs import Codec
-from vvbatch.book.contents import RATE, About, BookError, Chapter, Cue, Mark, Speech, Word
+from vvbatch.book.contents import RATE, About, BookError, Chapter, Cue, Mark, Progress, Speech, Word, unseen
 from vvbatch.book.encode import encode_chapter, energies_of
 from vvbatch.book.gains import Levels, MeasuredChapter
 from vvbatch.book.layout import lay_out
@@ -40,12 +40,6 @@ TRIES = 4
 CODED_SAMPLE_S = 600.0
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with the number of chapters that are done, and of all."""
-
-
-def unseen(done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)

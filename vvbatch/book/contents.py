@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -132,3 +132,11 @@ class Cue:
     start_s: float
     stop_s: float
     words: Sequence[Word] = field(default=())
+
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and of how much."""
+
+
+def unseen(done: int, total: int) -> None:
+    """The progress of what no one watches."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from vvbatch.book import id3, lossless, mp3, mp4, opus
 from vvbatch.book.build import Built, Encoded, Work, chapter_cues
 from vvbatch.book.codecs import Codec, Format, codec_of, format_named
-from vvbatch.book.contents import BookError, Cue, Mark
+from vvbatch.book.contents import About, BookError, Cue, Mark
 from vvbatch.book.cover import Cover, read_cover
 from vvbatch.book.packets import Packets
 from vvbatch.book.subtitles import srt, vtt
@@ -89,9 +89,9 @@ def warning_of(file: BookFile) -> str | None:
     return f"{file.name}: {what} ends at {most} of its {len(file.marks)} chapters; {remedy}"
 
 
-def cover_of(work: Work) -> Cover | None:
+def cover_of(about: About) -> Cover | None:
     """Raises BookError."""
-    return read_cover(work.about.cover) if work.about.cover else None
+    return read_cover(about.cover) if about.cover else None
 
 
 def _one_file(built: Built, encoded: Encoded, format_: Format, with_vtt: bool, taken: set[str]) -> list[BookFile]:

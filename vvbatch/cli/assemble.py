@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import FAILED, json_option, print_json, session
+from vvbatch.cli.common import FAILED, Session, json_option, print_json, session
 
 if TYPE_CHECKING:
     from vvbatch.batch.assemble import Order
@@ -46,19 +46,26 @@ def assemble(batch: str, book: str | None, preset: str | None, remaster: bool, a
     Example:  vvbatch assemble last --book m4b,mp3-chapters
               vvbatch assemble last --preset acx
     """
-    from vvbatch.batch import assemble as assembling
     from vvbatch.ledger.queries import find_batch
-    from vvbatch.report.counting import counting
 
-    with session() as here, counting("chapters", quiet=as_json) as seen:
+    with session() as here:
         batch_id = find_batch(here.ledger, batch)
-        view = assembling.assemble(here.ledger, here.home, batch_id, order_of(book, preset, remaster), seen)
+        view = assembled(here, batch_id, order_of(book, preset, remaster), quiet=as_json)
     if as_json:
         print_json(view)
     else:
         print_book(view)
     if view.state != "made":
         sys.exit(FAILED)
+
+
+def assembled(here: Session, batch_id: str, order: Order, *, quiet: bool) -> BookView:
+    """The book, made with its progress on stderr."""
+    from vvbatch.batch.assemble import assemble
+    from vvbatch.report.counting import counting
+
+    with counting("takes transcribed", quiet=quiet) as heard, counting("chapters", quiet=quiet) as seen:
+        return assemble(here.ledger, here.home, batch_id, order, seen, heard)
 
 
 def order_of(book: str | None, preset: str | None, remaster: bool = False) -> Order:

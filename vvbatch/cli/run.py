@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.assemble import book_options, order_of, print_book
+from vvbatch.cli.assemble import assembled, book_options, order_of, print_book
 from vvbatch.cli.common import FAILED, INTERRUPTED, json_option, print_json, session
 from vvbatch.cli.inputs import (
     keep_imported,
@@ -60,14 +60,13 @@ def run(
     """
     from msgspec import UNSET
 
-    from vvbatch.batch.assemble import assemble, check_cover, choose
+    from vvbatch.batch.assemble import check_cover, choose
     from vvbatch.batch.finished_chapters import FinishedChapters
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit
     from vvbatch.book.codecs import require_av
     from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.report.batch import print_summary
-    from vvbatch.report.counting import counting
     from vvbatch.report.watch import progress
     from vvbatch.settings import load
 
@@ -106,8 +105,7 @@ def run(
                 interrupted = True
         if not interrupted:
             for batch_id in orders:
-                with counting("chapters", quiet=as_json) as seen:
-                    books.append(assemble(here.ledger, here.home, batch_id, order, seen))
+                books.append(assembled(here, batch_id, order, quiet=as_json))
         views = submitted_views(here.ledger, added)
         for view in views:
             view.book = next((made for made in books if made.batch == view.batch), UNSET)

@@ -116,16 +116,25 @@ class Words:
 
     def _checks(self, clips: Sequence[Clip], language: str) -> list[list[Check]]:
         """The checks of clips whose texts are all in one language."""
-        if self.english_only and language != "en":
-            if self._multilingual:
-                return self._multilingual._checks(clips, language)
-            reason = f"{self.versions['whisper']} {self._limit}, and the text is in {name_of(language)}"
-            return [[not_checked("words", reason)] for _ in clips]
-        if not self.english_only and language not in LANGUAGES:
-            reason = f"{self.versions['whisper']} does not know the language of the text: {name_of(language)}"
-            return [[not_checked("words", reason)] for _ in clips]
-        transcripts = self.transcribe([clip.at_16_khz for clip in clips], language)
+        model = self.model_for(language)
+        if model is None:
+            return [[not_checked("words", self.why_not(language))] for _ in clips]
+        transcripts = model.transcribe([clip.at_16_khz for clip in clips], language)
         return [list(checks_of(clip, words, language)) for clip, words in zip(clips, transcripts, strict=True)]
+
+    def model_for(self, language: str) -> Words | None:
+        """The model that recognizes this language."""
+        if self.english_only and language != "en":
+            return self._multilingual.model_for(language) if self._multilingual else None
+        return self if self.english_only or language in LANGUAGES else None
+
+    def why_not(self, language: str) -> str:
+        """Why there is no model for the language of a text."""
+        if self.english_only and self._multilingual:
+            return self._multilingual.why_not(language)
+        if self.english_only:
+            return f"{self.versions['whisper']} {self._limit}, and the text is in {name_of(language)}"
+        return f"{self.versions['whisper']} does not know the language of the text: {name_of(language)}"
 
     @property
     def _limit(self) -> str:
@@ -145,12 +154,6 @@ class Words:
         encode = self._whisper.hf_tokenizer.encode
         whole = sum(len(encode(f" {word}", add_special_tokens=False).ids) == 1 for word in words)
         return "en" if 2 * whole >= len(words) and all(word.isascii() for word in words) else OTHER
-
-    def model_for(self, language: str) -> Words | None:
-        """The model that recognizes this language."""
-        if self.english_only and language != "en":
-            return self._multilingual.model_for(language) if self._multilingual else None
-        return self if self.english_only or language in LANGUAGES else None
 
     def transcribe(self, clips: Sequence[NDArray[np.float32]], language: str = "en") -> list[list[Word]]:
         """The words of each clip, which is mono float32 (frames,) at 16 kHz."""

@@ -24,6 +24,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import batch_row
 from vvbatch.ledger.deletion import delete_rows
 from vvbatch.ledger.schema import lines
+from vvbatch.listening.contract import ListeningUnavailable
 from vvbatch.settings import BookSettings, Settings
 
 pytest.importorskip("av")
@@ -185,6 +186,20 @@ def test_subtitles_show_what_was_written_without_markup(here: tuple[Ledger, Home
     assert "It cost £5, Siobhan." in subtitles and "Shivawn" not in subtitles
 
 
+def test_a_book_whose_words_have_no_times_says_why(
+    here: tuple[Ledger, Home, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, home, out = here
+
+    def missing(threads: int) -> None:
+        raise ListeningUnavailable("the model is missing")
+
+    words = pytest.importorskip("vvbatch.listening.words")
+    monkeypatch.setattr(words.Words, "open", missing)
+    view = assemble(ledger, home, finished_batch(ledger, out), Order(("wav", "vtt"), "raw"))
+    assert view.warnings == ["vtt: words have no times in 4 of 4 lines: the model is missing"]
+
+
 def test_the_acx_preset_makes_a_file_a_chapter_and_fails_with_its_checks(here: tuple[Ledger, Home, Path]) -> None:
     ledger, home, out = here
     batch = finished_batch(ledger, out, chapters=1, lines_each=4, order=BookOrder(formats=("m4b",)))
@@ -231,7 +246,7 @@ def test_pauses_of_the_script_go_before_the_profiles_and_those_before_the_settin
     for wrong, named in (("{lime: 1}", "lime"), ("{line: 90}", "<= 60.0"), ("{line: x}", "float")):
         profile.write_text((home.parent / "configs" / "ready.yaml").read_text() + f"pauses: {wrong}\n")
         with pytest.raises(profiles.ProfileError, match=named):
-            profiles.read(profile)
+            choose(BookOrder(), Order(), settings, "slow")
 
 
 def test_the_pauses_of_a_batchs_profile_are_in_its_book(here: tuple[Ledger, Home, Path], home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from vvbatch.batch.word_times import with_all_words, with_checked_words
 from vvbatch.book.contents import Chapter, Word
 from vvbatch.ledger.books import recognised_words
 from vvbatch.ledger.schema import qc_results
+from vvbatch.listening.contract import ListeningUnavailable
 
 
 class Recogniser:
@@ -27,6 +29,9 @@ class Recogniser:
 
     def model_for(self, language: str) -> Recogniser | None:
         return self if language == "en" else None
+
+    def why_not(self, language: str) -> str:
+        return f"fake does not know {language!r}"
 
     def transcribe(self, clips: Sequence[Any], language: str) -> list[list[Any]]:
         from vvbatch.listening.words import Word as Transcribed
@@ -55,16 +60,59 @@ def test_what_a_check_of_a_take_understood_is_not_recognised_again(
 ) -> None:
     (chapter,) = with_checked_words([books.chapter(tmp_path, 1, lines=3)], {"c001-l1": [("Hi", 0.1, 0.4)]})
     assert words_of([chapter]) == [None, (Word("Hi", 0.1, 0.4),), None]
-    completed = with_all_words([chapter], "en", tmp_path / "cache")
-    assert words_of(completed) == [SOME, (Word("Hi", 0.1, 0.4),), SOME]
+    completed, warnings = with_all_words([chapter], "en", tmp_path / "cache")
+    assert words_of(completed) == [SOME, (Word("Hi", 0.1, 0.4),), SOME] and warnings == []
     assert recogniser.transcribed_s == pytest.approx(2 * 1.9, abs=0.01)
-    assert with_all_words([chapter], "en", tmp_path / "cache") == completed
-    assert recogniser.transcribed_s == pytest.approx(2 * 1.9, abs=0.01), "takes were transcribed a second time"
 
 
-def test_takes_in_a_language_that_no_model_knows_have_no_words(tmp_path: Path, recogniser: type[Recogniser]) -> None:
+def test_what_was_recognised_once_needs_no_model_again(
+    tmp_path: Path, recogniser: type[Recogniser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chapters = [books.chapter(tmp_path, 1, lines=3)]
+    first = with_all_words(chapters, "en", tmp_path / "cache")
+    monkeypatch.setattr("vvbatch.listening.words.Words.open", None)
+    assert with_all_words(chapters, "en", tmp_path / "cache") == first
+
+
+def test_of_an_edited_chapter_only_the_new_take_is_transcribed(tmp_path: Path, recogniser: type[Recogniser]) -> None:
+    chapter = books.chapter(tmp_path, 1, lines=3)
+    with_all_words([chapter], "en", tmp_path / "cache")
+    edited = books.speech(tmp_path, "c001-l1", books.take_samples(1.0, 7))
+    recogniser.transcribed_s = 0.0
+    progress: list[tuple[int, int]] = []
+    again = replace(chapter, items=(chapter.items[0], edited, chapter.items[2]))
+    found, _ = with_all_words([again], "en", tmp_path / "cache", lambda *counts: progress.append(counts))
+    assert words_of(found) == [SOME] * 3
+    assert recogniser.transcribed_s == pytest.approx(1.4, abs=0.01)
+    assert progress == [(1, 1)]
+
+
+def test_takes_in_a_language_that_no_model_knows_have_no_words_and_it_is_said(
+    tmp_path: Path, recogniser: type[Recogniser]
+) -> None:
     chapters = [books.chapter(tmp_path, 1, lines=2)]
-    assert with_all_words(chapters, "cy", tmp_path / "cache") == chapters
+    found, warnings = with_all_words(chapters, "cy", tmp_path / "cache")
+    assert found == chapters
+    assert warnings == ["vtt: words have no times in 2 of 2 lines: fake does not know 'cy'"]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ImportError("No module named 'ctranslate2'"), "the extra `qc` is not installed: pip install 'vvbatch[qc]'"),
+        (ListeningUnavailable("the package p is missing: get it"), "the package p is missing: get it"),
+    ],
+)
+def test_without_a_model_takes_have_no_words_and_it_is_said(
+    tmp_path: Path, recogniser: type[Recogniser], monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    def missing(threads: int) -> None:
+        raise error
+
+    monkeypatch.setattr("vvbatch.listening.words.Words.open", missing)
+    chapters = [books.chapter(tmp_path, 1, lines=2)]
+    found, warnings = with_all_words(chapters, "en", tmp_path / "cache")
+    assert (found, warnings) == (chapters, [f"vtt: words have no times in 2 of 2 lines: {why}"])
 
 
 def test_the_ledger_gives_the_words_of_the_takes_that_are_kept(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vvbatch import audio
 from vvbatch.audio import wav_bytes
 from vvbatch.batch.book_order import book_order
 from vvbatch.script import parse
@@ -105,6 +106,21 @@ def test_a_sound_that_is_no_audio_is_refused_before_anything_is_rendered(
     _, problems = book_order(parsed)
     assert len(problems) == 2 and message in problems[0].found and "name a" in problems[0].allowed
     assert problems[0].position.line == 14
+
+
+def test_a_sound_that_stands_in_many_places_is_decoded_once_and_not_resampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths: list[Path] = []
+
+    def read(path: Path, **_: object) -> tuple[np.ndarray, int]:
+        paths.append(path)
+        return np.full((2400, 1), 0.1, np.float32), 44_100
+
+    monkeypatch.setattr(audio, "read", read)
+    monkeypatch.setattr("soxr.resample", None)
+    order, problems = book_order(script(tmp_path, BOOK))
+    assert (len(order.sounds), problems, paths) == (2, [], [tmp_path / "jingle.wav"])
 
 
 def test_a_speaker_named_sound_wins(tmp_path: Path) -> None:

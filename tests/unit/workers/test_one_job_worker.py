@@ -17,7 +17,7 @@ from workers import nightly, one_job_worker
 
 
 class Waiting:
-    """A worker without jobs, until a signal. `before` runs when it has begun."""
+    """A worker without jobs, until a signal. `began` is set when it has begun."""
 
     began = threading.Event()
 
@@ -39,7 +39,7 @@ class Waiting:
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("VVBATCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(one_job_worker.server, "connect", lambda _home, patient: redis.Redis())
+    monkeypatch.setattr("workers.one_job_worker.server.connect", lambda _home, patient: redis.Redis())
     monkeypatch.setattr(one_job_worker, "ledger_of", lambda _home: open_ledger(tmp_path))
     monkeypatch.setattr(Waiting, "began", threading.Event())
     return lambda beside: one_job_worker.serve(Waiting, "q", beside)  # type: ignore[arg-type]
@@ -83,5 +83,5 @@ def test_a_clock_that_fails_is_no_longer_registered(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(nightly, "Clock", Fails)
     with pytest.raises(ValueError):
-        nightly.follow_schedules(None, None, "n", threading.Event())  # type: ignore[arg-type]
+        nightly.follow_schedules(None, None, "n", threading.Event())
     assert calls == ["birth", "death"]
