@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.support.ledgers import add_batch, open_ledger, planned
-from vvbatch.batch.deadline import BadTime, time_after, with_deadline
+from tests.support.ledgers import add_batch, open_ledger, planned, render
+from vvbatch.batch.deadline import BadTime, local_after, time_after, with_deadline
 from vvbatch.batch.estimate import estimate
 from vvbatch.batch.plan import Plan
 from vvbatch.batch.speeds import keep_speed, known_speed
@@ -17,11 +19,20 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.batches import set_batch_state
 
-NOW = datetime(2026, 3, 1, 22, 0, tzinfo=timezone(timedelta(hours=1)))
+NOW = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)  # 22:00 in Berlin
 SPEED = Speed(
     engine="draft 1", model="joe", revision="1", device="cpu", dtype="float32", slots=4, shared_s=0.0, own_s=1.0,
     audio_s_per_character=0.08,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture
@@ -67,6 +78,27 @@ def test_a_plan_for_the_night_says_what_fits(ledger: Ledger) -> None:
         ("1.5b", 1, None),
     ]
     assert found.choices[1].ready_at == "2026-03-02T02:00:00+01:00"
+
+
+def test_lines_that_are_cached_as_planned_are_not_counted(ledger: Ledger, tmp_path: Path) -> None:
+    add_batch(ledger, "before", ["x" * 3600] * 2)
+    file = tmp_path / "take.wav"
+    file.write_bytes(b"audio")
+    render(ledger, "before", 1, path=str(file))
+    plan = Plan("t", "s.yaml", None, tuple(planned(number, "x" * 3600, "before") for number in (1, 2)))
+    checked = estimate(plan, ledger, speeds)
+    assert checked.cached == 1
+    found = with_deadline(checked, plan, ledger, NOW, NOW, speeds, ["draft", "1.5b"]).by
+    assert found.choices[0].ready_at == found.ready_at
+    other = with_deadline(checked, plan, ledger, NOW, NOW, lambda _: SPEED, ["draft", "1.5b"]).by
+    assert [each.wall_s for each in other.choices] == [checked.models[0].wall_s, 7200.0]
+
+
+def test_the_night_in_which_the_clocks_change_has_an_hour_less() -> None:
+    evening = datetime(2026, 3, 28, 21, 0, tzinfo=UTC)
+    assert time_after("07:00", evening).isoformat() == "2026-03-29T07:00:00+02:00"
+    assert local_after(evening, 8 * 3600).isoformat() == "2026-03-29T07:00:00+02:00"
+    assert time_after("2026-03-30T06:00", evening).isoformat() == "2026-03-30T06:00:00+02:00"
 
 
 def test_without_a_speed_nothing_is_promised(ledger: Ledger) -> None:
