@@ -22,8 +22,9 @@ import soundfile
 import soxr
 
 from vvbatch.book.build import Built, Work, build
+from vvbatch.book.codecs import wanted
 from vvbatch.book.contents import RATE, About, Break, Chapter, Speech
-from vvbatch.book.files import book_files, codecs_of, wanted
+from vvbatch.book.files import book_files, codecs_of
 from vvbatch.book.gains import Levels
 from vvbatch.book.pauses import Pauses
 from vvbatch.book.presets import preset_named

@@ -14,20 +14,23 @@ from vvbatch.ledger.queues import waiting_count
 from vvbatch.ledger.schema import takes
 from vvbatch.profiles import Profile
 from vvbatch.voices import Library, VoiceError
+from vvbatch.voices.manifest import DEFAULT
 
 log = logging.getLogger("vvbatch.worker")
 
 
 def measure_first(profile: Profile, engine: Engine, home: Home, ledger: Ledger) -> None:
-    """Measure what neither the home nor the ledger knows, unless lines wait: they will tell the ledger."""
-    if known_speed(home, profile.name) or has_takes(ledger, profile.name) or waiting_count(ledger, profile.name):
+    """Measure what neither the home nor the ledger knows, unless lines wait: their takes will show it."""
+    known = known_speed(home, profile.name)
+    if known and known.is_of(engine):
         return
-    library = Library.of(home)
+    if has_takes(ledger, profile.name) or waiting_count(ledger, profile.name):
+        return
     log.info("measuring its speed, once")
     try:
-        voice = library.resolve(library.names()[0])
+        voice = Library.of(home).resolve(DEFAULT)
         keep_speed(home, profile.name, measured(engine, profile, voice))
-    except (EngineUnavailable, RequestRefused, VoiceError, LookupError, OSError) as error:
+    except (EngineUnavailable, RequestRefused, VoiceError, OSError) as error:
         log.warning("its speed is not measured: %s", error)
 
 

@@ -20,10 +20,9 @@ from vvbatch import fault_points, profiles
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.output import Store, book_name, name_of, open_store
 from vvbatch.book.cache import kept, make_room
-from vvbatch.book.codecs import Format, format_named, require_av
+from vvbatch.book.codecs import Format, require_av, wanted
 from vvbatch.book.contents import (
     About,
-    BookError,
     Break,
     Chapter,
     Item,
@@ -92,12 +91,9 @@ def choose(book: BookOrder, order: Order, settings: Settings, profile: str | Non
     """
     preset = preset_named(order.preset or book.preset or settings.book.preset or DEFAULT, settings.book.presets)
     stated = ACX_FORMATS if preset.name == "acx" else book.formats or settings.book.formats
-    names = list(dict.fromkeys(order.formats or stated))
-    audio = [format_named(name) for name in names if name not in ("srt", "vtt")]
-    if not audio:
-        raise BookError("a book needs an audio format: m4b, mp3, opus, flac or wav")
+    audio, vtt = wanted(order.formats or stated)
     pauses = msgspec.convert({**settings.pauses, **pauses_of(profile), **book.pauses}, Pauses)
-    return Choice(tuple(audio), "vtt" in names, preset, pauses)
+    return Choice(tuple(audio), vtt, preset, pauses)
 
 
 def pauses_of(profile: str | None) -> dict[str, float]:

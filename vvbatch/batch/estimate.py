@@ -19,10 +19,9 @@ from vvbatch.ledger.forecast import Throughput, throughput_of
 from vvbatch.ledger.queries import WORK_COLUMNS, cached_takes, work_of
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
 from vvbatch.ledger.states import BatchState
+from vvbatch.script.model import SECONDS_PER_CHARACTER
 from vvbatch.speech_text.candidates import Candidate, candidates
 from vvbatch.voices import quality
-
-SECONDS_PER_CHARACTER = 0.065  # of English speech at an even pace, when nothing has been rendered yet
 
 Speeds = Callable[[str], Speed | None]
 """The measured speed of a profile: vvbatch.batch.speeds.known_speed of a home."""

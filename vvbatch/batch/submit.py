@@ -13,7 +13,6 @@ import redis
 
 from vvbatch import fault_points
 from vvbatch.audio import BYTES_PER_SECOND
-from vvbatch.batch.estimate import SECONDS_PER_CHARACTER
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
@@ -23,6 +22,7 @@ from vvbatch.ledger.batches import record_batch, set_batch_state
 from vvbatch.ledger.queries import cached_takes
 from vvbatch.ledger.queues import waiting_lines
 from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
+from vvbatch.script.model import SECONDS_PER_CHARACTER
 from vvbatch.store import StoreError
 from vvbatch.transport import queue
 

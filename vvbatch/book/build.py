@@ -38,6 +38,7 @@ THREADS = 2
 EXACT_LU = 0.08  # of a long book; a short one gets the best of all steps of 0.1 dB
 TRIES = 4
 CODED_SAMPLE_S = 600.0
+"""How much of a book shows what a codec does to its level. A book shorter than two of these is tried as a whole."""
 
 T = TypeVar("T")
 
@@ -177,16 +178,16 @@ def _levelled(
 ) -> tuple[Levels, Encoded]:
     """Encode all chapters with the gain that is held; measure it again when the book is off its target by it."""
     ceiling = gains.ceiling_text(ceiling_dbtp(work.preset, codec))
-    encode = partial(_encoded, work=work, codec=codec, ceiling=ceiling, cache=cache, executor=executor)
+    long = sum(part.layout.duration_s for part in book) >= 2 * CODED_SAMPLE_S
+    encode = partial(_encoded, work=work, codec=codec, ceiling=ceiling, cache=cache, executor=executor, long=long)
     if ceiling in levels.book:
         encoded = encode(book, levels=levels, seen=seen)
         if abs(gains.drift_lu(encoded.energies, work.preset)) <= within_lu:
             return levels, encoded
     listen = partial(_listened, ceiling=ceiling, work=work, executor=executor)
     gain = gains.book_gain(book, levels, work.preset, ceiling, listen)
-    part = gains.sample_of(book, work.preset, CODED_SAMPLE_S)
-    long = part is not book
     if long and work.preset.levels:  # what the codec takes from the level: 0.3 dB with MP3
+        part = gains.sample_of(book, work.preset, CODED_SAMPLE_S)
         tried = gains.with_gain(levels, ceiling, gain)
         coded = encode(part, levels=tried).energies
         gain -= gains.target_level(coded, work.preset) - gains.target_level(listen(part, tried), work.preset)
@@ -225,6 +226,7 @@ def _encoded(
     levels: Levels,
     cache: Path,
     executor: Executor,
+    long: bool,
     seen: Progress = unseen,
 ) -> Encoded:
     paths = [
@@ -251,9 +253,8 @@ def _encoded(
         seen(done, len(book))
     new = iter(made)
     chapters = tuple(packets if packets is not None else next(new) for packets in known)
-    # Where 0.1 s counts, the chapters' blocks lie too far from those of the file.
-    short = sum(part.layout.duration_s for part in book) <= CODED_SAMPLE_S
-    energies = energies_of(codec, chapters) if short else combined(chapter.header.energies for chapter in chapters)
+    # In a short book 0.1 s counts, and the chapters' blocks lie too far from those of the file.
+    energies = combined(chapter.header.energies for chapter in chapters) if long else energies_of(codec, chapters)
     return Encoded(codec, ceiling, chapters, len(made), energies)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -87,6 +88,14 @@ def format_named(name: str) -> Format:
             "(mp3-chapters), or vtt"
         )
     return FORMATS[name]
+
+
+def wanted(names: Sequence[str]) -> tuple[list[Format], bool]:
+    """The audio formats in order, each once, and whether VTT is wanted besides SRT. Raises BookError."""
+    audio = [name for name in dict.fromkeys(names) if name not in TEXT_FORMATS]
+    if not audio:
+        raise BookError("a book needs an audio format: m4b, mp3, opus, flac or wav")
+    return [format_named(name) for name in audio], "vtt" in names
 
 
 def codec_of(format_: Format, preset: Preset) -> Codec:

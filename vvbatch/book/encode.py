@@ -43,12 +43,10 @@ def encode_chapter(codec: Codec, source: Source, path: Path, ceiling_dbtp: float
         with PacketWriter(path) as writer:
             count, extradata = _encode(codec, source(limiter), writer)
             writer.file.flush()
-            found, meter = PeakMeter(peak_dbtp if limiter else None), LoudnessMeter(codec.rate)
-            before = codec.decoded_delay  # samples that no block of 0.1 s of the chapter contains
+            found, meter = PeakMeter(peak_dbtp if limiter else None), LoudnessMeter(codec.rate, codec.decoded_delay)
             for block in _decoded(codec, packets_in(writer.temp, writer.sizes), extradata):
                 found.add(block)
-                meter.add(block[before:])
-                before = max(0, before - len(block))
+                meter.add(block)
             if ceiling is None or found.dbtp <= peak_dbtp:
                 energies = meter.energies
                 frames = -(-count * codec.rate // RATE // codec.frame) + codec.flush_packets
@@ -91,11 +89,9 @@ def decode_packets(codec: Codec, *chapters: Packets) -> Iterator[Samples]:
 
 def energies_of(codec: Codec, chapters: Sequence[Packets]) -> Energies:
     """Decoded as one file, whose blocks of 0.1 s count from its start."""
-    meter = LoudnessMeter(codec.rate)
-    before = codec.decoded_delay
+    meter = LoudnessMeter(codec.rate, codec.decoded_delay)
     for block in decode_packets(codec, *chapters):
-        meter.add(block[before:])
-        before = max(0, before - len(block))
+        meter.add(block)
     return meter.energies
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vvbatch.book import id3, lossless, mp3, mp4, opus
 from vvbatch.book.build import Built, Encoded, Work, chapter_cues
-from vvbatch.book.codecs import Codec, Format, codec_of, format_named
-from vvbatch.book.contents import About, BookError, Cue, Mark
+from vvbatch.book.codecs import Codec, Format, codec_of
+from vvbatch.book.contents import About, Cue, Mark
 from vvbatch.book.cover import Cover, read_cover
 from vvbatch.book.packets import Packets
 from vvbatch.book.subtitles import srt, vtt
@@ -53,14 +53,6 @@ class BookFile:
             lossless.write_flac(path, self.chapters, self.marks, about, cover, self.track)
         else:
             lossless.write_wav(path, self.chapters, self.marks, about, cover, self.track)
-
-
-def wanted(names: Sequence[str]) -> tuple[list[Format], bool]:
-    """The audio formats in order, each once, and whether VTT is wanted besides SRT. Raises BookError."""
-    audio = [name for name in dict.fromkeys(names) if name not in ("srt", "vtt")]
-    if not audio:
-        raise BookError("a book needs an audio format: m4b, mp3, opus, flac or wav")
-    return [format_named(name) for name in audio], "vtt" in names
 
 
 def codecs_of(formats: Sequence[Format], work: Work) -> list[Codec]:

@@ -88,16 +88,16 @@ def book_gain(
     ceiling: str,
     listen: Callable[[Sequence[MeasuredChapter], Levels], Energies],
 ) -> float:
-    """The gain that brings the book to its target. `listen` gives the energies of a sample of it, limited as stated.
+    """The gain that brings the book to its target. `listen` gives the energies of a sample, with its peaks limited.
 
-    What pauses and the limiter change is measured on the sample, and counts for the whole.
+    What pauses and the limiter change is measured on the sample, and applied to the whole.
     """
     if not preset.levels:
         return 0.0
-    sample = sample_of(book, preset)
+    sample, whole = sample_of(book, preset), estimated(book, levels)
     # What the limiter takes from the sample, it takes from the book; `offset` is what else is different between them.
-    offset = target_level(estimated(book, levels), preset) - target_level(estimated(sample, levels), preset)
-    gain, tried = -drift_lu(estimated(book, levels), preset), list[tuple[float, float]]()
+    offset = target_level(whole, preset) - target_level(estimated(sample, levels), preset)
+    gain, tried = -drift_lu(whole, preset), list[tuple[float, float]]()
     for _ in range(TRIES):
         drift = drift_lu(listen(sample, with_gain(levels, ceiling, gain)), preset) + offset
         tried.append((gain, drift))
@@ -109,9 +109,10 @@ def book_gain(
 
 def _slope(tried: Sequence[tuple[float, float]]) -> float:
     """Of loudness over gain, by the last two tries: where the limiter works much, 1 dB of gain gives less than 1 LU."""
-    (gain, drift), (before, drift_before) = tried[-1], tried[-2] if len(tried) > 1 else (0.0, 0.0)
-    slope = (drift - drift_before) / (gain - before) if len(tried) > 1 and gain != before else 1.0
-    return min(max(slope, 0.3), 1.0)
+    if len(tried) < 2:
+        return 1.0
+    (gain_before, drift_before), (gain, drift) = tried[-2:]
+    return min(max((drift - drift_before) / (gain - gain_before), 0.3), 1.0)
 
 
 def with_gain(levels: Levels, ceiling: str, gain_db: float) -> Levels:
@@ -134,7 +135,7 @@ def estimated(book: Sequence[MeasuredChapter], levels: Levels) -> Energies:
 def sample_of(
     book: Sequence[MeasuredChapter], preset: Preset, longest_s: float = SAMPLE_S
 ) -> Sequence[MeasuredChapter]:
-    """The book, or where that is longer, every so manieth item, from all chapters: about so long together.
+    """About `longest_s` of a book that is at least twice as long: every n-th item. A shorter book as it is.
 
     The limiter's work on one item does not depend on the others.
     """
@@ -173,10 +174,6 @@ def level_of(energies: Energies, otherwise: float | None = None) -> float:
 def _held(gain: float, before: float | None) -> float:
     gain = round(min(max(gain, -LARGEST_VOICE_GAIN_DB), LARGEST_VOICE_GAIN_DB), 1)
     return before if before is not None and abs(gain - before) <= HELD_LU else gain
-
-
-def same_voices(one: Levels, other: Levels) -> bool:
-    return (one.voices, one.sounds, one.tones) == (other.voices, other.sounds, other.tones)
 
 
 def ceiling_text(dbtp: float) -> str:

@@ -55,9 +55,10 @@ def combined(parts: Iterable[Energies]) -> Energies:
 
 
 class LoudnessMeter:
-    """Measures a stream of mono samples, in blocks of any length."""
+    """Measures a stream of mono samples, in blocks of any length, without its first `skip` samples."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, skip: int = 0) -> None:
+        self.skip = skip
         self.block = rate // BLOCKS_PER_S
         self.filters = k_weighting(rate)
         self.state = np.zeros((2, 2))
@@ -66,6 +67,7 @@ class LoudnessMeter:
         self.plain: list[NDArray[np.float32]] = []
 
     def add(self, samples: NDArray[np.float32]) -> None:
+        samples, self.skip = samples[self.skip :], max(0, self.skip - len(samples))
         if not len(samples):
             return
         weighted, self.state = signal.sosfilt(self.filters, samples.astype(np.float64), zi=self.state)

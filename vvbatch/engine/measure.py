@@ -22,10 +22,10 @@ from vvbatch.engine.contract import (
     Voice,
 )
 from vvbatch.profiles import Profile
+from vvbatch.script.model import SECONDS_PER_CHARACTER
 
 TEXT = "The keeper climbed the stairs with a lantern, and counted every step."
 FIRST = "Hello."
-USUAL_S_PER_CHARACTER = 0.065  # of speech, where not even one line is complete within the time
 BUDGET_S = 10.0  # for each of the two measurements
 
 
@@ -41,6 +41,14 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     shared_s: float
     own_s: float
     audio_s_per_character: float
+
+    def is_of(self, engine: Engine) -> bool:
+        """Whether it was measured with this engine: the same model on the same device with as many slots."""
+        facts = engine.facts
+        known = self.engine, self.model, self.revision, self.device, self.dtype, self.slots
+        return known == (
+            f"{facts.engine} {facts.version}", facts.model, facts.revision, facts.device, facts.dtype, engine.slots,
+        )  # fmt: skip
 
 
 class Rendered(NamedTuple):
@@ -70,7 +78,7 @@ def measure(
     render(engine, [request(0, FIRST)], check, budget_s, clock)
     alone = render(engine, [request(0, TEXT)], check, budget_s, clock)
     full = render(engine, [request(number, TEXT) for number in range(engine.slots)], check, budget_s, clock)
-    per_character = alone.audio_s / len(TEXT) if alone.complete else USUAL_S_PER_CHARACTER
+    per_character = alone.audio_s / len(TEXT) if alone.complete else SECONDS_PER_CHARACTER
     one_s, many_s = (each.took_s / (each.audio_s / per_character) for each in (alone, full))
     others = engine.slots - 1
     own_s = min(max(0.0, (many_s - one_s) / others), many_s / engine.slots) if others else 0.0

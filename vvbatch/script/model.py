@@ -15,6 +15,8 @@ MAX_PROBLEMS = 1000
 SHOWN = 50
 """The number of problems that the text of a ScriptError shows; the others are counted."""
 LONGEST_PAUSE_S = 60.0
+SECONDS_PER_CHARACTER = 0.065
+"""Of English speech at an even pace, where nothing better is known."""
 
 Normalise = Literal["off", "light", "full"]
 """off: as written. light: what models read wrongly, which is roman numerals after "Chapter" or a king's name, and

@@ -12,7 +12,7 @@ from vvbatch.script.headings import LONGEST_TITLE, Heading, headings, is_break
 from vvbatch.script.items import Item, PauseItem, Texts, chapters_of, lines_of
 from vvbatch.script.labels import HIGHEST_NUMBER, Label, Labels, labels_of
 from vvbatch.script.markup import SECTION
-from vvbatch.script.model import BreakAfter, Problems, Refused, Script, ScriptLine
+from vvbatch.script.model import SECONDS_PER_CHARACTER, BreakAfter, Problems, Refused, Script, ScriptLine
 from vvbatch.script.rows import Row, rows
 from vvbatch.script.source import Source
 from vvbatch.script.speech import Said, speech_of
@@ -205,6 +205,6 @@ class _Reader:
                     self.source.position(start),
                     "long-paragraph",
                     f"{count:,} rows without a blank line are one paragraph of {len(paragraph):,} characters, about "
-                    f"{len(paragraph) * 0.065 / 60:.0f} minutes in one take",
+                    f"{len(paragraph) * SECONDS_PER_CHARACTER / 60:.0f} minutes in one take",
                     "separate paragraphs by blank lines",
                 )

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledgers import Clock, add_batch, begin, good, open_ledger, planned, render
-from vvbatch.batch.estimate import SECONDS_PER_CHARACTER, ModelEstimate, estimate
+from vvbatch.batch.estimate import ModelEstimate, estimate
 from vvbatch.batch.plan import Plan
 from vvbatch.ledger import Ledger
+from vvbatch.script.model import SECONDS_PER_CHARACTER
 
 
 def of_lines(ledger: Ledger, *characters: int) -> ModelEstimate:

@@ -19,11 +19,11 @@ from PIL import Image
 
 from tests.support import books
 from vvbatch.book.build import Built, build
-from vvbatch.book.codecs import format_named
+from vvbatch.book.codecs import format_named, wanted
 from vvbatch.book.contents import RATE, About, BookError, Chapter, Mark
 from vvbatch.book.cover import read_cover
 from vvbatch.book.encode import decode_packets
-from vvbatch.book.files import BookFile, book_files, codecs_of, wanted, warning_of
+from vvbatch.book.files import BookFile, book_files, codecs_of, warning_of
 from vvbatch.book.id3 import id3_tag
 from vvbatch.book.lossless import cue_sheet
 from vvbatch.book.mp3 import crc16
