@@ -19,11 +19,11 @@ from tests.support.cli import Cli
 from tests.support.nights import judged, suite, voice
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
+from vvbatch.pages.media import Budget, flac
 from vvbatch.regress import records, schedule
 from vvbatch.regress.baseline import bless
 from vvbatch.regress.records import Night
 from vvbatch.regress.report import junit
-from vvbatch.regress.report.media import Budget, flac
 from vvbatch.regress.report.trends import charts
 from vvbatch.regress.report.write import html
 from vvbatch.regress.summary import summary

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vvbatch.pages.frame import template
+from vvbatch.pages.media import Budget
 from vvbatch.regress.records import LineVerdict, Night
-from vvbatch.regress.report.media import Budget, Media, media_of
+from vvbatch.regress.report.media import Media, media_of
 from vvbatch.regress.report.trends import HEIGHT, LEFT, RIGHT, WIDTH, charts
 from vvbatch.regress.summary import LineSummary, Summary
-from vvbatch.report.times import when
-from vvbatch.voices.errors import MissingExtra
 
 SECTIONS = ("worse", "changed", "unblessed", "equivalent", "same")
 OPEN = ("worse", "changed", "unblessed")
@@ -55,15 +55,6 @@ def page(
     missed: Sequence[str],
 ) -> str:
     """The HTML page of a night. `history`: ended nights, oldest first; `verdicts` by night id. Raises MissingExtra."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtra("the report needs Jinja: pip install 'vvbatch[regress]'") from error
-    here = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters["when"] = when
     budget = Budget()
     # The worst first: if the media exceed the budget, the good lines have no player.
     sections = [
@@ -79,10 +70,9 @@ def page(
         )
         for verdict in SECTIONS
     ]
-    return environment.get_template("page.html").render(
+    return template(Path(__file__).parent / "page.html").render(
         title=title,
         night=night,
-        style=(here / "style.css").read_text(encoding="utf-8"),
         sections=sections,
         total=len(night.lines),
         charts=charts(history, verdicts),
