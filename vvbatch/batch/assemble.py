@@ -41,6 +41,7 @@ from vvbatch.home import Home
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import (
     BookFileRow,
+    FileLevels,
     awaits_book,
     batch_row,
     held_levels,
@@ -305,12 +306,23 @@ class _Making:
                 staged.publish()
             fault_points.point("book.published")
             rows.append(BookFileRow(staged.location, file.format, staged.sha256, staged.size, file.duration_s))
-        obsolete = record_book(self.ledger, self.batch_id, preset.name, msgspec.to_builtins(built.levels), rows)
+        levels = msgspec.to_builtins(built.levels)
+        obsolete = record_book(self.ledger, self.batch_id, preset.name, levels, rows, self.measured(built))
         fault_points.point("book.recorded")
         self.remove(store, obsolete)
         self.first_levels.unlink(missing_ok=True)
         make_room(self.cache, round(self.settings.book.cache_gb * 1e9))
         return self.view(built, rows, missing, warnings)
+
+    def measured(self, built: Built) -> dict[str, FileLevels]:
+        """By format, of the whole book."""
+        from vvbatch.book.codecs import codec_of
+
+        by_codec = {
+            encoded.codec: FileLevels(_rounded(encoded.energies.lufs), round(encoded.true_peak_dbtp, 2))
+            for encoded in built.encoded
+        }
+        return {format_.name: by_codec[codec_of(format_, built.work.preset)] for format_ in self.formats}
 
     def remove(self, store: Store, locations: Sequence[str]) -> None:
         """Files of an earlier assembly that this one has no more: of another title, or a chapter that is gone."""

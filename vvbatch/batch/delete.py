@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import select
 
-from vvbatch.batch.output import Store, imported_names, is_staged, open_store
+from vvbatch.batch.output import Store, imported_names, is_staged, open_store, report_name
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.deletion import (
     BatchInUse,
@@ -72,8 +72,8 @@ def delete(ledger: Ledger, doomed: Doomed) -> None:
 def remove_files(ledger: Ledger, removal: Removal) -> list[str]:
     """Remove the files of a batch that has no rows any more, and its empty folders. Returns what is left in them.
 
-    Only files that the ledger named, its own temporary files, a script that was made of a manuscript unless a person
-    edited it, and never through a link that leads out of the folder.
+    Only files that the ledger named, its own temporary files, its report, a script that was made of a manuscript
+    unless a person edited it, and never through a link that leads out of the folder.
     Another batch that was served from these files has its own name (a hard link or a copy) for them.
     """
     output, folder = open_store(removal.out), removal.batch_id
@@ -84,7 +84,8 @@ def remove_files(ledger: Ledger, removal: Removal) -> list[str]:
             log.warning("%s is not removed: %s", name, error)
     try:
         for name in output.list(folder):
-            if is_staged(name) or (name in imported_names(folder) and not _is_edited(output, name)):
+            own = is_staged(name) or name == report_name(folder)
+            if own or (name in imported_names(folder) and not _is_edited(output, name)):
                 output.remove(name)
         output.remove_empty_folders(folder)
         left = list(output.list(folder))

@@ -179,6 +179,10 @@ def manifest_name(batch_id: str) -> str:
     return f"{batch_id}/manifest.json"
 
 
+def report_name(batch_id: str) -> str:
+    return f"{batch_id}/report.html"
+
+
 def imported_names(batch_id: str) -> tuple[str, ...]:
     """The script that was made of a manuscript, and its cover in each format."""
     return tuple(f"{batch_id}/{name}" for name in ("script.yaml", "cover.jpg", "cover.png"))

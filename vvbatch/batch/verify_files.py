@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
-from vvbatch.batch.output import imported_names, is_staged, manifest_name, name_of, open_store
+from vvbatch.batch.output import imported_names, is_staged, manifest_name, name_of, open_store, report_name
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import HAS_TAKE
 from vvbatch.ledger.queries import find_batch
@@ -148,7 +148,7 @@ def examine(file: Expected) -> str | None:
 def strays(folder: Folder, known: set[str]) -> Iterator[str]:
     """Files under a batch's folder that the ledger does not know; staged files of a running worker do not count."""
     with contextlib.suppress(StoreError):  # the folder is a link that leads elsewhere: its files count as changed
-        own = {manifest_name(folder.batch), *imported_names(folder.batch)}
+        own = {manifest_name(folder.batch), report_name(folder.batch), *imported_names(folder.batch)}
         for name in open_store(folder.out).list(folder.batch):
             in_work = is_staged(name) and not folder.ended
             location = str(Path(folder.out, name))

@@ -22,6 +22,7 @@ COMMANDS = {
     "lexicon": ("lexicon", "Say how words are pronounced"),
     "submit": ("submit", "Put scripts into the queue"),
     "assemble": ("assemble", "Make the finished book of a batch: files with chapters"),
+    "report": ("report", "Write a batch as one HTML page to listen to and look at"),
     "synth": ("synth", "Render one line, at the front of the queue"),
     "status": ("status", "Show the queue, the workers and the batches"),
     "top": ("top", "Watch and steer everything, full screen"),

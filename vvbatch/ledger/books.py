@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, select
 
@@ -14,6 +15,7 @@ from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.schema import BATCH_OPEN, batches, book_files, books, events, lines, qc_results
 
 NO_BOOK = "book not made"
+ASSEMBLED = "book assembled"
 HAS_TAKE = and_(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None))
 """Of a line; those of a pruned night have none."""
 
@@ -111,8 +113,25 @@ def held_levels(ledger: Ledger, batch_id: str, preset: str) -> Any:
         return connection.execute(query).scalar()
 
 
-def record_book(ledger: Ledger, batch_id: str, preset: str, levels: object, files: Sequence[BookFileRow]) -> list[str]:
-    """Record an assembly, which replaces an earlier one of the batch. Returns the paths that are obsolete."""
+class FileLevels(Struct, frozen=True):
+    """Of a finished book's files of one format."""
+
+    loudness_lufs: float | None
+    true_peak_dbtp: float | None
+
+
+def record_book(
+    ledger: Ledger,
+    batch_id: str,
+    preset: str,
+    levels: object,
+    files: Sequence[BookFileRow],
+    measured: Mapping[str, FileLevels],
+) -> list[str]:
+    """Record an assembly, which replaces an earlier one of the batch. Returns the paths that are obsolete.
+
+    `measured` is by format; the event has it.
+    """
     now = ledger.now()
     with ledger.transaction() as connection:
         mine = book_files.c.batch_id == batch_id
@@ -123,8 +142,8 @@ def record_book(ledger: Ledger, batch_id: str, preset: str, levels: object, file
             connection.execute(book_files.insert(), rows)
         connection.execute(books.delete().where(books.c.batch_id == batch_id, books.c.preset == preset))
         connection.execute(books.insert().values(batch_id=batch_id, preset=preset, levels=levels, made_at=now))
-        detail = {"preset": preset, "files": len(files)}
-        ledger.note(connection, "book assembled", batch_id=batch_id, detail=detail)
+        detail = {"preset": preset, "files": len(files), "measured": msgspec.to_builtins(measured)}
+        ledger.note(connection, ASSEMBLED, batch_id=batch_id, detail=detail)
     return sorted(before - {file.path for file in files})
 
 
@@ -147,3 +166,12 @@ def book_files_of(ledger: Ledger, batch_id: str) -> list[RecordedFile]:
             RecordedFile(**{name: row[name] for name in RecordedFile.__struct_fields__})
             for row in connection.execute(mine).mappings()
         ]
+
+
+def book_measures(ledger: Ledger, batch_id: str) -> Mapping[str, FileLevels]:
+    """Of the newest assembly, by format; none of a book that an older version made."""
+    mine = (events.c.batch_id == batch_id, events.c.kind == ASSEMBLED)
+    newest = select(events.c.detail).where(*mine).order_by(events.c.at.desc()).limit(1)
+    with ledger.engine.connect() as connection:
+        detail = connection.execute(newest).scalar() or {}
+    return msgspec.convert(detail.get("measured", {}), dict[str, FileLevels])

@@ -75,11 +75,18 @@ def waveform(samples: Floats, width: int = WIDTH) -> Pixels:
     """(WAVE, width, 3): from the lowest to the highest sample of each column, the highest of all filling the height."""
     picture = np.full((WAVE, width, 3), PAPER, dtype=np.uint8)
     tall = (WAVE - 1) / 2 / max(float(np.abs(samples).max(initial=0.0)), 1e-9)
-    for column, part in enumerate(np.array_split(samples, width)):
-        if len(part):
-            low, high = (round(WAVE / 2 - level * tall) for level in (part.max(), part.min()))
-            picture[max(low, 0) : high + 1, column] = TRACE
+    for column, (least, most) in enumerate(zip(*extremes(samples, width), strict=True)):
+        low, high = (round(WAVE / 2 - float(level) * tall) for level in (most, least))
+        picture[max(low, 0) : high + 1, column] = TRACE
     return picture
+
+
+def extremes(samples: NDArray[np.floating], columns: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The lowest and the highest sample of each of so many equal parts, (columns,) each; nothing of no samples."""
+    if not len(samples):
+        return samples, samples
+    starts = np.arange(columns) * len(samples) // columns
+    return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
 
 
 def spectrogram(samples: Floats, width: int = WIDTH, height: int = SPECTRUM) -> Pixels:

@@ -124,7 +124,7 @@ def test_a_book_that_another_process_makes_while_the_job_waits_for_its_lock_is_l
     batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
 
     def made_meanwhile(*_: object) -> bool:
-        record_book(ledger, batch, "podcast", {}, [])
+        record_book(ledger, batch, "podcast", {}, [], {})
         return True
 
     monkeypatch.setattr("vvbatch.batch.assemble.locked", made_meanwhile)

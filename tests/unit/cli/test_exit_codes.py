@@ -70,6 +70,7 @@ BAD_INPUT = [
     ("synth Hello. --model draft --out file/x.wav", "output folder {here}/file cannot be written: Not a directory"),
     ("synth Hello. --model draft --out folder", "File 'folder' is a directory"),
     ("assemble", "Missing argument 'BATCH'"),
+    ("report absent", "unknown batch 'absent'"),
     ("assemble absent", "unknown batch 'absent'"),
     ("run good.yaml --model draft --book m4a", "book format 'm4a' is unknown: choose of m4b, mp3"),
     ("run good.yaml --model draft --preset loud", "preset 'loud' is unknown: choose one of audiobook"),

@@ -7,7 +7,6 @@ import io
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ import pytest
 import soundfile
 
 from tests.support.cli import Cli
+from tests.support.html import Page
 from tests.support.nights import judged, suite, voice
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
@@ -32,37 +32,6 @@ from vvbatch.regress.verdict import Reason
 pytestmark = pytest.mark.slow  # every page has pictures and sounds: 7 s together
 pytest.importorskip("jinja2")
 pytest.importorskip("PIL")
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Every element with its attributes; whether each is closed; the text outside of style."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.words = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attrs for name, attrs in self.elements if name == tag]
 
 
 @pytest.fixture
