@@ -1,4 +1,4 @@
-"""Who may use the server: whoever has its token, as a bearer or in a cookie after the login form."""
+"""Who may use the server: clients with its token, as a bearer or as the cookie that the login form sets."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ class TokenError(InputError):
     """The token cannot be used, or is missing; the message names the remedy."""
 
 
+class TooManyGuesses(Exception):
+    """Too many wrong tokens came from an address."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many wrong tokens from this address")
+        self.wait_s = wait_s
+
+
 def token_from_environment() -> str | None:
     """The first line of the file that VVBATCH_TOKEN_FILE names. Raises TokenError."""
     named = os.environ.get(TOKEN_FILE)
@@ -50,9 +58,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def url_host(host: str) -> str:
+    """A name or an address as URLs and `Host` have it: in lower case, IPv6 in its short form and in brackets."""
+    try:
+        ip = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.lower()
+    return f"[{ip}]" if ip.version == 6 else str(ip)
+
+
 @dataclass
 class Access:
-    """`token` None: everybody who reaches the server may use it."""
+    """Without a token every client that reaches the server may use it."""
 
     token: str | None
     failures: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
@@ -68,8 +85,14 @@ class Access:
             return False
         return found is not None and hmac.compare_digest(found.value.encode(), self.cookie.encode())
 
-    def is_token(self, given: str) -> bool:
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+    def is_token(self, given: str, address: str, now: float) -> bool:
+        """A wrong one counts against the address. Raises TooManyGuesses, then for the right one too."""
+        if (wait_s := self.blocked_s(address, now)) > 0:
+            raise TooManyGuesses(wait_s)
+        right = self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        if not right:
+            self.note_failure(address, now)
+        return right
 
     def blocked_s(self, address: str, now: float) -> float:
         """Seconds until this address may try another token."""

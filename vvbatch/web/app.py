@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from vvbatch.web.access import url_host
 from vvbatch.web.batches import Handler
 from vvbatch.web.endpoints import ENDPOINTS, PAGES
 from vvbatch.web.guard import Guard
@@ -68,5 +69,5 @@ def application(services: Services, hosts: Collection[str] = ()) -> Guard:
     routes = [Route(path, of_method(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
     pages = [Route("/openapi.json", openapi, methods=["GET"]), Route("/", index, methods=["GET"])]
     router = Router([*routes, *pages], redirect_slashes=False)
-    names = {name.lower() for name in (*serve.hosts, *hosts)}
+    names = {url_host(name) for name in (*serve.hosts, *hosts)}
     return Guard(Routed(router, State({"services": services})), services.access, names, serve.origins)

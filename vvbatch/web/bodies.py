@@ -15,16 +15,17 @@ CLOSE = {"Connection": "close"}
 NEXT_S = 15.0  # for the next part of a body
 WHOLE_S = 300.0
 MOST_FIELDS = 20
+FORM_BYTES = 64 << 10  # that a form may add to its file
 
 
-async def bounded(request: Request, most: int) -> bytes:
+async def bounded(request: Request, most: int, whole_s: float = WHOLE_S) -> bytes:
     """The body. Raises ApiError with 413 for more than `most` bytes, 408 for one that does not come."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise too_large(most)
     data = bytearray()
     try:
-        async with asyncio.timeout(WHOLE_S):
+        async with asyncio.timeout(whole_s):
             parts = request.stream().__aiter__()
             while True:
                 try:
@@ -55,14 +56,15 @@ class Upload:
 
 
 async def uploaded(request: Request, most: int) -> Upload:
-    """The form's one file, whose field is called `file`. Raises ApiError."""
-    request._body = await bounded(request, most)  # which the parser of forms reads
+    """The form's one file, of at most `most` bytes, whose field is called `file`. Raises ApiError."""
+    request._body = await bounded(request, most + FORM_BYTES)  # which the parser of forms reads
     try:
-        form = await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=most)
+        # Closed at the end: a large file of it is on the disk.
+        async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=most) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise ApiError(400, "the form has no file: its field is called `file`", param="file", code="missing")
+            fields = {name: value for name, value in form.items() if isinstance(value, str)}
+            return Upload((file.filename or "").rpartition("/")[2], await file.read(), fields)
     except (MultiPartException, KeyError, ValueError) as error:
         raise ApiError(400, f"the form cannot be read: {error}") from error
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise ApiError(400, "the form has no file: its field is called `file`", param="file", code="missing")
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    return Upload((file.filename or "").rpartition("/")[2], await file.read(), fields)

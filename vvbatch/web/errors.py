@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +9,13 @@ import msgspec
 import redis
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy.exc import DBAPIError
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vvbatch.batch.control import Ended
 from vvbatch.errors import InputError, UnavailableError, VvbatchError
 from vvbatch.ledger.queries import UnknownBatch
-
-log = logging.getLogger("vvbatch.web")
+from vvbatch.web.access import TooManyGuesses
 
 PARAMETER = re.compile(r"`\$\.?([\w.\[\]…]*)`$|field `(\w+)`")
 
@@ -59,7 +57,7 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status, self.headers = status, dict(headers or {})
-        kind = "invalid_request_error" if status < 500 and status not in (401, 429) else KINDS.get(status, "api_error")
+        kind = KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
         self.answer = ErrorAnswer(ErrorView(message, kind, param, code), problems)
 
     def response(self) -> Response:
@@ -67,6 +65,10 @@ class ApiError(Exception):
 
 
 KINDS = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+class Incomplete(Exception):
+    """The answer ends in the middle; the client sees that it is not whole."""
 
 
 def invalid(error: msgspec.ValidationError | msgspec.DecodeError) -> ApiError:
@@ -79,6 +81,12 @@ def known_error(error: Exception) -> ApiError | None:
     """The answer to an error that vvbatch knows; None for any other."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, HTTPException):  # an unknown path, a method that a path does not have
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+        return ApiError(error.status_code, str(error.detail), code=code, headers=error.headers)
+    if isinstance(error, TooManyGuesses):
+        after = {"Retry-After": str(int(error.wait_s) + 1)}
+        return ApiError(429, str(error), code="too_many_failures", headers=after)
     if isinstance(error, msgspec.DecodeError):  # also ValidationError
         return invalid(error)
     if isinstance(error, UnknownBatch):
@@ -96,12 +104,3 @@ def known_error(error: Exception) -> ApiError | None:
     if isinstance(error, DBAPIError):
         return ApiError(503, f"the ledger cannot be used now: {error.orig}; try again", code="unavailable")
     return None
-
-
-async def answer_error(_request: Request, error: Exception) -> Response:
-    """Starlette calls this with what a handler raises."""
-    known = known_error(error)
-    if known is None:
-        log.exception("a request failed", exc_info=error)
-        known = ApiError(500, "the server has a fault; its log says which")
-    return known.response()

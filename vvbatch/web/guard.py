@@ -9,17 +9,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vvbatch.web.access import Access
-from vvbatch.web.errors import ApiError, known_error
+from vvbatch.web.access import Access, url_host
+from vvbatch.web.errors import ApiError, Incomplete, known_error
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS = ("/health/live", "/login")
-"""Without a token: for whoever restarts the server, and for giving one."""
+"""They need no token: a supervisor asks for one, and the other is where a browser gives the token."""
 HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:\[\]/\s@]+)(:[0-9]{1,5})?")
 
 log = logging.getLogger("vvbatch.web")
@@ -30,7 +29,7 @@ access_log = logging.getLogger("vvbatch.web.access")
 class Guard:
     app: ASGIApp
     access: Access
-    hosts: Collection[str]  # names by which the server may be asked for, at any port
+    hosts: Collection[str]  # as `url_host` writes them: what the server may be asked for, at any port
     origins: Collection[str] = ()  # of other hosts' pages that may use it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,22 +54,24 @@ class Guard:
             else:
                 await self.app(scope, receive, answer)
         except Exception as error:
-            known = of_http(error) if isinstance(error, HTTPException) else known_error(error)
-            if status:
-                log.warning("an answer ended early: %s: %s", type(error).__name__, error)
-                return  # the server closes the connection: the client sees that the answer is not whole
-            if known is None:
+            known = known_error(error)
+            if known is None and not isinstance(error, Incomplete):
                 log.exception("a request failed")
-                known = ApiError(500, "the server has a fault; its log says which")
+            elif status:
+                log.warning("an answer ended early: %s: %s", type(error).__name__, error)
+            if status:
+                return  # the server closes the connection: the client sees that the answer is not whole
+            known = known or ApiError(500, "the server has a fault; its log says which")
             await known.response()(scope, receive, answer)
         finally:
             took_ms = 1000 * (time.monotonic() - begun)
-            access_log.info("%s %s %s %d %.0f ms", client_of(scope), scope["method"], scope["path"], status, took_ms)
+            path = scope["raw_path"].decode("ascii", "backslashreplace")  # unquoted, it could hold line ends
+            access_log.info("%s %s %s %d %.0f ms", client_of(scope), scope["method"], path, status, took_ms)
 
     def refusal(self, scope: Scope, headers: Headers) -> ApiError | None:
-        """Why the request goes no further; None if it may."""
+        """Why the request is refused; None if it is not. Raises TooManyGuesses."""
         host = HOST.fullmatch(headers.get("host", ""))
-        if host is None or host["name"].lower() not in (*LOCAL, *self.hosts):
+        if host is None or url_host(host["name"]) not in (*LOCAL, *self.hosts):
             message = (
                 f"this server is not {headers.get('host', '')[:100]!r}: add its name to serve.hosts in settings.yaml"
             )
@@ -88,14 +89,10 @@ class Guard:
     def refused_token(self, address: str, headers: Headers) -> ApiError | None:
         if self.access.is_cookie(headers):
             return None
-        now = time.monotonic()
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and given:
-            if blocked_s := self.access.blocked_s(address, now):
-                return too_many(blocked_s)
-            if self.access.is_token(given.strip()):
-                return None
-            self.access.note_failure(address, now)
+        bearer = scheme.lower() == "bearer" and bool(given)
+        if bearer and self.access.is_token(given.strip(), address, time.monotonic()):
+            return None
         message = "give the server's token: Authorization: Bearer TOKEN, or log in at /login"
         return ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
@@ -109,17 +106,6 @@ class Guard:
             answer["access-control-allow-methods"] = "GET, POST"
             answer["access-control-expose-headers"] = "x-take, x-control-hash, x-golden, x-warnings, retry-after"
             answer.add_vary_header("origin")
-
-
-def too_many(blocked_s: float) -> ApiError:
-    after = {"Retry-After": str(int(blocked_s) + 1)}
-    return ApiError(429, "too many wrong tokens from this address", code="too_many_failures", headers=after)
-
-
-def of_http(error: HTTPException) -> ApiError:
-    """Starlette's own: an unknown path, a method that a path does not have."""
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
-    return ApiError(error.status_code, str(error.detail), code=code, headers=error.headers)
 
 
 def client_of(scope: Scope) -> str:

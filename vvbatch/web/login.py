@@ -11,10 +11,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from vvbatch.web.access import COOKIE, COOKIE_S
 from vvbatch.web.bodies import bounded
-from vvbatch.web.guard import client_of, too_many
+from vvbatch.web.guard import client_of
 from vvbatch.web.services import services_of
 
 MOST_BYTES = 4096
+WHOLE_S = 10.0  # for the body, of clients that have not given the token yet
 FORM = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>vvbatch: log in</title>
 <form method="post" action="/login">
@@ -35,12 +36,11 @@ def form(said: str = "", status: int = 200) -> Response:
 
 
 async def log_in(request: Request) -> Response:
-    access, address, now = services_of(request).access, client_of(request.scope), time.monotonic()
-    if blocked_s := access.blocked_s(address, now):
-        raise too_many(blocked_s)
-    given = parse_qs((await bounded(request, MOST_BYTES)).decode("utf-8", "replace")).get("token", [""])[0]
-    if not access.is_token(given.strip()):
-        access.note_failure(address, now)
+    access = services_of(request).access
+    body = await bounded(request, MOST_BYTES, WHOLE_S)
+    given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+    # Not before the body is here: many that are sent at once would all pass the limit on wrong tokens.
+    if not access.is_token(given.strip(), client_of(request.scope), time.monotonic()):
         return form("This is not the server's token.", 401)
     answer = RedirectResponse("/", 303, PRIVATE)
     answer.set_cookie(COOKIE, access.cookie, COOKIE_S, httponly=True, samesite="strict", secure=request.url.is_secure)

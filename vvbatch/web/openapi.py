@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of the endpoints and the types of what they take and give."""
+"""The OpenAPI document, generated from the endpoints and their types."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import msgspec
 from msgspec import Struct
 
 from vvbatch import __version__
+from vvbatch.web.access import COOKIE
 from vvbatch.web.endpoints import BINARY, TEXT, Content, Endpoint
 from vvbatch.web.errors import ErrorAnswer
 
 REF = "#/components/schemas/{name}"
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
-    "cookie": {"type": "apiKey", "in": "cookie", "name": "vvbatch"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
 }
 
 
@@ -103,7 +104,7 @@ def path_parameter(name: str) -> dict[str, Any]:
 
 
 def query_parameters(query: type[Struct]) -> list[dict[str, Any]]:
-    """Every field is a parameter; None stands for one that is not given."""
+    """Every field is a parameter; None means that it is not given."""
     _, components = msgspec.json.schema_components([query], ref_template=REF)
     found = []
     for name, schema in components[query.__name__].get("properties", {}).items():

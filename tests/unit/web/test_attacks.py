@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
+from starlette.datastructures import Headers
 
+from tests.conftest import wait_until
 from tests.support import ledgers
-from tests.support.web import Site, serving, wait_for
+from tests.support.web import Site, serving
+from vvbatch.ledger.books import BookFileRow, record_book
 from vvbatch.settings import ServeSettings
-from vvbatch.web import access, bodies, guard
+from vvbatch.web import access, bodies, guard, login
 from vvbatch.web import server as web
 
 TOKEN = "a-token-of-more-than-16-characters"
+SECRET = b"what no request may read"
 
 
 @pytest.fixture(scope="module")
@@ -89,35 +97,55 @@ def test_own_pages_configured_ones_and_clients_without_a_page_may(locked: Site) 
 # Paths
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/api/batches/..%2f..%2fetc%2fpasswd",
-        "/api/batches/b/lines/..%2f..%2f..%2fetc%2fpasswd/audio",
-        "/api/takes/%2fetc%2fpasswd/audio",
-        "/api/batches/b/book/..%2fmanifest.json",
-        "/api/batches/b/book/%2e%2e",
-        "/../../etc/passwd",
-        "//etc/passwd",
-        "/api/batches/%00/lines",
-    ],
-)
-def test_a_path_is_an_id_in_the_ledger_or_nothing(locked: Site, path: str) -> None:
-    if not ledgers_has(locked, "b"):
-        ledgers.add_batch(locked.ledger, "b", ["One."])
-    with socket.create_connection(("127.0.0.1", locked.port), timeout=5) as raw:
+@pytest.fixture(scope="module")
+def out(locked: Site, module_home: Path) -> Path:
+    """The folder of a batch `b` with a book, and files beside it that no request may read."""
+    out = module_home / "out"
+    book = out / "b" / "book"
+    book.mkdir(parents=True)
+    (book / "pier.flac").write_bytes(b"the book itself")
+    for secret in (book / "notes.txt", out / "b" / "manifest.json", out / "secret.wav", module_home / "secret.wav"):
+        secret.write_bytes(SECRET)
+    ledgers.add_batch(locked.ledger, "b", ["One."], out=out)
+    record_book(locked.ledger, "b", "podcast", {}, [BookFileRow(str(book / "pier.flac"), "flac", "a" * 64, 15, 1.0)])
+    return out
+
+
+def got(site: Site, path: str) -> bytes:
+    """The answer to a path that no client library may tidy up."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as raw:
         raw.sendall(
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
             + b"Connection: close\r\n\r\n"
         )
-        answer = b"".join(iter(lambda: raw.recv(4096), b""))
+        return b"".join(iter(lambda: raw.recv(4096), b""))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/batches/b/book/notes.txt",
+        "/api/batches/b/book/..%2fmanifest.json",
+        "/api/batches/b/book/..%2f..%2fsecret.wav",
+        "/api/batches/b/book/%2e%2e",
+        "/api/batches/b/book/{out}%2fsecret.wav",
+        "/api/batches/b/lines/..%2fmanifest.json/audio",
+        "/api/batches/b/lines/{out}%2fsecret.wav/audio",
+        "/api/batches/..%2fsecret.wav/lines/l1/audio",
+        "/api/takes/{out}%2fsecret.wav/audio",
+        "/api/takes/..%2f..%2f..%2fsecret.wav/audio",
+        "{out}/secret.wav",
+        "/{out}/secret.wav",
+        "/../../../../../../../../../../../../{out}/secret.wav",
+        "/api/batches/%00/lines",
+    ],
+)
+def test_a_path_is_an_id_in_the_ledger_or_nothing(locked: Site, out: Path, path: str) -> None:
+    assert got(locked, "/api/batches/b/book/pier.flac").endswith(b"the book itself")
+    slash = "/" if path.startswith(("{", "/{", "/..")) else "%2f"
+    answer = got(locked, path.replace("{out}", str(out).replace("/", slash)))
     assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400")), answer[:200]
-    assert b"root:" not in answer
-
-
-def ledgers_has(site: Site, batch: str) -> bool:
-    with site.client(headers=bearer()) as client:
-        return any(row["batch"] == batch for row in client.get("/api/batches").json())
+    assert SECRET not in answer
 
 
 def test_a_script_that_is_sent_may_not_name_files_of_the_server(locked: Site, tmp_path: Path) -> None:
@@ -125,8 +153,8 @@ def test_a_script_that_is_sent_may_not_name_files_of_the_server(locked: Site, tm
     with locked.client(headers=bearer()) as client:
         answer = client.post("/api/batches", headers={"Content-Type": "application/yaml"}, content=script)
     assert answer.status_code == 422
-    found = [problem["found"] for problem in answer.json()["problems"]]
-    assert any("/etc/passwd" in each for each in found) and len(found) >= 1
+    found = {problem["found"] for problem in answer.json()["problems"]}
+    assert found == {"cover '/etc/passwd'", "sound '../../etc/passwd'"}
 
 
 # Too large and too slow
@@ -188,12 +216,10 @@ def test_a_head_that_does_not_come_ends_the_connection(
 
 def test_a_head_that_comes_byte_by_byte_does_not_get_more_time(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "HEAD_S", 0.4)
-    begun = time.monotonic()
     with socket.create_connection(("127.0.0.1", locked.port)) as raw, pytest.raises(ConnectionError):
         for byte in b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 1000:
             raw.send(bytes([byte]))
             time.sleep(0.02)
-    assert time.monotonic() - begun < 5
 
 
 def test_the_second_request_of_a_connection_has_the_same_time(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,15 +242,14 @@ def test_a_body_that_does_not_come_is_refused(locked: Site, monkeypatch: pytest.
         assert raw.recv(100).startswith(b"HTTP/1.1 408")
 
 
-def test_hundreds_of_slow_heads_do_not_keep_others_out(locked: Site) -> None:
+def test_hundreds_of_slow_heads_do_not_keep_others_out(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "HEAD_S", 600)  # they are all still there when the other one asks
     slow = [socket.create_connection(("127.0.0.1", locked.port)) for _ in range(300)]
     try:
         for raw in slow:
             raw.sendall(b"GET / HTTP/1.1\r\nHost: loc")
         with locked.client() as client:
-            begun = time.monotonic()
-            assert client.get("/health/live").status_code == 200
-            assert time.monotonic() - begun < 5
+            assert client.get("/health/live", timeout=30).status_code == 200
     finally:
         for raw in slow:
             raw.close()
@@ -269,6 +294,39 @@ def test_guesses_are_counted_and_stop_the_right_token_too(module_home: Path) -> 
         assert client.post("/login", data={"token": TOKEN}).status_code == 429
         cookie = {"Cookie": f"vvbatch={site.services.access.cookie}"}
         assert client.get("/v1/models", headers=cookie).status_code == 200, "who is logged in stays in"
+
+
+def test_forms_that_are_sent_at_once_have_no_more_guesses(module_home: Path) -> None:
+    body = b"token=a-guess-of-some-length"
+    with serving(token=TOKEN, worker=False) as site, contextlib.ExitStack() as opened:
+        forms = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
+            for _ in range(access.FAILURES + 5)
+        ]
+        for raw in forms:
+            raw.sendall(
+                b"POST /login HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+                % len(body)
+            )
+        for raw in forms:  # the server waits for the bodies of all of them
+            assert raw.recv(4096).startswith(b"HTTP/1.1 100")
+        for raw in forms:
+            raw.sendall(body)
+        codes = sorted(raw.recv(12)[9:] for raw in forms)
+    assert codes == [b"401"] * access.FAILURES + [b"429"] * 5
+
+
+def test_a_form_that_comes_slowly_is_refused(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "WHOLE_S", 0.3)
+    answer = b""
+    with socket.create_connection(("127.0.0.1", locked.port), timeout=0.02) as raw:
+        raw.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n")
+        for _ in range(1000):
+            raw.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                answer = raw.recv(12)
+                break
+    assert answer == b"HTTP/1.1 408"
 
 
 def test_guesses_are_forgotten_after_a_minute_and_addresses_are_limited() -> None:
@@ -316,6 +374,39 @@ def test_a_token_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
+    ("host", "written"),
+    [
+        ("127.0.0.2", "127.0.0.2"),
+        ("2001:DB8:0::1", "[2001:db8::1]"),
+        ("[::1]", "[::1]"),
+        ("Studio.Local", "studio.local"),
+    ],
+)
+def test_hosts_are_written_as_in_a_url(host: str, written: str) -> None:
+    assert access.url_host(host) == written
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "asked_for", "served"),
+    [
+        ("127.0.0.2", "127.0.0.2", "127.0.0.2:8880", True),
+        ("2001:db8::1", "2001:db8::1", "[2001:DB8::1]:8880", True),
+        ("studio.local", "192.0.2.7", "studio.local", True),
+        ("studio.local", "192.0.2.7", "192.0.2.7:8880", True),
+        ("127.0.0.2", "127.0.0.2", "127.0.0.3", False),
+        ("0.0.0.0", "0.0.0.0", "0.0.0.0", False),
+        ("::", "::", "[::]", False),
+    ],
+)
+def test_the_address_that_it_listens_on_may_be_asked_for(host: str, address: str, asked_for: str, served: bool) -> None:
+    listening: Any = SimpleNamespace(getsockname=lambda: (address, 8880))
+    never: Any = None
+    door = guard.Guard(never, access.Access(None), web.hosts_of(host, [listening]))
+    refusal = door.refusal({"method": "GET", "path": "/"}, Headers({"host": asked_for}))
+    assert (None if refusal is None else refusal.status) == (None if served else 421)
+
+
+@pytest.mark.parametrize(
     ("host", "loopback"),
     [
         ("127.0.0.1", True),
@@ -343,9 +434,32 @@ def test_the_log_has_no_text_and_no_query(locked: Site, caplog: pytest.LogCaptur
             "/v1/audio/speech", json={"model": "ready", "voice": "alice", "input": secret, "response_format": "pcm"}
         )
         client.get("/api/status", params={"kind": "secret"})
-        wait_for(lambda: "/api/status 400" in caplog.text)
+        wait_until(lambda: "/api/status 400" in caplog.text)
     assert "POST /v1/audio/speech 503" in caplog.text
     assert "Private" not in caplog.text and "secret" not in caplog.text and TOKEN not in caplog.text
+
+
+def test_a_path_adds_no_line_to_the_log(locked: Site, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="vvbatch.web"):
+        got(locked, "/nothing%0d%0a127.0.0.1%20GET%20/api/status%20200%201%20ms%1b[2J")
+        record = wait_until(lambda: next((each for each in caplog.records if "nothing" in each.getMessage()), None))
+    assert record.getMessage().isprintable()
+    assert "/nothing%0d%0a127.0.0.1%20GET" in record.getMessage()
+
+
+def test_a_fault_in_the_middle_of_an_answer_has_its_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise KeyError("take")
+
+    async def take(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "headers": [(b"host", b"localhost")]}
+    nothing: Any = None
+    asyncio.run(guard.Guard(breaks, access.Access(None), ())(scope, nothing, take))
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.exc_info is not None and record.exc_info[0] is KeyError
 
 
 def test_a_fault_says_nothing_of_the_server(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
