@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import numpy as np
 
+from tests.conftest import wait_until
 from tests.support.ready import ReadyEngine, speechlike
 from vvbatch import profiles
 from vvbatch.engine.contract import FRAME, Chunk, Event, Failed, Finished, Request
@@ -133,7 +134,7 @@ def serving(
         listening = web.listen("127.0.0.1", 0)
         port = listening[0].getsockname()[1]
         site = Site(f"http://127.0.0.1:{port}", port, made)
-        running = web.server_of(made, "127.0.0.1")
+        running = web.server_of(made, "127.0.0.1", listening)
         threads = [threading.Thread(target=lambda: asyncio.run(web.run(running, made, own, listening)))]
         if worker:
             loaded = profiles.load(profile)
@@ -147,9 +148,10 @@ def serving(
         for thread in threads:
             thread.start()
         try:
-            wait_for(lambda: running.started)
+            wait_until(lambda: running.started, pause=0.01)
             if worker:
-                wait_for(lambda: site.client().get("/health/ready").status_code == 200)
+                key = {"Authorization": f"Bearer {token}"} if token else {}
+                wait_until(lambda: site.client(headers=key).get("/health/ready").status_code == 200, pause=0.01)
             yield site
         finally:
             running.should_exit = True
@@ -157,12 +159,3 @@ def serving(
             for thread in threads:
                 thread.join(timeout=20)
             ledger.close()
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0, pause_s: float = 0.01) -> Any:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(pause_s)
-    raise AssertionError(f"not within {timeout_s} s")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -32,15 +33,14 @@ def serve(host: str | None, port: int | None) -> None:
     with session() as here:
         chosen = settings.load(here.home)
         host = chosen.serve.host if host is None else host
-        token = require_token(host)
+        token = require_token(host, chosen.serve.proxies)
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
         server.allow_files()
         listening = server.listen(host, chosen.serve.port if port is None else port)
         with here.queue() as queue:
             made = server.services(here.home, here.ledger, chosen, access.Access(token))
-            shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-            click.echo(f"http://{shown}:{listening[0].getsockname()[1]}", err=True)
-            asyncio.run(server.run(server.server_of(made, host), made, queue.server, listening))
+            click.echo(f"http://{access.url_host(host)}:{listening[0].getsockname()[1]}", err=True)
+            asyncio.run(server.run(server.server_of(made, host, listening), made, queue.server, listening))
 
 
 def require_server() -> None:
@@ -53,14 +53,17 @@ def require_server() -> None:
         raise Unavailable(f"serve needs {error.name}: pip install 'vvbatch[server]'") from error
 
 
-def require_token(host: str) -> str | None:
+def require_token(host: str, proxies: Sequence[str]) -> str | None:
     """The token; None if there is none and none is needed. Raises TokenError, and BadInput where one is missing."""
     from vvbatch.web import access
 
     token = access.token_from_environment()
-    if token is None and not access.is_loopback(host):
-        raise BadInput(
-            f"{host} is reached from other machines: set {access.TOKEN_FILE} to a file with a token of "
-            f"{access.SHORTEST} or more characters, or listen on 127.0.0.1"
+    if token is None and (proxies or not access.is_loopback(host)):
+        why, instead = (
+            ("serve.proxies opens the server to other machines", "remove them from settings.yaml")
+            if proxies
+            else (f"{host} is reached from other machines", "listen on 127.0.0.1")
         )
+        token_file = f"set {access.TOKEN_FILE} to a file with a token of {access.SHORTEST} or more characters"
+        raise BadInput(f"{why}: {token_file}, or {instead}")
     return token

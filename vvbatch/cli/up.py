@@ -55,7 +55,8 @@ def up(names: list[str], serve: bool, log: Path | None, notify: str | None) -> N
             programs.append(nightly_program())
         if serve:
             require_server()
-            require_token(load(here.home).serve.host)
+            chosen = load(here.home).serve
+            require_token(chosen.host, chosen.proxies)
             programs.append(server_program())
     output = output_to(log) if log else nullcontext()
     with output, server.own_server(here.home) as own:

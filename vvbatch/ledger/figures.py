@@ -34,6 +34,10 @@ class EndedTake(NamedTuple):
     first_chunk_s: float | None
     failed_checks: Sequence[str]
 
+    @property
+    def place(self) -> Place:
+        return Place(self.ended_at, self.id)
+
 
 class NightFigure(NamedTuple):
     """Lines of a suite's last night by their verdict."""

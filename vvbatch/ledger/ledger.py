@@ -202,19 +202,25 @@ class Ledger:
             )
             about = {"line": claim.line_id, "batch": claim.batch_id, "take": cached.take_id, "path": path}
             entries.add(connection, "line", **about, state="cached")
+            where = {"batch_id": claim.batch_id, "line_id": claim.line_id, "worker": claim.worker}
+            self.event(connection, "line cached", **where, detail={"take": cached.take_id})
         return True
 
     def serve_cached(self, batch_id: str, served: Iterable[tuple[str, CachedTake, StagedFile]]) -> None:
         """Publish equal takes' files for lines that are still queued. Raises OSError."""
         with self.transaction() as connection:
+            count = 0
             for line_id, take, staged in served:
                 values = {"take_id": take.take_id, "path": staged.location, "sha256": take.sha256}
                 waits = and_(lines.c.id == line_id, lines.c.state == "queued")
                 served_now = {**values, "state": "cached", "updated_at": self.now()}
                 if connection.execute(lines.update().where(waits).values(served_now)).rowcount:
                     staged.publish()
+                    count += 1
                     about = {"line": line_id, "batch": batch_id, "take": take.take_id, "path": staged.location}
                     entries.add(connection, "line", **about, state="cached")
+            if count:
+                self.event(connection, "lines cached", batch_id=batch_id, detail={"lines": count})
 
     def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = (), seeds_used: int = 0) -> bool:
         """The line waits again; no later claim tries the seeds that were used. False when the claim has been lost."""

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import msgspec
-from sqlalchemy.exc import DBAPIError
 
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.feed import LATE_S, EventView, Place, events_after
+from vvbatch.ledger.feed import LATE_S, PAGE, EventView, Place, Tail, earlier, happenings_after
+from vvbatch.web.loops import again
 
 POLL_S = 0.5
-PAGE = 500
-ALIVE_S = 15.0  # between two signs of life on a stream without events
+ALIVE_S = 15.0  # between two comments on a stream without events
 BEHIND = 1000  # events that wait for a slow client, before its stream ends: it may resume
-KNOWN = 10_000
 
-log = logging.getLogger("vvbatch.web")
-
+P = ParamSpec("P")
+T = TypeVar("T")
 Item = EventView | None
 """None: the stream ends."""
 
 
 class Events:
+    """One per server."""
+
     def __init__(self, ledger: Ledger, poll_s: float = POLL_S) -> None:
         self.ledger, self.poll_s = ledger, poll_s
         self.thread = ThreadPoolExecutor(1, "events")
@@ -43,29 +42,28 @@ class Events:
         self.clients.add(queue)
         if self.closed:
             queue.put_nowait(None)
-        elif self.reading is None or self.reading.done():
-            self.reading = asyncio.ensure_future(self.read(Place(self.ledger.now(), "")))
+        elif self.reading is None:
+            tail = Tail(partial(happenings_after, self.ledger), self.ledger.now)
+            self.reading = asyncio.create_task(again(self.poll_s, "reading events", partial(self.pass_on, tail)))
         try:
             yield queue
         finally:
             self.clients.discard(queue)
+            if not self.clients:
+                self.stop_reading()
 
-    async def read(self, place: Place) -> None:
-        """Pass new events to all clients, while there is one. What appears late is read up to LATE_S later."""
-        seen: OrderedDict[str, None] = OrderedDict()
-        while self.clients:
-            try:
-                found = await self.after(max(place, Place(before(self.ledger.now(), LATE_S), "")))
-            except DBAPIError as error:
-                log.warning("the events cannot be read now: %s", error.orig)
-                found = []
-            for event in found:
-                if event.id not in seen:
-                    seen[event.id] = None
-                    self.give(event)
-            while len(seen) > KNOWN:
-                seen.popitem(last=False)
-            await asyncio.sleep(self.poll_s)
+    def stop_reading(self) -> None:
+        if self.reading is not None:
+            self.reading.cancel()
+            self.reading = None
+
+    async def pass_on(self, tail: Tail[EventView]) -> None:
+        """Give the new events to all clients."""
+        while True:
+            for event in await self.within(tail.page):
+                self.give(event)
+            if not tail.behind:
+                return
 
     def give(self, event: Item) -> None:
         for queue in list(self.clients):
@@ -74,30 +72,21 @@ class Events:
             elif not queue.full():
                 queue.put_nowait(None)
 
-    async def after(self, place: Place) -> Sequence[EventView]:
-        """All events after a place, read in pages."""
-        found: list[EventView] = []
-        while True:
-            page = await asyncio.get_running_loop().run_in_executor(self.thread, events_after, self.ledger, place, PAGE)
-            found += page
-            if len(page) < PAGE:
-                return found
-            place = Place(page[-1].at, page[-1].id.partition("/")[2])
+    async def within(self, function: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, partial(function, *given, **named))
 
     async def stream(self, since: Place | None) -> AsyncGenerator[bytes]:
-        """Server-sent events: those after `since`, then what happens."""
+        """Server-sent events: those after `since`, then new ones."""
         with self.client() as queue:
             yield b": connected\n\n"
-            sent: set[str] = set()
-            if since is not None:
-                loop = asyncio.get_running_loop()
-                while page := await loop.run_in_executor(self.thread, events_after, self.ledger, since, PAGE):
-                    for event in page:
-                        yield framed(event)
-                    sent = {event.id for event in page}
-                    since = Place(page[-1].at, page[-1].id.partition("/")[2])
-                    if len(page) < PAGE:
-                        break
+            sent: set[str] = set()  # of those that may be in the queue as well
+            may_be_new = earlier(self.ledger.now(), LATE_S)
+            while since is not None and not self.closed:
+                page = await self.within(happenings_after, self.ledger, since, PAGE)
+                for event in page:
+                    yield framed(event)
+                sent |= {event.id for event in page if event.at >= may_be_new}
+                since = page[-1].place if len(page) == PAGE else None
             while True:
                 try:
                     async with asyncio.timeout(ALIVE_S):
@@ -111,8 +100,9 @@ class Events:
                     yield framed(item)
 
     def close(self) -> None:
-        """End all streams."""
+        """End all streams at once, and those that are opened later."""
         self.closed = True
+        self.stop_reading()
         for queue in self.clients:
             if not queue.full():
                 queue.put_nowait(None)
@@ -121,7 +111,3 @@ class Events:
 
 def framed(event: EventView) -> bytes:
     return f"id: {event.id}\ndata: ".encode() + msgspec.json.encode(event) + b"\n\n"
-
-
-def before(now: str, seconds: float) -> str:
-    return (datetime.fromisoformat(now) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

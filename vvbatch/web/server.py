@@ -1,4 +1,4 @@
-"""The server's process: sockets, uvicorn, and what runs beside the requests."""
+"""The server's process: sockets, uvicorn and background tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import redis
@@ -29,10 +30,12 @@ from vvbatch.processes.supervisor import note_loaded, supervisor_is_gone
 from vvbatch.settings import Settings
 from vvbatch.transport import queue
 from vvbatch.transport.connection import server_url
-from vvbatch.transport.server import EmbeddedServer, ServerUnreachable, connect
-from vvbatch.web.access import Access, is_loopback
+from vvbatch.transport.server import EmbeddedServer, connect
+from vvbatch.web.access import Access, url_host
 from vvbatch.web.app import application
+from vvbatch.web.counters import Counters
 from vvbatch.web.events import Events
+from vvbatch.web.loops import again
 from vvbatch.web.services import Services
 
 HEAD_S = 10  # for the head of a request, from the first byte of a connection or of a request
@@ -41,10 +44,11 @@ UNACKNOWLEDGED_S = 60  # after which a peer that answers nothing counts as gone
 MOST_CONNECTIONS = 4096
 FILES = 16_384
 GRACE_S = 10  # for answers under way when the server stops
-BEAT_S = 2.0
+STREAMS = 256  # connections to the queue's server; more clients take turns
+STREAM_TURN_S = 20.0
+ANNOUNCE_S = 2.0
+COUNT_S = 2.0
 PRUNE_S = 3600.0
-
-log = logging.getLogger("vvbatch.web")
 
 
 class AddressInUse(UnavailableError):
@@ -97,6 +101,16 @@ def detect_gone(raw: Any) -> None:
 
 
 class Server(uvicorn.Server):
+    """Ends the streams of events when it stops: it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, events: Events) -> None:
+        super().__init__(config)
+        self.events = events
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.events.close()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """A signal stops the server without an error. In a thread that cannot handle signals, nothing changes."""
@@ -164,69 +178,75 @@ def allow_files() -> None:
 
 def services(home: Home, ledger: Ledger, settings: Settings, access: Access) -> Services:
     """Raises ServerUnreachable."""
-    streams = redis.asyncio.Redis.from_url(
-        server_url(home), retry=Retry(NoBackoff(), 0), socket_connect_timeout=2.0, socket_timeout=10.0
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        server_url(home),
+        max_connections=STREAMS,
+        timeout=STREAM_TURN_S,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=2.0,
+        socket_timeout=10.0,
     )
-    return Services(home, ledger, settings, connect(home), streams, access, Events(ledger))
+    streams = redis.asyncio.Redis.from_pool(pool)
+    return Services(home, ledger, settings, connect(home), streams, access, Events(ledger), Counters(ledger))
 
 
-def server_of(made: Services, host: str) -> Server:
-    hosts = () if is_loopback(host) or host in ("0.0.0.0", "::") else (host,)
+def hosts_of(host: str, listening: Sequence[socket.socket]) -> set[str]:
+    """The hosts that requests may name: that of `--host`, and the addresses that it resolved to."""
+    addresses = [url_host(each.getsockname()[0].partition("%")[0]) for each in listening]  # without its interface
+    return {url_host(host), *addresses} - {"0.0.0.0", "[::]"}
+
+
+def server_of(made: Services, host: str, listening: Sequence[socket.socket]) -> Server:
+    proxies = made.settings.serve.proxies
     config = uvicorn.Config(
-        application(made, hosts),
+        application(made, hosts_of(host, listening)),
         http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         limit_concurrency=MOST_CONNECTIONS,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is in vvbatch.web
-    return Server(config)
+    return Server(config, made.events)
 
 
 async def run(server: Server, made: Services, own: EmbeddedServer, listening: list[socket.socket]) -> None:
     """Until a signal, or until `server.should_exit`."""
-    beside = [asyncio.ensure_future(each) for each in (beat(made, own, server), prune(made))]
+    background = [asyncio.create_task(each) for each in loops(server, made, own)]
     try:
         note_loaded()
         await server.serve(listening)
     finally:
-        for task in beside:
+        for task in background:
             task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        await asyncio.gather(*background, return_exceptions=True)
         with contextlib.suppress(redis.exceptions.RedisError):
             made.queue.delete(queue.SERVING_KEY)
         await made.streams.aclose()
         made.close()
 
 
-async def beat(made: Services, own: EmbeddedServer, server: Server) -> None:
-    """Keep the queue's server running, and say that this one does; end the event streams when it stops."""
-    while True:
-        try:
-            await made.call(own.ensure)
-            await made.call(queue.announce_server, made.queue, made.settings.serve.reserved_slots)
-        except (ServerUnreachable, redis.exceptions.RedisError) as error:
-            log.warning("the queue's server does not answer: %s", error)
-        for _ in range(int(BEAT_S / 0.1)):
-            if server.should_exit:
-                made.events.close()
-                return
-            await asyncio.sleep(0.1)
-        if supervisor_is_gone():
-            server.should_exit = True
+def loops(server: Server, made: Services, own: EmbeddedServer) -> list[Coroutine[Any, Any, None]]:
+    """The background tasks."""
 
+    def announce() -> None:
+        """Keep the queue's server running; workers keep slots free for this server while it says that it runs."""
+        own.ensure()
+        queue.announce_server(made.queue, made.settings.serve.reserved_slots)
 
-async def prune(made: Services) -> None:
-    """Delete old speech, now and then."""
-    while True:
-        await asyncio.sleep(PRUNE_S)
-        try:
-            await made.call(prune_speech, made.ledger, made.settings.keep_speech_days)
-        except Exception as error:  # it is tried again
-            log.warning("old speech is not deleted: %s", error)
+    async def end_with_supervisor() -> None:
+        server.should_exit |= supervisor_is_gone()
+
+    prune = partial(prune_speech, made.ledger, made.settings.keep_speech_days)
+    return [
+        again(ANNOUNCE_S, "announcing the server", partial(made.call, announce)),
+        again(ANNOUNCE_S, "watching the supervisor", end_with_supervisor),
+        again(COUNT_S, "counting takes", partial(made.call, made.counters.count)),
+        again(PRUNE_S, "deleting old speech", partial(made.call, prune)),
+    ]

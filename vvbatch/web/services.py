@@ -18,6 +18,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.forecast import Throughput
 from vvbatch.settings import Settings
 from vvbatch.web.access import Access
+from vvbatch.web.counters import Counters
 from vvbatch.web.events import Events
 
 P = ParamSpec("P")
@@ -25,9 +26,9 @@ T = TypeVar("T")
 
 
 class Fresh(Generic[T]):
-    """A value that is made again when it is older than `age_s`, once for all who ask meanwhile.
+    """A value that is computed again when it is older than `age_s`, once for all requests that come meanwhile.
 
-    Meanwhile they get the value before it, if that is not older than `stale_s`.
+    Meanwhile they get the previous value, if that is not older than `stale_s`.
     """
 
     def __init__(self, make: Callable[[], Awaitable[T]], age_s: float, stale_s: float = 0.0) -> None:
@@ -61,6 +62,7 @@ class Services:
     streams: redis.asyncio.Redis
     access: Access
     events: Events
+    counters: Counters
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "ledger"))
     planners: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "plan"))
     encoders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "encode"))

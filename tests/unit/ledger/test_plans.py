@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import event
 
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
-from vvbatch.ledger import Ledger, books, queues, recovery
+from vvbatch.ledger import Ledger, books, feed, figures, queues, recovery
 from vvbatch.ledger.batches import cancel_lines, retry_lines, settle_batch
+from vvbatch.ledger.feed import Place
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.overview import overview
 from vvbatch.ledger.queries import batch_heads, batch_totals, batch_view, cached_takes, failures, line_ids
@@ -74,6 +75,8 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: queues.waiting_count(ledger, "draft"),
         recovery.rendering_by,
         recovery.unsettled,
+        lambda ledger: feed.happenings_after(ledger, Place("2026-03-01", ""), 5),
+        lambda ledger: figures.takes_after(ledger, Place("2026-03-01", ""), 5),
     ],
 )
 def test_reading_does_not_go_through_whole_tables(ledger: Ledger, read: Callable[[Ledger], object]) -> None:

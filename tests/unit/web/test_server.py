@@ -1,11 +1,15 @@
-"""Sockets of the server."""
+"""Sockets of the server, and what runs beside its requests."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import wait_until
+from tests.support.web import serving
+from vvbatch.transport import queue
 from vvbatch.web.server import AddressInUse, listen
 
 
@@ -24,3 +28,21 @@ def test_an_address_that_is_taken_or_is_none_is_named() -> None:
     made.close()
     with pytest.raises(AddressInUse, match=r"no-such-host\.invalid"):
         listen("no-such-host.invalid", 0)
+
+
+@pytest.mark.slow
+def test_the_server_announces_itself_again_after_an_error(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else workers would give the slots that are kept for it to batches."""
+    announce, failures = queue.announce_server, [OSError("no child process"), ConnectionResetError("reset")]
+
+    def failing(*given: object) -> None:
+        if failures:
+            raise failures.pop()
+        announce(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(queue, "announce_server", failing)
+    with serving(worker=False) as site:
+        wait_until(lambda: queue.reserved_slots(site.services.queue) == 1)
+    assert caplog.text.count("announcing the server failed") == 2
