@@ -1,9 +1,9 @@
-"""What handlers share: answers in JSON, queries with types, streams that end when their client goes."""
+"""What handlers share: answers in JSON, queries with types, work that ends when its client goes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,21 +12,37 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
+from vvbatch.web.errors import Incomplete
+
 Q = TypeVar("Q", bound=Struct)
 SEND_S = 600.0  # for a client to take the next bytes
 
 
-class ClientStopped(Exception):
+class ClientStopped(Incomplete):
     """The client has taken nothing for SEND_S."""
 
 
 def json_answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """To be made in a thread where the document grows with the ledger: 10,000 lines would hold up all requests."""
     return Response(msgspec.json.encode(document), status, dict(headers or {}), "application/json")
 
 
 def query_of(request: Request, kind: type[Q]) -> Q:
     """The query's parameters. Raises msgspec.ValidationError for unknown names and wrong values."""
     return msgspec.convert(dict(request.query_params), kind, strict=False)
+
+
+async def until_gone(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
+    """Whether the work was done before the client went away, which cancels it. Raises what the work raises."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(gone(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        done = working.done()
+        await end(working, leaving)
+    if done:
+        working.result()
+    return done
 
 
 async def gone(receive: Receive) -> None:

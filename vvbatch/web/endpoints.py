@@ -42,7 +42,7 @@ def json_of(kind: object) -> Content:
     return {"application/json": kind}
 
 
-AUDIO: Content = {kind: BINARY for kind, _ in FORMATS.values()} | {"text/event-stream": TEXT}
+AUDIO: Content = {each.media_type: BINARY for each in FORMATS.values()} | {"text/event-stream": TEXT}
 SCRIPT: Content = dict.fromkeys(batches.SUFFIXES, TEXT) | {"multipart/form-data": BINARY}
 WAV: Content = {"audio/wav": BINARY}
 BOOK: Content = dict.fromkeys(files.TYPES.values(), BINARY) | {"application/octet-stream": BINARY}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
@@ -10,13 +9,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from vvbatch.ledger.feed import place_of
-from vvbatch.web.answers import end, gone, sent
+from vvbatch.web.answers import sent, until_gone
 from vvbatch.web.errors import ApiError
 from vvbatch.web.services import services_of
 
 
 class EventStream(Response):
-    """Server-sent events, until they or the client end."""
+    """Server-sent events, until they end or the client disconnects."""
 
     media_type = "text/event-stream"
 
@@ -26,15 +25,7 @@ class EventStream(Response):
         self.events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self.send(send))
-        leaving = asyncio.ensure_future(gone(receive))
-        try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            left = not sending.done()
-            await end(sending, leaving)
-        if not left:
-            sending.result()
+        await until_gone(self.send(send), receive)
 
     async def send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

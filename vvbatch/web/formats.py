@@ -5,20 +5,20 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vvbatch.book.codecs import require_av
+from vvbatch.book.codecs import FAST, require_av
 from vvbatch.book.contents import BookExtraMissing
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.transport.stream import wav_header
 
 MP3_KBPS, AAC_KBPS, OPUS_KBPS = 64, 64, 48
 OGG_PAGE_US = 100_000
-"""A page of Ogg leaves when it is this long; the default of a second would hold the first bytes back."""
+"""The length of a page of Ogg. The default, a second, would delay the first bytes."""
 
 
 class FormatMissing(Exception):
@@ -152,7 +152,8 @@ class Lossy:
         return self.sink.taken()
 
     def close(self) -> None:
-        self.container.close()  # it and its streams refer to each other: else they stay until the next collection
+        # It and its streams refer to each other: else they stay in memory until a garbage collection.
+        self.container.close()
 
     def encode(self, samples: NDArray[np.float32]) -> None:
         frame = self.av.AudioFrame.from_ndarray(samples[None], format=self.sample_format, layout="mono")
@@ -162,30 +163,36 @@ class Lossy:
             self.container.mux(packet)
 
 
-FORMATS: dict[str, tuple[str, Callable[[], Encoder]]] = {
-    "mp3": (
+class Format(NamedTuple):
+    """`library` encodes it; None: the samples are sent as they are."""
+
+    media_type: str
+    encoder: Callable[[], Encoder]
+    library: Literal["PyAV", "libsndfile"] | None = None
+
+
+FORMATS = {
+    "mp3": Format(
         "audio/mpeg",
         lambda: Lossy("mp3", "libmp3lame", MP3_KBPS, "fltp", {"write_xing": "0", "id3v2_version": "0"}),
+        "PyAV",
     ),
-    "opus": ("audio/ogg", lambda: Lossy("ogg", "libopus", OPUS_KBPS, "flt", {"page_duration": str(OGG_PAGE_US)})),
-    "aac": ("audio/aac", lambda: Lossy("adts", "aac", AAC_KBPS, "fltp", {})),
-    "flac": ("audio/flac", Flac),
-    "wav": ("audio/wav", lambda: Pcm(wav_header())),
-    "pcm": ("audio/pcm", Pcm),
+    "opus": Format(
+        "audio/ogg",
+        lambda: Lossy("ogg", "libopus", OPUS_KBPS, "flt", {"page_duration": str(OGG_PAGE_US)}),
+        "PyAV",
+    ),
+    "aac": Format("audio/aac", lambda: Lossy("adts", "aac", AAC_KBPS, "fltp", dict(FAST)), "PyAV"),
+    "flac": Format("audio/flac", Flac, "libsndfile"),
+    "wav": Format("audio/wav", lambda: Pcm(wav_header())),
+    "pcm": Format("audio/pcm", Pcm),
 }
-"""By their names in requests: media type and encoder."""
-
-
-NEED_AV = ("mp3", "opus", "aac")
-
-
-def open_encoder(name: str) -> Encoder:
-    return FORMATS[name][1]()
+"""By their names in requests."""
 
 
 def require_format(name: str) -> None:
     """Raises FormatMissing."""
-    if name not in NEED_AV:
+    if FORMATS[name].library != "PyAV":
         return
     try:
         require_av()
@@ -193,7 +200,3 @@ def require_format(name: str) -> None:
         raise FormatMissing(
             f"{name} is encoded by PyAV, which is not installed: pip install 'vvbatch[book]', or ask for flac, wav, pcm"
         ) from error
-
-
-def media_type(name: str) -> str:
-    return FORMATS[name][0]

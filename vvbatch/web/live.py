@@ -1,10 +1,10 @@
-"""The audio of one line that somebody waits for: while it is rendered, or of its finished file."""
+"""The audio of one line for a client that waits: while it is rendered, or of its finished file."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
@@ -15,15 +15,16 @@ from vvbatch.ledger.records import line_key
 from vvbatch.ledger.states import LineState, Trouble
 from vvbatch.transport import stream
 from vvbatch.transport.stream import Begun
-from vvbatch.web.errors import ApiError
+from vvbatch.web.errors import ApiError, Incomplete
 from vvbatch.web.services import Services
 
 LOOK_S = 0.25  # for a chunk, before the ledger is asked
-FILE_FRAMES = 16 * FRAME  # of a finished file at once
+PART_BYTES = 2 * FRAME
+FILE_BYTES = 16 * PART_BYTES  # of a finished file at once
 
 
-class Broken(Exception):
-    """The take that is being played will not be completed."""
+class Broken(Incomplete):
+    """The take that is being sent will not be completed."""
 
 
 class Live:
@@ -80,12 +81,12 @@ class Live:
             raise ApiError(500, f"the file of take {self.end.take} cannot be read: {error}") from error
         yield Begun(self.end.take)
         pcm = audio.to_pcm16(samples).astype("<i2").tobytes()
-        size = 2 * (FRAME if realtime else FILE_FRAMES)
-        start = time.monotonic()
-        for place in range(0, len(pcm), size):
-            if realtime:
-                await asyncio.sleep(start + place / (2 * SAMPLE_RATE) - time.monotonic())
-            yield pcm[place : place + size]
+        if realtime:
+            async for part in as_played(pcm):
+                yield part
+        else:
+            for place in range(0, len(pcm), FILE_BYTES):
+                yield pcm[place : place + FILE_BYTES]
 
     async def receive(self, timeout_s: float) -> Begun | bytes | None:
         """The next item of the worker's; END is empty. None when nothing came."""
@@ -110,6 +111,16 @@ class Live:
     async def forget(self) -> None:
         """Delete the stream: its client has left."""
         await self.services.streams.delete(stream.key_of(self.line_id))
+
+
+async def as_played(
+    pcm: bytes, now: Callable[[], float] = time.monotonic, rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> AsyncIterator[bytes]:
+    """PCM16 in parts, each when those before it have been played."""
+    start = now()
+    for place in range(0, len(pcm), PART_BYTES):
+        await rest(start + place / (2 * SAMPLE_RATE) - now())
+        yield pcm[place : place + PART_BYTES]
 
 
 def unspoken(end: LineNow) -> ApiError:

@@ -8,11 +8,14 @@ import contextlib
 import logging
 import math
 import re
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Struct
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -33,10 +36,10 @@ from vvbatch.ledger.views import CheckView
 from vvbatch.transport import queue
 from vvbatch.transport.stream import Begun
 from vvbatch.web import speech_request
-from vvbatch.web.answers import end, gone, query_of, sent
+from vvbatch.web.answers import query_of, sent, until_gone
 from vvbatch.web.bodies import bounded
-from vvbatch.web.errors import ApiError
-from vvbatch.web.formats import Encoder, FormatMissing, media_type, open_encoder, require_format
+from vvbatch.web.errors import ApiError, known_error
+from vvbatch.web.formats import FORMATS, Encoder, FormatMissing, require_format
 from vvbatch.web.live import Broken, Live
 from vvbatch.web.services import Fresh, Services, services_of
 from vvbatch.web.speech_request import SpeechRequest, Wanted
@@ -94,32 +97,28 @@ async def create_speech(request: Request) -> Response:
         raise ApiError(400, str(error), param="response_format", code="format_missing") from error
     wanted = await services.plan(speech_request.wanted_of, asked, services.home, services.settings.serve)
     if services.settings.serve.log_texts:
-        log.info("speech of %s: %s", wanted.profile.name, wanted.line.text[:80])
+        log.info("speech of %s: %r", wanted.profile.name, wanted.line.text[:80])
     return Speech(services, asked, wanted, realtime=query.pace == "realtime")
 
 
 class Speech(Response):
-    """The answer. A client that goes away cancels its line."""
+    """The answer. The line is cancelled when its client disconnects."""
 
     def __init__(self, services: Services, asked: SpeechRequest, wanted: Wanted, *, realtime: bool) -> None:
         super().__init__()
         self.services, self.asked, self.wanted, self.realtime = services, asked, wanted, realtime
         self.submitting: asyncio.Future[str] | None = None
         self.frames = 0
+        self.encoding = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        speaking = asyncio.ensure_future(self.speak(send))
-        leaving = asyncio.ensure_future(gone(receive))
+        whole = False
         try:
-            await asyncio.wait({speaking, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            whole = await until_gone(self.speak(send), receive)
         finally:
-            left = not speaking.done()
-            await end(speaking, leaving)
             self.stop_waiting()
-            if self.submitting is not None and (left or speaking.cancelled() or speaking.exception() is not None):
-                await asyncio.shield(asyncio.ensure_future(self.cancel()))
-        if not left:
-            speaking.result()
+            if self.submitting is not None and not whole:
+                await asyncio.shield(self.cancel(self.submitting))
 
     async def speak(self, send: Send) -> None:
         """Queue the line, send its audio. Raises ApiError before the first byte, Broken after it."""
@@ -135,7 +134,7 @@ class Speech(Response):
         self.submitting = asyncio.ensure_future(services.call(self.submit))
         live = Live(services, await asyncio.shield(self.submitting))
         parts = live.finished(realtime=True) if self.realtime else live.parts()
-        encoder = await self.encode(open_encoder, self.asked.response_format)
+        encoder = await self.encode(FORMATS[self.asked.response_format].encoder)
         async with contextlib.aclosing(self.encoded(parts, encoder)) as pieces:
             take = ""
             async for begun, data in pieces:
@@ -167,12 +166,17 @@ class Speech(Response):
             yield take, event(ApiError(500, f"the take ended: {error}", code="take_failed").answer)
             raise
         finally:
-            await self.encode(encoder.close)
+            await asyncio.shield(self.encode(encoder.close))
 
     async def encode(self, function: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        if self.asked.response_format in ("pcm", "wav"):  # which are not encoded
+        if FORMATS[self.asked.response_format].library is None:
             return function(*given, **named)
-        return await self.services.within(self.services.encoders, function, *given, **named)
+
+        def alone() -> T:
+            with self.encoding:  # a call that was cancelled here still runs in its thread when the encoder is closed
+                return function(*given, **named)
+
+        return await self.services.within(self.services.encoders, alone)
 
     def framed(self, data: bytes) -> bytes:
         if self.asked.stream_format == "audio" or not data:
@@ -192,7 +196,8 @@ class Speech(Response):
 
     def head(self, take: str) -> list[tuple[bytes, bytes]]:
         line = self.wanted.line
-        kind = "text/event-stream" if self.asked.stream_format == "sse" else media_type(self.asked.response_format)
+        audio = FORMATS[self.asked.response_format].media_type
+        kind = "text/event-stream" if self.asked.stream_format == "sse" else audio
         fields = {
             "content-type": kind,
             "cache-control": "no-store",
@@ -237,12 +242,14 @@ class Speech(Response):
     def stop_waiting(self) -> None:
         self.services.waiting.get(self.wanted.profile.name, {}).pop(self, None)
 
-    async def cancel(self) -> None:
-        assert self.submitting is not None
-        with contextlib.suppress(Exception):  # it was not submitted
-            batch = await self.submitting
+    async def cancel(self, submitting: asyncio.Future[str]) -> None:
+        """The line, which no client takes any more. Raises what the submit raised."""
+        batch = await submitting
+        try:
             await self.services.call(cancel, self.services.ledger, batch)
             await Live(self.services, batch).forget()
+        except (DBAPIError, RedisError) as error:
+            log.warning("no client takes %s any more, but it is not cancelled: %s", batch, known_error(error))
 
 
 def event(document: object) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -9,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,18 @@ import numpy as np
 import openai
 import pytest
 import soundfile
+from sqlalchemy.exc import OperationalError
 
+from tests.conftest import wait_until
 from tests.support.ready import speechlike
-from tests.support.web import Site, serving, wait_for
-from vvbatch.engine.contract import Request, Turn
+from tests.support.web import Site, serving
+from vvbatch.engine.contract import FRAME, SAMPLE_RATE, Request, Turn
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.settings import ServeSettings
+from vvbatch.web import server as web
+from vvbatch.web import speech
+from vvbatch.web.formats import FORMATS
+from vvbatch.web.live import as_played
 
 HEADER_BYTES = 44
 
@@ -39,6 +47,18 @@ def asked(text: str, **more: object) -> dict[str, object]:
 
 def frames_of(text: str) -> int:
     return len(speechlike(Request("x", (Turn(0, text),), (), 1, 1.3, 10)))
+
+
+@contextmanager
+def leaving(site: Site, body: dict[str, object]) -> Iterator[socket.socket]:
+    """A client of speech that goes away at the end of the block."""
+    data = json.dumps(body).encode()
+    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as raw:
+        raw.sendall(
+            b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
+        )
+        yield raw
 
 
 def error_of(answer: httpx2.Response) -> tuple[int, str | None]:
@@ -72,7 +92,7 @@ def test_a_take_is_named_with_its_control_hash_and_recorded(site: Site, sdk: Any
     answer = sdk.audio.speech.with_raw_response.create(**asked(text))
     samples = np.frombuffer(answer.http_response.content, "<i2")
     assert len(samples) == frames_of(text)
-    (take,) = wait_for(lambda: list_takes(site.ledger, Filter(take=answer.headers["x-take"])))
+    (take,) = wait_until(lambda: list_takes(site.ledger, Filter(take=answer.headers["x-take"])))
     assert (take.text, take.control_hash) == (text, answer.headers["x-control-hash"])
     assert answer.headers["x-golden"] == "true"
     batch = next(row for row in list_batches(site.ledger, Filter(kind="speech")) if row.batch == take.batch)
@@ -158,7 +178,7 @@ def test_a_line_that_fails_before_its_first_chunk_is_an_error_in_json(site: Site
 def test_a_finished_take_is_sent_at_once_and_queues_nothing(site: Site, sdk: Any) -> None:
     text = "This is said twice and rendered once."
     first = sdk.audio.speech.with_raw_response.create(**asked(text))
-    wait_for(lambda: list_takes(site.ledger, Filter(take=first.headers["x-take"], state="done")))
+    wait_until(lambda: list_takes(site.ledger, Filter(take=first.headers["x-take"], state="done")))
     site.paused.set()
     try:
         again = sdk.audio.speech.with_raw_response.create(**asked(text))
@@ -168,16 +188,33 @@ def test_a_finished_take_is_sent_at_once_and_queues_nothing(site: Site, sdk: Any
     assert len(again.http_response.content) == len(first.http_response.content)
 
 
-def test_in_real_time_a_finished_take_leaves_as_it_is_played(site: Site) -> None:
+def test_in_real_time_a_take_is_judged_before_its_first_byte(site: Site) -> None:
     text = "Half a second or more."
-    begun = time.monotonic()
-    with site.client() as client:
-        answer = client.post("/v1/audio/speech", params={"pace": "realtime"}, json=asked(text))
-    length_s = len(answer.content) / 48_000
-    assert length_s == frames_of(text) / 24_000
-    assert time.monotonic() - begun >= length_s - 0.14, "all but the last chunk has been waited for"
-    (take,) = list_takes(site.ledger, Filter(take=answer.headers["x-take"]))
-    assert take.state == "done", "it was judged before its first byte"
+    with (
+        site.client() as client,
+        client.stream("POST", "/v1/audio/speech", params={"pace": "realtime"}, json=asked(text)) as answer,
+    ):
+        (take,) = list_takes(site.ledger, Filter(take=answer.headers["x-take"]))
+        assert take.state == "done"
+        assert len(answer.read()) == 2 * frames_of(text)
+
+
+def test_in_real_time_each_part_leaves_when_the_one_before_has_been_played() -> None:
+    pcm = bytes(2 * (2 * FRAME + 100))
+    now = [50.0]
+    left: list[tuple[float, int]] = []
+
+    async def rest(seconds: float) -> None:
+        now[0] += max(0.0, seconds)
+
+    async def listen() -> None:
+        async for part in as_played(pcm, lambda: now[0], rest):
+            left.append((round(now[0] - 50.0, 6), len(part)))
+            now[0] += 0.04  # a client that takes its time does not delay the parts after it
+
+    asyncio.run(listen())
+    length_s = round(FRAME / SAMPLE_RATE, 6)
+    assert left == [(0.0, 2 * FRAME), (length_s, 2 * FRAME), (round(2 * FRAME / SAMPLE_RATE, 6), 200)]
 
 
 def test_two_who_ask_for_the_same_at_once_each_hear_all_of_it(site: Site) -> None:
@@ -199,21 +236,90 @@ def test_two_who_ask_for_the_same_at_once_each_hear_all_of_it(site: Site) -> Non
 # Clients that leave, and too many of them
 
 
+def test_an_encoder_is_closed_after_the_call_that_a_leaving_client_interrupts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    adding, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def add(self, pcm: bytes) -> bytes:
+            calls.append("add")
+            adding.set()
+            go_on.wait(30)
+            calls.append("added")
+            return pcm
+
+        def end(self) -> bytes:
+            return b""
+
+        def close(self) -> None:
+            calls.append("close")
+
+    text = ("The client of this leaves, and the rest would be rendered slowly. " * 8).strip()
+    monkeypatch.setitem(FORMATS, "flac", FORMATS["flac"]._replace(encoder=Slow))
+    with leaving(site, asked(text, response_format="flac")):
+        assert adding.wait(30)
+    wait_until(lambda: [line for line in list_lines(site.ledger, Filter(state="cancelled")) if line.text == text], 30)
+    assert calls == ["add"]
+    go_on.set()
+    wait_until(lambda: "close" in calls)
+    assert calls == ["add", "added", "close"]
+
+
+def test_a_line_that_cannot_be_cancelled_is_named_in_the_log(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def locked(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    text = "No one takes this any more, said slowly, and the ledger is locked. " * 3
+    with monkeypatch.context() as patch:
+        patch.setattr(speech, "cancel", locked)
+        with leaving(site, asked(text)) as raw:
+            assert raw.recv(100).startswith(b"HTTP/1.1 200")
+        wait_until(lambda: "is not cancelled" in caplog.text, 30)
+    line = next(line for line in list_lines(site.ledger, Filter()) if line.text == text.strip())
+    assert f"{line.batch} any more, but it is not cancelled: the ledger cannot be used now" in caplog.text
+    assert "database is locked" in caplog.text
+
+
+def test_streams_share_a_limited_number_of_connections_to_the_queue(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "STREAMS", 2)
+    with serving() as site:
+        received: list[int] = []
+
+        def listen(number: int) -> None:
+            with site.client() as client:
+                body = asked(f"Listener number {number} hears this slowly.")
+                received.append(len(client.post("/v1/audio/speech", json=body).content))
+
+        threads = [threading.Thread(target=listen, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            waiting = [each for each in site.services.queue.client_list() if each["cmd"] == "blpop"]
+            most = max(most, len(waiting))
+            time.sleep(0.01)
+        for thread in threads:
+            thread.join()
+    assert received == [2 * frames_of("Listener number 1 hears this slowly.")] * 6
+    assert 1 <= most <= 2
+
+
 def test_a_client_that_goes_away_cancels_its_line_within_two_steps(site: Site) -> None:
     assert site.engine
     text = "No one listens any more to what is said slowly. " * 8
-    body = json.dumps(asked(text)).encode()
-    with socket.create_connection(("127.0.0.1", site.port)) as raw:
-        raw.sendall(
-            b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
+    with leaving(site, asked(text)) as raw:
         assert raw.recv(100).startswith(b"HTTP/1.1 200")
-    cancelled = wait_for(
+    cancelled = wait_until(
         lambda: [line for line in list_lines(site.ledger, Filter(state="cancelled")) if line.text == text.strip()]
     )
     step = site.engine.steps
-    at = wait_for(lambda: site.engine and site.engine.cancelled.get(text.strip()))
+    at = wait_until(lambda: site.engine and site.engine.cancelled.get(text.strip()))
     assert at <= step + 2
     batch = next(row for row in list_batches(site.ledger, Filter()) if row.batch == cancelled[0].batch)
     assert batch.state == "cancelled"
@@ -224,10 +330,10 @@ def test_a_client_that_leaves_while_it_waits_leaves_no_line_behind(site: Site) -
     try:
         with site.client() as client, pytest.raises(httpx2.ReadTimeout):
             client.post("/v1/audio/speech", json=asked("I shall not wait for this."), timeout=0.3)
-        wait_for(lambda: not list_lines(site.ledger, Filter(state="queued")))
+        wait_until(lambda: not list_lines(site.ledger, Filter(state="queued")))
     finally:
         site.paused.clear()
-    wait_for(lambda: not site.services.waiting.get("ready"))
+    wait_until(lambda: not site.services.waiting.get("ready"))
 
 
 @pytest.mark.slow
@@ -243,7 +349,7 @@ def test_more_requests_than_may_wait_get_429_with_the_time_to_try_again(home: Pa
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(site.services.waiting.get("ready", {})) == 2)
+        wait_until(lambda: len(site.services.waiting.get("ready", {})) == 2)
         ask(3)
         assert error_of(answers[0])[0] == 429
         assert 1 <= int(answers[0].headers["retry-after"]) <= 3600
