@@ -16,9 +16,9 @@ MAX_LINES = 100_000
 MAX_SPEAKERS = 4  # in one dialogue
 NARRATOR = "narrator"
 DEFAULT_VOICE = "default"
+LANGUAGE = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*"
 
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
@@ -139,7 +139,7 @@ def given_id(raw: str) -> str:
 
 def language(raw: str) -> str:
     """A language tag (BCP 47): "de", "en-GB"."""
-    if not _LANGUAGE.fullmatch(raw):
+    if not re.fullmatch(LANGUAGE, raw):
         raise Refused(f"language {quoted(raw)}", "allowed: a code of two or three letters, such as de or en-GB")
     return raw
 

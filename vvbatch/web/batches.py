@@ -12,18 +12,18 @@ from starlette.responses import Response
 
 from vvbatch.batch import control
 from vvbatch.batch.control import Changed
-from vvbatch.batch.estimate import Estimate, estimate
-from vvbatch.batch.finish import manifest
+from vvbatch.batch.estimate import estimate
+from vvbatch.batch.finish import Manifest, manifest
 from vvbatch.batch.plan import Overrides, Plan, make_plan
 from vvbatch.batch.ready import require_models, submitted_views
 from vvbatch.batch.submit import submit
 from vvbatch.home import Home
+from vvbatch.ledger import Ledger
 from vvbatch.ledger.ahead import ahead_of
 from vvbatch.ledger.books import RecordedFile, book_files_of
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.queries import batch_view, find_batch
-from vvbatch.ledger.records import BatchKind
-from vvbatch.ledger.views import BatchView, SubmittedView
+from vvbatch.ledger.views import BatchView
 from vvbatch.profiles import MOST_TAKES
 from vvbatch.script import Problem, Script, ScriptError, parsed_bytes
 from vvbatch.script.source import MAX_BYTES, START
@@ -33,9 +33,9 @@ from vvbatch.voices import Library
 from vvbatch.web.answers import json_answer, query_of
 from vvbatch.web.bodies import bounded, uploaded
 from vvbatch.web.errors import ApiError, ProblemView
+from vvbatch.web.parameters import Language, Name
 from vvbatch.web.services import Services, services_of
 
-FORM_BYTES = 64 << 10  # that a form may add to its file
 SUFFIXES = {
     "application/yaml": ".yaml",
     "application/x-yaml": ".yaml",
@@ -46,11 +46,9 @@ SUFFIXES = {
     "text/tab-separated-values": ".tsv",
     "text/plain": ".txt",
 }
-KINDS = tuple(str(kind) for kind in BatchKind)
 
 Handler = Callable[[Request], Awaitable[Response]]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class SubmitQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,7 +60,7 @@ class SubmitQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     takes: Annotated[int, Meta(ge=1, le=MOST_TAKES)] | None = None
     escalate: Name | None = None
     keep_takes: bool = False
-    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=35)] | None = None
+    language: Language | None = None
     chapters: bool = True
     priority: Literal["high", "normal", "low"] | None = None
     wait_for_model: bool = False
@@ -95,17 +93,14 @@ class BookAnswer(Struct, frozen=True):
 async def post_batch(request: Request) -> Response:
     services, query = services_of(request), query_of(request, SubmitQuery)
     name, data = await script_of(request, query.name)
-    if query.check:
-        return json_answer(await services.plan(checked, services, name, data, query))
-    view = await services.plan(submitted, services, name, data, query)
-    return json_answer(view, 201 if view.created else 200, {"Location": f"/api/batches/{view.batch}"})
+    return await services.plan(checked if query.check else submitted, services, name, data, query)
 
 
 async def script_of(request: Request, name: str | None) -> tuple[str, bytes]:
     """The script's name, whose end is its format, and its bytes: a form's file, or the body. Raises ApiError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        file = await uploaded(request, MAX_BYTES + FORM_BYTES)
+        file = await uploaded(request, MAX_BYTES)
         return Path(name or file.name or "script").name or "script", file.data
     if kind not in SUFFIXES:
         message = f"content type {kind[:100]!r}: send {', '.join(SUFFIXES)}, or multipart/form-data with a `file`"
@@ -115,16 +110,17 @@ async def script_of(request: Request, name: str | None) -> tuple[str, bytes]:
     return stem if Path(stem).suffix.lower() == SUFFIXES[kind] else stem + SUFFIXES[kind], data
 
 
-def checked(services: Services, name: str, data: bytes, query: SubmitQuery) -> Estimate:
-    return estimate(planned(services.home, name, data, query), services.ledger)
+def checked(services: Services, name: str, data: bytes, query: SubmitQuery) -> Response:
+    return json_answer(estimate(planned(services.home, name, data, query), services.ledger))
 
 
-def submitted(services: Services, name: str, data: bytes, query: SubmitQuery) -> SubmittedView:
+def submitted(services: Services, name: str, data: bytes, query: SubmitQuery) -> Response:
     plan = planned(services.home, name, data, query)
     if not query.wait_for_model:
         require_models([plan], services.home, services.ledger)
     added = submit(plan, services.ledger, services.queue, services.home.out, query.priority)
-    return submitted_views(services.ledger, [added])[0]
+    view = submitted_views(services.ledger, [added])[0]
+    return json_answer(view, 201 if view.created else 200, {"Location": f"/api/batches/{view.batch}"})
 
 
 def planned(home: Home, name: str, data: bytes, query: SubmitQuery) -> Plan:
@@ -162,12 +158,12 @@ def refuse_files(script: Script) -> None:
 async def get_batches(request: Request) -> Response:
     services, query = services_of(request), query_of(request, BatchesQuery)
     wanted = Filter(state=query.state, profile=query.model, kind=query.kind, sort=query.sort, limit=query.limit)
-    return json_answer(await services.call(list_batches, services.ledger, wanted))
+    return await services.call(lambda: json_answer(list_batches(services.ledger, wanted)))
 
 
 async def get_batch(request: Request) -> Response:
     services = services_of(request)
-    return json_answer(await services.call(whole_view, services, request.path_params["batch"]))
+    return await services.call(lambda: json_answer(whole_view(services, request.path_params["batch"])))
 
 
 def whole_view(services: Services, batch: str) -> BatchView:
@@ -180,12 +176,12 @@ def whole_view(services: Services, batch: str) -> BatchView:
 
 async def get_lines(request: Request) -> Response:
     services, query = services_of(request), query_of(request, RowsQuery)
-    return json_answer(await services.call(list_lines, services.ledger, rows_of(request, query)))
+    return await services.call(lambda: json_answer(list_lines(services.ledger, rows_of(request, query))))
 
 
 async def get_takes(request: Request) -> Response:
     services, query = services_of(request), query_of(request, RowsQuery)
-    return json_answer(await services.call(list_takes, services.ledger, rows_of(request, query)))
+    return await services.call(lambda: json_answer(list_takes(services.ledger, rows_of(request, query))))
 
 
 def rows_of(request: Request, query: RowsQuery) -> Filter:
@@ -195,14 +191,21 @@ def rows_of(request: Request, query: RowsQuery) -> Filter:
 
 async def get_manifest(request: Request) -> Response:
     services = services_of(request)
-    batch = await services.call(find_batch, services.ledger, request.path_params["batch"])
-    return json_answer((await services.call(manifest, services.ledger, batch))[1])
+    return await services.call(lambda: json_answer(manifest_of(services.ledger, request.path_params["batch"])))
+
+
+def manifest_of(ledger: Ledger, batch: str) -> Manifest:
+    return manifest(ledger, find_batch(ledger, batch))[1]
 
 
 async def get_book(request: Request) -> Response:
     services = services_of(request)
-    batch = await services.call(find_batch, services.ledger, request.path_params["batch"])
-    return json_answer(BookAnswer(batch, await services.call(book_files_of, services.ledger, batch)))
+    return await services.call(lambda: json_answer(book_of(services.ledger, request.path_params["batch"])))
+
+
+def book_of(ledger: Ledger, batch: str) -> BookAnswer:
+    found = find_batch(ledger, batch)
+    return BookAnswer(found, book_files_of(ledger, found))
 
 
 def changing(action: Callable[[Services, str, str | None], Changed], *, of_lines: bool) -> Handler:

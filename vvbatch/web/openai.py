@@ -1,4 +1,4 @@
-"""What clients of OpenAI's API ask before they ask for speech: models and voices."""
+"""Models and voices, as clients of OpenAI's API list them."""
 
 from __future__ import annotations
 

@@ -35,12 +35,11 @@ from vvbatch.speech_text import lexicon
 from vvbatch.voices import Library
 from vvbatch.web.errors import ApiError
 from vvbatch.web.formats import FORMATS
+from vvbatch.web.parameters import Language, Name
 
 MAX_TURNS = 200
 TITLE_CHARACTERS = 40
 SPEED = 1.0
-
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class VoiceId(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +68,7 @@ class SpeechRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     cfg_scale: float | None = None
     steps: int | None = None
     max_duration_s: Annotated[float, Meta(gt=0, le=7200)] | None = None
-    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=35)] | None = None
+    language: Language | None = None
 
 
 PLACES = {

@@ -7,11 +7,11 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 import redis
-from msgspec import Meta, Struct
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
@@ -31,18 +31,16 @@ from vvbatch.transport import queue
 from vvbatch.voices import Library
 from vvbatch.voices.library import LARGEST
 from vvbatch.voices.manifest import name_problem
-from vvbatch.voices.overview import Row, listing
+from vvbatch.voices.overview import listing
 from vvbatch.web.answers import json_answer, query_of
 from vvbatch.web.bodies import bounded, uploaded
 from vvbatch.web.errors import ApiError
+from vvbatch.web.parameters import Name
 from vvbatch.web.services import Fresh, Services, services_of
 
 STATUS_AGE_S, STATUS_STALE_S = 1.0, 4.0
 COMMAND_S = 1800.0
-FORM_BYTES = 64 << 10
 WARMUP_BYTES = 64 << 10
-
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
 
 log = logging.getLogger("vvbatch.web")
 
@@ -105,7 +103,8 @@ async def get_ready(request: Request) -> Response:
 def readiness(services: Services) -> Ready:
     """The queue and the ledger answer, and a worker runs for each profile that is served."""
     served: set[str] = set()
-    ledger = silent = None
+    alive: dict[str, bool] = {}
+    ledger = silent = why = None
     try:
         with services.ledger.engine.connect() as connection:
             running = select(workers.c.profile).where(workers.c.state == "running").distinct()
@@ -113,25 +112,26 @@ def readiness(services: Services) -> Ready:
         served |= waiting_by_profile(services.ledger).keys()
     except DBAPIError as error:
         ledger = str(error.orig)
-    alive: dict[str, bool] = {}
     try:
         services.queue.ping()
         alive = {name: queue.has_worker(services.queue, name) for name in sorted(served)}
     except redis.exceptions.RedisError as error:
         silent = str(error)
     missing = [name for name, runs in alive.items() if not runs]
-    why = None
-    if not alive:
+    if ledger is not None:  # which also knows the workers
+        why = f"the ledger cannot be read: {ledger}"
+    elif silent is not None:
+        why = f"the queue's server does not answer: {silent}"
+    elif not alive:
         why = "no worker runs: start one with  vvbatch up --workers PROFILE"
     elif missing:
         why = f"no worker runs for {', '.join(missing)}: vvbatch up --workers {','.join(missing)}"
-    return Ready(ledger is None and silent is None and why is None, silent, ledger, alive, why)
+    return Ready(why is None, silent, ledger, alive, why)
 
 
 async def get_voices(request: Request) -> Response:
     services = services_of(request)
-    rows: Sequence[Row] = await services.call(lambda: listing(Library.of(services.home)))
-    return json_answer(rows)
+    return await services.call(lambda: json_answer(listing(Library.of(services.home))))
 
 
 async def post_voice(request: Request) -> Response:
@@ -139,7 +139,7 @@ async def post_voice(request: Request) -> Response:
     services = services_of(request)
     if not services.settings.serve.import_voices:
         raise ApiError(403, "importing voices is off: serve.import_voices in settings.yaml allows it", code="off")
-    form = await uploaded(request, LARGEST + FORM_BYTES)
+    form = await uploaded(request, LARGEST)
     name = form.fields.get("name", "")
     if problem := name_problem(name):
         raise ApiError(400, f"a voice cannot be named {name[:100]!r}: {problem}", param="name", code="invalid_value")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,26 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+import redis
 import soundfile
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
 
 from bench.voicelike import syllables
+from tests.conftest import wait_until
 from tests.support import ledgers
 from tests.support.cli import Cli
-from tests.support.web import Site, serving, wait_for
+from tests.support.web import Site, serving
 from vvbatch import store
 from vvbatch.ledger.batches import set_batch_state
 from vvbatch.ledger.feed import events_after, place_of
+from vvbatch.ledger.listings import Filter, list_takes
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import nights, verdicts
 from vvbatch.ledger.views import StatusView
 from vvbatch.settings import ServeSettings
+from vvbatch.web.answers import json_answer
 from vvbatch.web.events import BEHIND, Events
 from vvbatch.web.status import StatusAnswer
 
@@ -53,7 +57,7 @@ def ended(client: httpx2.Client, batch: str) -> Any:
         found = client.get(f"/api/batches/{batch}").json()
         return found if found["state"] in ("done", "failed", "cancelled") else None
 
-    return wait_for(view)
+    return wait_until(view)
 
 
 # Scripts
@@ -75,7 +79,7 @@ def test_a_script_is_submitted_and_its_documents_are_those_of_the_command_line(c
     ]
     out = Path(client.get(f"/api/batches/{batch}").json()["out"])
     file = out / batch / "manifest.json"
-    wait_for(file.exists)
+    wait_until(file.exists)
     assert client.get(f"/api/batches/{batch}/manifest").json() == json.loads(file.read_bytes())
     assert client.get(f"/api/batches/{batch}/book").json() == {"batch": batch, "files": []}
 
@@ -278,17 +282,38 @@ class Reader:
 
 def test_events_arrive_and_resume_where_a_reader_stopped(site: Site, client: httpx2.Client) -> None:
     reader = Reader(site)
-    batch = submitted(client, "An event or two.")
-    wait_for(lambda: "batch done" in reader.kinds(batch))
-    assert reader.kinds(batch) == ["batch submitted", "batch done"]
+    batch = submitted(client, "An event or two.", "And one for each line.")
+    wait_until(lambda: "batch done" in reader.kinds(batch))
+    assert reader.kinds(batch) == ["batch submitted", "line done", "line done", "batch done"]
     assert set(reader.events[0]) == {"id", "at", "kind", "batch", "line", "worker", "detail"}
-    at = reader.ids[[event["batch"] for event in reader.events].index(batch)]
+    at = reader.ids[[event["kind"] == "line done" and event["batch"] == batch for event in reader.events].index(True)]
     missed = submitted(client, "While no one read.")
     ended(client, missed)
     again = Reader(site, **{"Last-Event-ID": at})
-    wait_for(lambda: "batch done" in again.kinds(missed))
-    assert again.kinds(batch) == ["batch done"] and again.kinds(missed) == ["batch submitted", "batch done"]
+    wait_until(lambda: "batch done" in again.kinds(missed))
+    assert again.kinds(batch) == ["line done", "batch done"]
+    assert again.kinds(missed) == ["batch submitted", "line done", "batch done"]
     assert len(again.ids) == len(set(again.ids))
+
+
+def test_a_page_learns_the_end_of_every_line_from_events(site: Site, client: httpx2.Client) -> None:
+    reader = Reader(site)
+    batch = submitted(client, "A page shows this.", "This one is silent.", "A page shows this, too.", title="Page")
+    view = ended(client, batch)
+    wait_until(lambda: "batch failed" in reader.kinds(batch))
+    mine = [event for event in reader.events if event["batch"] == batch and event["line"]]
+    done = {event["line"]: event["detail"] for event in mine if event["kind"] == "line done"}
+    assert done == {
+        line["id"]: {"state": "done", "score": line["score"], "take": line["take"]}
+        for line in view["lines"]
+        if line["state"] == "done"
+    }
+    assert [event["line"] for event in mine if event["kind"] == "line failed"] == [view["lines"][1]["id"]]
+    again = submitted(client, "A page shows this.", "Now another line.", title="Page again")
+    wait_until(lambda: "batch done" in reader.kinds(again))
+    assert reader.kinds(again) == ["batch submitted", "lines cached", "line done", "batch done"]
+    cached = next(event for event in reader.events if event["batch"] == again and event["kind"] == "lines cached")
+    assert cached["detail"] == {"lines": 1}
 
 
 def test_one_reader_serves_all_clients_and_none_reads_without_one(site: Site, client: httpx2.Client) -> None:
@@ -297,7 +322,7 @@ def test_one_reader_serves_all_clients_and_none_reads_without_one(site: Site, cl
     assert reading is not None and len(site.services.events.clients) >= 5
     batch = submitted(client, "Five of them hear it.")
     for reader in readers:
-        wait_for(lambda reader=reader: "batch done" in reader.kinds(batch))  # type: ignore[misc]
+        wait_until(lambda reader=reader: "batch done" in reader.kinds(batch))
     assert site.services.events.reading is reading
 
 
@@ -322,6 +347,42 @@ def test_a_client_that_does_not_read_is_let_go_and_the_others_are_not_held_up(tm
             return len(items), items[-1] is None
 
     assert asyncio.run(scenario()) == (BEHIND + 1, True)
+    ledger.close()
+
+
+def test_events_from_before_a_pause_of_the_reader_are_still_sent(tmp_path: Path) -> None:
+    """Such as a ledger that was locked for a minute."""
+    clock = ledgers.Clock()
+    ledger = ledgers.open_ledger(tmp_path, clock)
+    ledgers.add_batch(ledger, "b", ["One."])
+
+    async def scenario() -> list[str]:
+        events = Events(ledger, poll_s=0.01)
+        with events.client() as queue:
+            await asyncio.sleep(0.1)
+            set_batch_state(ledger, "b", "paused", only_from=("open",))
+            clock.advance(60)
+            async with asyncio.timeout(10):
+                kinds = [event.kind for _ in range(2) if (event := await queue.get())]
+        events.close()
+        return kinds
+
+    assert asyncio.run(scenario()) == ["batch submitted", "batch paused"]
+    ledger.close()
+
+
+def test_streams_of_a_server_that_stops_end_in_good_order(tmp_path: Path) -> None:
+    ledger = ledgers.open_ledger(tmp_path)
+
+    async def scenario() -> list[bytes]:
+        events = Events(ledger)
+        open_before, opened_after = events.stream(None), events.stream(place_of("2000/x"))
+        parts = [await anext(open_before)]
+        events.close()
+        async with asyncio.timeout(10):
+            return parts + [part async for part in open_before] + [part async for part in opened_after]
+
+    assert asyncio.run(scenario()) == [b": connected\n\n"] * 2
     ledger.close()
 
 
@@ -376,6 +437,54 @@ def test_health_is_ready_with_a_worker_and_names_what_is_missing_without(site: S
         assert client.get("/health/ready").json()["workers"] == {"ready2": False}
 
 
+def test_health_names_a_ledger_or_a_queue_that_does_not_answer(
+    site: Site, client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_ledger: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    def silent() -> None:
+        raise redis.ConnectionError("connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vvbatch.web.status.waiting_by_profile", unreadable)
+        answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["ledger"]) == (503, "disk I/O error")
+    assert answer.json()["why"] == "the ledger cannot be read: disk I/O error"
+    with monkeypatch.context() as patch:
+        patch.setattr(site.services.queue, "ping", silent)
+        answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["queue"]) == (503, "connection refused")
+    assert answer.json()["why"] == "the queue's server does not answer: connection refused"
+    again = client.get("/health/ready").json()
+    assert (again["ledger"], again["queue"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/batches", "/api/batches/last", "/api/batches/last/lines", "/api/batches/last/takes"]
+)
+def test_a_large_document_is_encoded_beside_other_requests(
+    site: Site, client: httpx2.Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    submitted(client, f"One for a large document at {path}.")
+    encoding, go_on = threading.Event(), threading.Event()
+
+    def slow(document: object) -> Any:
+        encoding.set()
+        assert go_on.wait(30)
+        return json_answer(document)
+
+    monkeypatch.setattr("vvbatch.web.batches.json_answer", slow)
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(client.get(path).status_code))
+    asking.start()
+    assert encoding.wait(30)
+    assert httpx2.get(f"{site.url}/health/live", timeout=20).status_code == 200
+    go_on.set()
+    asking.join()
+    assert answers == [200]
+
+
 def test_voices_are_listed_as_by_the_command_and_not_imported_unless_allowed(client: httpx2.Client) -> None:
     assert client.get("/api/voices").json() == Cli().json("voices", "list")
     answer = client.post("/api/voices", files={"file": ("a.wav", b"RIFF")}, data={"name": "mara"})
@@ -407,8 +516,8 @@ def test_a_warm_up_runs_in_a_process_of_its_own(client: httpx2.Client) -> None:
 # Metrics
 
 
-def figures(client: httpx2.Client) -> dict[tuple[str, tuple[str, ...]], float]:
-    time.sleep(2.1)  # figures are made again every two seconds
+def figures(site: Site, client: httpx2.Client) -> dict[tuple[str, tuple[str, ...]], float]:
+    site.services.fresh.clear()
     text = client.get("/metrics").text
     return {
         (sample.name, tuple(sorted(sample.labels.values()))): sample.value
@@ -419,14 +528,17 @@ def figures(client: httpx2.Client) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def test_metrics_are_read_by_prometheus_and_count_what_has_ended(site: Site) -> None:
     with site.client() as client:
-        before = figures(client)
+        before = figures(site, client)
         batch = submitted(client, "Counted once.", "Counted, and silent.", title="Counted")
         view = ended(client, batch)
         counted = ("vvbatch_first_chunk_seconds_count", ("cpu", "ready"))
-        for _ in range(20):  # figures may be older on a busy machine
-            after = figures(client)
-            if after.get(counted, 0) >= before.get(counted, 0) + 4:
-                break
+        after = {}
+
+        def all_counted() -> bool:
+            after.update(figures(site, client))
+            return after.get(counted, 0) >= before.get(counted, 0) + 4
+
+        wait_until(all_counted, 30)
     worker = next(iter(labels[1] for name, labels in after if name == "vvbatch_slots"))
     assert view["counts"]["failed"] == 1
 
@@ -444,6 +556,18 @@ def test_metrics_are_read_by_prometheus_and_count_what_has_ended(site: Site) -> 
     assert after[("vvbatch_slots_in_use", ("ready", worker))] == 0
 
 
+def test_takes_that_ended_before_anyone_asked_are_counted(site: Site, client: httpx2.Client) -> None:
+    """The module's server began with an empty ledger."""
+    ended(client, submitted(client, "Counted without being asked for."))
+
+    def counted() -> bool:
+        takes = [value for (name, _), value in figures(site, client).items() if name == "vvbatch_takes_total"]
+        states = [take.state for take in list_takes(site.ledger, Filter(limit=10_000))]
+        return sum(takes) == len(states) - states.count("rendering") > 0
+
+    wait_until(counted, 30)
+
+
 @pytest.mark.slow
 def test_what_waits_and_the_last_night_are_counted_and_workers_that_are_gone_are_not(home: Path) -> None:
     with serving(worker=False) as site, site.client() as client:
@@ -458,9 +582,9 @@ def test_what_waits_and_the_last_night_are_counted_and_workers_that_are_gone_are
             ):
                 row = {"night_id": of, "position": position, "line": "l", "verdict": verdict}
                 connection.execute(verdicts.insert().values(row | {"reasons": [], "measures": {}}))
-        found = figures(client)
+        found = figures(site, client)
         assert found[("vvbatch_queued_lines", ("normal", "ready2"))] == 2
-        assert found[("vvbatch_oldest_wait_seconds", ("normal", "ready2"))] >= 2
+        assert found[("vvbatch_oldest_wait_seconds", ("normal", "ready2"))] > 0
         assert not any(name == "vvbatch_slots" for name, _ in found), "a worker that is gone has no figures"
         of_nights = {labels: value for (name, labels), value in found.items() if name == "vvbatch_night_lines"}
         assert of_nights == {("ready2", "same", "voices"): 2, ("ready2", "voices", "worse"): 1}

@@ -1,0 +1,12 @@
+"""Types of parameters that several requests have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from vvbatch.script.fields import LANGUAGE
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Language = Annotated[str, Meta(pattern=rf"^{LANGUAGE}$", max_length=35)]
