@@ -107,7 +107,8 @@ def out(locked: Site, module_home: Path) -> Path:
     for secret in (book / "notes.txt", out / "b" / "manifest.json", out / "secret.wav", module_home / "secret.wav"):
         secret.write_bytes(SECRET)
     ledgers.add_batch(locked.ledger, "b", ["One."], out=out)
-    record_book(locked.ledger, "b", "podcast", {}, [BookFileRow(str(book / "pier.flac"), "flac", "a" * 64, 15, 1.0)])
+    row = BookFileRow(str(book / "pier.flac"), "flac", "a" * 64, 15, 1.0)
+    record_book(locked.ledger, "b", "podcast", {}, [row], {})
     return out
 
 
