@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import msgspec
@@ -45,6 +45,13 @@ TITLES: Mapping[str, str] = {
 }
 """Measures that are plotted over the book."""
 
+Progress = Callable[[int, int], None]
+"""Takes how many of all lines are written."""
+
+
+def unseen(done: int, total: int) -> None:
+    pass
+
 
 class Gathered(msgspec.Struct, frozen=True):
     """The report, and the lines that its chapters list."""
@@ -52,10 +59,13 @@ class Gathered(msgspec.Struct, frozen=True):
     report: Report
     lines: Sequence[KeptLine]
 
-    def chapters(self) -> Iterator[tuple[ChapterSummary, Sequence[KeptLine]]]:
-        groups = groupby(self.lines, lambda line: line.chapter)
+    def chapters(self, seen: Progress = unseen) -> Iterator[tuple[ChapterSummary, Sequence[KeptLine]]]:
+        """Each is asked for when the one before it is written; `seen` gets the lines that are."""
+        groups, written = groupby(self.lines, lambda line: line.chapter), 0
         for summary, (_, mine) in zip(self.report.chapters, groups, strict=True):
+            seen(written, len(self.lines))
             yield summary, list(mine)
+            written += summary.lines
 
 
 def gather(ledger: Ledger, batch_id: str) -> Gathered:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vvbatch import store
 from vvbatch.batch_report import charts
-from vvbatch.batch_report.gather import Gathered
+from vvbatch.batch_report.gather import Gathered, Progress, unseen
 from vvbatch.batch_report.media import Media
 from vvbatch.pages.frame import template
 from vvbatch.pages.waveform import COLUMNS, HEIGHT
@@ -31,18 +31,18 @@ STATES = {
 """The colour of each state of a line."""
 
 
-def write(gathered: Gathered, path: Path, *, embed: bool = False) -> None:
+def write(gathered: Gathered, path: Path, *, embed: bool = False, seen: Progress = unseen) -> None:
     """Write the page: the file is complete or unchanged. Raises OSError and MissingExtra."""
 
     def fill(temp: Path) -> None:
         with temp.open("w", encoding="utf-8") as file:
-            file.writelines(html(gathered, path.parent, embed=embed))
+            file.writelines(html(gathered, path.parent, embed=embed, seen=seen))
 
     with store.stage_written(path, fill) as staged:
         staged.publish()
 
 
-def html(gathered: Gathered, folder: Path, *, embed: bool = False) -> Iterator[str]:
+def html(gathered: Gathered, folder: Path, *, embed: bool = False, seen: Progress = unseen) -> Iterator[str]:
     """The page in pieces, for a file in `folder`. Raises MissingExtra."""
     page = template(HERE / "page.html")
     report = gathered.report
@@ -58,7 +58,7 @@ def html(gathered: Gathered, folder: Path, *, embed: bool = False) -> Iterator[s
             for why in HEADINGS
             if any(line.why == why for line in report.to_hear)
         ],
-        chapters=gathered.chapters(),
+        chapters=gathered.chapters(seen),
         charts=charts.charts(report.drift, last, list(first_lines.items())),
         chart={"width": charts.WIDTH, "height": charts.HEIGHT, "left": charts.LEFT, "right": charts.RIGHT},
         wave={"columns": COLUMNS, "height": HEIGHT},

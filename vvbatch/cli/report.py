@@ -33,6 +33,7 @@ def report(batch: str, out: Path | None, embed: bool, as_json: bool) -> None:
     from vvbatch.batch_report.gather import gather
     from vvbatch.batch_report.write import write
     from vvbatch.ledger.queries import find_batch
+    from vvbatch.report.counting import counting
 
     with session() as here:
         gathered = gather(here.ledger, find_batch(here.ledger, batch))
@@ -40,7 +41,8 @@ def report(batch: str, out: Path | None, embed: bool, as_json: bool) -> None:
     path = (out or Path(found.out, report_name(found.batch))).absolute()
     if out or not as_json:
         try:
-            write(gathered, path, embed=embed)
+            with counting("lines", quiet=as_json) as seen:
+                write(gathered, path, embed=embed, seen=seen)
         except OSError as error:
             raise Failed(f"{path} could not be written: {error.strerror}; name another file with -o") from error
     if as_json:

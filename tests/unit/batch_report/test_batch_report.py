@@ -6,6 +6,8 @@ import base64
 import hashlib
 import io
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -134,6 +136,26 @@ def test_an_embedded_page_holds_every_recording_and_links_none(saga: Ledger, tmp
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sources[0].partition(",")[2])))
     assert rate == 24_000 and len(samples) > 5_000
     assert all(str(attrs["href"]).startswith("#") for attrs in page.all("a"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no browser here")
+def test_a_browser_draws_the_page_at_phone_width_without_an_error(saga: Ledger, tmp_path: Path) -> None:
+    page, picture = tmp_path / "out" / BATCH / "report.html", tmp_path / "report.png"
+    write(gather(saga, BATCH), page)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+    where = [f"--user-data-dir={tmp_path / 'chromium'}", "--window-size=500,900", f"--screenshot={picture}"]
+    done = subprocess.run(
+        ["chromium", *flags, *where, page.as_uri()], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert picture.stat().st_size > 10_000 and "Content Security Policy" not in done.stderr
+
+
+def test_how_many_lines_are_written_is_shown_chapter_by_chapter(saga: Ledger, tmp_path: Path) -> None:
+    counts: list[tuple[int, int]] = []
+    for _ in html(gather(saga, BATCH), tmp_path, seen=lambda done, total: counts.append((done, total))):
+        pass
+    assert counts == [(0, 24), (8, 24), (16, 24)]
 
 
 def test_a_missing_file_is_named_and_the_page_is_made(saga: Ledger, tmp_path: Path) -> None:
