@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ import yaml
 from tests.conftest import Shell, wait_until
 from tests.faults.conftest import FaultHome
 from vvbatch.ledger.batches import cancel_lines
+from vvbatch.ledger.records import earlier, utc_now
 from vvbatch.profiles import bundled
 
 HOSTILE_NAMES = ["../../escape", "a/b", "..", ".", "x" * 300, "nul\x00", "line\nbreak", "-rf", "CON", "ü̈"]
@@ -88,7 +88,7 @@ def test_nothing_new_starts_one_second_after_pause_and_a_cancelled_batch_stays_s
     fault_home.worker()
     fault_home.rendering(batch, 16)
     fault_home.shell("pause", batch)
-    paused = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    paused = earlier(utc_now(), -1)
     fault_home.rendering(batch, 0)
     time.sleep(1.5)
     assert fault_home.rows(f"SELECT id FROM takes WHERE created_at > '{paused}'") == []

@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from tests.support.ledgers import open_ledger
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.records import chunks
+from vvbatch.ledger.records import chunks, timestamp
 from vvbatch.ledger.schema import batches, lines, takes, workers
 
 NOW = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
@@ -21,7 +21,7 @@ IN_WORK = 32
 
 
 def stamp(before_s: float) -> str:
-    return (NOW - timedelta(seconds=before_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return timestamp(NOW - timedelta(seconds=before_s))
 
 
 def large_ledger(folder: Path, open_lines: int = 60_000, ended_batches: int = 400, lines_each: int = 100) -> Ledger:

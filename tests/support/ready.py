@@ -130,15 +130,15 @@ def set_clock_ahead(seconds: float) -> None:
 
     from vvbatch.ledger import Ledger, records
 
-    real, ahead = time.time, timedelta(seconds=seconds)
+    real, utc_now = time.time, records.utc_now
     time.time = lambda: real() + seconds
 
     def wrong_now() -> str:
-        return (datetime.now(UTC) + ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return records.earlier(utc_now(), -seconds)
 
     records.utc_now = wrong_now
     Ledger.__init__.__defaults__ = (wrong_now,)
-    rq.utils.now = lambda: datetime.now(UTC) + ahead
+    rq.utils.now = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 if __name__ == "__main__":

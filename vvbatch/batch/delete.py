@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import stat
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,7 +24,7 @@ from vvbatch.ledger.deletion import (
     refuse_in_use,
     removal_done,
 )
-from vvbatch.ledger.records import BatchKind
+from vvbatch.ledger.records import BatchKind, earlier
 from vvbatch.ledger.schema import batches
 from vvbatch.manuscript.origin import origin_of
 from vvbatch.store import StoreError
@@ -111,8 +111,7 @@ def finish_removals(ledger: Ledger) -> None:
 
 
 def old_batches(ledger: Ledger, kind: BatchKind, older_than: timedelta) -> list[Doomed]:
-    before = datetime.fromisoformat(ledger.now()) - older_than
-    found = ended_before(ledger, [kind], before.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    found = ended_before(ledger, [kind], earlier(ledger.now(), older_than.total_seconds()))
     return [examine(ledger, batch_id) for batch_id in found]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import redis
@@ -13,7 +13,7 @@ from vvbatch.batch.assemble import Order
 from vvbatch.batch.book_order import BookOrder
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import batches_without_book, finished_chapters
-from vvbatch.ledger.records import TIME_FORMAT
+from vvbatch.ledger.records import earlier
 from vvbatch.ledger.schema import BATCH_OPEN
 from vvbatch.transport.queue import enqueue_book
 
@@ -32,7 +32,7 @@ class FinishedChapters:
     def look(self) -> None:
         """Raises RedisError, and the database's error."""
         if self.orders is None:
-            since = (datetime.now(UTC) - OLDEST).strftime(TIME_FORMAT)
+            since = earlier(self.ledger.now(), OLDEST.total_seconds())
             for row in batches_without_book(self.ledger, since):
                 if not msgspec.convert(row["book"] or {}, BookOrder).asked:
                     continue

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import and_, or_, select
 
 from vvbatch.ledger.ledger import Ledger
-from vvbatch.ledger.records import TIME_FORMAT
+from vvbatch.ledger.records import earlier
 from vvbatch.ledger.schema import events, lines, takes
 from vvbatch.ledger.states import LineState, TakeState
 from vvbatch.ledger.views import Json
@@ -63,10 +62,6 @@ class Tail(Generic[Row]):
             self.settled = max(self.settled, Place(self.late_from, ""))
             self.seen = {place for place in self.seen if place > self.settled}
         return new
-
-
-def earlier(now: str, seconds: float) -> str:
-    return (datetime.fromisoformat(now) - timedelta(seconds=seconds)).strftime(TIME_FORMAT)
 
 
 class EventView(Struct, frozen=True):

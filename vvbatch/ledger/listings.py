@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, cast, exists, f
 from vvbatch.errors import InputError
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
-from vvbatch.ledger.records import is_line
+from vvbatch.ledger.records import is_line, timestamp
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes
 from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow, tried_takes
 
@@ -346,9 +346,8 @@ def moment(text: str, now: str) -> str:
             at = datetime.fromisoformat(now) - timedelta(**{UNITS[age[2]]: int(age[1])})
         else:
             at = datetime.fromisoformat(text.strip())
-        at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        return timestamp(at if at.tzinfo else at.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
         raise BadFilter(
             f"not a time: {text!r}; give a date (2026-03-01), a time (2026-03-01T22:00) or an age (90m, 12h, 2d)"
         ) from error
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

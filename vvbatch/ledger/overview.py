@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, or_, select
 
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import FAILED_LINES, SCRIPTS, batch_rows, time_in_work, totals_of
-from vvbatch.ledger.schema import LINE_OPEN, batches, lines, queues, schedules, takes, workers
+from vvbatch.ledger.records import earlier
+from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines, queues, schedules, takes, workers
 from vvbatch.ledger.views import BatchRow, Failure, Overview, QueueView, Rates, TroubleView, WorkerView
 
 OPEN_SHOWN = 30
@@ -128,11 +128,6 @@ def rates(connection: Connection, now: str) -> Rates:
         takes_per_min=round(60 * len(good) / busy_s, 2) if good and busy_s else None,
         speed=round(audio_s / busy_s, 3) if audio_s and busy_s else None,
     )
-
-
-def earlier(now: str, by_s: float) -> str:
-    """The ledger's timestamp of so many seconds earlier."""
-    return (datetime.fromisoformat(now) - timedelta(seconds=by_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def has_schedules(ledger: Ledger) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -30,12 +30,18 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+def timestamp(at: datetime) -> str:
+    """ISO 8601 in UTC with microseconds: sorts as text. `at` has a zone."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def utc_now() -> str:
-    """ISO 8601 in UTC with microseconds: sorts as text."""
-    return datetime.now(UTC).strftime(TIME_FORMAT)
+    return timestamp(datetime.now(UTC))
+
+
+def earlier(than: str, by_s: float) -> str:
+    """The timestamp of so many seconds before another one."""
+    return timestamp(datetime.fromisoformat(than) - timedelta(seconds=by_s))
 
 
 class BatchKind(StrEnum):

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.ahead import ahead_of
 from vvbatch.ledger.news import News, news_since, take_up
 from vvbatch.ledger.queries import batch_row_of, batch_totals, failures
+from vvbatch.ledger.records import earlier
 from vvbatch.report.failed import failed_words
 from vvbatch.report.reasons import waiting_words
 from vvbatch.report.tables import counted
@@ -90,8 +91,7 @@ class Notifier:
             return
         self.next_look = self.clock() + LOOK_S
         try:
-            before = datetime.fromisoformat(self.ledger.now()) - timedelta(seconds=self.stalled_s)
-            stalled_before = before.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            stalled_before = earlier(self.ledger.now(), self.stalled_s)
             for news in news_since(self.ledger, self.begun, stalled_before, self.among):
                 if take_up(self.ledger, news):
                     self.send(summary(self.ledger, news, self.served))

@@ -10,8 +10,9 @@ import psutil
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from vvbatch.ledger.forecast import covered_s
-from vvbatch.ledger.overview import RATE_WINDOW_S, earlier
+from vvbatch.ledger.overview import RATE_WINDOW_S
 from vvbatch.ledger.queries import seconds
+from vvbatch.ledger.records import earlier
 from vvbatch.ledger.schema import batches, events, lines, queues, takes
 from vvbatch.ledger.states import BatchState, LineState, TakeState
 from vvbatch.ledger.views import WorkerView

@@ -12,7 +12,8 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.feed import LATE_S, PAGE, EventView, Place, Tail, earlier, happenings_after
+from vvbatch.ledger.feed import LATE_S, PAGE, EventView, Place, Tail, happenings_after
+from vvbatch.ledger.records import earlier
 from vvbatch.web.loops import again
 
 POLL_S = 0.5
