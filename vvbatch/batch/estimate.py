@@ -15,6 +15,7 @@ from vvbatch.batch.plan import Plan, PlannedLine
 from vvbatch.batch.speeds import throughput
 from vvbatch.engine.measure import Speed
 from vvbatch.ledger import Ledger
+from vvbatch.ledger.ahead import place_in_queue
 from vvbatch.ledger.forecast import Throughput, throughput_of
 from vvbatch.ledger.queries import WORK_COLUMNS, cached_takes, work_of
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, qc_results, takes
@@ -137,14 +138,23 @@ def queued_before(ledger: Ledger, profile: str) -> Queued:
     """Lines of open batches that are rendered before those of a batch that is submitted now, with normal priority."""
     characters = func.length(lines.c.text) * lines.c.takes
     query = (
-        select(func.count(), func.sum(characters), func.max(characters))
+        select(batches.c.priority, batches.c.created_at, func.count(), func.sum(characters), func.max(characters))
         .join_from(lines, batches, batches.c.id == lines.c.batch_id)
-        .where(lines.c.model == profile, lines.c.state.in_(LINE_OPEN))
-        .where(batches.c.state == BatchState.OPEN, batches.c.priority != "low")
+        .where(lines.c.model == profile, lines.c.state.in_(LINE_OPEN), batches.c.state == BatchState.OPEN)
+        .group_by(batches.c.id, batches.c.priority, batches.c.created_at)
     )
+    now = place_in_queue("normal", ledger.now())
     with ledger.engine.connect() as connection:
-        count, total, longest = connection.execute(query).one()
-    return Queued(count, int(total or 0), int(longest or 0))
+        found = [
+            Queued(count, int(total), longest)
+            for priority, created_at, count, total, longest in connection.execute(query)
+            if place_in_queue(priority, created_at) <= now
+        ]
+    return Queued(
+        sum(each.lines for each in found),
+        sum(each.characters for each in found),
+        max((each.longest for each in found), default=0),
+    )
 
 
 def written_texts(plan: Plan) -> list[str]:

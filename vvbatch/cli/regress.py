@@ -92,12 +92,12 @@ def run(suite: str, profile: str | None, as_json: bool) -> None:
 def show(found: Summary, suite: str) -> None:
     """Counts, findings about the whole night, and the lines that differ."""
     from vvbatch.report.columns import name, text
-    from vvbatch.report.tables import print_facts, print_table, shortened
+    from vvbatch.report.tables import Fact, below, print_facts, print_table, shortened
 
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items() if count)
-    facts: list[tuple[str, object]] = [("night", found.night), ("verdict", found.verdict), ("lines", counts)]
-    facts += [("" if number else "because", each.text) for number, each in enumerate(found.reasons)]
-    facts += [("" if number else "changed since", change_text(each)) for number, each in enumerate(found.changed)]
+    facts: list[Fact] = [("night", found.night), ("verdict", found.verdict), ("lines", counts)]
+    facts += below("because", (each.text for each in found.reasons))
+    facts += below("changed since", map(change_text, found.changed))
     print_facts(facts)
     off = [line for line in found.lines if line.verdict in ("worse", "changed")]
     off.sort(key=lambda line: line.verdict != "worse")

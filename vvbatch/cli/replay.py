@@ -58,10 +58,10 @@ def show(found: Replay) -> None:
     from msgspec.structs import asdict
 
     from vvbatch.report.columns import name, text
-    from vvbatch.report.tables import print_facts, print_table
+    from vvbatch.report.tables import Fact, print_facts, print_table
 
     by = {"sha256": "bit for bit", "samples": "in every sample", "checks": "in every check"}[found.equal_by]
-    facts: list[tuple[str, object]] = [("take", found.take)]
+    facts: list[Fact] = [("take", found.take)]
     facts.append(("verdict", f"equal, {by}" if found.equal else "different"))
     if found.note:
         facts.append(("note", found.note))

@@ -114,7 +114,7 @@ def run(
         else:
             print_changes(views)
             for view in views:
-                print_summary(here.ledger, view.batch)
+                print_summary(here.ledger, view)
             for made in books:
                 print_book(made)
     if interrupted:

@@ -56,7 +56,7 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
 
     gc.disable()  # it would look through a hundred thousand checks again and again, for a process that ends soon
     view = batch_view(ledger, batch, kinds)
-    ahead, served = ahead_of(ledger, view.batch), Served(home)
+    ahead, served = ahead_of(ledger, [view.batch])[view.batch], Served(home)
     idle = {} if view.state == "paused" else ahead.waiting
     view.unserved = {profile: count for profile, count in idle.items() if served(profile) == "no worker"}
     if as_json:
@@ -69,7 +69,7 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
     if view.counts["rendering"]:  # what is before it no longer matters
         ahead = ahead._replace(batches=[])
     waiting = () if view.state == "paused" else waiting_words(ahead, served)
-    print_summary(ledger, view.batch, waiting=waiting)
+    print_summary(ledger, view, waiting=waiting)
     print_lines(view)
 
 

@@ -27,7 +27,7 @@ def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
         recent = [each.batch for each in listed if each.ended_at and each.ended_at >= earlier(now, RECENT_S)]
         return Overview(
             batches=listed,
-            totals={batch: totals_of(connection, batch) for batch in recent},
+            totals=totals_of(connection, recent),
             queues=model_queues(connection),
             workers=running_workers(connection),
             failures=newest_failures(connection, kinds, now),

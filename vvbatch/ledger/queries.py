@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
+from sqlalchemy import Connection, Row, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from vvbatch.errors import InputError
+from vvbatch.ledger.ahead import place_in_queue
 from vvbatch.ledger.forecast import InWork, Work, covered_s, throughput_of
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import batches, lines, qc_results, takes
-from vvbatch.ledger.states import PRIORITIES, BatchState, LineState, TakeState
+from vvbatch.ledger.states import BatchState, LineState, TakeState
 from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, Failure, LineView, Totals, tried_takes
 
 if TYPE_CHECKING:
@@ -165,34 +166,22 @@ def any_good(took_part: Mapping[str, Sequence[Work]]) -> bool:
 
 def first_etas(connection: Connection, rows: Sequence[RowMapping], now: str) -> dict[str, int | None]:
     """ETAs of open batches without a good take: by the newest takes of their profiles, after what is queued before."""
-    others = select(batches.c.id, batches.c.priority, batches.c.created_at).where(batches.c.state == BatchState.OPEN)
-    queued = sorted(connection.execute(others), key=place_in_queue)
-    left = lines_left(connection, [row.id for row in queued], now)
+    place = (batches.c.priority, batches.c.created_at, batches.c.id)
+    is_open = connection.execute(select(*place).where(batches.c.state == BatchState.OPEN))
+    in_order = [batch_id for _, _, batch_id in sorted(place_in_queue(*row) for row in is_open)]
+    left = lines_left(connection, in_order, now)
     known = newest_takes_of_profiles(connection, {profile for each in left.values() for profile in each}, now)
+    wanted = {row["id"] for row in rows}
     etas: dict[str, int | None] = {}
-    for row in rows:
-        mine = left[row["id"]]
-        before = [left[other.id] for other in queued if place_in_queue(other) < place_in_queue(row)]
-        total = {
-            profile: together([own, *(each[profile] for each in before if profile in each)])
-            for profile, own in mine.items()
-        }
-        etas[row["id"]] = eta_s(total, {profile: known[profile] for profile in mine if profile in known})
+    until_here: dict[str, Left] = {}  # by profile
+    for batch_id in in_order:
+        mine = left[batch_id]
+        for profile, own in mine.items():
+            until_here[profile] = until_here.get(profile, Left(0, 0, [])).plus(own)
+        if batch_id in wanted:
+            total = {profile: until_here[profile] for profile in mine}
+            etas[batch_id] = eta_s(total, {profile: known[profile] for profile in mine if profile in known})
     return etas
-
-
-def place_in_queue(row: Any) -> tuple[int, str]:
-    """Sorts batches as they are rendered: by priority, then by age."""
-    fields = row if isinstance(row, RowMapping) else row._mapping
-    return PRIORITIES.index(fields["priority"]), fields["created_at"]
-
-
-def together(parts: Sequence[Left]) -> Left:
-    return Left(
-        sum(part.queued for part in parts),
-        max(part.longest for part in parts),
-        [line for part in parts for line in part.in_work],
-    )
 
 
 def newest_takes_of_profiles(connection: Connection, profiles: Collection[str], now: str) -> dict[str, list[Work]]:
@@ -243,6 +232,9 @@ class Left(NamedTuple):
     longest: int
     in_work: list[InWork]
 
+    def plus(self, other: Left) -> Left:
+        """Both together."""
+        return Left(self.queued + other.queued, max(self.longest, other.longest), [*self.in_work, *other.in_work])
 
 def lines_left(connection: Connection, batch_ids: Sequence[str], now: str) -> dict[str, dict[str, Left]]:
     """By batch and profile."""
@@ -383,30 +375,38 @@ def checks_of(connection: Connection, take_ids: Select[Any]) -> dict[str, list[C
 def batch_totals(ledger: Ledger, batch_id: str) -> Totals:
     """Seconds of audio in a batch's files; what of it was rendered here, in how much wall time, how fast."""
     with ledger.engine.connect() as connection:
-        return totals_of(connection, batch_id)
+        return totals_of(connection, [batch_id])[batch_id]
 
 
-def totals_of(connection: Connection, batch_id: str) -> Totals:
-    ended = select(takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at).where(
-        takes.c.batch_id == batch_id, takes.c.ended_at.is_not(None)
+def totals_of(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Totals]:
+    ended = select(takes.c.batch_id, takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at).where(
+        takes.c.batch_id.in_(batch_ids), takes.c.ended_at.is_not(None)
     )
     kept = (
-        select(func.sum(takes.c.duration_s))
+        select(lines.c.batch_id, func.sum(takes.c.duration_s))
         .join_from(lines, takes, takes.c.id == lines.c.take_id)
-        .where(lines.c.batch_id == batch_id, lines.c.state.in_(("done", "cached")))
+        .where(lines.c.batch_id.in_(batch_ids), lines.c.state.in_((LineState.DONE, LineState.CACHED)))
+        .group_by(lines.c.batch_id)
     )
-    rows = connection.execute(ended).all()
-    audio_s = connection.execute(kept).scalar() or 0.0
-    busy_s = time_in_work(rows)
-    rendered_s = sum(row.duration_s or 0.0 for row in rows if row.state == "done")
+    rows: dict[str, list[Row[Any]]] = {batch_id: [] for batch_id in batch_ids}
+    for row in connection.execute(ended):
+        rows[row.batch_id].append(row)
+    audio_s = {batch_id: total for batch_id, total in connection.execute(kept)}
+    return {batch_id: totals(rows[batch_id], audio_s.get(batch_id) or 0.0) for batch_id in batch_ids}
+
+
+def totals(ended: Sequence[Row[Any]], audio_s: float) -> Totals:
+    """Of a batch's takes that have ended, and the audio in its files."""
+    busy_s = time_in_work(ended)
+    rendered_s = sum(row.duration_s or 0.0 for row in ended if row.state == TakeState.DONE)
     return Totals(
-        takes=len(rows),
+        takes=len(ended),
         audio_s=round(audio_s, 3),
         rendered_s=round(rendered_s, 3),
         wall_s=round(busy_s, 3),
         speed=round(rendered_s / busy_s, 3) if rendered_s and busy_s else None,
-        failed=sum(row.state in FAILED_TAKES for row in rows),
-        began_at=min((row.created_at for row in rows), default=None),
+        failed=sum(row.state in FAILED_TAKES for row in ended),
+        began_at=min((row.created_at for row in ended), default=None),
     )
 
 

@@ -24,6 +24,9 @@ from vvbatch.report.failed import failed_words
 from vvbatch.report.reasons import waiting_words
 from vvbatch.report.tables import counted
 
+if TYPE_CHECKING:
+    from vvbatch.transport.served import Serving
+
 LOOK_S = 5.0
 STALLED_S = 900.0
 COMMAND_S = 60.0
@@ -75,7 +78,7 @@ class Notifier:
         self,
         ledger: Ledger,
         command: Sequence[str],
-        served: Callable[[str], str],
+        served: Callable[[str], Serving],
         among: Sequence[str] | None = None,
         stalled_s: float = STALLED_S,
         clock: Callable[[], float] = time.monotonic,
@@ -122,9 +125,9 @@ def run(command: Sequence[str], document: bytes) -> None:
         log.warning("notify: %s ended with exit code %d: %s", command[0], done.returncode, said[-1] if said else "")
 
 
-def summary(ledger: Ledger, news: News, served: Callable[[str], str]) -> Summary:
+def summary(ledger: Ledger, news: News, served: Callable[[str], Serving]) -> Summary:
     row, totals = batch_row_of(ledger, news.batch), batch_totals(ledger, news.batch)
-    waiting = waiting_words(ahead_of(ledger, news.batch), served) if news.event == "stalled" else []
+    waiting = waiting_words(ahead_of(ledger, [news.batch])[news.batch], served) if news.event == "stalled" else []
     failed = [failed_words(each) for each in failures(ledger, news.batch, FAILURES_SHOWN)]
     return Summary(
         event=news.event,

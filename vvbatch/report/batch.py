@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.queries import batch_row_of, batch_totals, failures, seconds
-from vvbatch.ledger.views import BatchRow, Totals
+from vvbatch.ledger.queries import batch_totals, failures, seconds
+from vvbatch.ledger.views import BatchView, Totals
 from vvbatch.report.columns import name, number, text
 from vvbatch.report.failed import failed_words, remedies
-from vvbatch.report.tables import counted, duration, print_facts, print_table, printable, rate
+from vvbatch.report.tables import Fact, below, counted, duration, print_facts, print_table, printable, rate
 from vvbatch.report.times import moment
 
 if TYPE_CHECKING:  # `status` starts quicker without what planning needs
@@ -23,43 +23,38 @@ if TYPE_CHECKING:  # `status` starts quicker without what planning needs
 FAILURES_SHOWN = 10
 
 
-def print_summary(ledger: Ledger, batch_id: str, file: TextIO | None = None, *, waiting: Sequence[str] = ()) -> None:
-    """Counts, why it waits, when it was made, audio, speed, failures with their reasons, and where the files are.
-
-    Raises UnknownBatch.
-    """
-    head = batch_row_of(ledger, batch_id)
-    totals = batch_totals(ledger, batch_id)
-    counts, folder = head.counts, Path(head.out) / batch_id
-    facts: list[tuple[str, object]] = [
-        ("batch", batch_id),
-        ("script", head.script),
-        ("state", head.state),
-        ("lines", line_counts(counts)),
-        *(("" if number else "waiting", words) for number, words in enumerate(waiting)),
-        *times(head, totals),
+def print_summary(ledger: Ledger, view: BatchView, file: TextIO | None = None, *, waiting: Sequence[str] = ()) -> None:
+    """Counts, why it waits, when it was made, audio, speed, failures with their reasons, and where the files are."""
+    totals = batch_totals(ledger, view.batch)
+    facts: list[Fact] = [
+        ("batch", view.batch),
+        ("script", view.script),
+        ("state", view.state),
+        ("lines", line_counts(view.counts)),
+        *below("waiting", waiting),
+        *times(view, totals),
         ("audio", duration(totals.audio_s)),
     ]
     if totals.speed:
         facts.append(("speed", f"{rate(totals.speed)} x real time: {made_in(totals)}"))
     if totals.failed:
         facts.append(("takes", f"{totals.takes:,}, of which {totals.failed:,} failed"))
-    if counts["failed"]:
-        facts += failed_facts(ledger, batch_id, counts["failed"])
-    facts.append(("files", folder))
+    if view.counts["failed"]:
+        facts += failed_facts(ledger, view.batch, view.counts["failed"])
+    facts.append(("files", Path(view.out) / view.batch))
     print_facts(facts, file)
 
 
-def times(head: BatchRow, totals: Totals) -> list[tuple[str, object]]:
+def times(view: BatchView, totals: Totals) -> list[Fact]:
     """When the batch began and ended, or will end, in local time."""
-    began = totals.began_at or head.created_at
-    facts: list[tuple[str, object]] = [("began", moment(began))]
-    if head.ended_at:
-        took = seconds(head.ended_at) - seconds(began)
-        facts.append(("ended", f"{moment(head.ended_at)}, after {duration(max(0.0, took))}"))
-    elif head.eta_s:
-        end = datetime.now(UTC) + timedelta(seconds=head.eta_s)
-        facts.append(("ends", f"about {moment(end.isoformat())}, in {duration(head.eta_s)}"))
+    began = totals.began_at or view.created_at
+    facts: list[Fact] = [("began", moment(began))]
+    if view.ended_at:
+        took = seconds(view.ended_at) - seconds(began)
+        facts.append(("ended", f"{moment(view.ended_at)}, after {duration(max(0.0, took))}"))
+    elif view.eta_s:
+        end = datetime.now(UTC) + timedelta(seconds=view.eta_s)
+        facts.append(("ends", f"about {moment(end.isoformat())}, in {duration(view.eta_s)}"))
     return facts
 
 
@@ -67,15 +62,13 @@ def made_in(totals: Totals) -> str:
     return f"{duration(totals.rendered_s)} of audio in {duration(totals.wall_s)}"
 
 
-def failed_facts(ledger: Ledger, batch_id: str, count: int) -> list[tuple[str, object]]:
+def failed_facts(ledger: Ledger, batch_id: str, count: int) -> list[Fact]:
     """The first failed lines, where the others are, and what helps."""
     shown = failures(ledger, batch_id, FAILURES_SHOWN)
-    facts: list[tuple[str, object]] = [
-        ("" if number else "failed", failed_words(row)) for number, row in enumerate(shown)
-    ]
+    words = [failed_words(row) for row in shown]
     if count > len(shown):
-        facts.append(("", f"and {count - len(shown):,} more: vvbatch ledger lines {batch_id} --state failed"))
-    return facts + list(remedies(batch_id, shown))
+        words.append(f"and {count - len(shown):,} more: vvbatch ledger lines {batch_id} --state failed")
+    return [*below("failed", words), *remedies(batch_id, shown)]
 
 
 def line_counts(counts: Mapping[str, int]) -> str:
@@ -95,12 +88,12 @@ def count_words(counts: Mapping[str, int]) -> str:
 CHAPTERS_SHOWN, WARNINGS_SHOWN, PLACES_SHOWN = 12, 20, 8
 
 
-def chapter_facts(titles: Sequence[str]) -> list[tuple[str, object]]:
+def chapter_facts(titles: Sequence[str]) -> list[Fact]:
     """A row for each of the first chapters, if any has a title."""
     rows = [title or "(without a title)" for title in titles[:CHAPTERS_SHOWN]] if any(titles) else []
     if rows and len(titles) > CHAPTERS_SHOWN:
         rows.append(f"and {len(titles) - CHAPTERS_SHOWN:,} more")
-    return [("" if number else "chapters", row) for number, row in enumerate(rows)]
+    return below("chapters", rows)
 
 
 def print_warnings(warnings: Sequence[WarningView], *, shown: int = WARNINGS_SHOWN, file: TextIO | None = None) -> None:
@@ -134,7 +127,7 @@ def print_candidates(found: Sequence[Candidate], file: TextIO | None = None) -> 
     if found:
         words = ", ".join(f"{each.word} ({each.why}, {each.count:,} x)" for each in found)
         remedy = "vvbatch lexicon add WORD SAY, or pronounce: in the script"
-        print_facts([("pronounce?", words), ("", remedy)], file)
+        print_facts(below("pronounce?", [words, remedy]), file)
 
 
 def parts_and_chapters(checked: Estimate) -> str:
@@ -174,9 +167,9 @@ def print_estimate(checked: Estimate, file: TextIO | None = None) -> None:
     print_warnings(checked.warnings, file=file)
 
 
-def when_ready(checked: Estimate) -> list[tuple[str, object]]:
-    """What is queued before it, and how to learn a speed that is not known."""
-    facts: list[tuple[str, object]] = []
+def when_ready(checked: Estimate) -> list[Fact]:
+    """What is queued before it, and how to measure a speed that is not known."""
+    facts: list[Fact] = []
     for each in checked.models:
         if each.queued_before and each.lines:
             queue = f"{counted(each.queued_before, 'line')} for {each.profile} before it"
@@ -187,7 +180,7 @@ def when_ready(checked: Estimate) -> list[tuple[str, object]]:
 
 
 def print_deadline(by: Deadline, file: TextIO | None = None) -> None:
-    """Whether it is ready in time, and what each profile would make of the night."""
+    """Whether it is ready in time, and when it would be with each profile."""
     at = moment(by.at)
     if by.ready_at is None:
         verdict = "unknown: the speed of a profile is not known"
@@ -199,7 +192,7 @@ def print_deadline(by: Deadline, file: TextIO | None = None) -> None:
         for each in by.choices
     ]
     columns = [name("all lines with"), number("takes"), number("time"), name("ready"), text("in time")]
-    print_table(columns, rows, title="Tonight", file=file)
+    print_table(columns, rows, title="By profile", file=file)
 
 
 def fits(choice: Choice) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from vvbatch.manuscript.importing import ImportedView, ImportWarningView, SkippedView
 from vvbatch.report.columns import name, text
-from vvbatch.report.tables import counted, print_facts, print_table, print_words
+from vvbatch.report.tables import Fact, below, counted, print_facts, print_table, print_words
 
 CHAPTERS_SHOWN = 12
 SHOWN_OF_EACH = 3  # things of one kind that were left out
@@ -29,7 +29,7 @@ def print_imported(view: ImportedView) -> None:
             print_words(warning)
 
 
-def facts(view: ImportedView) -> Iterator[tuple[str, object]]:
+def facts(view: ImportedView) -> Iterator[Fact]:
     lines = sum(chapter.lines for chapter in view.chapters)
     characters = sum(chapter.characters for chapter in view.chapters)
     yield "script", view.script
@@ -41,9 +41,8 @@ def facts(view: ImportedView) -> Iterator[tuple[str, object]]:
     titles = [chapter.title for chapter in view.chapters[:CHAPTERS_SHOWN] if chapter.title]
     if len(view.chapters) > CHAPTERS_SHOWN:
         titles.append(f"and {len(view.chapters) - CHAPTERS_SHOWN:,} more")
-    yield from ((("" if number else "chapters"), title) for number, title in enumerate(titles))
-    voices = [f"{speaker}: {voice}" for speaker, voice in view.speakers.items()]
-    yield from ((("" if number else "voices"), voice) for number, voice in enumerate(voices))
+    yield from below("chapters", titles)
+    yield from below("voices", (f"{speaker}: {voice}" for speaker, voice in view.speakers.items()))
     if view.changes:
         changes = view.changes
         yield "compared", f"{counted(changes.same, 'line')} as before, {changes.new:,} new, {changes.gone:,} gone"

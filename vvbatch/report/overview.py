@@ -13,7 +13,7 @@ from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, Failure, LineVi
 from vvbatch.report.columns import name, number, text
 from vvbatch.report.failed import failed_words, remedies
 from vvbatch.report.ledger_tables import figure
-from vvbatch.report.tables import counted, duration, print_facts, print_table, rate
+from vvbatch.report.tables import Fact, below, counted, duration, print_facts, print_table, rate
 from vvbatch.report.times import clock, zone_now
 
 if TYPE_CHECKING:
@@ -48,18 +48,18 @@ def print_overview(seen: StatusView, file: TextIO | None = None) -> None:
     print_failures(seen.failures, file)
 
 
-def overall(seen: StatusView) -> list[tuple[str, object]]:
+def overall(seen: StatusView) -> list[Fact]:
     """The queue's server, the supervisor, what waits for a worker, and the last minutes."""
     server, rates = seen.redis, seen.rates
-    facts: list[tuple[str, object]] = [("queue", f"{server.address} answers" if server.reachable else server.error)]
+    facts: list[Fact] = [("queue", f"{server.address} answers" if server.reachable else server.error)]
     if seen.supervisor:
-        facts.append(("supervisor", f"vvbatch up, process {seen.supervisor.pid}"))
-        facts += [("", program_words(each)) for each in seen.supervisor.programs]
+        programs = [program_words(each) for each in seen.supervisor.programs]
+        facts += below("supervisor", [f"vvbatch up, process {seen.supervisor.pid}", *programs])
     for profile, count in server.lost.items():
         missing = f"{counted(count, 'line')} of {profile}"
         facts.append(("", f"missing in the queue: {missing}; a worker restores them, or vvbatch resume"))
     for each in seen.queues:
-        if each.waiting and not each.served:
+        if each.waiting and each.served is False:
             facts.append(("waiting", unserved(each.profile, each.waiting)))
     for met in seen.troubles:
         facts.append(("trouble", f"{met.trouble}: {counted(met.lines, 'line')} of {met.profile} {met.state}"))
@@ -74,14 +74,14 @@ def overall(seen: StatusView) -> list[tuple[str, object]]:
 
 
 def print_batches(seen: StatusView, file: TextIO | None = None) -> None:
-    """Those that are open, then those that have ended, with what the night made of them."""
+    """Those that are open, then those that have ended, with their audio and speed."""
     if not seen.batches:
         print_facts([("batches", "none yet: vvbatch submit SCRIPT, or vvbatch run SCRIPT")], file)
     is_open = [each for each in seen.batches if each.state in OPEN]
     if is_open:
         rows: list[list[object]] = [
             [each.batch, each.state, progress(each), failed(each), left(each), when(each.created_at), each.priority]
-            for each in reversed(is_open)  # as they stand in the queue
+            for each in reversed(is_open)  # in the order of the queue
         ]
         columns = [name("batch"), name("state"), number("lines"), number("failed", 1), number("left")]
         print_table([*columns, name("submitted", 2), name("priority", 3)], rows, title="Open batches", file=file)
@@ -124,9 +124,9 @@ def print_failures(failures: Sequence[Failure], file: TextIO | None = None) -> N
         by_batch.setdefault(each.batch, []).append(each)
     for batch, failed in by_batch.items():
         print(file=file)
-        facts: list[tuple[str, object]] = [("failed", f"in {batch}:")]
         failed.sort(key=lambda each: each.number)
-        print_facts([*facts, *(("", failed_words(each)) for each in failed), *remedies(batch, failed)], file)
+        facts = below("failed", [f"in {batch}:", *map(failed_words, failed)])
+        print_facts([*facts, *remedies(batch, failed)], file)
 
 
 def trouble_words(line: LineView) -> str | None:
@@ -156,7 +156,7 @@ def left(batch: BatchHead) -> str | None:
 def print_lines(view: BatchView, file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest.
 
-    Parts stand below their line, whose state is the most urgent one of its parts. Files are named within the batch's
+    Parts are listed below their line, whose state is the most urgent one of its parts. Files are named within the batch's
     folder.
     """
     groups = [list(group) for _, group in groupby(view.lines, key=lambda line: line.part_of or line.id)]

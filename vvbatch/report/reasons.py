@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vvbatch.ledger.ahead import Ahead
 from vvbatch.report.tables import counted
 
+if TYPE_CHECKING:
+    from vvbatch.transport.served import Serving
+
 BATCHES_NAMED = 2
 
 
-def waiting_words(ahead: Ahead, served: Callable[[str], str]) -> list[str]:
-    """The reasons, the one to mend first in front. `served` is vvbatch.transport.served.Served."""
+def waiting_words(ahead: Ahead, served: Callable[[str], Serving]) -> list[str]:
+    """The reasons, the one to mend first in front."""
     answers = {profile: served(profile) for profile in sorted(ahead.waiting)}
     if "no server" in answers.values():
         return [f"no queue is running: vvbatch up --workers {','.join(answers)}"]

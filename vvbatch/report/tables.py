@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -108,8 +108,17 @@ def print_records(columns: Sequence[Column], rows: Sequence[Sequence[str]], targ
                 target.print(Text(" " * (label + GAP) + more), soft_wrap=True)
 
 
-def print_facts(facts: Sequence[tuple[str, object]], file: TextIO | None = None) -> None:
-    """Label and value, a line each; a label that is empty continues the one above."""
+Fact = tuple[str, object]
+"""A label and its value; an empty label continues the one above."""
+
+
+def below(label: str, values: Iterable[object]) -> list[Fact]:
+    """The values below each other, the label beside the first."""
+    return [("" if number else label, value) for number, value in enumerate(values)]
+
+
+def print_facts(facts: Sequence[Fact], file: TextIO | None = None) -> None:
+    """Label and value, a line each. On a terminal all that stands beside and below `failed` is red."""
     target = console(file)
     rows = [(label, printable(value)) for label, value in facts]
     if not target.is_terminal:
@@ -118,8 +127,10 @@ def print_facts(facts: Sequence[tuple[str, object]], file: TextIO | None = None)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
+    subject = ""
     for label, value in rows:
-        grid.add_row(Text(label), Text(value, style=STYLES.get(value, "red" if label == "failed" else "")))
+        subject = label or subject
+        grid.add_row(Text(label), Text(value, style=STYLES.get(value, "red" if subject == "failed" else "")))
     target.print(grid)
 
 

@@ -1,4 +1,4 @@
-"""Batches on their way: bars that move on a terminal, a plain line per change in a pipe."""
+"""Progress of batches: bars that move on a terminal, a plain line for each change in a pipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.ahead import ahead_of
+from vvbatch.ledger.ahead import Ahead, ahead_of
 from vvbatch.ledger.queries import SCRIPTS, batch_heads, failures, find_batch, open_batches
 from vvbatch.ledger.views import BatchHead
 from vvbatch.report.columns import wrapped
@@ -23,18 +23,18 @@ from vvbatch.report.failed import failed_words
 from vvbatch.report.reasons import waiting_words
 from vvbatch.report.tables import STYLES, console, duration, printable, rate
 
+if TYPE_CHECKING:
+    from vvbatch.transport.served import Serving
+
 LOOK_S = 0.5
 RATE_WINDOW_S = 60.0
 FAILURES_SHOWN = 20
-BUSY_SHARE = 20  # looking takes at most a twentieth of the time, however large the batch
+BUSY_SHARE = 20  # reading takes at most a twentieth of the time, however large the batch
 BAR, SHORTEST_BAR = 40, 10
-
-Serving = Callable[[str], str]
-"""vvbatch.transport.served.Served: whether a profile has a worker."""
 
 
 class Follower:
-    """Shows batches as the ledger has them now; `look` may be called as often as one likes."""
+    """Shows batches as the ledger has them now; `look` may be called at any rate."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Follower:
         batch_ids: Sequence[str],
         target: Console,
         clock: Callable[[], float],
-        served: Serving = lambda _profile: "served",
+        served: Callable[[str], Serving] = lambda _profile: "served",
     ) -> None:
         self.ledger, self.batch_ids, self.console, self.clock = ledger, batch_ids, target, clock
         self.served = served
@@ -59,22 +59,24 @@ class Follower:
         if began < self.next_look and not now:
             return
         heads = batch_heads(self.ledger, self.batch_ids)
+        waiting = [head.batch for head in heads if waits(head)]
+        ahead = ahead_of(self.ledger, waiting) if waiting else {}
         for head in heads:
             self.show_failures(head)
-            self.show(head, began)
+            self.show(head, ahead.get(head.batch), began)
         if self.console.is_terminal:
             self.live.update(Text("\n").join(self.rows.values()), refresh=True)
         self.ended = all(head.eta_s == 0 and head.state not in ("queued", "rendering") for head in heads)
         self.next_look = began + max(LOOK_S, BUSY_SHARE * (self.clock() - began))
 
-    def show(self, head: BatchHead, at: float) -> None:
+    def show(self, head: BatchHead, ahead: Ahead | None, at: float) -> None:
+        """`ahead`: what is before a batch that waits."""
         batch_id, counts = head.batch, head.counts
         over = counts["total"] - counts["queued"] - counts["rendering"]
-        reasons = waiting_words(ahead_of(self.ledger, batch_id), self.served) if waits(head) else []
+        reasons = waiting_words(ahead, self.served) if ahead else []
         failed = [f"{counts['failed']:,} failed"] if counts["failed"] else []
-        words = ["waiting" if reasons and self.console.is_terminal else head.state, *failed]
-        if head.state == "failed":
-            words = failed
+        state = "waiting" if reasons and self.console.is_terminal else head.state
+        words = failed if failed and state == "failed" else [state, *failed]
         lines = self.rate(batch_id, at, over)
         if head.eta_s:
             words.append(f"{duration(head.eta_s)} left")
@@ -90,7 +92,7 @@ class Follower:
             self.say(f"{batch_id}: {over}/{counts['total']} lines, {', '.join([*words, *waiting])}")
 
     def rate(self, batch_id: str, at: float, over: int) -> float | None:
-        """Lines a minute over the last minute of looking."""
+        """Lines a minute over the last minute."""
         seen = self.seen[batch_id]
         seen.append((at, over))
         while len(seen) > 2 and seen[1][0] < at - RATE_WINDOW_S:
@@ -150,7 +152,7 @@ def batch_row(head: BatchHead, over: int, words: Sequence[str], reasons: Sequenc
 def progress(
     ledger: Ledger, batch_ids: Sequence[str], *, quiet: bool = False, file: TextIO | None = None
 ) -> Iterator[Callable[[], None]]:
-    """Gives a function that shows on stderr where the batches stand; call it again and again. `quiet` shows nothing."""
+    """Gives a function that shows the state of the batches on stderr, to be called often. `quiet` shows nothing."""
     if quiet:
         yield lambda: None
         return
@@ -166,7 +168,7 @@ def follow(
     file: TextIO | None = None,
     sleep: Callable[[float], None] = time.sleep,
     kinds: Collection[str] = SCRIPTS,
-    served: Serving = lambda _profile: "served",
+    served: Callable[[str], Serving] = lambda _profile: "served",
 ) -> None:
     """Show a batch, or all of these kinds that are open now, on stderr until they end. Raises UnknownBatch."""
     ids = [find_batch(ledger, batch, kinds)] if batch else open_batches(ledger, kinds=kinds)

@@ -19,10 +19,10 @@ from vvbatch.batch.ready import require_models, submitted_views
 from vvbatch.batch.submit import submit
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.ahead import ahead_of
 from vvbatch.ledger.books import RecordedFile, book_files_of
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.queries import batch_view, find_batch
+from vvbatch.ledger.queues import waiting_by_profile
 from vvbatch.ledger.views import BatchView
 from vvbatch.profiles import MOST_TAKES
 from vvbatch.script import Problem, Script, ScriptError, parsed_bytes
@@ -168,9 +168,10 @@ async def get_batch(request: Request) -> Response:
 
 def whole_view(services: Services, batch: str) -> BatchView:
     view = batch_view(services.ledger, batch)
-    idle = {} if view.state == "paused" else ahead_of(services.ledger, view.batch).waiting
-    served = {profile: queue.has_worker(services.queue, profile) for profile in idle}
-    view.unserved = {profile: count for profile, count in idle.items() if not served[profile]}
+    waiting = waiting_by_profile(services.ledger, [view.batch])
+    view.unserved = {
+        profile: count for profile, count in waiting.items() if not queue.has_worker(services.queue, profile)
+    }
     return view
 
 

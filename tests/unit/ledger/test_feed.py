@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.ledgers import Clock
 from vvbatch.ledger import feed
-from vvbatch.ledger.feed import LATE_S, Place, Tail, earlier
+from vvbatch.ledger.feed import LATE_S, Place, Tail
+from vvbatch.ledger.records import earlier
 
 
 @dataclass(frozen=True)

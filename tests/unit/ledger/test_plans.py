@@ -13,7 +13,9 @@ import pytest
 from sqlalchemy import event
 
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
+from vvbatch.batch.estimate import queued_before
 from vvbatch.ledger import Ledger, books, feed, figures, queues, recovery
+from vvbatch.ledger.ahead import ahead_of
 from vvbatch.ledger.batches import cancel_lines, retry_lines, settle_batch
 from vvbatch.ledger.feed import Place
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
@@ -63,6 +65,8 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: books.awaits_book(ledger, "a"),
         lambda ledger: batch_heads(ledger, ["a", "b"]),
         lambda ledger: batch_totals(ledger, "a"),
+        lambda ledger: ahead_of(ledger, ["a", "b"]),
+        lambda ledger: queued_before(ledger, "draft"),
         lambda ledger: failures(ledger, "a", 5),
         lambda ledger: line_ids(ledger, "a"),
         overview,

@@ -7,22 +7,28 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import asdict
 from rich.console import Console
 from rich.text import Text
+from sqlalchemy import event
 
 from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from vvbatch.batch.estimate import Estimate
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.ahead import Ahead, ahead_of
 from vvbatch.ledger.batches import set_batch_state, settle_batch
+from vvbatch.ledger.overview import overview
+from vvbatch.ledger.queries import batch_view, open_batches
 from vvbatch.ledger.queues import pause_queue
-from vvbatch.ledger.views import BatchHead
+from vvbatch.ledger.views import BatchHead, ServerView, StatusView
 from vvbatch.report import tables
 from vvbatch.report.batch import print_estimate, print_summary
+from vvbatch.report.overview import print_overview
 from vvbatch.report.reasons import lines_before, waiting_words
-from vvbatch.report.tables import print_table
+from vvbatch.report.tables import below, print_facts, print_table
 from vvbatch.report.times import moment, show_utc, when
 from vvbatch.report.watch import Follower, batch_row, follow, progress
+from vvbatch.transport.served import Serving
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(
     render(ledger, "book-1", 1, clock, took_s=2.0)
     fail(ledger, "book-1", 2, "silence 1.0 (limit 0.8)")
     file = io.StringIO()
-    print_summary(ledger, "book-1", file)
+    print_summary(ledger, batch_view(ledger, "book-1"), file)
     lines = dict(line.split(maxsplit=1) for line in file.getvalue().splitlines())
     assert lines["batch"] == "book-1"
     assert lines["script"] == "book-1.yaml"
@@ -128,7 +134,7 @@ def test_a_summary_of_many_failures_names_some_and_says_how_to_see_the_rest(ledg
     for number in range(1, 15):
         fail(ledger, "b", number)
     file = io.StringIO()
-    print_summary(ledger, "b", file)
+    print_summary(ledger, batch_view(ledger, "b"), file)
     assert file.getvalue().count("chapter 1, line ") == 10
     assert "and 4 more: vvbatch ledger lines b --state failed" in file.getvalue()
 
@@ -261,10 +267,10 @@ def test_a_batch_that_nobody_works_on_says_why(ledger: Ledger, clock: Clock) -> 
     add_batch(ledger, "vol-a", ["One."] * 37)
     clock.advance(1)
     add_batch(ledger, "vol-b", ["One."])
-    say = {"draft": "served"}
+    say: dict[str, Serving] = {"draft": "served"}
 
     def words() -> list[str]:
-        return waiting_words(ahead_of(ledger, "vol-b"), say.__getitem__)
+        return waiting_words(ahead_of(ledger, ["vol-b"])["vol-b"], say.__getitem__)
 
     assert words() == ["37 lines of vol-a before it"]
     say["draft"] = "no worker"
@@ -273,7 +279,7 @@ def test_a_batch_that_nobody_works_on_says_why(ledger: Ledger, clock: Clock) -> 
     assert words()[1] == "the queue of draft is paused (paused by hand): vvbatch resume draft"
     say["draft"] = "no server"
     assert words() == ["no queue is running: vvbatch up --workers draft"]
-    assert waiting_words(ahead_of(ledger, "unknown"), say.__getitem__) == []
+    assert waiting_words(ahead_of(ledger, ["unknown"])["unknown"], say.__getitem__) == []
 
 
 def test_what_is_more_urgent_is_before_a_batch_and_what_is_not_is_not(ledger: Ledger, clock: Clock) -> None:
@@ -284,11 +290,71 @@ def test_what_is_more_urgent_is_before_a_batch_and_what_is_not_is_not(ledger: Le
     with ledger.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE batches SET priority = 'high' WHERE id = 'later-2'")
         connection.exec_driver_sql("UPDATE batches SET state = 'paused' WHERE id = 'later-0'")
-    assert ahead_of(ledger, "first").batches == [("later-2", 1)]
-    assert ahead_of(ledger, "later-1").batches == [("first", 1), ("later-2", 1)]
+    assert ahead_of(ledger, ["first"])["first"].batches == [("later-2", 1)]
+    assert ahead_of(ledger, ["later-1"])["later-1"].batches == [("first", 1), ("later-2", 1)]
     assert lines_before(Ahead({}, {}, [("a", 1), ("b", 2), ("c", 3), ("d", 4)])) == [
         "1 line of a, 2 lines of b and 7 lines of 2 more batches before it"
     ]
+
+
+def test_batches_submitted_at_once_are_before_each_other_in_the_order_of_their_ids(ledger: Ledger) -> None:
+    for batch in ("b", "a", "c"):
+        add_batch(ledger, batch, ["One."])
+    found = ahead_of(ledger, ["a", "b", "c"])
+    assert [found[batch].batches for batch in ("a", "b", "c")] == [[], [("a", 1)], [("b", 1), ("a", 1)]]
+
+
+def test_the_number_of_queries_of_a_look_does_not_grow_with_the_batches_that_wait(ledger: Ledger, clock: Clock) -> None:
+    def queries() -> int:
+        ran: list[str] = []
+        event.listen(ledger.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: ran.append(sql))
+        Follower(ledger, open_batches(ledger), tables.console(io.StringIO()), lambda: 0.0).look()
+        return len(ran)
+
+    for batch in ("a", "b"):
+        add_batch(ledger, batch, ["One."])
+        clock.advance(1)
+    before = queries()
+    for batch in ("c", "d", "e", "f"):
+        add_batch(ledger, batch, ["One."])
+        clock.advance(1)
+    assert queries() == before > 0
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_a_batch_that_failed_without_a_failed_line_is_shown_by_its_state(width: int | None, ledger: Ledger) -> None:
+    """A retry on a PostgreSQL ledger may queue the lines between two of the queries."""
+    head = head_of("b")
+    head.state, head.counts = "failed", {**head.counts, "failed": 0}
+    file = io.StringIO()
+    target = Console(file=file, force_terminal=width is not None, width=width, color_system=None)
+    follower = Follower(ledger, ["b"], target, lambda: 0.0)
+    follower.show(head, None, 0.0)
+    shown = follower.rows["b"].plain if width else file.getvalue()
+    assert "12/60  failed  3 min 10 s left" in shown or "12/60 lines, failed, 3 min 10 s left" in shown
+
+
+def test_every_failed_line_of_a_list_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    made = Console(file=file, force_terminal=True, color_system="standard", width=60, highlight=False)
+    monkeypatch.setattr(tables, "console", lambda _file=None: made)
+    print_facts([("batch", "b"), *below("failed", ["line 1", "line 2"]), *below("files", ["/out", "/more"])])
+    assert [line for line in file.getvalue().splitlines() if "\x1b[31m" in line and "line" in line] == [
+        line for line in file.getvalue().splitlines() if "line" in line
+    ]
+    assert not [line for line in file.getvalue().splitlines() if "\x1b[31m" in line and "line" not in line]
+
+
+@pytest.mark.parametrize(("served", "said"), [(True, False), (None, False), (False, True)])
+def test_a_queue_without_a_worker_is_named_where_the_server_says_so(
+    served: bool | None, said: bool, ledger: Ledger
+) -> None:
+    add_batch(ledger, "b", ["One."])
+    seen = StatusView(**asdict(overview(ledger)), redis=ServerView(True, "redis"), supervisor=None, nights=[])
+    seen.queues[0].served = served
+    file = io.StringIO()
+    print_overview(seen, file)
+    assert ("1 line for profile draft, which has no worker" in file.getvalue()) is said
 
 
 def test_watching_says_in_a_pipe_why_a_batch_waits(ledger: Ledger) -> None:
