@@ -103,19 +103,27 @@ def good(
 
 
 def render(
-    ledger: Ledger, batch: str, number: int, clock: Clock | None = None, took_s: float = 2.0, **outcome: object
+    ledger: Ledger,
+    batch: str,
+    number: int,
+    clock: Clock | None = None,
+    took_s: float = 2.0,
+    facts: EngineFacts = FACTS,
+    **outcome: object,
 ) -> str:
     """Render a line to the end; returns the take's id."""
-    claim, take_id = begin(ledger, batch, number)
+    claim, take_id = begin(ledger, batch, number, facts=facts)
     if clock:
         clock.advance(took_s)
     assert ledger.keep_take(claim, take_id, good(wall_s=took_s, **outcome), lambda: None)  # type: ignore[arg-type]
     return take_id
 
 
-def fail(ledger: Ledger, batch: str, number: int, reason: str = "silence 1.0 (limit 0.8)") -> str:
+def fail(
+    ledger: Ledger, batch: str, number: int, reason: str = "silence 1.0 (limit 0.8)", facts: EngineFacts = FACTS
+) -> str:
     """Let a line fail its checks for good; returns the take's id."""
-    claim, take_id = begin(ledger, batch, number)
+    claim, take_id = begin(ledger, batch, number, facts=facts)
     ended = Outcome(TakeState.FAILED_QC, error=reason, duration_s=1.0, wall_s=1.0, qc=[("silence", 1.0, 0.8, False)])
     assert ledger.release(claim, LineState.FAILED, reason, [(take_id, ended)], trouble="qc")
     return take_id

@@ -30,7 +30,7 @@ SHOWN_NAMES = {
     "created": "created_at",
     "seconds": "duration_s",
     "LUFS": "loudness_lufs",
-    "failed": "fail_rate",
+    "fail rate": "fail_rate",
     "audio s": "audio_s",
     "rtf": "rtf_median",
     "p95": "rtf_p95",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,15 +17,34 @@ from rich.text import Text
 from tests.support.cli import Cli
 from tests.support.ledgers import Clock, add_batch, begin, fail, open_ledger, render
 from vvbatch import audio
+from vvbatch.engine.contract import EngineFacts
 from vvbatch.ledger.batches import settle_batch
+from vvbatch.ledger.listings import SHOWN_NAMES
 from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.report import tables
+from vvbatch.report.columns import Column
+from vvbatch.report.ledger_tables import BATCH_COLUMNS, LINE_COLUMNS, TAKE_COLUMNS, metric_columns
 
 pytestmark = pytest.mark.slow  # 98 homes are filled
 WIDTHS = (80, 160)
+POEM, SPEECH = "poem-9f8e7d6c", "hello-5e6f7a8b"
 LONG = "the-long-night-of-the-lighthouse-keepers-1a2b3c4d"  # as long as an id gets
 TEXT = "No one on the island had ever seen it dark, and the keeper counted every one of the steps aloud."
+
+
+VIBEVOICE = EngineFacts("vibevoice", "1", "VibeVoice-1.5B", "1", "cuda:0", "bfloat16")
+VARIED = (
+    f"UPDATE batches SET kind = 'speech' WHERE id = '{SPEECH}'",
+    "UPDATE lines SET state = 'cached', take_id = (SELECT min(id) FROM takes WHERE state = 'done') "
+    f"WHERE batch_id = '{SPEECH}'",
+    "UPDATE takes SET score = 0.9 - duration_s / 100, loudness_lufs = -20 - duration_s / 10, "
+    "first_chunk_s = duration_s / 10 WHERE state = 'done'",
+    "UPDATE takes SET chosen = 'passed: ' || score WHERE state = 'done'",
+    f"UPDATE lines SET attempt = 2 WHERE batch_id = '{POEM}' AND number = 9",
+    f"UPDATE takes SET attempt = 2, state = 'failed' WHERE batch_id = '{POEM}' AND line_id LIKE '%9'",
+)
+"""So that every column has different values, by which it can be sorted."""
 
 
 @pytest.fixture
@@ -35,20 +54,25 @@ def cli(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     clock = Clock()
     ledger = open_ledger(home, clock)
     out = tmp_path / "audio"
-    add_batch(ledger, "poem-9f8e7d6c", [TEXT] * 9, out=out)
+    add_batch(ledger, POEM, [f"{number}. {TEXT}" for number in range(1, 10)], out=out)
+    clock.advance(60)
     add_batch(ledger, LONG, [TEXT] * 3, out=out, profile="ready2")
-    for number in range(1, 9):
-        render(
-            ledger, "poem-9f8e7d6c", number, clock, took_s=21.99, path=f"{out}/poem-9f8e7d6c/chapter-01/{number}.wav"
-        )
-    fail(ledger, "poem-9f8e7d6c", 9, "was cut short: 1.6 s of speech where at least 1.9 s were expected (duration_min)")
-    render(ledger, LONG, 1, clock, took_s=3.5)
-    begin(ledger, LONG, 2)
-    settle_batch(ledger, "poem-9f8e7d6c")
+    clock.advance(60)
+    add_batch(ledger, SPEECH, [TEXT], out=out)
+    for number in range(1, 8):
+        path = f"{out}/{POEM}/chapter-01/{number}.wav"
+        render(ledger, POEM, number, clock, took_s=20.99 + number, path=path, duration_s=3.5 + number)
+    fail(ledger, POEM, 8, "was cut short: 1.6 s of speech where at least 1.9 s were expected (duration_min)")
+    fail(ledger, POEM, 9, "is too quiet: -52 dBFS where at least -45 are expected (level)")
+    render(ledger, LONG, 1, clock, took_s=3.5, facts=VIBEVOICE)
+    begin(ledger, LONG, 2, facts=VIBEVOICE)
+    fail(ledger, LONG, 3, facts=VIBEVOICE)
+    settle_batch(ledger, POEM)
     worker_started(ledger, "draft-studio-15379-0b2dfc", "draft", "studio.example.org", 15379, {"device": "cuda:0"})
     pause_queue(ledger, "ready2", "no room: the disk of /audio is full")
     with ledger.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE takes SET score = 0.82, chosen = 'passed: 0.82' WHERE state = 'done'")
+        for statement in VARIED:
+            connection.exec_driver_sql(statement)
     ledger.close()
     (tmp_path / "silence.wav").write_bytes(audio.wav_bytes(np.zeros(24_000, np.int16), 24_000))
     (tmp_path / "s.yaml").write_text("version: 1\nmodel: ready\nlines:\n- The lamp went out.\n- No one answered.\n")
@@ -144,22 +168,43 @@ def test_a_batch_of_nine_lines_takes_at_most_45_lines_at_80_columns(shown: Calla
         assert len(shown(80, *words).splitlines()) <= 45, words
 
 
-SHOWN = {
-    "batches": ["batch", "state", "lines", "done", "failed", "left", "kind", "profile", "created"],
-    "lines": ["batch", "number", "line", "state", "profile", "seconds", "score", "text", "error"],
-    "takes": ["take", "state", "attempt", "device", "seconds", "rtf", "LUFS", "score", "created", "chosen", "error"],
-    "metrics": ["profile", "model", "device", "dtype", "takes", "failed", "audio s", "speed", "rtf", "p95", "first s"],
+COLUMNS: Mapping[str, Sequence[Column]] = {
+    "batches": BATCH_COLUMNS,
+    "lines": LINE_COLUMNS,
+    "takes": TAKE_COLUMNS,
+    "metrics": metric_columns(False),
 }
 
 
-@pytest.mark.parametrize(("name", "column"), [(name, column) for name in SHOWN for column in SHOWN[name]])
+def value_of(row: Mapping[str, Any], column: str) -> Any:
+    """What a row of the JSON has for a column of the table."""
+    counts = row.get("counts", {})
+    if column == "lines":
+        return counts["total"]
+    if column == "left":
+        return counts["queued"] + counts["rendering"]
+    return counts[column] if column in counts else row[SHOWN_NAMES.get(column, column)]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(name, column.name) for name, columns in COLUMNS.items() for column in columns]
+)
 def test_every_shown_column_sorts_by_its_name(name: str, column: str, cli: Cli, shown: Callable[..., str]) -> None:
-    up, down = (cli.json("ledger", name, "--sort", f"{column}{way}") for way in ("", ":desc"))
-    assert sorted(map(str, up)) == sorted(map(str, down))
     assert column in " ".join(shown(400, "ledger", name).split())
+    for way, downwards in (("", False), (":desc", True)):
+        values = [value_of(row, column) for row in cli.json("ledger", name, "--sort", f"{column}{way}")]
+        known = [value for value in values if value is not None]
+        assert len(set(known)) > 1
+        assert values == [*sorted(known, reverse=downwards), *[None] * (len(values) - len(known))]
 
 
 def test_sorting_by_a_count_puts_the_batch_with_most_of_it_first(cli: Cli) -> None:
-    assert [row["batch"] for row in cli.json("ledger", "batches", "--sort", "lines:desc")] == ["poem-9f8e7d6c", LONG]
-    assert [row["batch"] for row in cli.json("ledger", "batches", "--sort", "lines")] == [LONG, "poem-9f8e7d6c"]
-    assert [row["batch"] for row in cli.json("ledger", "batches", "--sort", "left:desc")] == [LONG, "poem-9f8e7d6c"]
+    assert [row["batch"] for row in cli.json("ledger", "batches", "--sort", "lines:desc")] == [POEM, LONG, SPEECH]
+    assert [row["batch"] for row in cli.json("ledger", "batches", "--sort", "lines")] == [SPEECH, LONG, POEM]
+    assert cli.json("ledger", "batches", "--sort", "left:desc")[0]["batch"] == LONG
+
+
+def test_metrics_sort_by_the_number_of_failed_takes_and_by_the_share_of_bad_ones(cli: Cli) -> None:
+    """One of ten draft takes gave no audio and one failed a check; so did one of two of ready2."""
+    for column, profiles in (("failed", ["draft", "ready2"]), ("fail rate", ["ready2", "draft"])):
+        assert [row["profile"] for row in cli.json("ledger", "metrics", "--sort", f"{column}:desc")] == profiles
