@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from msgspec.structs import asdict
 
-from vvbatch import profiles
 from vvbatch.batch.plan import Plan
 from vvbatch.errors import UnavailableError
 from vvbatch.home import Home
@@ -14,7 +13,7 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.queries import batch_view, cached_takes
 from vvbatch.ledger.records import AddedBatch
 from vvbatch.ledger.views import Changes, SubmittedView
-from vvbatch.models.ready import why_not_ready
+from vvbatch.models.ready import not_ready
 from vvbatch.transport import queue
 from vvbatch.transport.connection import ServerUnreachable, connect
 
@@ -39,8 +38,7 @@ def unrendered(plans: Sequence[Plan], home: Home, ledger: Ledger) -> list[str]:
     That is one without a worker anywhere whose model or package is not on this machine.
     """
     names = {name for plan in plans for name in plan.profiles}
-    reasons = {name: why_not_ready(profiles.load(name), home.cache / "models") for name in sorted(names)}
-    missing = {name: why for name, why in reasons.items() if why}
+    missing = not_ready(sorted(names), home)
     if not missing:
         return []
     try:

@@ -46,6 +46,11 @@ def measured(engine: Engine, profile: Profile, voice: Voice) -> Speed:
     return measure(engine, profile, voice, finish)
 
 
+def real_time(speed: Speed) -> float:
+    """Seconds of audio a second, with a line in each slot."""
+    return speed.slots * speed.audio_s_per_character / (speed.shared_s + speed.own_s * speed.slots)
+
+
 def throughput(speed: Speed) -> Throughput:
     """That of one worker whose takes are all good."""
     return Throughput(speed.shared_s, speed.own_s, lines=float(speed.slots), workers=1.0, tries=1.0)

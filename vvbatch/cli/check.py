@@ -71,7 +71,7 @@ def check(
         speeds = partial(known_speed, here.home)
         checked: Sequence[Estimate] = [estimate(plan, here.ledger, speeds) for plan in plans]
         if by is not None:
-            checked = dated = tonight(checked, plans, here, by, speeds)
+            checked = dated = with_deadlines(checked, plans, here, by, speeds)
     if as_json:
         print_json(checked[0] if len(checked) == 1 else checked)
     else:
@@ -87,7 +87,7 @@ def check(
         sys.exit(FAILED)
 
 
-def tonight(
+def with_deadlines(
     checked: Sequence[Estimate], plans: Sequence[Plan], here: Session, by: str, speeds: Speeds
 ) -> list[EstimateBy]:
     """Each estimate with what is ready by then, with every profile whose model is on this machine."""
@@ -95,11 +95,12 @@ def tonight(
 
     from vvbatch import profiles
     from vvbatch.batch.deadline import time_after, with_deadline
-    from vvbatch.models.ready import why_not_ready
+    from vvbatch.models.ready import not_ready
 
     now = datetime.fromisoformat(here.ledger.now()).astimezone()
-    end, models = time_after(by, now), here.home.cache / "models"
-    usable = [name for name in profiles.names() if why_not_ready(profiles.load(name), models) is None]
+    end = time_after(by, now)
+    unable = not_ready(profiles.names(), here.home)
+    usable = [name for name in profiles.names() if name not in unable]
     return [
         with_deadline(each, plan, here.ledger, end, now, speeds, usable)
         for each, plan in zip(checked, plans, strict=True)

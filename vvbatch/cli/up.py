@@ -46,11 +46,11 @@ def up(names: list[str], serve: bool, log: Path | None, notify: str | None) -> N
     if log is not None:
         check_log(log)
     programs = [worker_program(name) for name in names]
-    if find_spec("av"):
-        programs.append(book_program())
     with session() as here:
         command = notify_command(notify, here.home)
         report_unable(here, names)
+        if makes_books():
+            programs.append(book_program())
         if scheduled(here.ledger):
             programs.append(nightly_program())
         if serve:
@@ -71,15 +71,21 @@ def up(names: list[str], serve: bool, log: Path | None, notify: str | None) -> N
 
 def report_unable(here: Session, names: Collection[str]) -> None:
     """Name the profiles that cannot start here before anything is loaded. Raises Unavailable when none can."""
-    from vvbatch import profiles
-    from vvbatch.models.ready import why_not_ready
+    from vvbatch.models.ready import not_ready
 
-    reasons = {name: why_not_ready(profiles.load(name), here.home.cache / "models") for name in dict.fromkeys(names)}
-    unable = [why for why in reasons.values() if why]
-    if len(unable) == len(reasons):
-        raise Unavailable("\n".join(unable))
-    for why in unable:
+    unable = not_ready(dict.fromkeys(names), here.home)
+    if unable.keys() == set(names):
+        raise Unavailable("\n".join(unable.values()))
+    for why in unable.values():
         click.echo(why, err=True)
+
+
+def makes_books() -> bool:
+    """Whether the extra `book` is installed; says on stderr if it is not."""
+    installed = find_spec("av") is not None
+    if not installed:
+        click.echo("no books are made: they need the extra `book`: pip install 'vvbatch[book]'", err=True)
+    return installed
 
 
 def check_log(log: Path) -> None:

@@ -34,17 +34,16 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     from vvbatch.batch.verify_files import verify as verify_files
     from vvbatch.report.columns import name, text
     from vvbatch.report.counting import counting
-    from vvbatch.report.overview import unserved
     from vvbatch.report.tables import counted, print_table
 
-    idle: dict[str, int] = {}
+    waiting: list[str] = []
     with session() as here, counting("files hashed", quiet=as_json) as seen:
         repaired = recover(here) if repair else []
         found = verify_files(here.ledger, batch, seen)
         if repair:
             repaired += render_again(here, found)
             found.repaired = repaired
-            idle = without_worker(here, sorted({each.batch for each in repaired if each.done == QUEUED_AGAIN}))
+            waiting = why_waiting(here, sorted({each.batch for each in repaired if each.done == QUEUED_AGAIN}))
     if as_json:
         print_json(found)
     else:
@@ -54,20 +53,21 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
         for each in repaired:
             click.echo(f"{each.line or 'the book'} of {each.batch}: {each.done}")
         click.echo(f"{found.ok:,} of {counted(found.checked, 'file')} match the ledger")
-        for profile, count in idle.items():
-            click.echo(f"queued again: {unserved(profile, count)}", err=True)
+        for why in waiting:
+            click.echo(f"{QUEUED_AGAIN}, but {why}", err=True)
     if found.problems:
         sys.exit(FAILED)
 
 
-def without_worker(here: Session, batch_ids: list[str]) -> dict[str, int]:
-    """How many lines of these batches wait for profiles that no worker serves."""
+def why_waiting(here: Session, batch_ids: list[str]) -> list[str]:
+    """Why no worker renders the queued lines of these batches now; empty if one does for each profile."""
+    from vvbatch.ledger.ahead import Ahead
     from vvbatch.ledger.queues import waiting_by_profile
+    from vvbatch.report.reasons import waiting_words
     from vvbatch.transport.served import Served
 
-    served = Served(here.home)
     waiting = waiting_by_profile(here.ledger, batch_ids) if batch_ids else {}
-    return {profile: count for profile, count in waiting.items() if served(profile) != "served"}
+    return waiting_words(Ahead(waiting, {}, []), Served(here.home))
 
 
 def recover(here: Session) -> list[RepairedLine]:

@@ -19,7 +19,7 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     Example:  vvbatch warmup 1.5b
     """
     from vvbatch import machine, profiles
-    from vvbatch.batch.speeds import keep_speed, throughput
+    from vvbatch.batch.speeds import keep_speed, real_time
     from vvbatch.engine.contract import RequestRefused
     from vvbatch.home import Home
     from vvbatch.report.counting import waiting
@@ -48,6 +48,4 @@ def warmup(name: str, names: tuple[str, ...], as_json: bool) -> None:
     print_table(["", ">model loaded in", ">first chunk after"], rows)
     read = f"{counted(len(found.voices), 'voice')} read in {found.voices_s:.2f} s, " if found.voices else ""
     click.echo(f"{read}{found.device} in {found.dtype}")
-    seconds = throughput(found.speed).seconds_left(found.speed.slots * 1000, 1000)
-    speed = found.speed.slots * 1000 * found.speed.audio_s_per_character / seconds
-    click.echo(f"speed: {rate(speed)} x real time with {counted(found.speed.slots, 'line')} at once")
+    click.echo(f"speed: {rate(real_time(found.speed))} x real time with {counted(found.speed.slots, 'line')} at once")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Cli
+from vvbatch.cli.up import makes_books
 from vvbatch import profiles
 from vvbatch.models.ready import why_not_ready
 
@@ -70,3 +71,13 @@ def test_up_names_every_profile_that_cannot_start_and_ends_when_none_can(script:
     done = Cli()("up", "--workers", "1.5b,7b", code=3)
     assert "profile '1.5b' cannot run" in done.stderr
     assert "vvbatch models pull 7b" in done.stderr
+
+
+def test_up_says_that_books_are_not_made_without_their_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert makes_books()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("vvbatch.cli.up.find_spec", lambda name: None)
+    assert not makes_books()
+    assert "pip install 'vvbatch[book]'" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.ledgers import FACTS
 from vvbatch import profiles
-from vvbatch.batch.speeds import throughput
+from vvbatch.batch.speeds import real_time, throughput
 from vvbatch.engine.contract import Chunk, EngineUnavailable, Event, Failed, Finished, Request, Voice
 from vvbatch.engine.measure import FIRST, TEXT, Speed, measure
 
@@ -67,6 +67,7 @@ def test_what_a_step_costs_and_what_each_line_adds_are_told_apart() -> None:
     assert (speed.shared_s, speed.own_s) == pytest.approx((SHARED_S, OWN_S))
     assert speed.audio_s_per_character == pytest.approx(0.065)
     assert throughput(speed).seconds_left(8 * 100, 100) == pytest.approx(100 * (SHARED_S + 8 * OWN_S))
+    assert real_time(speed) == pytest.approx(8 * 100 * 0.065 / throughput(speed).seconds_left(8 * 100, 100))
 
 
 def test_an_engine_with_one_slot_has_only_what_it_shares() -> None:
