@@ -19,6 +19,8 @@ from vvbatch.store import StoreError
 
 TAKES_FOLDER = "takes"
 BOOK_FOLDER = "book"
+IMPORTED_SCRIPT = "script.yaml"
+"""The script that was made of a manuscript, in the batch's folder."""
 
 
 class FileGone(StoreError):
@@ -185,7 +187,7 @@ def report_name(batch_id: str) -> str:
 
 def imported_names(batch_id: str) -> tuple[str, ...]:
     """The script that was made of a manuscript, and its cover in each format."""
-    return tuple(f"{batch_id}/{name}" for name in ("script.yaml", "cover.jpg", "cover.png"))
+    return tuple(f"{batch_id}/{name}" for name in (IMPORTED_SCRIPT, "cover.jpg", "cover.png"))
 
 
 def book_name(batch_id: str, name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vvbatch.batch.output import IMPORTED_SCRIPT
 from vvbatch.manuscript import read_manuscript
 from vvbatch.manuscript.model import Cover
 from vvbatch.manuscript.origin import with_hash
@@ -17,7 +18,7 @@ class OwnScript:
     text: str
     cover: Cover | None
     summary: str
-    name: str = "script.yaml"
+    name: str = IMPORTED_SCRIPT
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """The names of the script and the cover in the batch's folder, and what is in them."""

@@ -1,4 +1,4 @@
-"""A failed line in words: where it stands in the script, what it says, what was wrong with it, and what helps."""
+"""A failed line in words: its place in the script, its text, what was wrong with it, and the remedy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from vvbatch.ledger.views import Failure
 from vvbatch.report.tables import shortened
 
 TEXT_SHOWN = 60
-SCRIPT_SUFFIXES = (".yaml", ".yml", ".csv", ".tsv", ".txt")
-IMPORTED_SCRIPT = "script.yaml"  # of vvbatch.manuscript.own_script, in the batch's folder
 
 SOUND = ("voice", "naturalness", "background", "bandwidth", "noise_floor", "music")
 """Checks whose failure a voice's recording may cause, where no other check fails."""
@@ -39,9 +37,12 @@ def failed_words(failure: Failure) -> str:
 
 def place(failure: Failure) -> str:
     """`chapter 2, line 14 (book.yaml:88)`; the line's number is that of its file."""
+    from vvbatch.batch.output import IMPORTED_SCRIPT  # here: a status without a failure does not wait for these
+    from vvbatch.script.source import SUFFIXES
+
     chapter = f"chapter {failure.chapter}, " if failure.chapter > 1 or failure.chapter_title else ""
     script = PurePath(failure.script)
-    name = script.name if script.suffix.lower() in SCRIPT_SUFFIXES else IMPORTED_SCRIPT
+    name = script.name if script.suffix.lower() in SUFFIXES else IMPORTED_SCRIPT
     where = f" ({name}:{failure.script_line})" if failure.script_line and script.suffix else ""
     return f"{chapter}line {failure.number}{where}"
 

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from vvbatch.ledger.views import Failure
 from vvbatch.qc import at_least, at_most
-from vvbatch.report.failed import failed_words, place, remedies
+from vvbatch.qc.sentences import MEANINGS
+from vvbatch.report.failed import BROKEN, SOUND, failed_words, place, remedies
 
 FAILURE = Failure(
     batch="book-1",
@@ -65,6 +66,10 @@ def test_the_remedy_fits_the_cause(trouble: str, error: str, label: str, command
     ((found, words),) = remedies("book-1", [replace(FAILURE, trouble=trouble, error=error)])
     assert found == label
     assert command in words
+
+
+def test_the_checks_that_a_remedy_depends_on_are_checks() -> None:
+    assert {*SOUND, *BROKEN} <= MEANINGS.keys()
 
 
 def test_a_remedy_of_many_lines_is_said_once() -> None:
