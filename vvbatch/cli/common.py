@@ -6,11 +6,12 @@ missing, 130 interrupted.
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -40,6 +41,23 @@ def in_utc(_context: click.Context, _parameter: click.Parameter, wanted: bool) -
 utc_option = click.option(
     "--utc", is_flag=True, callback=in_utc, expose_value=False, help="Show times in UTC, not in local time."
 )
+
+
+KINDS = ("script", "speech", "night", "proof")
+"""Of batches, as vvbatch.ledger.records.BatchKind, which would load the database for `--help`."""
+
+
+def kind_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--kind and --all; the command gets `kinds`."""
+
+    @functools.wraps(command)
+    def wrapped(kind: str | None, of_all: bool, **given: Any) -> None:
+        if kind and of_all:
+            raise click.UsageError("--all and --kind exclude each other: choose one")
+        command(**given, kinds=KINDS if of_all else (kind or "script",))
+
+    with_all = click.option("--all", "of_all", is_flag=True, help="Batches of every kind.")(wrapped)
+    return click.option("--kind", type=click.Choice(KINDS), help="Batches of this kind.  [default: script]")(with_all)
 
 
 class Failed(click.ClickException):

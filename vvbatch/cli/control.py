@@ -58,10 +58,6 @@ def known_profile(name: str) -> str:
     return profiles.load(name).name
 
 
-def answer(as_json: bool, text: str, **document: object) -> None:
-    show(as_json, text, document)
-
-
 def show(as_json: bool, text: str, document: object) -> None:
     if as_json:
         print_json(document)
@@ -87,7 +83,7 @@ def pause(batch: str | None, profile: str | None, as_json: bool) -> None:
         batch, profile = batch_or_queue(here.ledger, batch, profile)
         if profile is not None:
             pause_queue(here.ledger, known_profile(profile), "paused by hand")
-            answer(as_json, f"queue {profile} is paused", queue=profile, state="paused")
+            show(as_json, f"queue {profile} is paused", {"queue": profile, "state": "paused"})
             return
         batch_id = full_id(here.ledger, batch)
         show(as_json, f"{batch_id} is paused", control.pause(here.ledger, batch_id))
@@ -113,7 +109,7 @@ def resume(batch: str | None, profile: str | None, as_json: bool) -> None:
         if profile is not None:
             was_paused = resume_queue(here.ledger, known_profile(profile))
             text = f"queue {profile} is resumed" if was_paused else f"queue {profile} was not paused"
-            answer(as_json, text, queue=profile, state="open")
+            show(as_json, text, {"queue": profile, "state": "open"})
             return
         batch_id = full_id(here.ledger, batch)
         with here.queue() as queue:

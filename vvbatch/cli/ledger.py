@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import BadInput, json_option, print_json, session, utc_option
+from vvbatch.cli.common import KINDS, BadInput, json_option, print_json, session, utc_option
 from vvbatch.cli.inputs import complete_profile
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
+# As vvbatch.ledger has them, which would load the database for `--help`.
 BATCH_STATES = ("open", "paused", "done", "failed", "cancelled")
 LINE_STATES = ("queued", "rendering", "done", "cached", "failed", "cancelled")
 TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
-KINDS = ("script", "speech", "night", "proof")
 TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdicts", "baselines")
 
 

@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from vvbatch.cli.batch_ids import complete_batch
-from vvbatch.cli.common import json_option, print_json, session, utc_option
+from vvbatch.cli.common import json_option, kind_options, print_json, session, utc_option
 
 if TYPE_CHECKING:
     from vvbatch.home import Home
     from vvbatch.ledger import Ledger
 
-KINDS = ("script", "speech", "night", "proof")
-
 
 @click.command()
 @click.argument("batch", required=False, shell_complete=complete_batch)
 @click.option("--watch", is_flag=True, help="Follow the batch, or all open ones, until they end.")
-@click.option("--kind", type=click.Choice(KINDS), help="Batches of this kind [default: script].")
-@click.option("--all", "of_all", is_flag=True, help="Batches of every kind.")
+@kind_options
 @utc_option
 @json_option
-def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_json: bool) -> None:
+def status(batch: str | None, watch: bool, kinds: Sequence[str], as_json: bool) -> None:
     """Show the queue, the workers and the batches, or one batch: its whole id, a unique beginning of it, or `last`.
 
     `last` and the list mean scripts; --kind speech means lines spoken by `vvbatch synth`, --kind night those of
@@ -34,9 +31,6 @@ def status(batch: str | None, watch: bool, kind: str | None, of_all: bool, as_js
               vvbatch status last --watch
               vvbatch status lighthouse-1a2b3c4d --json
     """
-    if kind and of_all:
-        raise click.UsageError("--all and --kind exclude each other: choose one")
-    kinds = KINDS if of_all else (kind or "script",)
     with session() as here:
         if watch:
             from vvbatch.report.watch import follow

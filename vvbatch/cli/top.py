@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
-from vvbatch.cli.common import Unavailable, session
+from vvbatch.cli.common import Unavailable, kind_options, session
 
 
 @click.command()
-@click.option("--kind", type=click.Choice(("script", "speech", "night", "proof")), help="Batches of this kind.")
-@click.option("--all", "of_all", is_flag=True, help="Batches of every kind  [default: script].")
-def top(kind: str | None, of_all: bool) -> None:
+@kind_options
+def top(kinds: Sequence[str]) -> None:
     """Full screen: workers, queues, batches and their lines, newest takes and failures. ? shows the keys.
 
     Reads the ledger, so it also works while Redis is down, and says so. It needs the extra `top`.
@@ -19,9 +19,6 @@ def top(kind: str | None, of_all: bool) -> None:
     Example:  vvbatch top
               vvbatch top --kind speech
     """
-    if kind and of_all:
-        raise click.UsageError("--all and --kind exclude each other: choose one")
-    kinds = ("script", "speech", "night", "proof") if of_all else (kind or "script",)
     try:
         import textual  # noqa: F401
     except ImportError as error:

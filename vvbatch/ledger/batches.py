@@ -12,13 +12,15 @@ from vvbatch.ledger import entries
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, columns, final_state, is_line, line_row
 from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines
+from vvbatch.ledger.states import BatchState, LineState
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.batch.plan import PlannedLine
 
 PAUSE_COLUMNS = ("pause_after_s", "pause_given_s", "break_after")
 PLACE_COLUMNS = ("script_line", "script_column")
-"""What of a line does not change its audio: a batch that is submitted again takes both over."""
+SILENT_COLUMNS = (*PAUSE_COLUMNS, *PLACE_COLUMNS)
+"""What can change in a line without a change of its audio: an open batch that is submitted again gets the new values."""
 
 
 def record_batch(ledger: Ledger, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:
@@ -39,11 +41,11 @@ def record_batch(ledger: Ledger, batch: NewBatch, new_lines: Sequence[PlannedLin
 
 
 def insert_batch(connection: Connection, batch: NewBatch, now: str) -> Row[Any] | None:
-    """Insert the row, or return the open twin that another process committed since it was looked for."""
+    """Insert the row, or return the open twin that another process has committed meanwhile."""
     try:
         with connection.begin_nested():
-            row = {**columns(batch), "priority": batch.priority or "normal", "state": "open", "created_at": now}
-            connection.execute(batches.insert().values(row))
+            row = {**columns(batch), "priority": batch.priority or "normal"}
+            connection.execute(batches.insert().values(**row, state=BatchState.OPEN, created_at=now))
     except IntegrityError:
         twin = connection.execute(open_twin(batch)).first()
         if twin is None:
@@ -56,28 +58,24 @@ def update_open_batch(
     ledger: Ledger, connection: Connection, batch_id: str, old: str, batch: NewBatch, new_lines: Sequence[PlannedLine]
 ) -> AddedBatch:
     mine = lines.c.batch_id == batch_id
-    columns_taken_over = [lines.c[name] for name in PAUSE_COLUMNS + PLACE_COLUMNS]
-    rows = connection.execute(select(lines.c.line, *columns_taken_over).where(mine))
-    known = {row.line: tuple(row[1:]) for row in rows}
-    pauses, everything = len(PAUSE_COLUMNS), PAUSE_COLUMNS + PLACE_COLUMNS
-    edited = [line for line in new_lines if known[line.line][:pauses] != values_of(line, PAUSE_COLUMNS)]
+    rows = connection.execute(select(lines.c.line, *(lines.c[name] for name in SILENT_COLUMNS)).where(mine)).mappings()
+    known = {row["line"]: row for row in rows}
+    pauses_changed = 0
     for line in new_lines:
-        if known[line.line] != (now := values_of(line, everything)):
-            values = dict(zip(everything, now, strict=True))
-            connection.execute(lines.update().where(mine, lines.c.line == line.line).values(values))
+        new = {name: getattr(line, name) for name in SILENT_COLUMNS}
+        changed = [name for name in SILENT_COLUMNS if new[name] != known[line.line][name]]
+        if changed:
+            connection.execute(lines.update().where(mine, lines.c.line == line.line).values(new))
+            pauses_changed += any(name in PAUSE_COLUMNS for name in changed)
     connection.execute(batches.update().where(batches.c.id == batch_id).values(book=batch.book))
     priority = batch.priority or old
     if old != priority:
         connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
-    added = AddedBatch(batch_id, False, priority, old if old != priority else None, len(edited))
-    if added.old_priority or edited:
-        detail = {"priority": priority, "pauses_changed": len(edited)}
+    added = AddedBatch(batch_id, False, priority, old if old != priority else None, pauses_changed)
+    if added.old_priority or pauses_changed:
+        detail = {"priority": priority, "pauses_changed": pauses_changed}
         ledger.note(connection, "batch changed", batch_id=batch_id, detail=detail)
     return added
-
-
-def values_of(line: PlannedLine, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(getattr(line, name) for name in names)
 
 
 def open_twin(batch: NewBatch) -> Select[Any]:
@@ -123,17 +121,20 @@ def cancel_lines(ledger: Ledger, batch_id: str, line: str | None = None) -> list
         which = and_(which, is_line(line))
     with ledger.transaction() as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
-        connection.execute(lines.update().where(which).values(state="cancelled", updated_at=ledger.now()))
+        connection.execute(lines.update().where(which).values(state=LineState.CANCELLED, updated_at=ledger.now()))
         if ids:
             detail = {"lines": len(ids), "line": line}
             ledger.note(connection, "lines cancelled", batch_id=batch_id, detail=detail)
             for line_id in ids:
-                entries.add(connection, "line", line=line_id, batch=batch_id, state="cancelled", error=None)
+                entries.add(connection, "line", line=line_id, batch=batch_id, state=LineState.CANCELLED, error=None)
     return ids
 
 
 def retry_lines(
-    ledger: Ledger, batch_id: str, line: str | None = None, states: Sequence[str] = ("failed", "cancelled")
+    ledger: Ledger,
+    batch_id: str,
+    line: str | None = None,
+    states: Sequence[str] = (LineState.FAILED, LineState.CANCELLED),
 ) -> int:
     """Queue a batch's failed and cancelled lines again, or one of them with all its parts. Returns how many."""
     which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(states))
@@ -145,7 +146,7 @@ def retry_lines(
             lines.update()
             .where(which)
             .values(
-                state="queued",
+                state=LineState.QUEUED,
                 crashes=0,
                 suspicion=0,
                 trouble=None,
@@ -160,7 +161,7 @@ def retry_lines(
             open_again(connection, batch_id)
             ledger.note(connection, "lines retried", batch_id=batch_id, detail={"lines": len(ids), "line": line})
             for line_id in ids:
-                entries.add(connection, "line", line=line_id, batch=batch_id, state="queued", error=None)
+                entries.add(connection, "line", line=line_id, batch=batch_id, state=LineState.QUEUED, error=None)
     return len(ids)
 
 
@@ -170,7 +171,7 @@ def open_again(connection: Connection, batch_id: str) -> None:
     If the same work was submitted since and is open, that batch keeps the fingerprint and this one gets its own.
     """
     ended = batches.update().where(batches.c.id == batch_id, batches.c.ended_at.is_not(None))
-    opened = {"state": "open", "ended_at": None}
+    opened = {"state": BatchState.OPEN, "ended_at": None}
     try:
         with connection.begin_nested():
             connection.execute(ended.values(opened))

@@ -38,8 +38,8 @@ def overview(ledger: Ledger, kinds: Collection[str] = SCRIPTS) -> Overview:
 
 def newest_batches(connection: Connection, kinds: Collection[str], now: str) -> list[BatchRow]:
     newest = select(batches).where(batches.c.kind.in_(kinds)).order_by(batches.c.created_at.desc())
-    is_open = newest.where(batches.c.state.in_(("open", "paused"))).limit(OPEN_SHOWN)
-    has_ended = newest.where(batches.c.state.in_(("done", "failed", "cancelled"))).limit(ENDED_SHOWN)
+    is_open = newest.where(batches.c.state.in_(BATCH_OPEN)).limit(OPEN_SHOWN)
+    has_ended = newest.where(batches.c.state.not_in(BATCH_OPEN)).limit(ENDED_SHOWN)
     rows = [row for query in (is_open, has_ended) for row in connection.execute(query).mappings()]
     return batch_rows(connection, rows, now)
 

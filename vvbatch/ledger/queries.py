@@ -331,13 +331,26 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
     for row in rows:  # unpacked: a name of a row is looked up in a dictionary, twenty times for each of many lines
         line, state, profile, path, sha256, tried, error, trouble, troubles, crashes, *place, take, score, chosen = row
         role, part_of, part, script_line, script_column = place
-        met = {**(troubles or {}), **({"crash": crashes} if crashes else {})}
-        attempts = tried_takes(tried) if tried else []
-        found = checks.get(take, [])
         views.append(
             LineView(
-                *(line, state, profile, path, sha256, take, score, chosen, attempts, found, error, trouble, met),
-                *(role, part_of, part, script_line, script_column),
+                id=line,
+                state=state,
+                profile=profile,
+                path=path,
+                sha256=sha256,
+                take=take,
+                score=score,
+                chosen=chosen,
+                tried=tried_takes(tried),
+                qc=checks.get(take, []),
+                error=error,
+                trouble=trouble,
+                troubles={**(troubles or {}), **({"crash": crashes} if crashes else {})},
+                role=role,
+                part_of=part_of,
+                part=part,
+                script_line=script_line,
+                script_column=script_column,
             )
         )
     return views

@@ -43,9 +43,6 @@ class Json(TypeDecorator[Any]):
 
 BATCH_OPEN = ("open", "paused")
 LINE_OPEN = ("queued", "rendering")
-LINE_ENDED = ("done", "cached", "failed", "cancelled")
-LINE_STATES = LINE_OPEN + LINE_ENDED
-TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
 

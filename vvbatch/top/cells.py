@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from vvbatch.ledger.states import INTERACTIVE
+from vvbatch.ledger.states import PRIORITIES
 from vvbatch.report.tables import STYLES, duration, printable, rate
 from vvbatch.report.times import clock
 from vvbatch.top.snapshot import Batch, Queue, Server, Worker
@@ -113,8 +113,8 @@ def heartbeat(worker: Worker, server: Server) -> Text:
 
 def priorities(queue: Queue) -> list[Text]:
     """High with what is interactive, normal, low."""
-    waiting = {"high": queue.waiting.get(INTERACTIVE, 0)}
-    return [number(queue.waiting.get(priority, 0) + waiting.get(priority, 0)) for priority in ("high", "normal", "low")]
+    interactive, high, *others = (queue.waiting.get(priority, 0) for priority in PRIORITIES)
+    return [number(count) for count in (interactive + high, *others)]
 
 
 def served(queue: Queue, workers: int) -> Text:

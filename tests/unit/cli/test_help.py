@@ -13,6 +13,11 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.cli import Cli
 from tests.unit.cli.test_errors import every_command
+from vvbatch.cli import ledger
+from vvbatch.cli.common import KINDS
+from vvbatch.ledger.export import TABLES
+from vvbatch.ledger.records import BatchKind
+from vvbatch.ledger.states import BatchState, LineState, TakeState
 
 
 @every_command
@@ -40,6 +45,14 @@ def keeps_crontab(text: str) -> None:
     for line in joined.splitlines():
         if re.search(r"\|\s*crontab -(\s|$)", line):
             assert "(crontab -l;" in line, line
+
+
+def test_the_options_offer_every_kind_state_and_table_of_the_ledger() -> None:
+    assert KINDS == tuple(BatchKind)
+    assert ledger.BATCH_STATES == tuple(BatchState)
+    assert ledger.LINE_STATES == tuple(LineState)
+    assert ledger.TAKE_STATES == tuple(TakeState)
+    assert ledger.TABLES == TABLES
 
 
 @pytest.mark.slow
