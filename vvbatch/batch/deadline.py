@@ -1,4 +1,4 @@
-"""Will a batch be ready by the morning, and what else would be: a plan for the night."""
+"""Will a batch be ready by a given time, and with which profiles it would be."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def require_yes(yes: bool, as_json: bool) -> None:
 
 
 def delete_all(ledger: Ledger, doomed: list[Doomed], yes: bool, as_json: bool) -> None:
-    """Ask, delete, and print what went. Exits 1 when something was not deleted."""
+    """Ask, delete, and print what was deleted. Exits 1 when something was not deleted."""
     from vvbatch.batch import delete as batch_delete
     from vvbatch.ledger.deletion import BatchInUse
     from vvbatch.report.tables import counted

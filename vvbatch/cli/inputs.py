@@ -74,7 +74,7 @@ def notify_command(given: str | None, home: Home) -> list[str] | None:
 
 @contextmanager
 def notifying(here: Session, command: list[str] | None, among: list[str] | None = None) -> Iterator[Callable[[], None]]:
-    """Gives a function to call often, which tells the command of these batches, or of all."""
+    """Gives a function to call often: it runs the command for these batches, or for all."""
     if command is None:
         yield lambda: None
         return

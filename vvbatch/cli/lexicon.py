@@ -37,7 +37,7 @@ def lexicon() -> None:
 def add_word(word: str, say: str, language: str | None, voice: str | None, engine: str | None, as_json: bool) -> None:
     """Say SAY where a text has WORD, as a whole word.
 
-    A WORD in small letters stands for every case; one with a capital only for itself and for itself in capitals.
+    A WORD in small letters is for every case; one with a capital only for itself and for itself in capitals.
 
     \b
     Example:  vvbatch lexicon add Siobhan Shivawn --language en

@@ -92,7 +92,7 @@ def open_models(listen: bool | None) -> tuple[ListeningModels | None, dict[str, 
 
 
 def show(reports: Sequence[FileReport]) -> None:
-    """One row a check on a terminal and in a pipe; what failed stands out."""
+    """One row a check on a terminal and in a pipe; failed checks are marked."""
     from vvbatch.qc.sentences import meaning
     from vvbatch.report.columns import name, number, text
     from vvbatch.report.tables import print_table, printable

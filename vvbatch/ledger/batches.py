@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # reading commands start quicker without what planning needs
 PAUSE_COLUMNS = ("pause_after_s", "pause_given_s", "break_after")
 PLACE_COLUMNS = ("script_line", "script_column")
 SILENT_COLUMNS = (*PAUSE_COLUMNS, *PLACE_COLUMNS)
-"""What can change in a line without a change of its audio: an open batch that is submitted again gets the new values."""
+"""What can change in a line without a change of its audio: an open batch that is submitted again takes it over."""
 
 
 def record_batch(ledger: Ledger, batch: NewBatch, new_lines: Sequence[PlannedLine]) -> AddedBatch:

@@ -1,4 +1,4 @@
-"""One line by its id in the ledger: where it stands now."""
+"""One line by its id in the ledger: its state and its file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The ledger's schema, version by version. A migration is a function that brings the one before it one further.
 
 Never edit a migration that was released: add one. Each is written out in SQL, so that later changes of `schema` cannot
-change what an old version looked like.
+change what an old version was.
 """
 
 from __future__ import annotations

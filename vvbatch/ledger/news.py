@@ -1,4 +1,4 @@
-"""Batches that ended, or of which nothing has changed for long: what somebody who is away wants to know."""
+"""Batches that ended, or of which nothing has changed for long: what `--notify` reports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def news_since(
     return found
 
 
-def take_up(ledger: Ledger, news: News) -> bool:
+def record_notification(ledger: Ledger, news: News) -> bool:
     """Record that the notification is sent; False if it was sent before, by any process."""
     sent = select(events.c.detail).where(events.c.batch_id == news.batch, events.c.kind == NOTIFIED)
     detail = {"event": news.event, "at": news.at}

@@ -114,7 +114,7 @@ def troubles(connection: Connection) -> list[TroubleView]:
 def rates(connection: Connection, now: str) -> Rates:
     """Over the last ten minutes: good takes a minute and x real time, both None when nothing was rendered.
 
-    Counted against the time in which something was in work, so that an idle minute does not look like a slow one.
+    Counted against the time in which something was in work, so that an idle minute does not count as a slow one.
     """
     since = earlier(now, RATE_WINDOW_S)
     parts = (takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at)

@@ -1,4 +1,4 @@
-"""Where batches stand: what `status` shows. Only reading; a few queries for any number of batches or lines."""
+"""The state of batches, as `status` shows it. Only reading; a few queries for any number of batches or lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Row, RowMapping, Select, and_, case, func, select, type_coerce, union_all
+from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from vvbatch.errors import InputError
@@ -236,6 +236,7 @@ class Left(NamedTuple):
         """Both together."""
         return Left(self.queued + other.queued, max(self.longest, other.longest), [*self.in_work, *other.in_work])
 
+
 def lines_left(connection: Connection, batch_ids: Sequence[str], now: str) -> dict[str, dict[str, Left]]:
     """By batch and profile."""
     characters = func.length(lines.c.text) * lines.c.takes
@@ -401,14 +402,14 @@ def totals_of(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Tot
         .where(lines.c.batch_id.in_(batch_ids), lines.c.state.in_((LineState.DONE, LineState.CACHED)))
         .group_by(lines.c.batch_id)
     )
-    rows: dict[str, list[Row[Any]]] = {batch_id: [] for batch_id in batch_ids}
+    rows: dict[str, list[Any]] = {batch_id: [] for batch_id in batch_ids}
     for row in connection.execute(ended):
         rows[row.batch_id].append(row)
-    audio_s = {batch_id: total for batch_id, total in connection.execute(kept)}
+    audio_s = {row[0]: row[1] for row in connection.execute(kept)}
     return {batch_id: totals(rows[batch_id], audio_s.get(batch_id) or 0.0) for batch_id in batch_ids}
 
 
-def totals(ended: Sequence[Row[Any]], audio_s: float) -> Totals:
+def totals(ended: Sequence[Any], audio_s: float) -> Totals:
     """Of a batch's takes that have ended, and the audio in its files."""
     busy_s = time_in_work(ended)
     rendered_s = sum(row.duration_s or 0.0 for row in ended if row.state == TakeState.DONE)

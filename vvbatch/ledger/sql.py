@@ -19,11 +19,11 @@ from vvbatch.errors import InputError
 from vvbatch.ledger.database import BUSY_TIMEOUT_S, LedgerError
 
 LONGEST_VALUE = 64 << 20  # bytes; SQLite's own limit of 1 GB would let one zeroblob() fill the memory
-STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's virtual machine, some milliseconds
+STEPS_BETWEEN_CHECKS = 20_000  # of SQLite's virtual machine, some milliseconds
 
 # What a statement may do at all. Everything that writes, attaches a file or changes a setting is not in it.
 READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, 33}  # 33: SQLITE_RECURSIVE
-LOOKING_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
+READING_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
 
 
 class QueryError(InputError):
@@ -55,7 +55,7 @@ def query_sqlite(file: Path, sql: str, limit: int, timeout_s: float) -> Answer:
         connection.execute("PRAGMA query_only = ON")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         connection.set_authorizer(guard(refused))
-        connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+        connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_CHECKS)
         try:
             cursor = connection.execute(sql)
             rows = cursor.fetchmany(limit + 1)
@@ -70,11 +70,11 @@ def guard(refused: list[str]) -> Callable[..., int]:
     """An authorizer that lets reading through and keeps a note of the first thing that it did not."""
 
     def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
-        looks = action == sqlite3.SQLITE_PRAGMA and first in LOOKING_PRAGMAS
+        reads = action == sqlite3.SQLITE_PRAGMA and first in READING_PRAGMAS
         # SQLite asks this when it sets up json_each() and its like; the connection is read-only all the same.
         sets_up = action == sqlite3.SQLITE_UPDATE and first == "sqlite_master"
         loads = action == sqlite3.SQLITE_FUNCTION and second == "load_extension"
-        if looks or sets_up or (action in READING and not loads):
+        if reads or sets_up or (action in READING and not loads):
             return sqlite3.SQLITE_OK
         refused.append(" ".join(str(part) for part in (first, second) if part))
         return sqlite3.SQLITE_DENY
@@ -110,12 +110,12 @@ def query_postgresql(url: str, sql: str, limit: int, timeout_s: float) -> Answer
     except DBAPIError as error:
         raise LedgerError(f"the ledger cannot be opened for reading: {error.orig}") from error
     except engine.dialect.loaded_dbapi.Error as error:
-        raise QueryError(what_postgresql_said(str(error).splitlines()[0], timeout_s)) from error
+        raise QueryError(what_postgresql_refused(str(error).splitlines()[0], timeout_s)) from error
     finally:
         engine.dispose()
 
 
-def what_postgresql_said(text: str, timeout_s: float) -> str:
+def what_postgresql_refused(text: str, timeout_s: float) -> str:
     if "read-only transaction" in text:
         return what_went_wrong(ValueError("readonly"), [], timeout_s)
     if "statement timeout" in text:

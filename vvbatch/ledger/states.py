@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 INTERACTIVE = "interactive"
-"""Of speech that somebody waits for: before all batches, and in the order in which it was asked for."""
+"""Of speech that a client waits for: before all batches, first come first served."""
 PRIORITIES = (INTERACTIVE, "high", "normal", "low")
 """Of batches, most urgent first."""
 

@@ -1,6 +1,6 @@
 """What is read out of the ledger. msgspec makes `--json` documents of these: a field is a key, in this order.
 
-`model` is a profile's name wherever `profile` stands next to it; in takes and metrics it is the model that rendered.
+`model` is a profile's name wherever `profile` is a key beside it; in takes and metrics it is the model that rendered.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class Totals(Struct):
 
 
 class Failure(Struct):
-    """A failed line, what it says, and where in the script that stands."""
+    """A failed line, its text, and its place in the script."""
 
     batch: str
     line: str

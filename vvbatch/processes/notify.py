@@ -1,4 +1,4 @@
-"""Runs a command of the user's when a batch ends or stands still, with a summary as JSON on its standard input."""
+"""Runs a command of the user's when a batch ends or makes no progress, with a summary as JSON on its standard input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from vvbatch.errors import InputError
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.ahead import ahead_of
-from vvbatch.ledger.news import News, news_since, take_up
+from vvbatch.ledger.news import News, news_since, record_notification
 from vvbatch.ledger.queries import batch_row_of, batch_totals, failures
 from vvbatch.ledger.records import earlier
 from vvbatch.report.failed import failed_words
@@ -72,7 +72,7 @@ def command_of(given: str | Sequence[str]) -> list[str]:
 
 
 class Notifier:
-    """Call `look` often; it reads the ledger every LOOK_S, and runs the command beside everything else."""
+    """Call `look` often; it reads the ledger every LOOK_S, and runs the command in a thread."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Notifier:
         try:
             stalled_before = earlier(self.ledger.now(), self.stalled_s)
             for news in news_since(self.ledger, self.begun, stalled_before, self.among):
-                if take_up(self.ledger, news):
+                if record_notification(self.ledger, news):
                     self.send(summary(self.ledger, news, self.served))
         except DBAPIError as error:
             log.warning("the ledger cannot be read now: %s", error.orig)
@@ -114,7 +114,7 @@ class Notifier:
 
 
 def run(command: Sequence[str], document: bytes) -> None:
-    """What goes wrong is logged: a notification must not end a night's work."""
+    """What goes wrong is logged: a notification must not end the rendering."""
     try:
         done = subprocess.run(command, input=document, capture_output=True, timeout=COMMAND_S, check=False)
     except (OSError, subprocess.SubprocessError) as error:

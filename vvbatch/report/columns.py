@@ -1,8 +1,8 @@
 """Columns that fit a terminal: what is shown of a table in how many cells of a row, and what is not shown is named.
 
 Numbers and names are never cut. Text is wrapped. Where that is not enough, columns that have one value in all rows are
-said once; then the columns with the highest `rank` are left out, and named below the table. If not even the others fit,
-each row becomes a list of its values. A column with a rank and without a value in any row is not shown.
+named once; then the columns with the highest `rank` are left out, and named below the table. If even the others do not
+fit, each row becomes a list of its values. A column with a rank and without a value in any row is not shown.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Layout:
     """Which columns are shown, by their places, and how wide each is; None: each row is a list of its values."""
 
     widths: dict[int, int] | None
-    same: list[int] = field(default_factory=list)  # in all rows, said once
+    same: list[int] = field(default_factory=list)  # one value in all rows, named once
     left_out: list[int] = field(default_factory=list)
 
 

@@ -70,7 +70,14 @@ def take_cells(row: TakeRow) -> list[object]:
 
 def metric_columns(per_day: bool) -> list[Column]:
     what = [name("profile"), name("model", 6), name("device", 5), name("dtype", 4)]
-    figures = [number("takes"), number("fail rate"), number("audio s"), number("speed"), number("rtf"), number("p95", 1)]
+    figures = [
+        number("takes"),
+        number("fail rate"),
+        number("audio s"),
+        number("speed"),
+        number("rtf"),
+        number("p95", 1),
+    ]
     return [*([name("day")] if per_day else []), *what, *figures, number("first s", 2), number("score", 3)]
 
 

@@ -156,8 +156,8 @@ def left(batch: BatchHead) -> str | None:
 def print_lines(view: BatchView, file: TextIO | None = None) -> None:
     """The lines of a batch that say most: failed and in work first; where to see the rest.
 
-    Parts are listed below their line, whose state is the most urgent one of its parts. Files are named within the batch's
-    folder.
+    Parts are listed below their line, whose state is the most urgent one of its parts. Files are named within the
+    batch's folder.
     """
     groups = [list(group) for _, group in groupby(view.lines, key=lambda line: line.part_of or line.id)]
     groups.sort(key=lambda group: min(map(urgency, group)))

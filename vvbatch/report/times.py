@@ -35,7 +35,7 @@ def moment(timestamp: str) -> str:
 
 
 def day_and_time(timestamp: str) -> str:
-    """Without its zone, which stands elsewhere: `Sun 1 Mar 23:00`."""
+    """Without its zone, which is shown elsewhere: `Sun 1 Mar 23:00`."""
     at = local(timestamp)
     return f"{at:%a} {at.day} {at:%b %H:%M}"
 

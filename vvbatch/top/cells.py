@@ -20,7 +20,7 @@ def text(value: object, style: str = "") -> Text:
     return Text("-" if value is None else printable(value), style=style, no_wrap=True, overflow="ellipsis", end="")
 
 
-ID_END = 9  # of a batch's id: the dash and the digits that tell batches of one title apart
+ID_END = 9  # of a batch's id: the dash and the digits that distinguish batches of one title
 
 
 def batch_id(name: str, width: int) -> Text:

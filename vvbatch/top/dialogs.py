@@ -63,7 +63,7 @@ c                cancel a batch or a line, after a question
 t                retry failed and cancelled lines, or one line
 o                open a take in the system's player
 /                filter by a state, or by part of a name or text
-s                sort by the next column
+s                the next order: by name, state, …
 [, ]             previous and next page of lines
 f                takes, or failures, in the lower table
 escape           back

@@ -15,7 +15,7 @@ from vvbatch.top.snapshot import Line, Page
 
 SIZE = 60
 AFFORDABLE_S = 0.004
-"""Of CPU time. Lines that were found for less are looked for at each poll, others when they are asked for."""
+"""Of CPU time. A query that costs less is repeated at each poll, any other when the user asks for it."""
 
 URGENT = (LineState.FAILED, LineState.RENDERING, LineState.QUEUED, LineState.CANCELLED)
 ORDERS: Mapping[str, Sequence[ColumnElement[Any]]] = {

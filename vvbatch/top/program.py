@@ -79,7 +79,7 @@ class Program(App[None]):
 
     @work(thread=True, group="actions")
     def act(self, action: Callable[[], str]) -> None:
-        """Run it beside the keys, say what it did, and look at the ledger at once."""
+        """Run it in a thread, show what it did, and poll the ledger at once."""
         try:
             said, severity = action(), "information"
         except VvbatchError as error:

@@ -123,11 +123,9 @@ def troubles(seen: Snapshot, server: Server, silent_s: float) -> list[str]:
     """What cannot be reached now, and what still works."""
     found = []
     if seen.error is not None:
-        found.append(f"the ledger cannot be read: {seen.error}; shown is what it said at {cells.moment(seen.at)}")
+        found.append(f"the ledger cannot be read: {seen.error}; shown is its state at {cells.moment(seen.at)}")
     elif silent_s > 5:
-        found.append(
-            f"the ledger has not answered for {silent_s:.0f} s; shown is what it said at {cells.moment(seen.at)}"
-        )
+        found.append(f"the ledger has not answered for {silent_s:.0f} s; shown is its state at {cells.moment(seen.at)}")
     if server.error is not None:
         found.append(server.error)
     return found

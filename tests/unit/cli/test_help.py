@@ -48,10 +48,10 @@ def keeps_crontab(text: str) -> None:
 
 
 def test_the_options_offer_every_kind_state_and_table_of_the_ledger() -> None:
-    assert KINDS == tuple(BatchKind)
-    assert ledger.BATCH_STATES == tuple(BatchState)
-    assert ledger.LINE_STATES == tuple(LineState)
-    assert ledger.TAKE_STATES == tuple(TakeState)
+    assert tuple(BatchKind) == KINDS
+    assert tuple(BatchState) == ledger.BATCH_STATES
+    assert tuple(LineState) == ledger.LINE_STATES
+    assert tuple(TakeState) == ledger.TAKE_STATES
     assert ledger.TABLES == TABLES
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Cli
-from vvbatch.cli.up import makes_books
 from vvbatch import profiles
+from vvbatch.cli.up import makes_books
 from vvbatch.models.ready import why_not_ready
 
 pytestmark = pytest.mark.slow  # commands run

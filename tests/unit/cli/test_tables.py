@@ -73,6 +73,7 @@ def cli(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     with ledger.engine.begin() as connection:
         for statement in VARIED:
             connection.exec_driver_sql(statement)
+    settle_batch(ledger, SPEECH)
     ledger.close()
     (tmp_path / "silence.wav").write_bytes(audio.wav_bytes(np.zeros(24_000, np.int16), 24_000))
     (tmp_path / "s.yaml").write_text("version: 1\nmodel: ready\nlines:\n- The lamp went out.\n- No one answered.\n")
@@ -183,7 +184,10 @@ def value_of(row: Mapping[str, Any], column: str) -> Any:
         return counts["total"]
     if column == "left":
         return counts["queued"] + counts["rendering"]
-    return counts[column] if column in counts else row[SHOWN_NAMES.get(column, column)]
+    if column in counts:
+        return counts[column]
+    key = SHOWN_NAMES.get(column, column)
+    return row[key if key in row else column]
 
 
 @pytest.mark.parametrize(

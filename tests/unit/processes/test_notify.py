@@ -33,7 +33,7 @@ def sent(ledger: Ledger, folder: Path, *, among: list[str] | None = None, notifi
     return json.loads(file.read_text()) if file.exists() else None
 
 
-def test_a_batch_that_ended_is_told_once_with_all_that_a_message_needs(
+def test_a_batch_that_ended_is_reported_once_with_all_that_a_message_needs(
     ledger: Ledger, clock: Clock, tmp_path: Path
 ) -> None:
     add_batch(ledger, "book-1", ["One.", "Two."])
@@ -68,7 +68,7 @@ def test_what_ended_before_is_no_news_but_of_the_batches_that_one_waits_for(
     assert sent(ledger, tmp_path, among=["old"])["batch"] == "old"
 
 
-def test_a_batch_that_stands_still_is_told_with_the_reason(ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
+def test_a_batch_without_progress_is_reported_with_the_reason(ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
     add_batch(ledger, "book-1", ["One.", "Two."])
     clock.advance(800)
     assert sent(ledger, tmp_path) is None
@@ -85,7 +85,7 @@ def test_a_batch_that_stands_still_is_told_with_the_reason(ledger: Ledger, clock
     assert sent(ledger, tmp_path)["event"] == "stalled"
 
 
-def test_a_batch_that_was_paused_is_not_told(ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
+def test_a_paused_batch_is_not_reported(ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
     add_batch(ledger, "book-1", ["One."])
     set_batch_state(ledger, "book-1", "paused", only_from=("open",))
     clock.advance(5000)
