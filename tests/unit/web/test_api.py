@@ -55,7 +55,7 @@ def submitted(client: httpx2.Client, *texts: str, title: str = "Pier") -> str:
 def ended(client: httpx2.Client, batch: str) -> Any:
     def view() -> Any:
         found = client.get(f"/api/batches/{batch}").json()
-        return found if found["state"] in ("done", "failed", "cancelled") else None
+        return found if found["ended_at"] else None
 
     return wait_until(view)
 
