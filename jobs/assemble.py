@@ -6,7 +6,7 @@ import logging
 
 from sqlalchemy.exc import DBAPIError
 
-from vvbatch.batch.assemble import Order, assemble_awaited, encode_finished
+from vvbatch.batch.assemble import assemble_awaited, encode_finished
 from vvbatch.errors import VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger.books import awaits_book, batch_is_open, note_no_book
@@ -15,21 +15,20 @@ from vvbatch.ledger.journal import ledger_of
 log = logging.getLogger("vvbatch.books")
 
 
-def make_book(batch_id: str, formats: list[str] | None, preset: str | None) -> None:
+def make_book(batch_id: str) -> None:
     """Can be killed at each step, and runs again without harm: what is encoded is found again.
 
     What keeps the book of a batch that has ended from being made is an event of the ledger, and the book is not tried
     again before a retry. An outage of the ledger is no such reason: the job is queued again.
     """
     home = Home.from_environment()
-    order = Order(tuple(formats) if formats is not None else None, preset)
     ledger = ledger_of(home)
     was_open = True
     try:
         was_open = batch_is_open(ledger, batch_id)
         if was_open:
-            encode_finished(ledger, home, batch_id, order)
-        elif awaits_book(ledger, batch_id) and (view := assemble_awaited(ledger, home, batch_id, order)):
+            encode_finished(ledger, home, batch_id)
+        elif awaits_book(ledger, batch_id) and (view := assemble_awaited(ledger, home, batch_id)):
             log.info("book of %s: %s, %d files", batch_id, view.state, len(view.files))
             for warning in view.warnings:
                 log.warning("book of %s: %s", batch_id, warning)

@@ -1,4 +1,4 @@
-"""The process that makes the books of batches whose scripts ask for one: `python -P -m workers.books`.
+"""The process that makes the books of batches that ask for one: `python -P -m workers.books`.
 
 It looks at the ledger every few seconds. When a chapter is finished, or a batch has ended, it puts a job into the
 queue, and runs it with a low priority. Nothing is lost when it ends: the next look finds the same work.
@@ -32,9 +32,7 @@ class BookWorker(OneJobWorker):
 
     @classmethod
     def takes(cls, args: tuple[Any, ...]) -> bool:
-        if len(args) != 3 or not isinstance(args[0], str) or not isinstance(args[2], str | None):
-            return False
-        return args[1] is None or (isinstance(args[1], list) and all(isinstance(name, str) for name in args[1]))
+        return len(args) == 1 and isinstance(args[0], str)
 
 
 def look(ledger: Ledger, connection: redis.Redis, name: str, ended: threading.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ import soundfile
 import soxr
 from PIL import Image
 
-from tests.conftest import ROOT, Shell
+from tests.conftest import ROOT, Shell, wait_until
 from vvbatch.proof.sentences import SENTENCES
 
 pytest.importorskip("piper")
@@ -85,6 +86,21 @@ def test_the_words_of_finished_chapters_are_as_recognisable_as_those_of_the_take
     assert takes < 0.2 and book <= takes + 0.02, f"word error: takes {takes:.3f}, book {book:.3f}"
     with_words = next(file["path"] for file in done["book"]["files"] if file["format"] == "vtt")
     assert Path(with_words).read_text().count(" <00:00:") > 40
+
+
+def test_a_submitted_batch_gets_the_book_that_is_ordered_with_it(shell: Shell, tmp_path: Path) -> None:
+    script, out = tmp_path / "s.yaml", tmp_path / "out"
+    script.write_text("version: 1\ntitle: Snow\nmodel: ready\nlines: [Snow fell., It was night.]\n")
+    assert "preset 'loud' is unknown" in shell("submit", str(script), "--preset", "loud", code=2).stderr
+    assert shell.json("ledger", "batches") == []
+    shell.start("vvbatch", "redis")
+    done = shell("submit", str(script), "--out", str(out), "--book", "flac,mp3-chapters")
+    assert "no process is running that makes books" in done.stderr
+    shell.start("workers.books", output=sys.stderr.fileno())
+    shell.start("tests.support.ready", "ready", output=sys.stderr.fileno())
+    book = out / done.stdout.strip() / "book"
+    wait_until(lambda: (book / "01 Snow.srt").exists(), timeout=120)  # the last file
+    assert {"01 Snow.mp3", "01 Snow.srt", "Snow.flac", "Snow.srt"} <= {path.name for path in book.iterdir()}
 
 
 def test_a_batch_with_an_open_line_has_no_book(shell: Shell, tmp_path: Path) -> None:

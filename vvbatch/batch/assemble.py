@@ -68,7 +68,7 @@ class BookNotWritten(VvbatchError):
 
 @dataclass(frozen=True)
 class Order:
-    """What to make. None: as the script says, else the settings."""
+    """What to make. None: as the batch says, else the settings."""
 
     formats: tuple[str, ...] | None = None
     preset: str | None = None
@@ -86,15 +86,24 @@ class Choice:
 
 
 def choose(book: BookOrder, order: Order, settings: Settings, profile: str | None = None) -> Choice:
-    """The script goes before the profile, and that before the settings.
+    """The script goes before the profile, and that before the settings. The preset acx has formats of its own: formats
+    that were stated with it go before them, formats that it was ordered for do not.
 
     Raises BookError for an unknown format or preset, and ProfileError.
     """
     preset = preset_named(order.preset or book.preset or settings.book.preset or DEFAULT, settings.book.presets)
-    stated = ACX_FORMATS if preset.name == "acx" else book.formats or settings.book.formats
+    own = ACX_FORMATS if preset.name == "acx" else ()
+    stated = (own if order.preset else ()) or book.formats or own or settings.book.formats
     audio, vtt = wanted(order.formats or stated)
     pauses = msgspec.convert({**settings.pauses, **pauses_of(profile), **book.pauses}, Pauses)
     return Choice(tuple(audio), vtt, preset, pauses)
+
+
+def ordered(book: BookOrder, order: Order, settings: Settings) -> BookOrder:
+    """What a script says of its book, with the formats and the preset that were ordered. Raises BookError."""
+    choice = choose(book, order, settings)
+    names = (*(format_.key for format_ in choice.formats), *(["vtt"] if choice.vtt else []))
+    return msgspec.structs.replace(book, formats=names, preset=choice.preset.name)
 
 
 def pauses_of(profile: str | None) -> dict[str, float]:
@@ -126,14 +135,14 @@ def assemble(
         return _assembled(ledger, home, batch, order, seen, heard)
 
 
-def assemble_awaited(ledger: Ledger, home: Home, batch_id: str, order: Order = Order()) -> BookView | None:
-    """As `assemble`; None where another process has made the book while this one waited for its lock."""
+def assemble_awaited(ledger: Ledger, home: Home, batch_id: str) -> BookView | None:
+    """As the batch says; None where another process has made the book while this one waited for its lock."""
     batch = batch_row(ledger, batch_id)
     with alone(home, batch):
-        return _assembled(ledger, home, batch, order) if awaits_book(ledger, batch_id) else None
+        return _assembled(ledger, home, batch, Order()) if awaits_book(ledger, batch_id) else None
 
 
-def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Order()) -> None:
+def encode_finished(ledger: Ledger, home: Home, batch_id: str) -> None:
     """Encode the chapters that are finished, while others are rendered: `assemble` finds them in the cache.
 
     Their level is that of a book of these chapters. Where the last ones change it too much, all are encoded again.
@@ -142,7 +151,7 @@ def encode_finished(ledger: Ledger, home: Home, batch_id: str, order: Order = Or
     batch = batch_row(ledger, batch_id)
     with alone(home, batch):
         rows, book, settings = line_rows(ledger, batch_id), order_in(batch), load(home)
-        choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
+        choice = choose(book, Order(), settings, batch["model"] or rows[0]["model"])
         chapters = chapters_of(batch["title"], rows, book)
         if chapters:
             making = _Making(ledger, home, batch_id, batch["out"], settings, choice, choice.formats)

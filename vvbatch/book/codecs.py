@@ -70,6 +70,11 @@ class Format:
     codec: str
     per_chapter: bool
 
+    @property
+    def key(self) -> str:
+        """In FORMATS."""
+        return self.name + ("-chapters" if self.per_chapter else "")
+
 
 FORMATS = {
     name + suffix: Format(name, f".{name}", codec, bool(suffix))

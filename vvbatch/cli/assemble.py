@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from vvbatch.cli.common import FAILED, Session, json_option, print_json, session
 if TYPE_CHECKING:
     from vvbatch.batch.assemble import Order
     from vvbatch.book.document import BookView
+    from vvbatch.cli.inputs import Planned
+    from vvbatch.home import Home
 
 MISSING_SHOWN = 10
 FILES_SHOWN = 12
@@ -73,6 +76,25 @@ def order_of(book: str | None, preset: str | None, remaster: bool = False) -> Or
 
     names = tuple(filter(None, (name.strip() for name in book.split(",")))) if book is not None else None
     return Order(names, preset, remaster)
+
+
+def with_books(planned: Sequence[Planned], book: str | None, preset: str | None, home: Home) -> list[Planned]:
+    """The plans with the books that are ordered for them, checked before anything is queued. Raises BookError."""
+    ordering = book is not None or preset is not None
+    if not ordering and not any(each.plan.book.asked for each in planned):
+        return list(planned)
+    from vvbatch.batch.assemble import check_cover, choose, ordered
+    from vvbatch.settings import load
+
+    order, settings, found = order_of(book, preset), load(home), []
+    for each in planned:
+        stated = ordered(each.plan.book, order, settings) if ordering else each.plan.book
+        if stated.asked:
+            choose(stated, order, settings)
+            if each.imported is None:
+                check_cover(stated)
+        found.append(replace(each, plan=replace(each.plan, book=stated)))
+    return found
 
 
 def print_book(view: BookView) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vvbatch.cli.assemble import assembled, book_options, order_of, print_book
+from vvbatch.cli.assemble import assembled, book_options, print_book, with_books
 from vvbatch.cli.common import FAILED, INTERRUPTED, json_option, print_json, session
 from vvbatch.cli.inputs import (
     keep_imported,
@@ -60,7 +60,7 @@ def run(
     """
     from msgspec import UNSET
 
-    from vvbatch.batch.assemble import check_cover, choose
+    from vvbatch.batch.assemble import Order
     from vvbatch.batch.finished_chapters import FinishedChapters
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit
@@ -68,44 +68,36 @@ def run(
     from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.report.batch import print_summary
     from vvbatch.report.watch import progress
-    from vvbatch.settings import load
 
     interrupted = False
     books: list[BookView] = []
-    order = order_of(book, preset)
     with session() as here:
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters, form=form)
+        planned = with_books(planned, book, preset, here.home)
         plans = [each.plan for each in planned]
+        if any(plan.book.asked for plan in plans):
+            require_av()
         require_models(plans, here.home, here.ledger)
         command = notify_command(notify, here.home)
         show_warnings(plans)
-        wanted = [plan for plan in plans if book is not None or preset is not None or plan.book.asked]
-        settings = load(here.home)
-        for each in planned:
-            if each.plan in wanted:
-                require_av()
-                choose(each.plan.book, order, settings)
-                if each.imported is None:
-                    check_cover(each.plan.book)
         with here.queue() as queue:
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)
             ids = [each.id for each in added]
-            orders = {batch.id: order for plan, batch in zip(plans, added, strict=True) if plan in wanted}
+            with_book = [batch.id for plan, batch in zip(plans, added, strict=True) if plan.book.asked]
             try:
                 with (
                     notifying(here, command, ids) as tell,
                     progress(here.ledger, ids, quiet=as_json) as show,
                     workers_for(queue.server, queue.connection) as workers,
                 ):
-                    if orders:
-                        workers.make_books(FinishedChapters(here.ledger, queue.connection, orders))
+                    if with_book:
+                        workers.make_books(FinishedChapters(here.ledger, queue.connection, with_book))
                     wait_for(here.ledger, ids, workers, show, tell)
             except KeyboardInterrupt:
                 interrupted = True
         if not interrupted:
-            for batch_id in orders:
-                books.append(assembled(here, batch_id, order, quiet=as_json))
+            books = [assembled(here, batch_id, Order(), quiet=as_json) for batch_id in with_book]
         views = submitted_views(here.ledger, added)
         for view in views:
             view.book = next((made for made in books if made.batch == view.batch), UNSET)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vvbatch.cli.assemble import book_options, with_books
 from vvbatch.cli.common import json_option, print_json, session
 from vvbatch.cli.inputs import (
     keep_imported,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @override_options
 @out_option
 @priority_option
+@book_options
 @click.option("--wait-for-model", is_flag=True, help="Queue lines also for a model that is not on this machine.")
 @click.option("--watch", is_flag=True, help="Follow the batch until it ends.")
 @json_option
@@ -36,6 +38,8 @@ def submit(
     overrides: Overrides,
     out: Path | None,
     priority: str | None,
+    book: str | None,
+    preset: str | None,
     wait_for_model: bool,
     watch: bool,
     as_json: bool,
@@ -47,17 +51,21 @@ def submit(
     not queued twice: its batch is resumed, with the given --priority and the pauses of the script. With --watch, Ctrl-C
     stops watching and leaves the batch in the queue.
 
+    With --book (or `book:` in the script) `vvbatch up` makes the finished book when the batch ends.
+
     \b
     Example:  vvbatch submit book.yaml --model 1.5b --out ~/audio
+              vvbatch submit book.yaml --book m4b,vtt --preset audiobook
     """
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit as submit_plan
     from vvbatch.report.batch import count_words
     from vvbatch.report.tables import counted
-    from vvbatch.transport.queue import has_worker
+    from vvbatch.transport.queue import BOOKS, has_worker
 
     with session() as here:
         planned = plan_scripts(scripts, overrides, here.home, chapters=chapters, form=form)
+        planned = with_books(planned, book, preset, here.home)
         plans = [each.plan for each in planned]
         if not wait_for_model:
             require_models(plans, here.home, here.ledger)
@@ -71,6 +79,7 @@ def submit(
                 [profile for profile in profiles if not has_worker(queue.connection, profile)]
                 for profiles in (wanted, later)
             )
+            unmade = any(plan.book.asked for plan in plans) and not has_worker(queue.connection, BOOKS)
             if watch:
                 from vvbatch.report.watch import follow
                 from vvbatch.transport.served import Served
@@ -91,3 +100,7 @@ def submit(
         )
     for profile in idle_later:
         click.echo(f"lines that fail their checks will wait for profile {profile}, which has no worker", err=True)
+    if unmade:
+        click.echo(
+            "no process is running that makes books: start one with  vvbatch up  (it needs the extra `book`)", err=True
+        )

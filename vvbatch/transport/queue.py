@@ -7,7 +7,7 @@ keeps the job of a worker that dies.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import redis
 from rq import Queue
@@ -68,16 +68,13 @@ def enqueue(connection: redis.Redis, waiting: Iterable[tuple[str, str, str]], *,
             )
 
 
-def enqueue_book(
-    connection: redis.Redis, batch_id: str, formats: Sequence[str] | None = None, preset: str | None = None
-) -> None:
+def enqueue_book(connection: redis.Redis, batch_id: str) -> None:
     """Put the book of a batch into the queue, unless it waits there. One that runs may have begun too early."""
     queue = Queue(BOOKS, connection=connection, serializer=JSONSerializer)
     if any(job_id.rpartition("-")[0] == batch_id for job_id in queue.get_job_ids()):
         return
-    args = (batch_id, list(formats) if formats is not None else None, preset)
     job_id = f"{batch_id}-{secrets.token_hex(4)}"
-    queue.enqueue(MAKE_BOOK, args=args, job_id=job_id, job_timeout=-1, result_ttl=0, failure_ttl=86_400)
+    queue.enqueue(MAKE_BOOK, args=(batch_id,), job_id=job_id, job_timeout=-1, result_ttl=0, failure_ttl=86_400)
 
 
 def withdraw(connection: redis.Redis, moved: Iterable[tuple[str, str]], priority: str) -> None:

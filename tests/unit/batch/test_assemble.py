@@ -12,7 +12,7 @@ from tests.support import books
 from tests.support.books import finished_batch
 from tests.support.ledgers import open_ledger
 from vvbatch import file_locks, profiles
-from vvbatch.batch.assemble import Order, alone, assemble, choose, encode_finished
+from vvbatch.batch.assemble import Order, alone, assemble, choose, encode_finished, ordered
 from vvbatch.batch.book_order import BookOrder, OrderedSound
 from vvbatch.batch.verify_files import verify
 from vvbatch.book.cache import make_room
@@ -156,18 +156,17 @@ def test_chapters_that_are_encoded_while_others_are_rendered_are_not_encoded_aga
     here: tuple[Ledger, Home, Path], preset: str, last_dbfs: float, encoded: int
 ) -> None:
     ledger, home, out = here
-    order = Order(("m4b",), preset)
-    batch = finished_batch(ledger, out, chapters=4)
+    batch = finished_batch(ledger, out, chapters=4, order=BookOrder(formats=("m4b",), preset=preset))
     change(ledger, 7, state="rendering", path=None)
-    encode_finished(ledger, home, batch, order)
+    encode_finished(ledger, home, batch)
     assert not (out / batch / "book").exists()
     last = next(out.rglob("0007-*.wav"))
     path, sha256 = books.write_take(last.parent, last.stem, books.take_samples(1.0, 7, rms_dbfs=last_dbfs))
     change(ledger, 7, state="done", path=str(path), sha256=sha256)
-    view = assemble(ledger, home, batch, order)
+    view = assemble(ledger, home, batch)
     assert (view.state, view.encoded) == ("made", encoded)
     assert preset == "raw" or view.loudness_lufs == pytest.approx(-19.0, abs=0.1)
-    assert assemble(ledger, home, batch, order).encoded == 0
+    assert assemble(ledger, home, batch).encoded == 0
 
 
 def test_levels_of_an_earlier_book_are_kept_while_its_next_batch_is_rendered(here: tuple[Ledger, Home, Path]) -> None:
@@ -175,7 +174,7 @@ def test_levels_of_an_earlier_book_are_kept_while_its_next_batch_is_rendered(her
     first = assemble(ledger, home, finished_batch(ledger, out, chapters=3), Order(("m4b",)))
     again = finished_batch(ledger, out, "lamp-2", chapters=3, edited=6)
     change(ledger, 1, batch=again, state="queued", path=None)
-    encode_finished(ledger, home, again, Order(("m4b",)))
+    encode_finished(ledger, home, again)
     change(ledger, 1, batch=again, state="done", path=str(next((out / again).rglob("0001-*.wav"))))
     view = assemble(ledger, home, again, Order(("m4b",)))
     assert (view.encoded, view.gain_db) == (0, first.gain_db)
@@ -238,6 +237,26 @@ def test_the_order_wins_over_the_script_and_the_script_over_the_settings() -> No
         choose(script, Order(preset="loud"), settings)
     with pytest.raises(BookError, match="needs an audio format"):
         choose(script, Order(("vtt",)), settings)
+
+
+def test_what_is_ordered_is_kept_as_what_the_script_says() -> None:
+    def kept(book: BookOrder, order: Order) -> tuple[tuple[str, ...], str | None]:
+        found = ordered(book, order, Settings(book=BookSettings(formats=("opus", "vtt"))))
+        chosen = choose(found, Order(), Settings())
+        assert ([format_.key for format_ in chosen.formats], chosen.vtt, chosen.preset.name) == (
+            [name for name in found.formats if name != "vtt"],
+            "vtt" in found.formats,
+            found.preset,
+        )
+        return found.formats, found.preset
+
+    script = BookOrder(formats=("m4b",), preset="podcast")
+    assert kept(script, Order(("mp3", "vtt"))) == (("mp3", "vtt"), "podcast")
+    assert kept(script, Order(preset="raw")) == (("m4b",), "raw")
+    assert kept(script, Order(preset="acx")) == (("mp3-chapters",), "acx")
+    assert kept(script, Order(("m4b",), "acx")) == (("m4b",), "acx")
+    assert kept(BookOrder(), Order(())) == (("opus", "vtt"), "audiobook")
+    assert kept(BookOrder(preset="acx"), Order()) == (("mp3-chapters",), "acx")
 
 
 def test_pauses_of_the_script_go_before_the_profiles_and_those_before_the_settings(home: Path) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy.exc import OperationalError
 from jobs import assemble as job
 from tests.support.books import finished_batch
 from tests.support.ledgers import open_ledger
-from vvbatch.batch.assemble import Order
 from vvbatch.batch.book_order import BookOrder
 from vvbatch.batch.finished_chapters import FinishedChapters
 from vvbatch.book.contents import BookError
@@ -62,17 +61,17 @@ def test_each_newly_finished_chapter_of_an_open_batch_queues_a_job(
     set_batch(ledger, state="open", ended_at=None)
     for number in (2, 4, 6):
         set_line(ledger, number, "queued")
-    finished = FinishedChapters(ledger, None, {batch: Order(("m4b",), "podcast")})
+    finished = FinishedChapters(ledger, None, [batch])
     finished.look()
     assert queued == []
     set_line(ledger, 4, "done")
     finished.look()
     finished.look()
-    assert queued == [(batch, ("m4b",), "podcast")]
+    assert queued == [(batch,)]
     everyone = FinishedChapters(ledger, None)
     everyone.look()
     everyone.look()
-    assert queued[1:] == [(batch, None, None)]
+    assert queued[1:] == [(batch,)]
 
 
 def test_an_ended_batch_whose_script_asks_for_a_book_is_queued_until_it_is_made(
@@ -84,7 +83,7 @@ def test_an_ended_batch_whose_script_asks_for_a_book_is_queued_until_it_is_made(
     finished.look()
     finished.look()
     assert queued == [(batch,)] * 2, "a job that Redis lost would not come back"
-    job.make_book(batch, None, None)
+    job.make_book(batch)
     assert [path.name for path in sorted((tmp_path / "out" / batch / "book").iterdir())] == [
         "The Lamp.flac",
         "The Lamp.srt",
@@ -98,7 +97,7 @@ def test_a_book_that_cannot_be_made_is_an_event_and_is_tried_again_after_a_retry
 ) -> None:
     order = BookOrder(formats=("flac",), cover=str(tmp_path / "none.png"))
     batch = finished_batch(ledger, tmp_path / "out", order=order)
-    job.make_book(batch, None, None)
+    job.make_book(batch)
     with ledger.engine.connect() as connection:
         (detail,) = connection.execute(select(events.c.detail).where(events.c.kind == "book not made")).scalars()
     assert "none.png does not exist: name a JPEG or PNG file" in detail["reason"]
@@ -106,9 +105,9 @@ def test_a_book_that_cannot_be_made_is_an_event_and_is_tried_again_after_a_retry
     set_batch(ledger, ended_at=ledger.now())
     assert awaits_book(ledger, batch)
     set_line(ledger, 1, "failed")
-    job.make_book(batch, None, None)
+    job.make_book(batch)
     assert not awaits_book(ledger, batch), "a book with missing lines would be tried for ever"
-    job.make_book("deleted-1", None, None)
+    job.make_book("deleted-1")
 
 
 def test_what_keeps_a_book_from_being_made_counts_only_for_its_batch(ledger: Ledger, tmp_path: Path) -> None:
@@ -128,7 +127,7 @@ def test_a_book_that_another_process_makes_while_the_job_waits_for_its_lock_is_l
         return True
 
     monkeypatch.setattr("vvbatch.batch.assemble.locked", made_meanwhile)
-    job.make_book(batch, None, None)
+    job.make_book(batch)
     assert not (tmp_path / "out" / batch / "book").exists()
 
 
@@ -142,11 +141,11 @@ def test_an_outage_of_the_ledger_does_not_give_a_book_up(
 
     with monkeypatch.context() as context:
         context.setattr(job, "assemble_awaited", away)
-        job.make_book(batch, None, None)
+        job.make_book(batch)
         context.setattr(job, "batch_is_open", away)
-        job.make_book(batch, None, None)
+        job.make_book(batch)
     assert awaits_book(ledger, batch)
-    job.make_book(batch, None, None)
+    job.make_book(batch)
     assert (tmp_path / "out" / batch / "book" / "The Lamp.flac").exists()
 
 
@@ -161,5 +160,5 @@ def test_what_fails_while_others_are_rendered_does_not_count_for_a_batch_that_en
         raise BookError("a take is gone")
 
     monkeypatch.setattr(job, "encode_finished", ends_meanwhile)
-    job.make_book(batch, None, None)
+    job.make_book(batch)
     assert awaits_book(ledger, batch)
