@@ -40,7 +40,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     origins: tuple[str, ...] = ()
     """Web pages of other hosts that may use the server, as `https://host:port`."""
     proxies: tuple[str, ...] = ()
-    """Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are true: who asks, and whether by TLS."""
+    """Addresses of proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are accepted."""
     waiting: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 32
     """Requests for speech of one profile that may wait for a slot; more are refused with 429."""
     reserved_slots: Annotated[int, msgspec.Meta(ge=0, le=128)] = 1
