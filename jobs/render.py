@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -120,8 +121,15 @@ def render_line(line_id: str, context: Context) -> Rendering:
 
 
 def next_seed(claim: Claim, taken: int = 0) -> int:
-    """The seed of the claim's next take: the first that is not used up."""
-    return plan.seed_of_take(claim.request.seed, claim.rolls + taken)
+    """The seed of the claim's next take: the first that is not used up or rejected."""
+    return next(islice(plan.seeds_from(claim.request.seed, claim.rolls, claim.rejected), taken, None))[1]
+
+
+def rolls_after(claim: Claim, used: int) -> int:
+    """The line's `rolls` when the claim has used up so many seeds."""
+    if not used:
+        return claim.rolls
+    return next(islice(plan.seeds_from(claim.request.seed, claim.rolls, claim.rejected), used - 1, None))[0]
 
 
 def render_takes(claim: Claim, name: str, context: Context) -> Rendering:
@@ -148,7 +156,7 @@ def render_takes(claim: Claim, name: str, context: Context) -> Rendering:
             return Ended(LineState.CANCELLED)
         except PutBack:
             ended = candidates.abandoned(TakeState.CANCELLED, "the worker stopped", claim)
-            put_back = ledger.put_back(claim, ended, candidates.seeds_used)
+            put_back = ledger.put_back(claim, ended, rolls_after(claim, candidates.seeds_used))
             return Ended(LineState.QUEUED if put_back else "lost")
         except ClaimLost:
             ledger.close_takes(candidates.abandoned(TakeState.SUPERSEDED, ANOTHER_WORKER, claim))
@@ -233,7 +241,7 @@ def all_failed(claim: Claim, context: Context, candidates: Candidates, retries: 
         else:
             earlier = dict.fromkeys(take.profile for take in claim.tried if take.profile != claim.profile)
             why = "; ".join([why, *(f"takes of {name} failed before" for name in earlier)])
-            rolls = claim.rolls + candidates.seeds_used
+            rolls = rolls_after(claim, candidates.seeds_used)
             limit = 0 if claim.request.stream else allowed(retries, trouble)
             how = ledger.note_trouble(claim, trouble, why, limit, others.ended, rolls=rolls, tried=tried)
         others.recorded = how != "lost"
@@ -275,7 +283,7 @@ def without_room(
     if isinstance(error, store.NoRoom) or (isinstance(error, OSError) and error.errno in store.NO_ROOM):
         need = audio_room(claim.text) * claim.takes
         pause_queue(context.ledger, claim.profile, f"no room: {why}", probe=claim.out, need_bytes=need)
-    rolls = claim.rolls + seeds_used
+    rolls = rolls_after(claim, seeds_used)
     limit = retries.resource
     how = context.ledger.note_trouble(
         claim, Trouble.RESOURCE, why, limit, ended or (), drop_take=drop_take or None, rolls=rolls

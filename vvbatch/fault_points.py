@@ -33,6 +33,12 @@ POINTS = (
     "book.published",  # a file of the book is in place; its row is missing
     "book.recorded",  # files and levels are in the ledger
     "submit.recorded",  # the lines are not queued
+    "reject.copied",  # the rejected take has a file of its own; its row is as before
+    "reject.recorded",  # in a transaction that is not committed
+    "reject.committed",  # the lines are not queued in Redis
+    "prefer.copied",  # the take that was kept has a file of its own; its row is as before
+    "prefer.published",  # the preferred take is the line's file; its row is as before
+    "prefer.committed",  # the batch is open, its manifest as before
 )
 
 _visits: Counter[str] = Counter()

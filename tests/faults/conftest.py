@@ -92,11 +92,11 @@ def problems(home: Path, out: Path) -> list[str]:
     """What is against the promises, in words; nothing when every line has ended well."""
     found = []
     with closing(sqlite3.connect(home / "ledger.sqlite3", timeout=60)) as connection:
-        kept = list(connection.execute("SELECT path, sha256 FROM lines WHERE state IN ('done', 'cached')"))
+        kept = list(connection.execute("SELECT path, sha256 FROM lines WHERE path IS NOT NULL"))
         for path, sha256 in kept:
             if not Path(path).is_file() or hashlib.sha256(Path(path).read_bytes()).hexdigest() != sha256:
                 found.append(f"{path} is not what the ledger says")
-        spare = "SELECT path FROM takes WHERE path IS NOT NULL AND state IN ('superseded', 'failed_qc')"
+        spare = "SELECT path FROM takes WHERE path IS NOT NULL"
         known = {path for path, _ in kept} | {path for (path,) in connection.execute(spare)}
         found += [f"{file} has no row" for file in out.rglob("*.wav") if str(file) not in known]
         found += [f"{file} was left" for file in out.rglob(".tmp-*")]

@@ -16,7 +16,13 @@ from tests.faults.conftest import FaultHome, is_stopped
 from vvbatch import fault_points
 
 MENDING = "pending.published"
-ELSEWHERE = (MENDING, "submit.", "book.")  # points that a worker which renders does not visit; other tests kill there
+ELSEWHERE = (
+    MENDING,
+    "submit.",
+    "book.",
+    "reject.",
+    "prefer.",
+)  # points that a worker which renders does not visit; other tests kill there
 WRITE_PATH = [point for point in fault_points.POINTS if not point.startswith(ELSEWHERE)]
 # The same steps for the second line, which is a link to the first one's file, and for the manifest.
 WRITE_PATH += ["store.begin@4", "store.renamed@2", "store.folder_synced@2", "store.renamed@3", "store.folder_synced@3"]

@@ -315,8 +315,11 @@ class _Making:
                 staged.publish()
             fault_points.point("book.published")
             rows.append(BookFileRow(staged.location, file.format, staged.sha256, staged.size, file.duration_s))
+        suffix = {True: "-chapters", False: ""}
+        asked = [each.name + suffix[each.per_chapter] for each in self.choice.formats]
+        formats = [*asked, *(["vtt"] if self.choice.vtt else [])]
         levels = msgspec.to_builtins(built.levels)
-        obsolete = record_book(self.ledger, self.batch_id, preset.name, levels, rows, self.measured(built))
+        obsolete = record_book(self.ledger, self.batch_id, preset.name, levels, rows, self.measured(built), formats)
         fault_points.point("book.recorded")
         self.remove(store, obsolete)
         self.first_levels.unlink(missing_ok=True)

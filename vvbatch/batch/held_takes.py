@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from vvbatch import fault_points, store
 from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
+from vvbatch.batch.second_files import put_back
 from vvbatch.ledger import Claim, Ledger, Outcome
 from vvbatch.ledger.database import to_json
 from vvbatch.ledger.records import TriedTake
@@ -159,7 +160,7 @@ def settle(ledger: Ledger, note: Note, *, orphaned: bool) -> bool:
 
     def discard() -> None:
         with contextlib.suppress(FileNotFoundError):
-            if output.sha256(name) == sha256:
+            if output.sha256(name) == sha256 and not put_back(ledger, note.line_id):
                 output.remove(name)
 
     try:

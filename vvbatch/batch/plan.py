@@ -6,8 +6,9 @@ A line's key covers everything that its audio depends on. Lines with equal keys 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -415,6 +416,11 @@ def control_hash(profile: Profile, params: Params) -> str:
 def seed_of_take(seed: int, number: int) -> int:
     """The seed of a line's take: the line's own first, then ones derived from it."""
     return seed if number == 0 else int(digest([seed, number])[:8], 16)
+
+
+def seeds_from(seed: int, rolls: int, rejected: Collection[int]) -> Iterator[tuple[int, int]]:
+    """The seeds of a line's next takes without the rejected ones, each with the `rolls` that stand after it."""
+    return ((n + 1, each) for n in count(rolls) if (each := seed_of_take(seed, n)) not in rejected)
 
 
 def digest(value: object) -> str:

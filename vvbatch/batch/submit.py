@@ -17,6 +17,7 @@ from vvbatch.batch.finish import end_if_complete
 from vvbatch.batch.output import StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
 from vvbatch.errors import require_utf8
+from vvbatch.home import Home
 from vvbatch.ledger import CachedTake, Ledger, NewBatch
 from vvbatch.ledger.batches import record_batch, set_batch_state
 from vvbatch.ledger.queries import cached_takes
@@ -25,6 +26,7 @@ from vvbatch.ledger.records import AddedBatch, BatchKind, chunks, line_key
 from vvbatch.script.model import SECONDS_PER_CHARACTER
 from vvbatch.store import StoreError
 from vvbatch.transport import queue
+from vvbatch.transport.connection import ServerUnreachable, connect
 
 SERVED_AT_ONCE = 100  # cached lines; their files get their names while the ledger is locked
 
@@ -87,6 +89,16 @@ def restore(ledger: Ledger, connection: redis.Redis, batch_id: str) -> int:
     waiting = waiting_lines(ledger, batch_id=batch_id)
     queue.enqueue(connection, waiting)
     return len(waiting)
+
+
+def restore_where_it_runs(ledger: Ledger, home: Home, batch_id: str) -> bool:
+    """As `restore`; False where the queue's server does not run: workers restore the lines when they start."""
+    try:
+        with connect(home) as connection:
+            restore(ledger, connection, batch_id)
+    except (ServerUnreachable, redis.exceptions.RedisError):
+        return False
+    return True
 
 
 def serve_cached(plan: Plan, ledger: Ledger, out: Path, batch_id: str) -> None:

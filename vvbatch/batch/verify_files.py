@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from vvbatch.batch.output import imported_names, is_staged, manifest_name, name_of, open_store, report_name
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import HAS_TAKE
+from vvbatch.ledger.books import HAS_FILE
 from vvbatch.ledger.queries import find_batch
 from vvbatch.ledger.records import chunks
 from vvbatch.ledger.schema import batches, book_files, lines, takes
@@ -88,7 +88,7 @@ def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
     query = (
         select(lines.c.batch_id, batches.c.out, lines.c.line, lines.c.path, lines.c.sha256)
         .join_from(lines, batches, batches.c.id == lines.c.batch_id)
-        .where(HAS_TAKE)
+        .where(HAS_FILE)
         .order_by(lines.c.batch_id, lines.c.number)
     )
     if batch_id is not None:
@@ -98,12 +98,12 @@ def expected_files(ledger: Ledger, batch_id: str | None) -> list[Expected]:
 
 
 def kept_audio(ledger: Ledger, batch_id: str | None) -> list[Expected]:
-    """The files of takes that were not chosen, of the batches that kept them."""
+    """The files of takes that lie elsewhere than their line's: of those that were not chosen, or rejected."""
     query = (
         select(takes.c.batch_id, batches.c.out, lines.c.line, takes.c.path, takes.c.sha256, takes.c.id)
         .join_from(takes, lines, lines.c.id == takes.c.line_id)
         .join(batches, batches.c.id == takes.c.batch_id)
-        .where(takes.c.path.is_not(None), takes.c.state.in_(("superseded", "failed_qc")))
+        .where(takes.c.path.is_not(None), or_(lines.c.path.is_(None), takes.c.path != lines.c.path))
         .order_by(takes.c.batch_id, lines.c.number, takes.c.attempt)
     )
     if batch_id is not None:

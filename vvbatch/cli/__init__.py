@@ -30,6 +30,8 @@ COMMANDS = {
     "resume": ("control", "Resume a paused batch or queue"),
     "cancel": ("control", "Cancel a batch or one of its lines"),
     "retry": ("control", "Queue failed and cancelled lines again"),
+    "reject": ("reject", "Reject takes that you do not like; their lines are rendered again"),
+    "prefer": ("prefer", "Make another take the file of its line"),
     "ledger": ("ledger", "Query what was rendered: batches, lines, takes, metrics, SQL"),
     "delete": ("delete", "Delete batches with their files"),
     "prune": ("prune", "Delete old batches, by default one-off speech"),

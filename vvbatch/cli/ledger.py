@@ -25,7 +25,7 @@ Row = TypeVar("Row")
 # As vvbatch.ledger has them, which would load the database for `--help`.
 BATCH_STATES = ("open", "paused", "done", "failed", "cancelled")
 LINE_STATES = ("queued", "rendering", "done", "cached", "failed", "cancelled")
-TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded")
+TAKE_STATES = ("rendering", "done", "failed_qc", "failed", "crashed", "cancelled", "superseded", "rejected")
 TABLES = ("batches", "lines", "takes", "qc_results", "events", "nights", "verdicts", "baselines")
 
 

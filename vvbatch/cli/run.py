@@ -60,11 +60,12 @@ def run(
     """
     from msgspec import UNSET
 
-    from vvbatch.batch.assemble import Order
+    from vvbatch.batch.assemble import Order, order_in
     from vvbatch.batch.finished_chapters import FinishedChapters
     from vvbatch.batch.ready import require_models, submitted_views
     from vvbatch.batch.submit import submit
     from vvbatch.book.codecs import require_av
+    from vvbatch.ledger.books import batch_row
     from vvbatch.processes.session import wait_for, workers_for
     from vvbatch.report.batch import print_summary
     from vvbatch.report.watch import progress
@@ -84,7 +85,7 @@ def run(
             added = [submit(plan, here.ledger, queue.connection, out or here.home.out, priority) for plan in plans]
             keep_imported(planned, added, out or here.home.out)
             ids = [each.id for each in added]
-            with_book = [batch.id for plan, batch in zip(plans, added, strict=True) if plan.book.asked]
+            with_book = [batch.id for batch in added if order_in(batch_row(here.ledger, batch.id)).asked]
             try:
                 with (
                     notifying(here, command, ids) as tell,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 QUEUED_AGAIN = "queued again"
+PUT_BACK = "put back from the take's second file"
 
 
 @click.command()
@@ -25,7 +26,8 @@ def verify(batch: str | None, repair: bool, as_json: bool) -> None:
     Lists the files that are missing or changed, and unknown files in a batch's folder. Exit 1 if there are any.
 
     With --repair, finished takes that the ledger lacks are recorded, done lines whose file is missing or changed are
-    queued again, and records of kept audio (--keep-takes) that is missing or changed are removed.
+    queued again, and records of kept audio (--keep-takes) that is missing or changed are removed. A take that was
+    rejected or preferred has a second file: its line gets its file back from that.
 
     \b
     Example:  vvbatch verify last
@@ -84,8 +86,10 @@ def recover(here: Session) -> list[RepairedLine]:
 
 def render_again(here: Session, found: Verified) -> list[RepairedLine]:
     """Queue the lines whose file is missing or changed."""
+    from vvbatch.batch.second_files import put_back
     from vvbatch.batch.verify_files import RepairedLine
     from vvbatch.cli.control import queue_again
+    from vvbatch.ledger.lines import line_id_of
     from vvbatch.ledger.recovery import forget_audio, reopen
 
     gone = [each for each in found.problems if each.problem in ("missing", "changed")]
@@ -94,9 +98,12 @@ def render_again(here: Session, found: Verified) -> list[RepairedLine]:
     spare, bad = ([each for each in gone if bool(each.take) is kept] for kept in (True, False))
     if spare:
         forget_audio(here.ledger, [each.take for each in spare if each.take])
+    whole = [each for each in bad if put_back(here.ledger, line_id_of(here.ledger, each.batch, each.line or "") or "")]
+    bad = [each for each in bad if each not in whole]
     for batch in sorted({each.batch for each in bad}):
         reopen(here.ledger, batch, [each.line for each in bad if each.batch == batch and each.line])
         queue_again(here, batch)
-    done = [(each, QUEUED_AGAIN) for each in bad] + [(each, f"take {each.take} forgotten") for each in spare]
+    done = [(each, PUT_BACK) for each in whole] + [(each, QUEUED_AGAIN) for each in bad]
+    done += [(each, f"take {each.take} forgotten") for each in spare]
     advice = [(each, f"assemble the book again: vvbatch assemble {each.batch}") for each in of_books]
     return [RepairedLine(each.batch, each.line, what) for each, what in [*done, *advice]]

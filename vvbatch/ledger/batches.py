@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, and_, select
+from sqlalchemy import Connection, Row, Select, and_, case, select
 from sqlalchemy.exc import IntegrityError
 
 from vvbatch.ledger import entries
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import AddedBatch, NewBatch, chunks, columns, final_state, is_line, line_row
-from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines
+from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines, takes
 from vvbatch.ledger.states import BatchState, LineState
 
 if TYPE_CHECKING:  # reading commands start quicker without what planning needs
@@ -67,7 +67,10 @@ def update_open_batch(
         if changed:
             connection.execute(lines.update().where(mine, lines.c.line == line.line).values(new))
             pauses_changed += any(name in PAUSE_COLUMNS for name in changed)
-    connection.execute(batches.update().where(batches.c.id == batch_id).values(book=batch.book))
+    known_book = connection.execute(select(batches.c.book).where(batches.c.id == batch_id)).scalar() or {}
+    ordered = {name: known_book[name] for name in ("formats", "preset") if name in known_book}
+    book = {**ordered, **(batch.book or {})} if ordered else batch.book  # type: ignore[dict-item]
+    connection.execute(batches.update().where(batches.c.id == batch_id).values(book=book))
     priority = batch.priority or old
     if old != priority:
         connection.execute(batches.update().where(batches.c.id == batch_id).values(priority=priority))
@@ -115,19 +118,24 @@ def settle_batch(ledger: Ledger, batch_id: str) -> str | None:
 
 
 def cancel_lines(ledger: Ledger, batch_id: str, line: str | None = None) -> list[str]:
-    """Cancel a batch's open lines, or one of them with all its parts. Returns the ids of those that were open."""
+    """Cancel a batch's open lines, or one of them with all its parts. Returns the ids of those that were open.
+
+    A line whose take was rejected keeps it: it is done again.
+    """
     which = and_(lines.c.batch_id == batch_id, lines.c.state.in_(LINE_OPEN))
     if line is not None:
         which = and_(which, is_line(line))
     with ledger.transaction() as connection:
-        ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
-        connection.execute(lines.update().where(which).values(state=LineState.CANCELLED, updated_at=ledger.now()))
-        if ids:
-            detail = {"lines": len(ids), "line": line}
+        own = select(takes.c.line_id).where(takes.c.id == lines.c.take_id).scalar_subquery() == lines.c.id
+        state = case((lines.c.path.is_(None), LineState.CANCELLED), (own, LineState.DONE), else_=LineState.CACHED)
+        cancelled = connection.execute(select(lines.c.id, state.label("state")).where(which)).all()
+        connection.execute(lines.update().where(which).values(state=state, updated_at=ledger.now()))
+        if cancelled:
+            detail = {"lines": len(cancelled), "line": line}
             ledger.note(connection, "lines cancelled", batch_id=batch_id, detail=detail)
-            for line_id in ids:
-                entries.add(connection, "line", line=line_id, batch=batch_id, state=LineState.CANCELLED, error=None)
-    return ids
+            for row in cancelled:
+                entries.add(connection, "line", line=row.id, batch=batch_id, state=row.state, error=None)
+    return [row.id for row in cancelled]
 
 
 def retry_lines(

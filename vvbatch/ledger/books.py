@@ -16,8 +16,9 @@ from vvbatch.ledger.schema import BATCH_OPEN, batches, book_files, books, events
 
 NO_BOOK = "book not made"
 ASSEMBLED = "book assembled"
-HAS_TAKE = and_(lines.c.state.in_(("done", "cached")), lines.c.path.is_not(None))
-"""Of a line; those of a pruned night have none."""
+HAS_FILE = lines.c.path.is_not(None)
+"""Of a line; those of a pruned night have none. One whose take was rejected has its old file until the next one."""
+HAS_TAKE = and_(lines.c.state.in_(("done", "cached")), HAS_FILE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def batch_row(ledger: Ledger, batch_id: str) -> RowMapping:
 
 def line_rows(ledger: Ledger, batch_id: str) -> Sequence[RowMapping]:
     """In order; `finished` says whether the line has its take."""
-    query = select(lines, HAS_TAKE.label("finished")).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
+    query = select(lines, HAS_FILE.label("finished")).where(lines.c.batch_id == batch_id).order_by(lines.c.number)
     with ledger.engine.connect() as connection:
         return connection.execute(query).mappings().all()
 
@@ -127,10 +128,11 @@ def record_book(
     levels: object,
     files: Sequence[BookFileRow],
     measured: Mapping[str, FileLevels],
+    formats: Sequence[str] = (),
 ) -> list[str]:
     """Record an assembly, which replaces an earlier one of the batch. Returns the paths that are obsolete.
 
-    `measured` is by format; the event has it.
+    `measured` is by format; the event has it. `formats` and preset become those of the batch.
     """
     now = ledger.now()
     with ledger.transaction() as connection:
@@ -142,6 +144,11 @@ def record_book(
             connection.execute(book_files.insert(), rows)
         connection.execute(books.delete().where(books.c.batch_id == batch_id, books.c.preset == preset))
         connection.execute(books.insert().values(batch_id=batch_id, preset=preset, levels=levels, made_at=now))
+        if formats:  # the book that the batch gets when it ends again
+            batch = batches.c.id == batch_id
+            ordered = connection.execute(select(batches.c.book).where(batch)).scalar() or {}
+            order = {**ordered, "formats": list(formats), "preset": preset}
+            connection.execute(batches.update().where(batch).values(book=order))
         detail = {"preset": preset, "files": len(files), "measured": msgspec.to_builtins(measured)}
         ledger.note(connection, ASSEMBLED, batch_id=batch_id, detail=detail)
     return sorted(before - {file.path for file in files})

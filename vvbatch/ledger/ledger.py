@@ -15,6 +15,7 @@ from vvbatch import fault_points
 from vvbatch.ledger import entries
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.entries import Entry
+from vvbatch.ledger.equal_takes import equal_take, rejected_seeds, still_serves
 from vvbatch.ledger.records import (
     CachedTake,
     CheckRow,
@@ -92,12 +93,7 @@ class Ledger:
             )
             if row is None:
                 return None
-            twin = connection.execute(
-                select(takes.c.id, takes.c.path, takes.c.sha256)
-                .where(takes.c.key == row["key"], takes.c.state == "done")
-                .order_by(takes.c.ended_at.desc())
-            ).first()
-            claim = Claim.of(row, worker, CachedTake(twin.id, twin.path, twin.sha256) if twin else None)
+            claim = Claim.of(row, worker, equal_take(connection, row), rejected_seeds(connection, row["key"]))
             now = self.now()
             if first and not claim.cached:
                 claim = claim.with_take(secrets.token_hex(8), first.seed(claim))
@@ -151,15 +147,15 @@ class Ledger:
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
         was thought to have died cannot put its file over that of its successor. `closing` are the line's other takes,
         `tried` what the line's row says about them. An `orphaned` take, whose worker has died, may also serve a line
-        that was queued again and not begun; otherwise `discard` removes its file.
+        that was queued again and not begun; otherwise `discard` removes its file, or puts back what it replaced.
         """
         mine = still_claimed(claim)
         if orphaned:
             mine = or_(mine, and_(still_at_attempt(claim), lines.c.state == "queued"))
         with self.transaction() as connection:
             if not connection.execute(select(lines.c.id).where(mine).with_for_update()).first():
-                state = connection.execute(select(lines.c.state).where(lines.c.id == claim.line_id)).scalar()
-                if state not in ("done", "cached"):
+                now_there = connection.execute(select(lines.c.sha256).where(lines.c.id == claim.line_id)).scalar()
+                if now_there != outcome.sha256:
                     discard()
                 for other_id, other in ((take_id, outcome), *closing):
                     lost = replace(other, path=None, sha256=None, size_bytes=None, chosen=None)
@@ -190,9 +186,13 @@ class Ledger:
         return True
 
     def keep_cached(self, claim: Claim, cached: CachedTake, path: str, publish: Callable[[], None]) -> bool:
-        """The line is served by an equal take's file, now also at `path`. False when the claim has been lost."""
+        """The line is served by an equal take's file, now also at `path`.
+
+        False when the claim has been lost, or the take has been rejected meanwhile.
+        """
         with self.transaction() as connection:
-            if not connection.execute(select(lines.c.id).where(still_claimed(claim)).with_for_update()).first():
+            served = and_(still_claimed(claim), still_serves(cached.take_id))
+            if not connection.execute(select(lines.c.id).where(served).with_for_update()).first():
                 return False
             publish()
             connection.execute(
@@ -212,7 +212,7 @@ class Ledger:
             count = 0
             for line_id, take, staged in served:
                 values = {"take_id": take.take_id, "path": staged.location, "sha256": take.sha256}
-                waits = and_(lines.c.id == line_id, lines.c.state == "queued")
+                waits = and_(lines.c.id == line_id, lines.c.state == "queued", still_serves(take.take_id))
                 served_now = {**values, "state": "cached", "updated_at": self.now()}
                 if connection.execute(lines.update().where(waits).values(served_now)).rowcount:
                     staged.publish()
@@ -222,9 +222,9 @@ class Ledger:
             if count:
                 self.event(connection, "lines cached", batch_id=batch_id, detail={"lines": count})
 
-    def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]] = (), seeds_used: int = 0) -> bool:
-        """The line waits again; no later claim tries the seeds that were used. False when the claim has been lost."""
-        return self.release(claim, LineState.QUEUED, None, closing, rolls=claim.rolls + seeds_used)
+    def put_back(self, claim: Claim, closing: Sequence[tuple[str, Outcome]], rolls: int) -> bool:
+        """The line waits again, and its next claim begins after `rolls` seeds. False when the claim has been lost."""
+        return self.release(claim, LineState.QUEUED, None, closing, rolls=rolls)
 
     def note_trouble(
         self,

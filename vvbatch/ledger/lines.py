@@ -31,6 +31,13 @@ def line_now(ledger: Ledger, line_id: str) -> LineNow | None:
     return LineNow(LineState(row.state), *row[1:]) if row else None
 
 
+def line_id_of(ledger: Ledger, batch_id: str, line: str) -> str | None:
+    """The ledger's id of a batch's line; None where the batch has none of that id."""
+    query = select(lines.c.id).where(lines.c.batch_id == batch_id, lines.c.line == line)
+    with ledger.engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
 class AudioFile(NamedTuple):
     """A file that the ledger names; `sha256` is that of its bytes."""
 
@@ -47,6 +54,13 @@ def line_file(ledger: Ledger, batch_id: str, line: str) -> AudioFile | None:
 def take_file(ledger: Ledger, take_id: str) -> AudioFile | None:
     """The file of a take; None where there is none."""
     return _file(ledger, select(takes.c.path, takes.c.sha256).where(takes.c.id == take_id, takes.c.path.is_not(None)))
+
+
+def kept_elsewhere(ledger: Ledger, line_id: str) -> AudioFile | None:
+    """The other file of a line's take: one that was rejected or preferred has a second one among the takes."""
+    mine = (lines.c.id == line_id, takes.c.path.is_not(None), takes.c.path != lines.c.path)
+    joined = select(takes.c.path, lines.c.sha256).join_from(lines, takes, takes.c.id == lines.c.take_id)
+    return _file(ledger, joined.where(*mine))
 
 
 def _file(ledger: Ledger, query: Select[Any]) -> AudioFile | None:

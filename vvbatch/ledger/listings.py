@@ -19,6 +19,7 @@ from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import batch_row, batch_rows, checks_of, time_in_work
 from vvbatch.ledger.records import is_line, timestamp
 from vvbatch.ledger.schema import LINE_OPEN, batches, lines, takes
+from vvbatch.ledger.states import GOOD_TAKES
 from vvbatch.ledger.views import BatchRow, LineRow, MetricsRow, TakeRow, tried_takes
 
 Item = TypeVar("Item")
@@ -158,6 +159,9 @@ TAKE_COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "created_at": takes.c.created_at,
     "part_of": lines.c.part_of,
     "part": lines.c.part,
+    "rejected_at": takes.c.rejected_at,
+    "rejected_by": takes.c.rejected_by,
+    "rejected_why": takes.c.rejected_why,
 }
 
 
@@ -256,7 +260,7 @@ def metrics(ledger: Ledger, wanted: Filter, *, per_day: bool = False) -> list[Me
 
 def metrics_row(key: tuple[str, ...], rows: list[Any]) -> MetricsRow:
     """`key`: profile, model, device, dtype, and the day when they are per day."""
-    good = [row for row in rows if row.state in ("done", "superseded") and row.duration_s]
+    good = [row for row in rows if row.state in GOOD_TAKES and row.duration_s]
     judged = [row for row in rows if row.state != "cancelled"]
     busy_s, audio_s = time_in_work(rows), sum(row.duration_s for row in good)
     rtf = [row.rtf for row in good if row.rtf is not None]

@@ -237,3 +237,16 @@ def places_of_lines_in_their_script(connection: Connection) -> None:
         ALTER TABLE lines ADD COLUMN script_column INTEGER
         """,
     )
+
+
+@migration
+def rejected_takes(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        ALTER TABLE takes ADD COLUMN rejected_at TEXT;
+        ALTER TABLE takes ADD COLUMN rejected_by TEXT;
+        ALTER TABLE takes ADD COLUMN rejected_why TEXT;
+        CREATE INDEX ix_takes_rejected_key ON takes (key, seed) WHERE state = 'rejected'
+        """,
+    )

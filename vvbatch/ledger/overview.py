@@ -10,6 +10,7 @@ from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.queries import FAILED_LINES, SCRIPTS, batch_rows, time_in_work, totals_of
 from vvbatch.ledger.records import earlier
 from vvbatch.ledger.schema import BATCH_OPEN, LINE_OPEN, batches, lines, queues, schedules, takes, workers
+from vvbatch.ledger.states import GOOD_TAKES
 from vvbatch.ledger.views import BatchRow, Failure, Overview, QueueView, Rates, TroubleView, WorkerView
 
 OPEN_SHOWN = 30
@@ -119,7 +120,7 @@ def rates(connection: Connection, now: str) -> Rates:
     since = earlier(now, RATE_WINDOW_S)
     parts = (takes.c.state, takes.c.duration_s, takes.c.created_at, takes.c.ended_at)
     rows = connection.execute(select(*parts).where(takes.c.ended_at >= since)).all()
-    good = [row for row in rows if row.state in ("done", "superseded")]
+    good = [row for row in rows if row.state in GOOD_TAKES]
     busy_s = time_in_work(rows)
     audio_s = sum(row.duration_s or 0.0 for row in good)
     return Rates(

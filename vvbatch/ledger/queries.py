@@ -14,11 +14,12 @@ from sqlalchemy.types import NullType
 
 from vvbatch.errors import InputError
 from vvbatch.ledger.ahead import place_in_queue
+from vvbatch.ledger.equal_takes import may_serve
 from vvbatch.ledger.forecast import InWork, Work, covered_s, throughput_of
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind, CachedTake, chunks, final_state
 from vvbatch.ledger.schema import batches, lines, qc_results, takes
-from vvbatch.ledger.states import BatchState, LineState, TakeState
+from vvbatch.ledger.states import GOOD_TAKES, BatchState, LineState, TakeState
 from vvbatch.ledger.views import BatchHead, BatchRow, BatchView, CheckView, Failure, LineView, Totals, tried_takes
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ def newest_takes(connection: Connection, batch_ids: Sequence[str], now: str) -> 
 
 def work_of(row: Any, now: str) -> Work:
     """A take's time in work: in its slot, and until its verdict and its file are there."""
-    good = row.state in (TakeState.DONE, TakeState.SUPERSEDED) if row.ended_at else None
+    good = row.state in GOOD_TAKES if row.ended_at else None
     return Work(row.worker, seconds(row.created_at), seconds(row.ended_at or now), row.characters, good)
 
 
@@ -318,7 +319,7 @@ def line_views(connection: Connection, batch_id: str) -> list[LineView]:
     `trouble` is the class of what last went wrong, `troubles` how often each class was met.
     """
     last, kept = takes.alias("last"), takes.alias("kept")
-    shown = case((lines.c.state == "failed", last.c.id), (lines.c.state.in_(("done", "cached")), lines.c.take_id))
+    shown = case((lines.c.state == "failed", last.c.id), else_=lines.c.take_id)
     is_last = and_(lines.c.state == "failed", last.c.line_id == lines.c.id, last.c.attempt == lines.c.attempt)
     in_batch = (
         select(*(lines.c[name] for name in LINE_SHOWN), shown.label("take"))
@@ -450,7 +451,7 @@ def failures(ledger: Ledger, batch_id: str, limit: int) -> list[Failure]:
         return [Failure(**row) for row in connection.execute(query).mappings()]
 
 
-DONE = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(takes.c.state == "done")
+EQUAL = select(takes.c.key, takes.c.id, takes.c.path, takes.c.sha256).where(may_serve())
 
 
 def cached_takes(ledger: Ledger, planned: Sequence[PlannedLine]) -> dict[str, CachedTake]:
@@ -463,12 +464,12 @@ def cached_takes(ledger: Ledger, planned: Sequence[PlannedLine]) -> dict[str, Ca
     escalated = {line.escalate.key: line.key for line in planned if line.escalate}
     with ledger.engine.connect() as connection:
         for chunk in chunks(escalated, 500):
-            query = DONE.join(first, first.c.line_id == takes.c.line_id).where(takes.c.key.in_(chunk))
+            query = EQUAL.join(first, first.c.line_id == takes.c.line_id).where(takes.c.key.in_(chunk))
             tried_before = query.add_columns(first.c.key.label("first")).order_by(takes.c.ended_at)
             for row in connection.execute(tried_before):
                 if row.first == escalated[row.key]:
                     found[row.first] = CachedTake(row.id, row.path, row.sha256)
         for chunk in chunks((line.key for line in planned), 500):
-            rows = connection.execute(DONE.where(takes.c.key.in_(chunk)).order_by(takes.c.ended_at))
+            rows = connection.execute(EQUAL.where(takes.c.key.in_(chunk)).order_by(takes.c.ended_at))
             found.update({row.key: CachedTake(row.id, row.path, row.sha256) for row in rows})
     return found

@@ -132,18 +132,20 @@ class Claim:
     escalate: Escalation | None = None
     tried: Sequence[TriedTake] = ()  # by earlier claims
     cached: CachedTake | None = None
+    rejected: frozenset[int] = frozenset()  # seeds of rejected takes with the same key
     troubles: Mapping[str, int] = field(default_factory=dict)
     take: str = ""  # the newest take of this claim
     seed: int = 0  # of that take
 
     @classmethod
-    def of(cls, row: RowMapping, worker: str, cached: CachedTake | None) -> Claim:
+    def of(cls, row: RowMapping, worker: str, cached: CachedTake | None, rejected: frozenset[int]) -> Claim:
         """From a row of `lines` with its batch's `out`."""
         return cls(
             line_id=row["id"],
             profile=row["model"],
             worker=worker,
             cached=cached,
+            rejected=rejected,
             **{name: row[name] for name in CLAIM_COLUMNS},
             request=msgspec.convert(row["request"], LineRequest),
             escalate=msgspec.convert(row["escalate"], Escalation | None),

@@ -174,13 +174,17 @@ def supersede_others(ledger: Ledger, line_id: str, worker: str) -> None:
 
 
 def reopen(ledger: Ledger, batch_id: str, names: Iterable[str]) -> None:
-    """Queue done lines (by their ids in the script) whose file is missing or changed; their takes are superseded."""
+    """Queue lines (by their ids in the script) whose file is missing or changed; their takes are superseded."""
     now = ledger.now()
-    which = and_(lines.c.batch_id == batch_id, lines.c.line.in_(list(names)), lines.c.state.in_(("done", "cached")))
+    had_file = or_(lines.c.state.in_(("done", "cached")), and_(lines.c.state == "queued", lines.c.path.is_not(None)))
+    which = and_(lines.c.batch_id == batch_id, lines.c.line.in_(list(names)), had_file)
     with ledger.transaction() as connection:
         ids = list(connection.execute(select(lines.c.id).where(which)).scalars())
         kept = and_(takes.c.line_id.in_(ids), takes.c.state == "done")
         kept_ids = list(connection.execute(select(takes.c.id).where(kept)).scalars())
+        same_file = select(lines.c.path).where(lines.c.id == takes.c.line_id).scalar_subquery()
+        rejected = and_(takes.c.line_id.in_(ids), takes.c.state == "rejected", takes.c.path == same_file)
+        connection.execute(takes.update().where(rejected).values(path=None, sha256=None, size_bytes=None))
         superseded = {"state": "superseded", "path": None, "error": "its file was missing or changed"}
         connection.execute(takes.update().where(kept).values(superseded))
         waits = {"state": "queued", "take_id": None, "path": None, "sha256": None, "updated_at": now}

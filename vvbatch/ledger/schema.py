@@ -181,6 +181,9 @@ takes = Table(
     Column("score", Double),  # 0 to 1, of its checks: vvbatch.qc.score
     Column("chosen", Text),  # why it was kept, or which take was kept instead
     Column("written", Text),  # as in `lines`
+    Column("rejected_at", Text),  # when, by whom and why somebody who listened to it rejected it
+    Column("rejected_by", Text),
+    Column("rejected_why", Text),
     Index("ux_takes_line_attempt", "line_id", "attempt", unique=True),
     Index(
         "ux_takes_one_done_a_line",
@@ -190,6 +193,13 @@ takes = Table(
         postgresql_where=text("state = 'done'"),
     ),
     Index("ix_takes_done_key", "key", sqlite_where=text("state = 'done'"), postgresql_where=text("state = 'done'")),
+    Index(
+        "ix_takes_rejected_key",
+        "key",
+        "seed",
+        sqlite_where=text("state = 'rejected'"),
+        postgresql_where=text("state = 'rejected'"),
+    ),
     Index("ix_takes_batch", "batch_id", "created_at"),
     Index("ix_takes_created", "created_at"),
     Index("ix_takes_profile_ended", "profile", "ended_at"),

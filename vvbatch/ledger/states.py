@@ -35,6 +35,11 @@ class TakeState(StrEnum):
     CRASHED = "crashed"  # its worker died
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"  # another take, or another worker's, was kept
+    REJECTED = "rejected"  # by somebody who listened to it: it serves no line any more
+
+
+GOOD_TAKES = (TakeState.DONE, TakeState.SUPERSEDED, TakeState.REJECTED)
+"""Takes that passed their checks."""
 
 
 class Trouble(StrEnum):

@@ -172,6 +172,9 @@ class TakeRow(Struct):
     created_at: str
     part_of: str | None
     part: int | None
+    rejected_at: str | None
+    rejected_by: str | None
+    rejected_why: str | None
 
 
 class MetricsRow(Struct):

@@ -25,6 +25,7 @@ STYLES = {
     "crashed": "red",
     "cancelled": "dim",
     "superseded": "dim",
+    "rejected": "red",
 }
 """Colours of cells that hold one of these words; rich leaves them out where NO_COLOR is set."""
 

@@ -31,6 +31,7 @@ from vvbatch.support.redact import HIDDEN, redacted, secrets_of
 LOG_BYTES = 256 << 10  # of the end of each log
 ROWS = 300  # of each table, the newest
 TEXTS = frozenset({"text", "written", "request", "title", "chapter_title", "script", "why", "blessed_by"})
+TEXTS |= {"rejected_by", "rejected_why"}
 """Columns that hold the user's own text, and keys of a log in JSON."""
 LINE_IN_PATH = re.compile(r"(\d{4})-[^/]+$")  # of a file: the line's number and its id
 SETTINGS = ("VVBATCH_", "HF_", "TRANSFORMERS_", "OMP_", "MKL_", "CUDA_", "PYTORCH_", "REDIS_", "LANG", "LC_", "TERM")

@@ -46,6 +46,8 @@ NAMED: tuple[tuple[str, Column[str]], ...] = (
     ("id", schema.verdicts.c.line),
     ("name", schema.baselines.c.blessed_by),
     ("reason", schema.baselines.c.why),
+    ("name", schema.takes.c.rejected_by),
+    ("reason", schema.takes.c.rejected_why),
 )
 """Columns whose values are replaced as a whole."""
 QUOTED: tuple[Column[str], ...] = (

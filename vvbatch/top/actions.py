@@ -11,10 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import redis
-
 from vvbatch.batch.finish import end_if_complete
-from vvbatch.batch.submit import restore
+from vvbatch.batch.submit import restore_where_it_runs
 from vvbatch.errors import UnavailableError, VvbatchError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
@@ -22,7 +20,6 @@ from vvbatch.ledger.batches import cancel_lines, retry_lines, set_batch_state
 from vvbatch.ledger.queues import pause_queue, resume_queue
 from vvbatch.ledger.states import BatchState
 from vvbatch.report.tables import counted
-from vvbatch.transport.connection import ServerUnreachable, connect
 
 OPEN = (BatchState.OPEN, BatchState.PAUSED)
 
@@ -68,12 +65,8 @@ class Actions:
 
     def queue_again(self, batch: str) -> str:
         """Put the batch's queued lines into the queue; without a server, workers do so when they start."""
-        try:
-            with connect(self.home) as connection:
-                restore(self.ledger, connection, batch)
-        except (ServerUnreachable, redis.exceptions.RedisError):
-            return "; rendered when the queue runs: vvbatch up"
-        return ""
+        running = restore_where_it_runs(self.ledger, self.home, batch)
+        return "" if running else "; rendered when the queue runs: vvbatch up"
 
     def play(self, path: str | None) -> str:
         if path is None:

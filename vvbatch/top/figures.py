@@ -14,7 +14,7 @@ from vvbatch.ledger.overview import RATE_WINDOW_S
 from vvbatch.ledger.queries import seconds
 from vvbatch.ledger.records import earlier
 from vvbatch.ledger.schema import batches, events, lines, queues, takes
-from vvbatch.ledger.states import BatchState, LineState, TakeState
+from vvbatch.ledger.states import GOOD_TAKES, BatchState, LineState
 from vvbatch.ledger.views import WorkerView
 from vvbatch.top.snapshot import Take, Worker
 
@@ -22,7 +22,6 @@ OPEN_SHOWN = 200
 ENDED_SHOWN = 20
 TAKES_READ = 200
 LATE_S = 5.0
-GOOD = (TakeState.DONE, TakeState.SUPERSEDED)
 
 BATCH_NAMES = ("id", "title", "state", "model", "priority", "out", "created_at", "ended_at")
 TAKE_NAMES = (
@@ -133,7 +132,7 @@ class Rate(NamedTuple):
 
 def rate(of: Sequence[Take]) -> Rate:
     """None where nothing good was rendered."""
-    good = [take for take in of if take.state in GOOD]
+    good = [take for take in of if take.state in GOOD_TAKES]
     wall_s = busy_s(of)
     if not good or not wall_s:
         return Rate(None, None)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.feed import Tail
 from vvbatch.ledger.figures import EndedTake, takes_after
+from vvbatch.ledger.states import GOOD_TAKES
 
 RTF = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0, 16.0)
 FIRST_CHUNK_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
@@ -56,7 +57,7 @@ class Counters:
             self.failed_checks.labels(take.profile, check).inc()
         if take.attempt > 1:
             self.retries.labels(take.profile).inc()
-        if take.state in ("done", "superseded") and take.duration_s:
+        if take.state in GOOD_TAKES and take.duration_s:
             self.audio_s.labels(take.profile, take.device).inc(take.duration_s)
         if take.rtf is not None:
             self.rtf.labels(take.profile, take.device).observe(take.rtf)

@@ -12,11 +12,14 @@ from sqlalchemy.exc import OperationalError
 from jobs import assemble as job
 from tests.support.books import finished_batch
 from tests.support.ledgers import open_ledger
+from vvbatch.batch.assemble import Order, assemble
 from vvbatch.batch.book_order import BookOrder
 from vvbatch.batch.finished_chapters import FinishedChapters
 from vvbatch.book.contents import BookError
+from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import awaits_book, finished_chapters, note_no_book, record_book
+from vvbatch.ledger.books import awaits_book, book_files_of, finished_chapters, note_no_book, record_book
+from vvbatch.ledger.by_ear import lines_with_takes, reject_takes
 from vvbatch.ledger.schema import batches, events, lines
 
 pytest.importorskip("av")
@@ -38,9 +41,9 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return found
 
 
-def set_line(ledger: Ledger, number: int, state: str) -> None:
+def set_line(ledger: Ledger, number: int, state: str, **values: object) -> None:
     with ledger.engine.begin() as connection:
-        connection.execute(lines.update().where(lines.c.number == number).values(state=state))
+        connection.execute(lines.update().where(lines.c.number == number).values(state=state, **values))
 
 
 def set_batch(ledger: Ledger, **values: object) -> None:
@@ -92,6 +95,26 @@ def test_an_ended_batch_whose_script_asks_for_a_book_is_queued_until_it_is_made(
     assert len(queued) == 2 and not awaits_book(ledger, batch)
 
 
+def test_a_book_that_was_made_by_hand_is_made_again_in_its_formats_after_a_take_was_rejected(
+    ledger: Ledger, home: Path, tmp_path: Path, queued: list[tuple[object, ...]]
+) -> None:
+    batch = finished_batch(ledger, tmp_path / "out")
+    finished = FinishedChapters(ledger, None)
+    made = assemble(ledger, Home.from_environment(), batch, Order(("flac", "opus-chapters"), "podcast"))
+    finished.look()
+    assert queued == []
+    reject_takes(ledger, batch, [(lines_with_takes(ledger, batch)[2], None)], by="ann", why=None)
+    while_it_waits = assemble(ledger, Home.from_environment(), batch, Order())
+    assert (while_it_waits.state, while_it_waits.encoded) == ("made", 0), "the old file is in the book"
+    set_line(ledger, 3, "done")
+    set_batch(ledger, state="done", ended_at=ledger.now())
+    finished.look()
+    assert queued == [(batch,)]
+    job.make_book(batch)
+    assert {file.path for file in book_files_of(ledger, batch)} == {file.path for file in made.files}
+    assert not awaits_book(ledger, batch)
+
+
 def test_a_book_that_cannot_be_made_is_an_event_and_is_tried_again_after_a_retry(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -104,7 +127,7 @@ def test_a_book_that_cannot_be_made_is_an_event_and_is_tried_again_after_a_retry
     assert not awaits_book(ledger, batch)
     set_batch(ledger, ended_at=ledger.now())
     assert awaits_book(ledger, batch)
-    set_line(ledger, 1, "failed")
+    set_line(ledger, 1, "failed", path=None)
     job.make_book(batch)
     assert not awaits_book(ledger, batch), "a book with missing lines would be tried for ever"
     job.make_book("deleted-1")

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.ledgers import FACTS, add_batch, begin, fail, good, open_ledger, render
 from vvbatch.ledger import Outcome
+from vvbatch.ledger.by_ear import lines_with_takes, reject_takes
 from vvbatch.ledger.records import TriedTake
 from vvbatch.ledger.schema import metadata, nights
 from vvbatch.ledger.sql import query
@@ -34,6 +35,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     second = again.take
     tried = [TriedTake(first, "smaller", 5, TakeState.FAILED_QC, 0.0, "short")]
     ledger.keep_take(again, second, good(), lambda: None, tried=tried)
+    add_batch(ledger, "c", ["Four."])
+    render(ledger, "c", 1)
+    line = lines_with_takes(ledger, "c")[0]
+    reject_takes(ledger, "c", [(line, None)], by="ann", why="too slow")
     with ledger.engine.begin() as connection:
         connection.execute(nights.insert().values(id="n", suite="s", profile="draft", state="ended", started_at="now"))
     ledger.close()

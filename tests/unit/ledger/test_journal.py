@@ -124,11 +124,13 @@ def test_a_line_that_is_cached_at_submit_has_an_entry(tmp_path: Path) -> None:
     source = tmp_path / "source.wav"
     source.write_bytes(b"audio")
     sha256 = store.sha256_file(source)
+    ledgers.add_batch(book, "a", ["One."])
+    take = ledgers.render(book, "a", 1)
     ledgers.add_batch(book, "b", ["One."])
     with store.stage_copy(source, tmp_path / "one.wav", sha256) as staged:
-        book.serve_cached("b", [(ledgers.line_id("b", 1), CachedTake("t1", str(source), sha256), staged)])
+        book.serve_cached("b", [(ledgers.line_id("b", 1), CachedTake(take, str(source), sha256), staged)])
     last = lines_of(path)[-1]
-    assert (last["kind"], last["line"], last["state"], last["take"]) == ("line", "b-00001", "cached", "t1")
+    assert (last["kind"], last["line"], last["state"], last["take"]) == ("line", "b-00001", "cached", take)
     book.close()
 
 

@@ -27,7 +27,7 @@ TAKE_KEYS = [
     "take", "batch", "line", "state", "attempt", "profile", "model", "revision", "device", "dtype", "voices", "seed",
     "params", "control_hash", "text", "spoken", "written", "path", "sha256", "duration_s", "wall_s", "rtf",
     "first_chunk_s", "peak_dbfs", "loudness_lufs", "score", "chosen", "qc", "error", "worker", "created_at",
-    "part_of", "part",
+    "part_of", "part", "rejected_at", "rejected_by", "rejected_why",
 ]  # fmt: skip
 
 

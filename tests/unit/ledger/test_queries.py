@@ -35,7 +35,7 @@ def test_a_batch_is_queued_until_something_begins_and_rendering_from_then_on(led
     assert batch_view(ledger, "b")["state"] == "queued"
     claim, _ = begin(ledger, "b", 1)
     assert batch_view(ledger, "b")["state"] == "rendering"
-    assert ledger.put_back(claim)
+    assert ledger.put_back(claim, (), rolls=0)
     assert batch_view(ledger, "b")["state"] == "rendering"  # a take of it was made
 
 

@@ -1,0 +1,492 @@
+"""Rejecting and preferring takes: in any order no rejected take is served, and no line lacks a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.exc import NoResultFound
+
+from jobs.render import Context, Ended, render_line
+from jobs.takes import Paces, Rendered
+from tests.support.ledgers import FACTS, planned
+from tests.support.ready import speechlike
+from vvbatch import profiles
+from vvbatch.batch.by_ear import NothingToReject, NotPreferable, Preferred, Rejected, prefer, reject
+from vvbatch.batch.control import UnknownLine
+from vvbatch.batch.delete import delete, examine
+from vvbatch.batch.finish import end_if_complete
+from vvbatch.batch.held_takes import Pending
+from vvbatch.batch.plan import Plan, seed_of_take
+from vvbatch.batch.second_files import put_back
+from vvbatch.batch.submit import serve_cached
+from vvbatch.batch.verify_files import verify
+from vvbatch.engine.contract import Request
+from vvbatch.errors import InputError, VvbatchError
+from vvbatch.ledger import Ledger, NewBatch
+from vvbatch.ledger.batches import cancel_lines, record_batch, retry_lines
+from vvbatch.ledger.by_ear import SeedTried
+from vvbatch.ledger.deletion import BatchInUse
+from vvbatch.ledger.queues import waiting_lines
+from vvbatch.ledger.recovery import reopen
+from vvbatch.ledger.schema import batches, lines, takes
+from vvbatch.ledger.states import LineState, TakeState
+
+TEXTS = ("The lamp went out.", "The tide came in.", "Mara waited for them.")
+
+
+class House:
+    """A ledger, a folder for output, and a worker that the test calls."""
+
+    def __init__(self, folder: Path) -> None:
+        self.out = folder / "out"
+        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite3'}")
+        pending = Pending(folder / "pending")
+        pending.folder.mkdir()
+        self.context = Context(self.ledger, "w", "ready", FACTS, pending, Paces())
+        voice = folder / "voice.wav"
+        voice.write_bytes(b"a voice")
+        self.voice = (str(voice), hashlib.sha256(b"a voice").hexdigest())
+
+    def submit(self, batch: str, *texts: str, takes: int = 1, keep: bool = False) -> str:
+        """Lines of the same text have the same key in every batch."""
+        work = []
+        for number, text in enumerate(texts, start=1):
+            line = planned(number, text, "any", profile="ready")
+            voice = replace_voice(line.request.voices[0], *self.voice)
+            seed = 1000 + sum(map(ord, text))
+            request = changed(line.request, voices=(voice,), seed=seed, keep_takes=keep)
+            chapter = 1 if number < 3 else 2
+            work.append(replace(line, key=f"key of {text}", takes=takes, request=request, chapter=chapter))
+        plan = Plan("t", "s.yaml", "ready", tuple(work))
+        new = NewBatch(batch, "t", "s.yaml", f"fingerprint {batch}", "ready", "normal", str(self.out))
+        record_batch(self.ledger, new, plan.lines)
+        serve_cached(plan, self.ledger, self.out, batch)
+        end_if_complete(self.ledger, batch)
+        return batch
+
+    def render(self, batch: str | None = None) -> None:
+        """Everything that waits."""
+        for line_id, _, _ in waiting_lines(self.ledger, batch_id=batch):
+            self.render_line(line_id)
+
+    def render_line(self, line_id: str) -> Ended:
+        rendering = render_line(line_id, self.context)
+        try:
+            wanted = next(rendering)
+            while True:
+                assert isinstance(wanted, Request)
+                wanted = rendering.send(Rendered([speechlike(wanted)], 0.1, 0.1))
+        except StopIteration as stopped:
+            assert isinstance(stopped.value, Ended)
+            return stopped.value
+
+    def reject(self, batch: str, *words: str, **options: Any) -> Rejected:
+        return reject(self.ledger, batch, words, by="ann", **options)
+
+    def prefer(self, take: str) -> Preferred:
+        return prefer(self.ledger, take, by="ann")
+
+    def line(self, batch: str, number: int = 1) -> Any:
+        query = select(lines).where(lines.c.batch_id == batch, lines.c.number == number)
+        with self.ledger.engine.connect() as connection:
+            return connection.execute(query).one()
+
+    def take(self, take_id: str) -> Any:
+        with self.ledger.engine.connect() as connection:
+            return connection.execute(select(takes).where(takes.c.id == take_id)).one()
+
+    def takes_of(self, batch: str) -> list[Any]:
+        query = select(takes).where(takes.c.batch_id == batch).order_by(takes.c.attempt)
+        with self.ledger.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def state(self, batch: str) -> str:
+        with self.ledger.engine.connect() as connection:
+            return str(connection.execute(select(batches.c.state).where(batches.c.id == batch)).scalar_one())
+
+    def is_whole(self) -> None:
+        """Every file is what the ledger says, and nothing else is there."""
+        assert verify(self.ledger).problems == []
+
+
+def changed(request: Any, **values: Any) -> Any:
+    return msgspec.structs.replace(request, **values)
+
+
+def replace_voice(voice: Any, path: str, sha256: str) -> Any:
+    return changed(voice, path=path, sha256=sha256)
+
+
+def bytes_of(line: Any) -> str:
+    return hashlib.sha256(Path(line.path).read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def house(home: Path, tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.ledger.close()
+    profiles.load.cache_clear()
+
+
+def test_a_rejected_line_keeps_its_file_until_another_take_with_the_next_seed_replaces_it(house: House) -> None:
+    house.submit("b", *TEXTS)
+    house.render()
+    assert house.state("b") == "done"
+    old = house.line("b")
+    done = house.reject("b", "l1", why="wrong stress")
+    seed = seed_of_take(1000 + sum(map(ord, TEXTS[0])), 1)
+    assert (done.state, done.queued, done.lines[0].take, done.lines[0].seed) == ("rendering", 1, old.take_id, seed)
+    waits = house.line("b")
+    assert (waits.state, waits.path, waits.sha256, bytes_of(waits)) == ("queued", old.path, old.sha256, old.sha256)
+    rejected = house.take(old.take_id)
+    assert (rejected.state, rejected.rejected_by, rejected.rejected_why) == ("rejected", "ann", "wrong stress")
+    assert rejected.rejected_at is not None
+    house.is_whole()
+    house.render()
+    new = house.line("b")
+    assert (new.state, new.path, house.state("b")) == ("done", old.path, "done")
+    assert new.sha256 == bytes_of(new) != old.sha256
+    assert house.take(new.take_id).seed == seed
+    assert [take["take"] for take in new.tried] == [old.take_id]
+    assert bytes_of(house.take(old.take_id)) == old.sha256, "the rejected take is still there"
+    house.is_whole()
+
+
+def test_the_other_lines_of_the_batch_are_not_touched(house: House) -> None:
+    house.submit("b", *TEXTS)
+    house.render()
+    before = [house.line("b", number) for number in (2, 3)]
+    house.reject("b", "l1")
+    house.render()
+    assert [house.line("b", number) for number in (2, 3)] == before
+
+
+def test_a_line_served_from_another_batch_is_rendered_and_the_other_batch_keeps_its_file(house: House) -> None:
+    house.submit("a", TEXTS[0])
+    house.render()
+    house.submit("b", TEXTS[0])
+    before = house.line("a")
+    assert (house.line("b").state, house.state("b")) == ("cached", "done")
+    done = house.reject("b", "1")
+    assert done.lines[0].take == before.take_id
+    house.render()
+    assert (house.line("b").state, house.take(house.line("b").take_id).batch_id) == ("done", "b")
+    assert house.line("b").sha256 != before.sha256
+    assert house.line("a") == before and bytes_of(before) == before.sha256
+    house.is_whole()
+
+
+def test_a_new_batch_is_served_by_the_take_that_replaced_a_rejected_one(house: House) -> None:
+    house.submit("a", TEXTS[0])
+    house.render()
+    house.reject("a", "l1")
+    house.render()
+    house.submit("b", TEXTS[0])
+    assert (house.line("b").state, house.line("b").take_id) == ("cached", house.line("a").take_id)
+
+
+def test_a_new_batch_is_not_rendered_with_a_rejected_seed_either(house: House) -> None:
+    house.submit("a", TEXTS[0])
+    house.render()
+    first = house.line("a")
+    house.reject("a", "l1")
+    house.submit("b", TEXTS[0])
+    house.render("b")
+    assert house.line("b").state == "done"
+    assert house.line("b").sha256 != first.sha256
+
+
+def test_an_equal_take_of_another_batch_with_the_rejected_seed_serves_no_line(house: House) -> None:
+    """Two batches that were rendered at once have two takes that sound the same."""
+    for batch in ("a", "b"):
+        record_batch_only(house, batch)
+    house.render_line("a-00001")
+    with house.ledger.engine.begin() as connection:  # as if both had been claimed before either was done
+        connection.execute(takes.update().values(key="hidden"))
+    house.render_line("b-00001")
+    with house.ledger.engine.begin() as connection:
+        connection.execute(takes.update().values(key=f"key of {TEXTS[0]}"))
+    assert house.line("a").sha256 == house.line("b").sha256
+    house.reject("a", "l1")
+    house.submit("c", TEXTS[0])
+    assert house.line("c").state == "queued"
+    house.render("c")
+    assert house.line("c").sha256 != house.line("b").sha256
+
+
+def record_batch_only(house: House, batch: str) -> None:
+    house.submit(batch, TEXTS[0])
+
+
+def test_candidates_count_as_tried(house: House) -> None:
+    house.submit("b", TEXTS[0], takes=3)
+    house.render()
+    used = {take.seed for take in house.takes_of("b")}
+    assert len(used) == 3
+    done = house.reject("b", "l1")
+    assert done.lines[0].seed not in used
+    house.render()
+    assert len({take.seed for take in house.takes_of("b")}) == 6
+
+
+def test_a_seed_can_be_given_and_one_that_was_tried_is_refused(house: House) -> None:
+    house.submit("b", *TEXTS[:2])
+    house.render()
+    with pytest.raises(SeedTried, match=f"line l1 was rendered with seed {house.takes_of('b')[0].seed} before"):
+        house.reject("b", "l2", "l1", seed=house.takes_of("b")[0].seed)
+    assert house.state("b") == "done" and house.line("b", 2).state == "done"
+    assert house.reject("b", "l1", seed=77).lines[0].seed == 77
+    house.render()
+    assert house.take(house.line("b").take_id).seed == 77
+    with pytest.raises(SeedTried):
+        house.reject("b", "l1", seed=77)
+    house.reject("b", "l1")
+    house.render()
+    house.submit("c", TEXTS[0])
+    assert house.line("c").take_id == house.line("b").take_id
+
+
+def test_a_line_that_waits_already_is_queued_once_and_may_get_another_seed(house: House) -> None:
+    house.submit("b", TEXTS[0])
+    house.render()
+    first = house.reject("b", "l1", why="too slow")
+    again = house.reject("b", "l1", why="much too slow", seed=5)
+    assert (again.lines[0].take, again.lines[0].seed) == (None, 5)
+    assert house.take(first.lines[0].take or "").rejected_why == "too slow"
+    house.render()
+    assert [take.seed for take in house.takes_of("b")][1:] == [5]
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("intro", ["intro~1", "intro~2"]),
+        ("intro~2", ["intro~2"]),
+        ("in", ["intro~1", "intro~2"]),
+        ("3", ["storm"]),
+        ("4", ["4"]),
+        ("sto", ["storm"]),
+    ],
+)
+def test_a_line_is_named_by_its_id_its_number_or_the_beginning_of_its_id(
+    house: House, word: str, found: list[str]
+) -> None:
+    house.submit("b", "One.", "Two.", "Three and a bit.", "Four and some.", "Five and more.")
+    names = [("intro~1", "intro"), ("intro~2", "intro"), ("storm", None), ("x", None), ("4", None)]
+    with house.ledger.engine.begin() as connection:
+        for number, (name, whole) in enumerate(names, start=1):
+            mine = lines.c.number == number
+            connection.execute(lines.update().where(mine).values(line=name, part_of=whole))
+    house.render()
+    assert [line.id for line in house.reject("b", word).lines] == found
+
+
+def test_a_chapter_is_rejected_as_a_whole(house: House) -> None:
+    house.submit("b", *TEXTS)
+    house.render()
+    assert [line.id for line in house.reject("b", chapter=1).lines] == ["l1", "l2"]
+
+
+def test_what_cannot_be_rejected_is_refused_by_name_and_nothing_changes(house: House) -> None:
+    house.submit("b", *TEXTS)
+    house.render_line("b-00001")
+    with pytest.raises(UnknownLine, match="has no line 'l9'"):
+        house.reject("b", "l1", "l9")
+    with pytest.raises(UnknownLine, match="'l' begins several lines of b: l1, l2, l3"):
+        house.reject("b", "l")
+    with pytest.raises(UnknownLine, match="no chapter 7: it has 1 to 2"):
+        house.reject("b", chapter=7)
+    with pytest.raises(NothingToReject, match="line l2 is queued and has no take"):
+        house.reject("b", "l1", "l2")
+    assert house.line("b").state == "done"
+
+
+def test_cancelling_a_line_that_was_rejected_leaves_it_its_old_take(house: House) -> None:
+    house.submit("a", TEXTS[0])
+    house.render()
+    house.submit("b", *TEXTS[:2])
+    house.render()
+    house.reject("b", "l1", "l2")
+    cancel_lines(house.ledger, "b")
+    end_if_complete(house.ledger, "b")
+    assert [house.line("b", number).state for number in (1, 2)] == ["cached", "done"]
+    assert house.state("b") == "done"
+    house.is_whole()
+
+
+def test_a_line_whose_next_takes_all_fail_keeps_its_file_and_is_retried_with_new_seeds(house: House) -> None:
+    house.submit("b", TEXTS[0])
+    house.render()
+    old = house.line("b")
+    house.reject("b", "l1")
+    claim = house.ledger.claim("b-00001", "w")
+    assert claim
+    house.ledger.release(claim, LineState.FAILED, "bad")
+    end_if_complete(house.ledger, "b")
+    failed = house.line("b")
+    assert (failed.state, failed.path, bytes_of(failed)) == ("failed", old.path, old.sha256)
+    retry_lines(house.ledger, "b")
+    house.render()
+    assert house.line("b").state == "done" and house.line("b").sha256 != old.sha256
+
+
+def test_a_rejected_take_is_preferred_again_and_its_rejection_taken_back(house: House) -> None:
+    house.submit("b", TEXTS[0])
+    house.render()
+    first = house.line("b")
+    house.reject("b", "l1", why="hm")
+    house.render()
+    second = house.line("b")
+    done = house.prefer(first.take_id[:10])
+    assert (done.take, done.before, done.taken_back, done.state) == (first.take_id, second.take_id, True, "done")
+    now = house.line("b")
+    assert (now.state, now.take_id, now.path, bytes_of(now)) == ("done", first.take_id, first.path, first.sha256)
+    old, other = house.take(first.take_id), house.take(second.take_id)
+    assert (old.state, old.rejected_why, old.chosen) == ("done", None, "preferred by ann")
+    assert (other.state, other.chosen) == ("superseded", f"not kept: ann preferred {first.take_id}")
+    house.is_whole()
+    house.prefer(second.take_id)
+    assert house.line("b").sha256 == bytes_of(house.line("b")) == second.sha256
+    house.is_whole()
+    house.submit("c", TEXTS[0])
+    assert house.line("c").take_id == second.take_id
+
+
+def test_a_candidate_whose_audio_was_kept_is_preferred(house: House) -> None:
+    house.submit("b", TEXTS[0], takes=3, keep=True)
+    house.render()
+    kept = house.line("b")
+    other = next(take for take in house.takes_of("b") if take.id != kept.take_id)
+    done = house.prefer(other.id)
+    assert (done.taken_back, done.before) == (False, kept.take_id)
+    assert house.line("b").sha256 == bytes_of(house.line("b")) == other.sha256
+    assert {each["take"] for each in house.line("b").tried} == {take.id for take in house.takes_of("b")} - {other.id}
+    manifest = (house.out / "b" / "manifest.json").read_text()
+    assert other.sha256 in manifest and kept.sha256 not in manifest
+    house.is_whole()
+    assert house.prefer(other.id).state == "done", "again: nothing changes"
+
+
+def test_a_take_is_preferred_while_its_line_waits(house: House) -> None:
+    house.submit("b", TEXTS[0])
+    house.render()
+    first = house.line("b")
+    house.reject("b", "l1")
+    done = house.prefer(first.take_id)
+    assert (done.before, done.taken_back, house.state("b")) == (None, True, "done")
+    assert house.ledger.claim("b-00001", "w") is None
+    house.is_whole()
+
+
+def test_what_cannot_be_preferred_is_refused(house: House) -> None:
+    house.submit("b", TEXTS[0], takes=3)
+    house.render()
+    lost = next(take for take in house.takes_of("b") if take.state == "superseded")
+    with pytest.raises(NotPreferable, match=f"the audio of take {lost.id} is gone"):
+        house.prefer(lost.id)
+    with house.ledger.engine.begin() as connection:
+        connection.execute(takes.update().where(takes.c.id == lost.id).values(state="failed_qc", error="silence"))
+    with pytest.raises(NotPreferable, match=f"take {lost.id} is failed_qc: silence"):
+        house.prefer(lost.id)
+    with pytest.raises(InputError, match="unknown take 'nosuch'"):
+        house.prefer("nosuch")
+
+
+def test_a_lost_file_of_a_rejected_take_is_not_looked_for_after_a_repair(house: House) -> None:
+    house.submit("a", TEXTS[0])
+    house.render()
+    house.submit("b", TEXTS[0])
+    house.reject("b", "l1")  # the take of a's line
+    house.render()
+    Path(house.line("a").path).unlink()
+    reopen(house.ledger, "a", ["l1"])
+    house.render()
+    assert house.line("a").take_id == house.line("b").take_id
+    house.is_whole()
+
+
+Step = tuple[str, int, int]
+STEPS = st.tuples(
+    st.sampled_from(["submit", "render", "render one", "reject", "reject", "prefer", "cancel", "lose", "delete"]),
+    st.integers(0, 5),
+    st.integers(0, 5),
+)
+
+
+def do(house: House, step: Step, names: list[str]) -> None:
+    """One step. What is refused changes nothing."""
+    what, which, number = step
+    if what == "submit":
+        name = f"b{len(names)}"
+        names.append(name)
+        house.submit(name, *TEXTS[: 1 + which % 2], takes=1 + number // 4, keep=number % 2 == 0)
+    elif what == "render":
+        house.render()
+    elif names:
+        batch = names[which % len(names)]
+        if what == "reject":
+            house.reject(batch, str(1 + number % 2))
+        elif what == "prefer":
+            house.prefer(house.takes_of(batch)[number].id)
+        elif what == "cancel":
+            cancel_lines(house.ledger, batch)
+            end_if_complete(house.ledger, batch)
+        elif what == "render one":
+            house.render_line(f"{batch}-{1 + number % 2:05d}")
+        elif what == "lose":
+            Path(house.line(batch).path).unlink(missing_ok=True)
+            if not put_back(house.ledger, house.line(batch).id):
+                reopen(house.ledger, batch, ["l1"])
+        elif what == "delete":
+            delete(house.ledger, examine(house.ledger, batch))
+            names.remove(batch)
+
+
+def files(house: House) -> dict[str, tuple[str, str]]:
+    """The take and the hash of every line that has a file."""
+    with house.ledger.engine.connect() as connection:
+        rows = connection.execute(select(lines).where(lines.c.path.is_not(None))).all()
+    for row in rows:
+        assert bytes_of(row) == row.sha256
+    return {row.id: (row.take_id, row.sha256) for row in rows}
+
+
+def rejected(house: House) -> dict[str, str]:
+    with house.ledger.engine.connect() as connection:
+        query = select(takes.c.id, takes.c.sha256).where(takes.c.state == TakeState.REJECTED)
+        return {row.id: row.sha256 for row in connection.execute(query)}
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, min_size=4, max_size=16))
+def test_in_any_order_a_rejected_take_is_never_served_and_no_line_loses_its_file(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
+) -> None:
+    house, names = House(tmp_path_factory.mktemp("house")), ["b0"]
+    house.submit("b0", *TEXTS[:2], keep=True)
+    house.render()
+    for step in steps:
+        bad, before = rejected(house), files(house)
+        try:
+            do(house, step, names)
+        except (VvbatchError, BatchInUse, IndexError, TypeError, NoResultFound):
+            assert files(house) == before
+            continue
+        now = files(house)
+        for line, (take, sha256) in now.items():
+            if before.get(line) != (take, sha256) and step[0] != "prefer":
+                assert take not in bad and sha256 not in bad.values(), f"{line} was served a rejected take"
+        if step[0] not in ("lose", "delete"):
+            assert before.keys() <= now.keys()
+    house.ledger.close()
