@@ -55,6 +55,9 @@ def test_the_migrations_make_exactly_the_schema_that_the_code_uses(url: str) -> 
     migrated = shape(create_engine(url))
     again = create_engine(url)
     schema.metadata.drop_all(again)
+    for table in schema.metadata.tables.values():
+        for index in table.indexes:  # the schema names the condition of a partial index for SQLite only
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
     schema.metadata.create_all(again)
     again.dispose()
     assert migrated == shape(create_engine(url))

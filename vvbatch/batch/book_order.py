@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 
-from vvbatch.book.sounds import BadSound, check_sound
 from vvbatch.script.model import BookFields, Problem, Script
 from vvbatch.store import StoreError, confine, sha256_file
 
@@ -49,6 +48,20 @@ NOTHING_STATED = BookOrder()
 def book_order(script: Script) -> tuple[BookOrder, list[Problem]]:
     """Sounds are read now, so that no batch is rendered whose book cannot be made."""
     folder = script.path.absolute().parent
+    has_sounds = any(chapter.sounds for chapter in script.chapters)
+    sounds, problems = ordered_sounds(script, folder) if has_sounds else ([], [])
+    stated = script.book or BookFields()
+    cover = str(folder / script.cover) if script.cover else None
+    order = BookOrder(
+        script.author, stated.narrator or script.narrator, script.language, cover, stated.description,
+        stated.copyright, stated.date, stated.genre, stated.formats, stated.preset, dict(script.pauses), tuple(sounds),
+    )  # fmt: skip
+    return order, problems
+
+
+def ordered_sounds(script: Script, folder: Path) -> tuple[list[OrderedSound], list[Problem]]:
+    from vvbatch.book.sounds import BadSound, check_sound  # loads numpy, which a script without sounds does not need
+
     problems: list[Problem] = []
     sounds: list[OrderedSound] = []
     checked: dict[Path, str] = {}  # with their sha256: a jingle may stand in each chapter
@@ -69,10 +82,4 @@ def book_order(script: Script) -> tuple[BookOrder, list[Problem]]:
             except OSError as error:
                 reason = f"sound {sound.path!r}: {error.strerror}"
                 problems.append(Problem(sound.position, reason, "name an audio file in the folder of the script"))
-    stated = script.book or BookFields()
-    cover = str(folder / script.cover) if script.cover else None
-    order = BookOrder(
-        script.author, stated.narrator or script.narrator, script.language, cover, stated.description,
-        stated.copyright, stated.date, stated.genre, stated.formats, stated.preset, dict(script.pauses), tuple(sounds),
-    )  # fmt: skip
-    return order, problems
+    return sounds, problems

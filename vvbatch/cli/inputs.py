@@ -273,10 +273,9 @@ WARNINGS_SHOWN = 5
 
 def show_warnings(plans: list[Plan]) -> None:
     """The first warnings of each script, on stderr."""
-    from vvbatch.batch.estimate import warning_views
-
     for plan in plans:
         if plan.warnings:
+            from vvbatch.batch.estimate import warning_views  # loads numpy
             from vvbatch.report.batch import print_warnings
 
             print_warnings(warning_views(plan), shown=WARNINGS_SHOWN, file=sys.stderr)

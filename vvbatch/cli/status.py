@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,6 @@ def show_batch(home: Home, ledger: Ledger, batch: str, kinds: Sequence[str], as_
     from vvbatch.ledger.queries import batch_view
     from vvbatch.transport.served import Served
 
-    gc.disable()  # it would look through a hundred thousand checks again and again, for a process that ends soon
     view = batch_view(ledger, batch, kinds)
     ahead, served = ahead_of(ledger, [view.batch])[view.batch], Served(home)
     idle = {} if view.state == "paused" else ahead.waiting

@@ -323,3 +323,11 @@ def test_numbers_that_json_lacks_are_stored_as_nothing_and_numpys_as_plain_ones(
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:
         assert connection.execute("SELECT min(json_valid(value)) FROM qc_results").fetchone() == (1,)
         assert json.loads(connection.execute("SELECT request FROM lines").fetchone()[0])["seed"] == 1001
+
+
+@pytest.mark.slow
+def test_a_ledger_on_sqlite_does_not_load_the_dialect_of_postgresql(tmp_path: Path) -> None:
+    code = f"import sys; from vvbatch.ledger import Ledger; Ledger({url_of(tmp_path / 'l')!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "sqlalchemy.dialects.sqlite" in done.stdout.split()
+    assert "sqlalchemy.dialects.postgresql" not in done.stdout.split()
