@@ -34,6 +34,7 @@ COMMANDS = {
     "resume": ("control", "Resume a paused batch or queue"),
     "cancel": ("control", "Cancel a batch or one of its lines"),
     "retry": ("control", "Queue failed and cancelled lines again"),
+    "review": ("review", "Listen to a batch line by line; say what is good"),
     "reject": ("reject", "Reject takes that you do not like; their lines are rendered again"),
     "prefer": ("prefer", "Make another take the file of its line"),
     "ledger": ("ledger", "Query what was rendered: batches, lines, takes, metrics, SQL"),
