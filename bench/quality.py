@@ -23,12 +23,13 @@ import numpy as np
 import soundfile
 
 from bench.defects import DEFECTS, Samples
-from vvbatch import profiles, qc
+from vvbatch import profiles
 from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
 from vvbatch.engine.draft import DraftEngine
 from vvbatch.listening.contract import Clip
 from vvbatch.listening.models import ListeningModels
-from vvbatch.qc import Check
+from vvbatch.qc.check import Check
+from vvbatch.qc.judge import judge as checks_of
 
 SENTENCES, PARAGRAPHS = (Path(__file__).with_name(f"quality_{each}.txt") for each in ("sentences", "paragraphs"))
 PAGE = Path(__file__).parent.parent / "docs" / "quality.md"
@@ -196,7 +197,7 @@ def read(reading: tuple[str, Manner, int]) -> Samples:
 
 def judge(takes: Takes, prompt: Path) -> Verdicts:
     limits, begun = profiles.load("draft").qc, time.process_time()
-    signal = [qc.judge(samples, SAMPLE_RATE, text, limits) for text, samples in takes]
+    signal = [checks_of(samples, SAMPLE_RATE, text, limits) for text, samples in takes]
     between = time.process_time()
     listened = models.check([Clip(samples, SAMPLE_RATE, text, prompt, limits) for text, samples in takes])
     audio_s = sum(len(samples) for _, samples in takes) / SAMPLE_RATE

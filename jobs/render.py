@@ -28,7 +28,7 @@ from vvbatch.ledger.queues import pause_queue
 from vvbatch.ledger.records import FirstTake
 from vvbatch.ledger.states import LineState, TakeState, Trouble
 from vvbatch.profiles import Profile, QcLimits, Retries
-from vvbatch.qc import Check
+from vvbatch.qc.check import Check
 from vvbatch.voices import VoiceError, require_unchanged
 
 ANOTHER_WORKER = "the line was given to another worker"

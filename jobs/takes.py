@@ -15,15 +15,15 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from vvbatch import audio, qc, store
-from vvbatch.audio import BYTES_PER_SECOND
-from vvbatch.batch.output import StagedFile, open_store, take_name
+from vvbatch import audio, store
+from vvbatch.batch.output import BYTES_PER_SECOND, StagedFile, open_store, take_name
 from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.ledger import Claim, Outcome
 from vvbatch.ledger.records import CheckRow, TriedTake
 from vvbatch.ledger.states import TakeState, Trouble
 from vvbatch.profiles import QcLimits
-from vvbatch.qc import Check
+from vvbatch.qc.check import Check, score
+from vvbatch.qc.judge import judge as checks_of
 from vvbatch.qc.pace import Pace
 
 LONGEST_S_PER_CHARACTER = 0.25  # of speech
@@ -99,7 +99,7 @@ class Judged:
             wall_s=self.rendered.wall_s,
             first_chunk_s=self.rendered.first_chunk_s,
             metrics=self.rendered.metrics,
-            score=round(qc.score(list(self.checks)), 4),
+            score=round(score(list(self.checks)), 4),
             qc=[
                 CheckRow(check.name, check.value, check.limit, check.ok, check.weight, check.detail)
                 for check in self.checks
@@ -159,7 +159,7 @@ def audio_room(text: str) -> int:
 def judge(rendered: Rendered, text: str, limits: QcLimits) -> Judged:
     """Every check that needs no model."""
     samples = np.concatenate(rendered.chunks) if rendered.chunks else np.zeros(0, np.float32)
-    return Judged(rendered, samples, tuple(qc.judge(samples, SAMPLE_RATE, text, limits, runaway=rendered.runaway)))
+    return Judged(rendered, samples, tuple(checks_of(samples, SAMPLE_RATE, text, limits, runaway=rendered.runaway)))
 
 
 def encode(judged: Judged) -> tuple[Outcome, bytes]:

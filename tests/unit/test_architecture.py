@@ -1,8 +1,8 @@
 """The rules of the code's layout, which docs/architecture.md states: imports, rooms, documents.
 
 Imports are read from the source, so that those within functions count too. Those under `if TYPE_CHECKING:` do not: no
-process ever runs them. A package's `__init__` is a module of its own: `from vvbatch.qc import judge` imports
-`vvbatch.qc`, `from vvbatch.qc.check import Check` imports `vvbatch.qc.check` only.
+process ever runs them. A package's `__init__` is a module of its own: `from vvbatch.ledger import Ledger` imports
+`vvbatch.ledger`, `from vvbatch.ledger.records import Claim` imports `vvbatch.ledger.records` only.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from vvbatch.audio.channels import mono
 from vvbatch.audio.files import AudioError, AudioFile, NotAudio, read, read_file
-from vvbatch.engine.contract import SAMPLE_RATE
 
 __all__ = [
     "AudioError", "AudioFile", "NotAudio", "bring_to_peak", "decibel", "mono", "read", "read_file", "to_pcm16",
@@ -22,7 +21,6 @@ __all__ = [
 ]  # fmt: skip
 
 FULL_SCALE = 32768
-BYTES_PER_SECOND = 2 * SAMPLE_RATE  # of the files that vvbatch writes: mono PCM16
 LEVEL = 10 ** (-1 / 20)  # -1 dBFS: the highest peak of a take
 SILENCE_DBFS = -120.0  # reported for digital silence, whose level would be minus infinity
 

@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Protocol
 
 from vvbatch import store
+from vvbatch.engine.contract import SAMPLE_RATE
 from vvbatch.store import StoreError
 
+BYTES_PER_SECOND = 2 * SAMPLE_RATE  # of a line's file: mono PCM16
 TAKES_FOLDER = "takes"
 BOOK_FOLDER = "book"
 IMPORTED_SCRIPT = "script.yaml"

@@ -14,7 +14,7 @@ from vvbatch.engine.measure import Speed, measure
 from vvbatch.home import Home
 from vvbatch.ledger.forecast import Throughput
 from vvbatch.profiles import Profile
-from vvbatch.qc import judge
+from vvbatch.qc.judge import judge
 
 
 def file_of(home: Home, profile: str) -> Path:

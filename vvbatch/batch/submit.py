@@ -12,9 +12,8 @@ import msgspec
 import redis
 
 from vvbatch import fault_points
-from vvbatch.audio import BYTES_PER_SECOND
 from vvbatch.batch.finish import end_if_complete
-from vvbatch.batch.output import StagedFile, line_name, open_store
+from vvbatch.batch.output import BYTES_PER_SECOND, StagedFile, line_name, open_store
 from vvbatch.batch.plan import Plan
 from vvbatch.errors import require_utf8
 from vvbatch.home import Home

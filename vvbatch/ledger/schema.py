@@ -180,7 +180,7 @@ takes = Table(
     Column("worker", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("ended_at", Text),
-    Column("score", Double),  # 0 to 1, of its checks: vvbatch.qc.score
+    Column("score", Double),  # 0 to 1, of its checks: vvbatch.qc.check.score
     Column("chosen", Text),  # why it was kept, or which take was kept instead
     Column("written", Text),  # as in `lines`
     Column("rejected_at", Text),  # when, by whom and why somebody who listened to it rejected it

@@ -14,8 +14,8 @@ from vvbatch import audio
 from vvbatch.listening.contract import Clip
 from vvbatch.listening.models import ListeningModels
 from vvbatch.profiles import QcLimits
-from vvbatch.qc import Check, at_least, at_most, judge
-from vvbatch.qc.check import CheckJson
+from vvbatch.qc.check import Check, CheckJson, at_least, at_most
+from vvbatch.qc.judge import judge
 
 BATCH = 8  # files that the models check at once
 

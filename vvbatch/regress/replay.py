@@ -206,7 +206,8 @@ def render(
     """Render one request in a new engine. Raises EngineUnavailable, RequestRefused, NotRendered."""
     import numpy as np
 
-    from vvbatch import audio, qc
+    from vvbatch import audio
+    from vvbatch.qc.judge import judge
 
     engine = open_it(profile, cache)
     try:
@@ -224,7 +225,7 @@ def render(
     finally:
         engine.close()
     samples = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
-    checks = qc.judge(samples, SAMPLE_RATE, text, profile.qc, runaway=runaway)
+    checks = judge(samples, SAMPLE_RATE, text, profile.qc, runaway=runaway)
     try:
         pcm = audio.to_pcm16(audio.bring_to_peak(samples)[0])
     except audio.AudioError as error:

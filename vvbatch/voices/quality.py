@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vvbatch.engine.contract import FRAME, SAMPLE_RATE
-from vvbatch.qc import Check, at_least, at_most
+from vvbatch.qc.check import Check, at_least, at_most
 from vvbatch.voices import measure
 from vvbatch.voices.decode import Recording, decode
 from vvbatch.voices.errors import InvalidVoice

@@ -64,3 +64,17 @@ def test_help_does_not_load_the_database_or_an_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_submitting_a_script_does_not_load_numpy(tmp_path: Path) -> None:
+    script = tmp_path / "s.yaml"
+    script.write_text("version: 1\nmodel: draft\nlines:\n- The lamp went out.\n")
+    code = (
+        "import sys; from pathlib import Path; from vvbatch.home import Home; from vvbatch.batch import submit\n"
+        "from vvbatch.cli.inputs import plan_scripts; from vvbatch.batch.plan import Overrides\n"
+        f"(one,) = plan_scripts((Path({str(script)!r}),), Overrides(), Home.from_environment(), chapters=True)\n"
+        "print(len(one.plan.lines), [name for name in ('numpy', 'soundfile') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.strip() == "1 []", done.stderr

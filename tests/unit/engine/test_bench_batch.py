@@ -11,11 +11,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from vvbatch import qc
 from vvbatch.batch.admission import WaitingLine, admission_order
 from vvbatch.engine.bench import batch, speed
 from vvbatch.engine.contract import Chunk, Finished, Request, Turn, Voice
 from vvbatch.profiles import QcLimits
+from vvbatch.qc.judge import judge
 
 pytestmark = pytest.mark.slow  # with what it imports, which takes seconds in each process
 
@@ -56,7 +56,7 @@ def test_every_check_is_open() -> None:
     ]
     assert closed == []
     samples = np.random.default_rng(0).normal(0, 2.0, 24_000).astype(np.float32)  # clipped noise
-    assert [check.name for check in qc.judge(samples, 24_000, "So it is. 8", limits) if not check.ok] == []
+    assert [check.name for check in judge(samples, 24_000, "So it is. 8", limits) if not check.ok] == []
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from vvbatch import audio, profiles
 from vvbatch.listening.contract import Clip, ListeningUnavailable
 from vvbatch.listening.models import ListeningModels
-from vvbatch.qc import Check
+from vvbatch.qc.check import Check
 
 pytestmark = pytest.mark.slow  # the models take seconds to load
 VOICES = ROOT / "voices"

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 import soxr
 
-from vvbatch import qc
 from vvbatch.profiles import QcLimits
+from vvbatch.qc.judge import judge
 
 RATE = 24_000
 NUMBERS = ("5000000000 yen", "1000000 people", "18005550199", "It cost 1,000,000,000,000 dollars.", "100,000,000")
@@ -71,7 +71,7 @@ def spoken(voice: str, text: str, words_per_minute: int) -> np.ndarray:
 
 
 def failed(samples: np.ndarray, text: str) -> list[str]:
-    checks = qc.judge(samples, RATE, text, QcLimits())
+    checks = judge(samples, RATE, text, QcLimits())
     return [f"{each.name} {each.value} ({each.limit})" for each in checks if not each.ok]
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vvbatch import qc
 from vvbatch.profiles import QcLimits
+from vvbatch.qc.check import Check, at_least, at_most, score
+from vvbatch.qc.judge import judge
 from vvbatch.qc.pace import Pace
 from vvbatch.qc.text import repeated_length, spoken_length, syllables, word_count
 
@@ -34,11 +35,11 @@ def silence(seconds: float) -> np.ndarray:
 
 
 def failed(samples: np.ndarray, text: str | None = TEXT, rate: int = RATE, runaway: bool = False) -> list[str]:
-    return [check.name for check in qc.judge(samples, rate, text, LIMITS, runaway=runaway) if not check.ok]
+    return [check.name for check in judge(samples, rate, text, LIMITS, runaway=runaway) if not check.ok]
 
 
 def test_good_speech_passes_every_check_in_a_fixed_order() -> None:
-    checks = qc.judge(speech(), RATE, TEXT, LIMITS)
+    checks = judge(speech(), RATE, TEXT, LIMITS)
     assert [check.name for check in checks if not check.ok] == []
     assert [check.name for check in checks] == [
         "finite", "not_empty", "sample_rate", "dc_offset", "clipping", "true_peak", "level", "loudness_min",
@@ -118,13 +119,13 @@ def test_each_defect_fails_its_own_check() -> None:
 
 def test_nothing_is_measured_on_samples_that_are_not_finite() -> None:
     samples = np.array([0, np.nan, np.inf], np.float32)
-    checks = qc.judge(samples, RATE, TEXT, LIMITS)
+    checks = judge(samples, RATE, TEXT, LIMITS)
     assert [check.name for check in checks] == ["finite", "not_empty", "sample_rate", "budget"]
-    assert checks[0] == qc.Check("finite", 2, 0, False)
+    assert checks[0] == Check("finite", 2, 0, False)
 
 
 def test_without_a_text_the_duration_is_not_checked() -> None:
-    names = {check.name for check in qc.judge(speech(), RATE, None, LIMITS)}
+    names = {check.name for check in judge(speech(), RATE, None, LIMITS)}
     assert not names & {"duration_min", "duration_max"}
 
 
@@ -135,19 +136,19 @@ def test_without_a_text_the_duration_is_not_checked() -> None:
     st.text(max_size=40) | st.none(),
 )
 def test_any_samples_and_text_give_finite_json_values(samples: np.ndarray, rate: int, text: str | None) -> None:
-    checks = qc.judge(samples, rate, text, LIMITS)
+    checks = judge(samples, rate, text, LIMITS)
     for check in checks:
         assert json.loads(json.dumps(check.as_json(), allow_nan=False)) == check.as_json()
         assert type(check.ok) is bool
-    assert 0 <= qc.score(checks) <= 1
+    assert 0 <= score(checks) <= 1
 
 
 def test_the_score_is_the_weighted_mean_of_the_room_to_the_limits() -> None:
-    checks = [qc.at_most("dc_offset", 0.008, 0.01), qc.at_least("speech_share", 0.8, 0.2), qc.at_most("finite", 0, 0)]
-    assert qc.score(checks) == pytest.approx((0.2 + 1.0) / 2)
-    assert qc.score([*checks, qc.at_most("wer", 0.05, 0.25)]) == pytest.approx((0.2 + 1.0 + 4 * 0.8) / 6)
-    assert qc.score([*checks, qc.at_most("budget", 1, 0)]) == 0
-    assert qc.score([]) == 0
+    checks = [at_most("dc_offset", 0.008, 0.01), at_least("speech_share", 0.8, 0.2), at_most("finite", 0, 0)]
+    assert score(checks) == pytest.approx((0.2 + 1.0) / 2)
+    assert score([*checks, at_most("wer", 0.05, 0.25)]) == pytest.approx((0.2 + 1.0 + 4 * 0.8) / 6)
+    assert score([*checks, at_most("budget", 1, 0)]) == 0
+    assert score([]) == 0
 
 
 # ---- text

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vvbatch import audio, profiles, qc
+from vvbatch import audio, profiles
 from vvbatch.engine.contract import SAMPLE_RATE, Chunk, Manner, Request, Turn, Voice
+from vvbatch.qc.judge import judge
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +91,7 @@ def takes() -> list[tuple[str, Samples]]:
 
 
 def failed(samples: Samples, text: str) -> list[str]:
-    checks = qc.judge(samples.astype(np.float32), SAMPLE_RATE, text, profiles.load("draft").qc)
+    checks = judge(samples.astype(np.float32), SAMPLE_RATE, text, profiles.load("draft").qc)
     return [check.name for check in checks if not check.ok]
 
 
@@ -128,4 +129,4 @@ def test_a_repeated_phrase_with_a_pause_in_it_is_caught_between_steps(
 @pytest.mark.parametrize("voice", ["en-Carter_man", "en-Frank_man", "en-Maya_woman"])
 def test_human_recordings_pass_the_general_limits(voice: str) -> None:
     samples, rate = audio.read(VOICES / f"{voice}.wav")
-    assert [check.name for check in qc.judge(samples, rate, None, profiles.QcLimits()) if not check.ok] == []
+    assert [check.name for check in judge(samples, rate, None, profiles.QcLimits()) if not check.ok] == []

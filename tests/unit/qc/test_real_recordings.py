@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vvbatch import audio, profiles, qc
+from vvbatch import audio, profiles
 from vvbatch.listening.contract import Clip
+from vvbatch.qc.judge import judge
 
 FOLDER = Path("../shared/vibevoice-audio")
 EDGES = {"start_level", "end_level", "first_word", "last_word"}
@@ -54,7 +55,7 @@ def failed() -> dict[str, set[str]]:
     for one in recordings():
         samples, rate = audio.read(FOLDER / one.file)
         mono = samples.astype(np.float32)
-        checks = qc.judge(mono, rate, one.text, limits)
+        checks = judge(mono, rate, one.text, limits)
         (listened,) = models.check([Clip(mono, rate, one.text, None, limits)])
         found[one.file] = {check.name for check in [*checks, *listened] if not check.ok}
     return found

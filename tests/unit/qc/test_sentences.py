@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.conftest import ROOT
-from vvbatch.qc import at_least, at_most
+from vvbatch.qc.check import at_least, at_most
 from vvbatch.qc.sentences import MEANINGS
 
 

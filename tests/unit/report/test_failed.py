@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from vvbatch.ledger.views import Failure
-from vvbatch.qc import at_least, at_most
+from vvbatch.qc.check import at_least, at_most
 from vvbatch.qc.sentences import MEANINGS
 from vvbatch.report.failed import BROKEN, SOUND, failed_words, place, remedies
 
