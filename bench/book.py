@@ -100,27 +100,32 @@ def main() -> None:
         used = time.process_time()
         built, cold_s = make(work, formats, folder / "cache", folder, None)
         cold_used_s = time.process_time() - used
-        first = built.encoded[0]
+        first, levels = built.encoded[0], built.levels
+        measured = [
+            f"{each.codec.name} {each.codec.kbps}: {each.energies.lufs:.2f} LUFS, decoded true peak "
+            f"{each.true_peak_dbtp:.2f} dBTP"
+            for each in built.encoded
+        ]
         print(
             f"{first.duration_s / 3600:.2f} h in {len(chapters)} chapters, {given.formats}, {given.preset}, 2 threads"
         )
         speed = first.duration_s / cold_s
+        del built, first  # no assembly has another one's in memory
         print(f"cold: {cold_s:.1f} s ({speed:.0f} x real time), {cold_used_s:.1f} s of processor time")
         edited = write_take(folder, "edited", soundfile.read(chapters[0].speeches[1].path, dtype="float32")[0][:-2400])
         items = (chapters[0].items[0], edited, *chapters[0].items[2:])
         work = replace(work, chapters=(replace(chapters[0], items=items), *chapters[1:]))
         used = time.process_time()
-        again, warm_s = make(work, formats, folder / "cache", folder, built.levels)
-        encoded = sum(each.newly for each in again.encoded)
+        again, warm_s = make(work, formats, folder / "cache", folder, levels)
+        encoded, levels = sum(each.newly for each in again.encoded), again.levels
+        del again
         used = time.process_time() - used
         print(f"one line changed: {warm_s:.1f} s, {used:.1f} s of processor time, {encoded} chapters encoded")
         used = time.process_time()
-        _, same_s = make(work, formats, folder / "cache", folder, again.levels)
+        _, same_s = make(work, formats, folder / "cache", folder, levels)
         print(f"nothing changed: {same_s:.1f} s, {time.process_time() - used:.1f} s of processor time")
         print(f"peak memory: {megabytes()} MB, {before} MB of them before the first chapter")
-        for each in built.encoded:
-            level, peak_dbtp = each.energies.lufs, each.true_peak_dbtp
-            print(f"{each.codec.name} {each.codec.kbps}: {level:.2f} LUFS, decoded true peak {peak_dbtp:.2f} dBTP")
+        print("\n".join(measured))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import soundfile
 import soxr
@@ -55,7 +56,7 @@ def encode_chapter(codec: Codec, source: Source, path: Path, ceiling_dbtp: float
                     samples=frames * codec.frame, source_samples=count, extradata=extradata,
                     weighted=energies.weighted.tobytes(), plain=energies.plain.tobytes(),
                     true_peak_dbtp=round(found.dbtp, 3), ceiling_dbtp=ceiling if ceiling is not None else 0.0,
-                    windows=tuple((w.start, w.stop, w.reduction_db) for w in (limiter.windows if limiter else ())),
+                    windows=msgspec.Raw(msgspec.msgpack.encode(limiter.windows if limiter else [])),
                 )  # fmt: skip
                 fault_points.point("book.chapter_written")
                 return writer.finish(header)

@@ -6,8 +6,8 @@ The gain falls before a peak (look-ahead), and recovers linearly in decibels. Wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -25,8 +25,7 @@ MARGIN_DB = 0.1  # the gain changes within the reach of the oversampling filter,
 SMOOTHING = np.hanning(2 * LOOK_AHEAD + 3)[1:-1] / np.hanning(2 * LOOK_AHEAD + 3).sum()
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, array_like=True):
     """Samples that were limited, counted from the start of the stream."""
 
     start: int

@@ -41,8 +41,8 @@ class Header(msgspec.Struct, frozen=True):
     true_peak_dbtp: float
     """Decoded again."""
     ceiling_dbtp: float
-    windows: tuple[tuple[int, int, float], ...]
-    """What the limiter touched: start and stop in samples of the chapter, and the most reduction in dB."""
+    windows: msgspec.Raw
+    """What the limiter touched, as it is stored: thousands in a chapter, and a book has no use for them."""
 
     @property
     def energies(self) -> Energies:
@@ -50,7 +50,7 @@ class Header(msgspec.Struct, frozen=True):
 
     @property
     def limited(self) -> list[Window]:
-        return [Window(*window) for window in self.windows]
+        return msgspec.msgpack.decode(self.windows, type=list[Window])
 
 
 class Packets:
@@ -120,6 +120,8 @@ def read_packets(path: Path) -> Packets | None:
             start = file.tell()
             sizes = np.frombuffer(file.read(4 * count), np.uint32)
             header = msgspec.msgpack.decode(file.read(length), type=Header)
+            # A copy: the view keeps all bytes of the header in memory.
+            header = msgspec.structs.replace(header, windows=header.windows.copy())
     except (OSError, struct.error, msgspec.DecodeError):
         return None
     if int(sizes.sum(dtype=np.uint64)) != start:

@@ -83,7 +83,7 @@ def test_every_preset_reaches_its_target(chapters: list[Chapter], tmp_path: Path
 def test_raw_changes_no_level(chapters: list[Chapter], tmp_path: Path) -> None:
     built = build(books.work(chapters, PRESETS["raw"]), [PCM], tmp_path / "cache")
     assert set(built.levels.voices.values()) == {0.0} and set(built.levels.book.values()) == {0.0}
-    assert built.encoded[0].chapters[0].header.windows == ()
+    assert built.encoded[0].chapters[0].header.limited == []
 
 
 @pytest.mark.parametrize("codec", [aac(64), aac(128), mp3(192), opus(48), PCM], ids=lambda codec: codec.name)
@@ -93,7 +93,10 @@ def test_decoded_true_peaks_stay_under_the_target(chapters: list[Chapter], tmp_p
     samples = decoded(codec, encoded.chapters[0])
     assert true_peak_dbtp([samples]) <= -3.0
     assert encoded.true_peak_dbtp == pytest.approx(true_peak_dbtp([samples]), abs=0.01)
-    assert encoded.chapters[0].header.windows, "the limiter had nothing to do: the test proves nothing"
+    header = encoded.chapters[0].header
+    assert header.limited, "the limiter had nothing to do: the test proves nothing"
+    again = read_packets(encoded.chapters[0].path)
+    assert again is not None and again.header.limited == header.limited
 
 
 def test_where_a_codec_overshoots_its_allowance_the_samples_are_lowered_and_encoded_again(
