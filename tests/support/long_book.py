@@ -6,15 +6,17 @@ import os
 import random
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from tests.support.large_ledger import stamp
-from tests.support.ledgers import open_ledger
+from tests.support.ledgers import open_ledger, planned
 from tests.support.sounds import RATE, speechlike, write_wav
 from vvbatch.batch.output import line_name
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.records import chunks
 from vvbatch.ledger.schema import batches, lines, qc_results, takes
+from vvbatch.store import sha256_file
 
 BATCH = "saga"
 SENTENCES = (
@@ -34,18 +36,19 @@ def long_book(
     sounds = []
     for number in range(FILES):
         samples = speechlike(mean_s * (0.4 + 1.2 * number / FILES), seed=number)
-        sounds.append((write_wav(folder / f"sound-{number}.wav", samples), len(samples) / RATE))
+        file = write_wav(folder / f"sound-{number}.wav", samples)
+        sounds.append((file, sha256_file(file), len(samples) / RATE))
     rows: dict[str, list[dict[str, object]]] = {"lines": [], "takes": [], "checks": []}
     count = chapters * lines_each
     for number in range(1, count + 1):
         chapter = (number - 1) // lines_each + 1
         fails = bool(failed_every) and number % failed_every == 0
-        source, duration_s = sounds[dice.randrange(FILES)]
+        source, sha256, duration_s = sounds[dice.randrange(FILES)]
         path = out / line_name(BATCH, chapter, number, f"l{number}")
         if not fails:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.link(source, path)
-        add(rows, number, chapter, fails, duration_s, path, dice)
+        add(rows, number, chapter, None if fails else (path, sha256), duration_s, dice)
     with ledger.transaction() as connection:
         connection.execute(
             batches.insert().values(
@@ -61,12 +64,14 @@ def long_book(
 
 
 def add(
-    rows: dict[str, list[dict[str, object]]], number: int, chapter: int, fails: bool, duration_s: float, path: Path,
-    dice: random.Random,
+    rows: dict[str, list[dict[str, object]]], number: int, chapter: int, file: tuple[Path, str] | None,
+    duration_s: float, dice: random.Random,
 ) -> None:  # fmt: skip
+    fails, (path, sha256) = file is None, (str(file[0]), file[1]) if file else (None, None)
     line_id, written = f"{BATCH}-{number:05d}", SENTENCES[number % len(SENTENCES)]
     text = written.replace("1,984", "one thousand nine hundred and eighty four")
-    voice = {"name": "alice" if number % 5 == 0 else "carter", "sha256": "f" * 64}
+    voice = "alice" if number % 5 == 0 else "carter"
+    request = msgspec.to_builtins(planned(number, text, BATCH, voice=voice).request)
     error = "was cut short: 0.2 s of speech where at least 1.0 s were expected (duration_min)" if fails else None
     at = 80_000 - number * 15
     common = {"key": f"key {line_id}", "control_hash": "c" * 64, "text": text, "written": written, "error": error}
@@ -74,9 +79,9 @@ def add(
         {
             "id": line_id, "batch_id": BATCH, "line": f"l{number}", "number": number, "chapter": chapter,
             "chapter_title": f"The <b>chapter</b> of {chapter}", "model": "1.5b", "attempt": 1, "crashes": 0,
-            "state": "failed" if fails else "done", "request": {"turns": [[0, text]], "voices": [voice]}, "takes": 1,
-            "pause_after_s": 0.4, "take_id": None if fails else f"take-{line_id}", "path": None if fails else str(path),
-            "sha256": None, "worker": "w1", "created_at": stamp(90_000), "updated_at": stamp(at), "trouble": "qc",
+            "state": "failed" if fails else "done", "request": request, "takes": 1,
+            "pause_after_s": 0.4, "take_id": None if fails else f"take-{line_id}", "path": path,
+            "sha256": sha256, "worker": "w1", "created_at": stamp(90_000), "updated_at": stamp(at), "trouble": "qc",
             "script_line": number + 4, **common,
         }
     )  # fmt: skip
@@ -84,11 +89,12 @@ def add(
         {
             "id": f"take-{line_id}", "batch_id": BATCH, "line_id": line_id, "attempt": 1,
             "state": "failed_qc" if fails else "done", "profile": "1.5b", "engine": "vibevoice 1",
-            "model": "VibeVoice-1.5B", "revision": "1", "device": "cpu", "dtype": "bfloat16", "voices": [voice],
+            "model": "VibeVoice-1.5B", "revision": "1", "device": "cpu", "dtype": "bfloat16",
+            "voices": request["voices"],
             "seed": number, "params": {"cfg_scale": 1.3}, "duration_s": duration_s, "wall_s": duration_s * 3,
             "rtf": 3.0, "score": 0.0 if fails else round(dice.uniform(0.55, 0.95), 3), "worker": "w1",
             "loudness_lufs": None if fails else dice.gauss(-20 + chapter * 0.05, 1.0), "created_at": stamp(at + 15),
-            "ended_at": stamp(at), "path": None if fails else str(path), "chosen": None if fails else "passed",
+            "ended_at": stamp(at), "path": path, "sha256": sha256, "chosen": None if fails else "passed",
             **common,
         }
     )  # fmt: skip

@@ -22,12 +22,13 @@ from vvbatch.ledger import Ledger
 from vvbatch.ledger.batch_takes import KeptLine, MadeTake, checks_of_takes, kept_lines, made_takes, measured
 from vvbatch.ledger.books import FileLevels, book_files_of, book_measures
 from vvbatch.ledger.queries import batch_row_of, batch_totals, failures
-from vvbatch.ledger.states import LineState
+from vvbatch.ledger.states import LineState, TakeState
 from vvbatch.ledger.views import CheckView
 from vvbatch.qc.check import YES_OR_NO, Check
 from vvbatch.qc.sentences import meaning
 from vvbatch.qc.text import syllables
 from vvbatch.report.failed import remedies
+from vvbatch.report.times import when
 
 MOST_CARDS = 150  # lines of each kind that are shown with all about them
 WEAKEST = 12
@@ -106,7 +107,8 @@ def to_hear(lines: Sequence[KeptLine], of_line: Mapping[str, Sequence[MadeTake]]
     rejected = [
         line
         for line in lines
-        if line.state != LineState.FAILED and any(take.state == "rejected" for take in of_line.get(line.row, ()))
+        if line.state != LineState.FAILED
+        and any(take.state == TakeState.REJECTED for take in of_line.get(line.row, ()))
     ]
     others = {line.row for line in (*failed, *rejected)}
     scored = [(line.score, line.number, line) for line in lines if line.score is not None and line.row not in others]
@@ -136,7 +138,7 @@ def card(why: str, line: KeptLine, takes: Sequence[MadeTake], checks: Sequence[C
         takes=[
             TakeOfLine(
                 *(take.id, take.state, take.profile, take.seed, take.score, take.duration_s, take.wall_s),
-                why=take.chosen or take.error,
+                why=rejection(take) or take.chosen or take.error,
                 path=take.path,
                 sha256=take.sha256,
             )
@@ -149,15 +151,27 @@ def card(why: str, line: KeptLine, takes: Sequence[MadeTake], checks: Sequence[C
 
 def reasons(why: str, takes: Sequence[MadeTake], checks: Sequence[CheckView]) -> list[str]:
     """Why a line is shown, in words."""
-    if failed := [check_words(check) for check in checks if not check.ok]:
+    failed = [check_words(check) for check in checks if not check.ok]
+    if failed and why == "failed":
         return failed
     if why == "failed":
         return [take.error for take in takes[-1:] if take.error]
+    if why == "rejected":
+        return [words for take in takes if (words := rejection(take))]
     if why == "weakest":
         return [
             f"{check.name} has little room: {check.value:.4g}, limit {check.limit:.4g}" for check in nearest(checks)
         ]
     return []
+
+
+def rejection(take: MadeTake) -> str | None:
+    """`rejected by mara, 2026-03-01 23:00 CET: wrong stress`."""
+    if take.state != TakeState.REJECTED:
+        return None
+    by = f" by {take.rejected_by}" if take.rejected_by else ""
+    at = f", {when(take.rejected_at)}" if take.rejected_at else ""
+    return f"rejected{by}{at}{f': {take.rejected_why}' if take.rejected_why else ''}"
 
 
 def nearest(checks: Sequence[CheckView]) -> list[Check]:

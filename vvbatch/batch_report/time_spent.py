@@ -13,7 +13,7 @@ from vvbatch.ledger.views import BatchRow, Totals
 KINDS: Mapping[str, str] = {
     TakeState.DONE: "kept",
     TakeState.SUPERSEDED: "good, but not kept",
-    "rejected": "rejected by a person",
+    TakeState.REJECTED: "rejected by a person",
     TakeState.FAILED_QC: "failed their checks",
     TakeState.FAILED: "gave no audio",
     TakeState.CRASHED: "ended with their worker",

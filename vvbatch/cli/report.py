@@ -22,7 +22,7 @@ from vvbatch.cli.common import Failed, json_option, print_json, session, utc_opt
 def report(batch: str, out: Path | None, embed: bool, as_json: bool) -> None:
     """Write a batch as one HTML page: what to listen to first, chapters with players, the book, where the time went.
 
-    The page needs no network. Recordings are linked by relative paths; --embed puts them into it, about 27 MB an hour.
+    The page needs no network. Recordings are linked by relative paths; --embed puts them into it, about 45 MB an hour.
     --json prints the same as data; it writes the page only with -o.
 
     \b

@@ -57,6 +57,9 @@ class MadeTake(Struct, frozen=True, gc=False):
     chosen: str | None
     created_at: str
     ended_at: str | None
+    rejected_at: str | None
+    rejected_by: str | None
+    rejected_why: str | None
 
 
 LINE = (

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -25,13 +26,13 @@ from tests.support.ledgers import Clock, add_batch, fail, open_ledger, render
 from tests.support.long_book import BATCH, long_book
 from tests.support.sounds import speechlike, write_wav
 from vvbatch import store
+from vvbatch.batch.by_ear import reject
 from vvbatch.batch.delete import delete, examine
 from vvbatch.batch_report.charts import CORNERS, bounds, chapter_marks, running_median, tick_step
 from vvbatch.batch_report.gather import MOST_CARDS, gather
 from vvbatch.batch_report.write import html, write
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.books import BookFileRow, FileLevels, record_book
-from vvbatch.ledger.schema import takes
 
 pytest.importorskip("jinja2")
 pytest.importorskip("PIL")
@@ -98,16 +99,17 @@ def test_the_weakest_are_the_lines_with_the_lowest_scores(saga: Ledger) -> None:
     assert [line.score for line in gathered.report.to_hear if line.why == "weakest"] == scores[:6]
 
 
-def test_a_rejected_take_shows_its_line(tmp_path: Path) -> None:
-    with_takes = open_ledger(tmp_path)
-    add_batch(with_takes, "b", ["One.", "Two."])
-    first, second = render(with_takes, "b", 1), render(with_takes, "b", 2)
-    with with_takes.transaction() as connection:
-        connection.execute(takes.update().where(takes.c.id == second).values(state="rejected"))
-    report = gather(with_takes, "b").report
-    assert first != second and [(line.id, line.why) for line in report.to_hear] == [("l2", "rejected")]
-    assert [(work.kind, work.takes) for work in report.time.work] == [("kept", 1), ("rejected by a person", 1)]
-    with_takes.close()
+def test_a_rejected_line_comes_first_with_who_when_and_why(saga: Ledger, tmp_path: Path) -> None:
+    reject(saga, BATCH, ["3"], by="mara", why="<b>wrong</b> stress")
+    report = gather(saga, BATCH).report
+    (line,) = [line for line in report.to_hear if line.why == "rejected"]
+    assert (line.id, line.state, [take.state for take in line.takes]) == ("l3", "queued", ["rejected"])
+    (words,) = line.reasons
+    assert re.fullmatch(r"rejected by mara, 20\d\d-\d\d-\d\d \d\d:\d\d \S+: <b>wrong</b> stress", words)
+    page = page_of(saga, tmp_path / "out" / BATCH)
+    assert "1 rejected" in page.words and words in page.words
+    assert ("rejected by a person", 1) in [(work.kind, work.takes) for work in report.time.work]
+    assert any("takes/" in str(attrs["href"]) for attrs in page.all("a"))
 
 
 def test_a_line_takes_few_bytes_of_the_page(tmp_path: Path) -> None:
