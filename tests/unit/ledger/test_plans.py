@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import event
 
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
+from vvbatch.batch import review
 from vvbatch.batch.estimate import queued_before
-from vvbatch.ledger import Ledger, books, feed, figures, queues, recovery
+from vvbatch.ledger import Ledger, books, by_ear, feed, figures, queues, recovery
 from vvbatch.ledger.ahead import ahead_of
 from vvbatch.ledger.batches import cancel_lines, retry_lines, settle_batch
 from vvbatch.ledger.feed import Place
@@ -75,6 +76,9 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: list_takes(ledger, Filter(batch="a")),
         lambda ledger: list_takes(ledger, Filter(limit=5)),
         lambda ledger: cached_takes(ledger, [planned(1, "One.", "a")]),
+        lambda ledger: by_ear.lines_with_takes(ledger, "a"),
+        lambda ledger: by_ear.takes_beginning(ledger, "abc"),
+        lambda ledger: review.reviewed(ledger, "a"),
         lambda ledger: queues.waiting_lines(ledger, profile="draft"),
         lambda ledger: queues.waiting_count(ledger, "draft"),
         recovery.rendering_by,
