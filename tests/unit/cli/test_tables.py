@@ -209,6 +209,6 @@ def test_sorting_by_a_count_puts_the_batch_with_most_of_it_first(cli: Cli) -> No
 
 
 def test_metrics_sort_by_the_number_of_failed_takes_and_by_the_share_of_bad_ones(cli: Cli) -> None:
-    """One of ten draft takes gave no audio and one failed a check; so did one of two of ready2."""
+    """Of nine draft takes one gave no audio and one failed a check; of two of ready2 one failed a check."""
     for column, profiles in (("failed", ["draft", "ready2"]), ("fail rate", ["ready2", "draft"])):
         assert [row["profile"] for row in cli.json("ledger", "metrics", "--sort", f"{column}:desc")] == profiles
