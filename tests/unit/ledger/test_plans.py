@@ -15,6 +15,7 @@ from sqlalchemy import event
 from tests.support.ledgers import add_batch, begin, fail, line_id, open_ledger, planned, render
 from vvbatch.batch import review
 from vvbatch.batch.estimate import queued_before
+from vvbatch.batch_report.gather import gather
 from vvbatch.ledger import Ledger, books, by_ear, feed, figures, queues, recovery
 from vvbatch.ledger.ahead import ahead_of
 from vvbatch.ledger.batches import cancel_lines, retry_lines, settle_batch
@@ -70,6 +71,7 @@ def whole_tables_read(ledger: Ledger, action: Callable[[], Any]) -> list[str]:
         lambda ledger: queued_before(ledger, "draft"),
         lambda ledger: failures(ledger, "a", 5),
         lambda ledger: line_ids(ledger, "a"),
+        lambda ledger: gather(ledger, "a"),
         overview,
         lambda ledger: list_batches(ledger, Filter(limit=5)),
         lambda ledger: list_lines(ledger, Filter(batch="a", state="failed")),
