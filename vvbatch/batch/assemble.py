@@ -99,11 +99,29 @@ def choose(book: BookOrder, order: Order, settings: Settings, profile: str | Non
     return Choice(tuple(audio), vtt, preset, pauses)
 
 
+def order_of(formats: str | None, preset: str | None, remaster: bool = False) -> Order:
+    """From the words of a user; formats are separated by commas."""
+    names = tuple(filter(None, (name.strip() for name in formats.split(",")))) if formats is not None else None
+    return Order(names, preset, remaster)
+
+
 def ordered(book: BookOrder, order: Order, settings: Settings) -> BookOrder:
     """What a script says of its book, with the formats and the preset that were ordered. Raises BookError."""
     choice = choose(book, order, settings)
     names = (*(format_.key for format_ in choice.formats), *(["vtt"] if choice.vtt else []))
     return msgspec.structs.replace(book, formats=names, preset=choice.preset.name)
+
+
+def with_order(book: BookOrder, order: Order, settings: Settings) -> BookOrder:
+    """What is kept with a batch: what its script says of its book, with what was ordered, if anything was.
+
+    Raises BookError for a book that cannot be made.
+    """
+    ordering = order.formats is not None or order.preset is not None
+    if not ordering and not book.asked:
+        return book
+    stated = ordered(book, order, settings)
+    return stated if ordering else book
 
 
 def pauses_of(profile: str | None) -> dict[str, float]:

@@ -34,6 +34,10 @@ class NothingToReject(VvbatchError):
     """The line has no take, or a worker renders it now."""
 
 
+class UnknownTake(InputError):
+    """No take has the id, or begins with it."""
+
+
 class NotPreferable(VvbatchError):
     """The take cannot be its line's file."""
 
@@ -140,10 +144,10 @@ def second_file(staged: ExitStack, output: Store, batch_id: str, line: LineAndTa
 
 
 def find_take(ledger: Ledger, word: str) -> Preferable:
-    """The take that `word` is the id of, or the beginning of one. Raises InputError."""
+    """The take that `word` is the id of, or the beginning of one. Raises UnknownTake, InputError for several."""
     found = takes_beginning(ledger, word) if word else []
     if not found:
-        raise InputError(f"unknown take {word!r}: `vvbatch ledger takes --line ID` lists those of a line")
+        raise UnknownTake(f"unknown take {word!r}: `vvbatch ledger takes --line ID` lists those of a line")
     if len(found) > 1 and found[0].take != word:
         raise InputError(f"{word!r} begins several takes: give more of the id")
     return found[0]

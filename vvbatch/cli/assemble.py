@@ -49,6 +49,7 @@ def assemble(batch: str, book: str | None, preset: str | None, remaster: bool, a
     Example:  vvbatch assemble last --book m4b,mp3-chapters
               vvbatch assemble last --preset acx
     """
+    from vvbatch.batch.assemble import order_of
     from vvbatch.ledger.queries import find_batch
 
     with session() as here:
@@ -71,28 +72,19 @@ def assembled(here: Session, batch_id: str, order: Order, *, quiet: bool) -> Boo
         return assemble(here.ledger, here.home, batch_id, order, seen, heard)
 
 
-def order_of(book: str | None, preset: str | None, remaster: bool = False) -> Order:
-    from vvbatch.batch.assemble import Order
-
-    names = tuple(filter(None, (name.strip() for name in book.split(",")))) if book is not None else None
-    return Order(names, preset, remaster)
-
-
 def with_books(planned: Sequence[Planned], book: str | None, preset: str | None, home: Home) -> list[Planned]:
     """The plans with the books that are ordered for them, checked before anything is queued. Raises BookError."""
     ordering = book is not None or preset is not None
     if not ordering and not any(each.plan.book.asked for each in planned):
         return list(planned)
-    from vvbatch.batch.assemble import check_cover, choose, ordered
+    from vvbatch.batch.assemble import check_cover, order_of, with_order
     from vvbatch.settings import load
 
     order, settings, found = order_of(book, preset), load(home), []
     for each in planned:
-        stated = ordered(each.plan.book, order, settings) if ordering else each.plan.book
-        if stated.asked:
-            choose(stated, order, settings)
-            if each.imported is None:
-                check_cover(stated)
+        stated = with_order(each.plan.book, order, settings)
+        if stated.asked and each.imported is None:
+            check_cover(stated)
         found.append(replace(each, plan=replace(each.plan, book=stated)))
     return found
 

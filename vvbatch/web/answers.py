@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
-from vvbatch.web.errors import Incomplete
+from vvbatch.web.errors import Incomplete, with_choices
 
 Q = TypeVar("Q", bound=Struct)
 SEND_S = 600.0  # for a client to take the next bytes
@@ -29,7 +29,10 @@ def json_answer(document: object, status: int = 200, headers: Mapping[str, str] 
 
 def query_of(request: Request, kind: type[Q]) -> Q:
     """The query's parameters. Raises msgspec.ValidationError for unknown names and wrong values."""
-    return msgspec.convert(dict(request.query_params), kind, strict=False)
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise with_choices(error, kind) from error
 
 
 async def until_gone(work: Coroutine[Any, Any, None], receive: Receive) -> bool:

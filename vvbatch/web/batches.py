@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from msgspec import Meta, Struct, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vvbatch.batch import control
+from vvbatch.batch import assemble, control
 from vvbatch.batch.control import Changed
 from vvbatch.batch.estimate import estimate
 from vvbatch.batch.finish import Manifest, manifest
@@ -23,10 +24,13 @@ from vvbatch.ledger.books import RecordedFile, book_files_of
 from vvbatch.ledger.listings import Filter, list_batches, list_lines, list_takes
 from vvbatch.ledger.queries import batch_view, find_batch
 from vvbatch.ledger.queues import waiting_by_profile
+from vvbatch.ledger.records import BatchKind
+from vvbatch.ledger.states import BatchState, LineState, TakeState
 from vvbatch.ledger.views import BatchView
 from vvbatch.profiles import MOST_TAKES
 from vvbatch.script import Problem, Script, ScriptError, parsed_bytes
 from vvbatch.script.source import MAX_BYTES, START
+from vvbatch.settings import load
 from vvbatch.speech_text import lexicon
 from vvbatch.transport import queue
 from vvbatch.voices import Library
@@ -62,20 +66,29 @@ class SubmitQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     keep_takes: bool = False
     language: Language | None = None
     chapters: bool = True
+    book: Annotated[str, Meta(max_length=200)] | None = None
+    preset: Name | None = None
     priority: Literal["high", "normal", "low"] | None = None
     wait_for_model: bool = False
 
 
 class BatchesQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    state: Name | None = None
-    kind: Literal["script", "speech", "night", "proof"] | None = None
+    state: BatchState | None = None
+    kind: BatchKind | None = None
     model: Name | None = None
     sort: Name | None = None
     limit: Count = 100
 
 
-class RowsQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    state: Name | None = None
+class LinesQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    state: LineState | None = None
+    line: Name | None = None
+    sort: Name | None = None
+    limit: Count = 1000
+
+
+class TakesQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    state: TakeState | None = None
     line: Name | None = None
     sort: Name | None = None
     limit: Count = 1000
@@ -124,12 +137,12 @@ def submitted(services: Services, name: str, data: bytes, query: SubmitQuery) ->
 
 
 def planned(home: Home, name: str, data: bytes, query: SubmitQuery) -> Plan:
-    """Raises ApiError with all problems."""
+    """Raises ApiError with all problems, and BookError."""
     overrides = Overrides(query.model, query.takes, query.escalate, query.keep_takes, query.language)
     try:
         script = parsed_bytes(Path(name), data, chapters=query.chapters)
         refuse_files(script)
-        return make_plan(script, Library.of(home), overrides, lexicon.load(home))
+        plan = make_plan(script, Library.of(home), overrides, lexicon.load(home))
     except ScriptError as error:
         problems = [
             ProblemView(str(error.path), each.position.line, each.position.column, each.found, each.allowed)
@@ -139,6 +152,7 @@ def planned(home: Home, name: str, data: bytes, query: SubmitQuery) -> Plan:
         message = f"{first.file}:{first.line}:{first.column}: {first.found}; {first.allowed}".strip("; ")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ApiError(422, message + more, code="bad_script", problems=problems) from error
+    return replace(plan, book=assemble.with_order(plan.book, assemble.order_of(query.book, query.preset), load(home)))
 
 
 def refuse_files(script: Script) -> None:
@@ -176,16 +190,16 @@ def whole_view(services: Services, batch: str) -> BatchView:
 
 
 async def get_lines(request: Request) -> Response:
-    services, query = services_of(request), query_of(request, RowsQuery)
+    services, query = services_of(request), query_of(request, LinesQuery)
     return await services.call(lambda: json_answer(list_lines(services.ledger, rows_of(request, query))))
 
 
 async def get_takes(request: Request) -> Response:
-    services, query = services_of(request), query_of(request, RowsQuery)
+    services, query = services_of(request), query_of(request, TakesQuery)
     return await services.call(lambda: json_answer(list_takes(services.ledger, rows_of(request, query))))
 
 
-def rows_of(request: Request, query: RowsQuery) -> Filter:
+def rows_of(request: Request, query: LinesQuery | TakesQuery) -> Filter:
     batch = request.path_params["batch"]
     return Filter(batch=batch, line=query.line, state=query.state, sort=query.sort, limit=query.limit)
 

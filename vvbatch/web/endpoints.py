@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from vvbatch.batch.by_ear import Preferred, Rejected
 from vvbatch.batch.control import Changed
 from vvbatch.batch.estimate import Estimate
 from vvbatch.batch.finish import Manifest
 from vvbatch.ledger.views import BatchRow, BatchView, LineRow, SubmittedView, TakeRow
 from vvbatch.support.warmup import Warmup
 from vvbatch.voices.overview import Row
-from vvbatch.web import batches, files, login, metrics, openai, speech, status
+from vvbatch.web import batches, by_ear, files, login, metrics, openai, speech, status
 from vvbatch.web.batches import Handler
 from vvbatch.web.event_stream import get_events
 from vvbatch.web.formats import FORMATS
@@ -65,9 +66,9 @@ ENDPOINTS: Sequence[Endpoint] = (
              batches.BatchesQuery, answer=json_of(list[BatchRow])),
     Endpoint("GET", BATCH, batches.get_batch, "One batch with its lines", answer=json_of(BatchView)),
     Endpoint("GET", f"{BATCH}/lines", batches.get_lines, "Its lines with their texts",
-             batches.RowsQuery, answer=json_of(list[LineRow])),
+             batches.LinesQuery, answer=json_of(list[LineRow])),
     Endpoint("GET", f"{BATCH}/takes", batches.get_takes, "Its takes with their checks",
-             batches.RowsQuery, answer=json_of(list[TakeRow])),
+             batches.TakesQuery, answer=json_of(list[TakeRow])),
     Endpoint("GET", f"{BATCH}/manifest", batches.get_manifest, "Its manifest", answer=json_of(Manifest)),
     Endpoint("GET", f"{BATCH}/book", batches.get_book, "The files of its book", answer=json_of(batches.BookAnswer)),
     Endpoint("GET", f"{BATCH}/book/{{file}}", files.get_book_file, "A file of its book", answer=BOOK, also=RANGES),
@@ -80,6 +81,10 @@ ENDPOINTS: Sequence[Endpoint] = (
              answer=json_of(Changed)),
     Endpoint("POST", f"{BATCH}/retry", batches.retry, "Queue its failed and cancelled lines again, or one",
              batches.LineQuery, answer=json_of(Changed)),
+    Endpoint("POST", f"{BATCH}/reject", by_ear.reject, "Reject the takes of lines, and queue the lines again",
+             body=json_of(by_ear.RejectRequest), answer=json_of(Rejected)),
+    Endpoint("POST", "/api/takes/{take}/prefer", by_ear.prefer, "Make another take its line's file",
+             by_ear.PreferQuery, answer=json_of(Preferred)),
     Endpoint("GET", "/api/status", status.get_status, "Queues, workers, batches, failures",
              status.StatusQuery, answer=json_of(status.StatusAnswer)),
     Endpoint("GET", "/api/events", get_events, "What happens, as server-sent events; resumes by Last-Event-ID",

@@ -12,11 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from vvbatch.batch.by_ear import NothingToReject, NotPreferable, UnknownTake
 from vvbatch.batch.control import Ended
 from vvbatch.errors import InputError, UnavailableError, VvbatchError
+from vvbatch.ledger.by_ear import ChangedMeanwhile, SeedTried
 from vvbatch.ledger.queries import UnknownBatch
 from vvbatch.web.access import TooManyGuesses
 
+ENUM = re.compile(r"^Invalid enum value .* - at `\$\.(?P<name>\w+)`$", re.DOTALL)
 PARAMETER = re.compile(r"`\$\.?([\w.\[\]…]*)`$|field `(\w+)`")
 
 
@@ -77,6 +80,24 @@ def invalid(error: msgspec.ValidationError | msgspec.DecodeError) -> ApiError:
     return ApiError(400, str(error), param=(found[1] or found[2]) if found else None, code="invalid_value")
 
 
+def with_choices(error: msgspec.ValidationError, kind: type[Struct]) -> msgspec.ValidationError:
+    """The error of a value that is none of a field's, with those that are allowed; any other error as it is."""
+    found = ENUM.search(str(error))
+    if found is None:
+        return error
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    of_field = next(each.type for each in info.fields if each.encode_name == found["name"])
+    kinds = of_field.types if isinstance(of_field, msgspec.inspect.UnionType) else (of_field,)
+    allowed: list[str] = []
+    for each in kinds:
+        if isinstance(each, msgspec.inspect.EnumType):
+            allowed += [member.value for member in each.cls]
+        elif isinstance(each, msgspec.inspect.LiteralType):
+            allowed += [value for value in each.values if isinstance(value, str)]
+    return msgspec.ValidationError(f"{found['name']}: allowed are {', '.join(allowed)} - at `$.{found['name']}`")
+
+
 def known_error(error: Exception) -> ApiError | None:
     """The answer to an error that vvbatch knows; None for any other."""
     if isinstance(error, ApiError):
@@ -89,10 +110,14 @@ def known_error(error: Exception) -> ApiError | None:
         return ApiError(429, str(error), code="too_many_failures", headers=after)
     if isinstance(error, msgspec.DecodeError):  # also ValidationError
         return invalid(error)
-    if isinstance(error, UnknownBatch):
+    if isinstance(error, UnknownBatch | UnknownTake):
         return ApiError(404, str(error), code="not_found")
     if isinstance(error, Ended):
         return ApiError(409, str(error), code="ended")
+    if isinstance(error, NothingToReject | NotPreferable | ChangedMeanwhile):
+        return ApiError(409, str(error), code="conflict")
+    if isinstance(error, SeedTried):
+        return ApiError(400, str(error), param="seed", code="invalid_value")
     if isinstance(error, UnavailableError):
         return ApiError(503, str(error), code="unavailable")
     if isinstance(error, InputError):

@@ -9,4 +9,5 @@ from msgspec import Meta
 from vvbatch.script.fields import LANGUAGE
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Language = Annotated[str, Meta(pattern=rf"^{LANGUAGE}$", max_length=35)]

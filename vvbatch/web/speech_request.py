@@ -33,9 +33,8 @@ from vvbatch.script.source import UNSPEAKABLE, Source
 from vvbatch.settings import ServeSettings
 from vvbatch.speech_text import lexicon
 from vvbatch.voices import Library
-from vvbatch.web.errors import ApiError
-from vvbatch.web.formats import FORMATS
-from vvbatch.web.parameters import Language, Name
+from vvbatch.web.errors import ApiError, with_choices
+from vvbatch.web.parameters import Language, Name, Seed
 
 MAX_TURNS = 200
 TITLE_CHARACTERS = 40
@@ -64,7 +63,7 @@ class SpeechRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     # What OpenAI's API does not have: `extra_body` of its SDK.
     turns: Annotated[tuple[SpokenTurn, ...], Meta(max_length=MAX_TURNS)] = ()
     voices: Annotated[tuple[Name, ...], Meta(max_length=MAX_SPEAKERS)] = ()  # of Speaker 1, 2 …
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    seed: Seed | None = None
     cfg_scale: float | None = None
     steps: int | None = None
     max_duration_s: Annotated[float, Meta(gt=0, le=7200)] | None = None
@@ -215,15 +214,9 @@ def parameter(place: Position) -> str:
 NAMES: Mapping[int, str] = {place.line: name for name, place in PLACES.items()}
 
 
-CHOICES = {"response_format": tuple(FORMATS), "stream_format": ("audio", "sse")}
-
-
 def read(body: bytes) -> SpeechRequest:
     """Raises msgspec.ValidationError and msgspec.DecodeError."""
     try:
         return msgspec.json.decode(body, type=SpeechRequest)
     except msgspec.ValidationError as error:
-        for name, allowed in CHOICES.items():
-            if str(error).endswith(f"`$.{name}`"):
-                raise msgspec.ValidationError(f"{name}: allowed are {', '.join(allowed)} - at `$.{name}`") from error
-        raise
+        raise with_choices(error, SpeechRequest) from error

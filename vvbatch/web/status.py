@@ -158,7 +158,10 @@ async def post_warmup(request: Request) -> Response:
     asked = msgspec.json.decode(await bounded(request, WARMUP_BYTES), type=WarmupRequest)
     if asked.profile not in profiles.names():
         raise ApiError(
-            400, f"unknown profile {asked.profile!r}: there is {', '.join(profiles.names())}", param="profile"
+            400,
+            f"unknown profile {asked.profile!r}: there is {', '.join(profiles.names())}",
+            param="profile",
+            code="invalid_value",
         )
     if services.warming.locked():
         raise ApiError(409, "a warm-up runs already", code="busy")

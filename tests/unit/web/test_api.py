@@ -24,7 +24,9 @@ from tests.support import ledgers
 from tests.support.cli import Cli
 from tests.support.web import Site, serving
 from vvbatch import store
+from vvbatch.batch.assemble import order_in
 from vvbatch.ledger.batches import set_batch_state
+from vvbatch.ledger.books import batch_row
 from vvbatch.ledger.feed import events_after, place_of
 from vvbatch.ledger.listings import Filter, list_takes
 from vvbatch.ledger.recovery import worker_started
@@ -142,6 +144,9 @@ def test_every_problem_of_a_script_comes_with_its_place(
         ("/api/batches?takes=0", YAML, 400, "takes"),
         ("/api/batches?tempo=1", YAML, 400, "tempo"),
         ("/api/batches?priority=interactive", YAML, 400, "priority"),
+        ("/api/batches?preset=loud", YAML, 400, None),
+        ("/api/batches?book=m4b,docx", YAML, 400, None),
+        ("/api/batches?check=1&book=vtt", YAML, 400, None),
     ],
 )
 def test_what_a_submit_cannot_take_is_refused_by_name(
@@ -173,6 +178,40 @@ def test_the_same_script_that_is_still_open_is_resumed(site: Site, client: httpx
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["batch"] == first.json()["batch"] and again.json()["created"] is False
     ended(client, first.json()["batch"])
+
+
+def test_a_book_that_is_ordered_with_a_script_is_kept_with_the_batch(site: Site, client: httpx2.Client) -> None:
+    query = {"book": "m4b, vtt", "preset": "podcast", "name": "bound"}
+    batch = client.post("/api/batches", params=query, content=SCRIPT, headers=YAML).json()["batch"]
+    order = order_in(batch_row(site.ledger, batch))
+    assert (order.formats, order.preset) == (("m4b", "vtt"), "podcast")
+    plain = client.post("/api/batches?name=unbound", content=SCRIPT, headers=YAML).json()["batch"]
+    assert not order_in(batch_row(site.ledger, plain)).asked
+
+
+def test_a_script_whose_own_book_cannot_be_made_is_not_queued(client: httpx2.Client) -> None:
+    script = SCRIPT + "book: {preset: loud}\n"
+    answer = client.post("/api/batches?name=loud", content=script, headers=YAML)
+    assert answer.status_code == 400 and "preset 'loud' is unknown" in answer.json()["error"]["message"]
+    assert [row for row in client.get("/api/batches").json() if row["script"].startswith("loud")] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "allowed"),
+    [
+        ("/api/batches?state=broken", "state", "open, paused, done, failed, cancelled"),
+        ("/api/batches?kind=film", "kind", "script, speech, night, proof"),
+        ("/api/batches/last/lines?state=broken", "state", "queued, rendering, done, cached, failed, cancelled"),
+        ("/api/batches/last/takes?state=queued", "state", "rendering, done, failed_qc, failed, crashed"),
+        ("/api/status?kind=film", "kind", "all, night, proof, script, speech"),
+    ],
+)
+def test_a_value_that_is_none_of_several_is_refused_with_those_that_are(
+    client: httpx2.Client, path: str, parameter: str, allowed: str
+) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, parameter)
+    assert f"{parameter}: allowed are {allowed}" in answer.json()["error"]["message"]
 
 
 # Control

@@ -67,7 +67,18 @@ def test_a_host_that_is_not_this_one_gets_421(locked: Site, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/audio/speech", "/api/batches", "/api/batches/last/cancel", "/api/warmup", "/login", "/logout"]
+    "path",
+    [
+        "/v1/audio/speech",
+        "/api/batches",
+        "/api/batches/last/cancel",
+        "/api/batches/last/reject",
+        "/api/takes/0/prefer",
+        "/api/voices",
+        "/api/warmup",
+        "/login",
+        "/logout",
+    ],
 )
 @pytest.mark.parametrize(
     "origin", ["https://attacker.example", "null", "http://localhost:1", "https://pages.example.attacker"]

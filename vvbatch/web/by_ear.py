@@ -1,0 +1,62 @@
+"""What somebody decides who listens, over HTTP: what `reject` and `prefer` do and print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vvbatch.batch import by_ear
+from vvbatch.batch.by_ear import Rejected
+from vvbatch.batch.submit import restore
+from vvbatch.ledger.queries import find_batch
+from vvbatch.web.answers import json_answer, query_of
+from vvbatch.web.bodies import bounded
+from vvbatch.web.errors import ApiError
+from vvbatch.web.guard import client_of
+from vvbatch.web.parameters import Name, Seed
+from vvbatch.web.services import Services, services_of
+
+REJECT_BYTES = 1 << 20
+Words = Annotated[str, Meta(max_length=2000)]
+
+
+class RejectRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As the arguments of `vvbatch reject`. `who` is the client's address if it is not given."""
+
+    lines: Sequence[Name] = ()
+    chapter: Annotated[int, Meta(ge=1)] | None = None
+    why: Words | None = None
+    seed: Seed | None = None
+    who: Name | None = None
+
+
+class PreferQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    who: Name | None = None
+
+
+async def reject(request: Request) -> Response:
+    services = services_of(request)
+    asked = msgspec.json.decode(await bounded(request, REJECT_BYTES), type=RejectRequest)
+    if not asked.lines and asked.chapter is None:
+        raise ApiError(400, "name a line in `lines`, or a `chapter`", param="lines", code="missing")
+    by = asked.who or client_of(request.scope)
+    return json_answer(await services.call(rejected, services, request.path_params["batch"], asked, by))
+
+
+def rejected(services: Services, batch: str, asked: RejectRequest, by: str) -> Rejected:
+    batch_id, why = find_batch(services.ledger, batch), (asked.why or "").strip() or None
+    done = by_ear.reject(services.ledger, batch_id, asked.lines, chapter=asked.chapter, by=by, why=why, seed=asked.seed)
+    restore(services.ledger, services.queue, batch_id)
+    return done
+
+
+async def prefer(request: Request) -> Response:
+    services, query = services_of(request), query_of(request, PreferQuery)
+    by = query.who or client_of(request.scope)
+    take = request.path_params["take"]
+    return json_answer(await services.call(by_ear.prefer, services.ledger, take, by=by))
