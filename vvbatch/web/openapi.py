@@ -109,7 +109,8 @@ def query_parameters(query: type[Struct]) -> list[dict[str, Any]]:
     found = []
     for name, schema in components[query.__name__].get("properties", {}).items():
         given = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
-        plain = {key: value for key, value in given[0].items() if key != "default"}
+        shown = components[given[0]["$ref"].rpartition("/")[2]] if "$ref" in given[0] else given[0]  # an enumeration
+        plain = {key: value for key, value in shown.items() if key not in ("default", "title", "description")}
         if None in plain.get("enum", ()):
             plain["enum"] = [each for each in plain["enum"] if each is not None]
         found.append({"name": name, "in": "query", "required": False, "schema": plain})

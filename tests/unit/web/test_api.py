@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -641,6 +642,12 @@ def test_the_openapi_document_is_valid_and_has_every_path(client: httpx2.Client)
     named = set(document["components"]["schemas"]["SpeechRequest"]["properties"])
     assert {"model", "voice", "input", "response_format", "stream_format", "speed", "instructions"} <= named
     assert msgspec.json.decode(client.get("/openapi.json").content) == document
+
+
+def test_everything_that_the_document_refers_to_is_in_it(client: httpx2.Client) -> None:
+    answer = client.get("/openapi.json")
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', answer.text))
+    assert referred and referred <= set(answer.json()["components"]["schemas"])
 
 
 def test_unknown_paths_and_methods_are_errors_in_json(client: httpx2.Client) -> None:
