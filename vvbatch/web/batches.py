@@ -114,6 +114,11 @@ async def script_of(request: Request, name: str | None) -> tuple[str, bytes]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         file = await uploaded(request, MAX_BYTES)
+        for field_name in file.fields:
+            raise ApiError(
+                400, f"field {field_name[:100]!r} of the form: options go into the query, as ?model=draft",
+                param=field_name[:100], code="invalid_value",
+            )  # fmt: skip
         return Path(name or file.name or "script").name or "script", file.data
     if kind not in SUFFIXES:
         message = f"content type {kind[:100]!r}: send {', '.join(SUFFIXES)}, or multipart/form-data with a `file`"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TypeVar
 
+import msgspec
+from msgspec import Struct
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
-from vvbatch.web.errors import ApiError
+from vvbatch.web.errors import ApiError, with_choices
+
+F = TypeVar("F", bound=Struct)
 
 CLOSE = {"Connection": "close"}
 NEXT_S = 15.0  # for the next part of a body
@@ -53,6 +58,14 @@ class Upload:
     name: str
     data: bytes
     fields: dict[str, str]
+
+
+def fields_of(sent: Upload, kind: type[F]) -> F:
+    """The fields of a form but its file; empty ones were not filled in. Raises msgspec.ValidationError."""
+    try:
+        return msgspec.convert({name: value for name, value in sent.fields.items() if value}, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise with_choices(error, kind) from error
 
 
 async def uploaded(request: Request, most: int) -> Upload:

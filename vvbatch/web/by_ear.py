@@ -18,11 +18,10 @@ from vvbatch.web.answers import json_answer, query_of
 from vvbatch.web.bodies import bounded
 from vvbatch.web.errors import ApiError
 from vvbatch.web.guard import client_of
-from vvbatch.web.parameters import Name, Seed
+from vvbatch.web.parameters import Name, Seed, Words
 from vvbatch.web.services import Services, services_of
 
 REJECT_BYTES = 1 << 20
-Words = Annotated[str, Meta(max_length=2000)]
 
 
 class RejectRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -91,7 +91,7 @@ ENDPOINTS: Sequence[Endpoint] = (
              answer={"text/event-stream": TEXT}),
     Endpoint("GET", "/api/voices", status.get_voices, "Voices of the library", answer=json_of(list[Row])),
     Endpoint("POST", "/api/voices", status.post_voice, "Import a voice, where the settings allow it",
-             body={"multipart/form-data": BINARY}, answer=json_of(Row), status=201),
+             body={"multipart/form-data": status.VoiceForm}, answer=json_of(Row), status=201),
     Endpoint("POST", "/api/warmup", status.post_warmup, "Load a model once and cache voices",
              body=json_of(status.WarmupRequest), answer=json_of(Warmup)),
     Endpoint("GET", "/health/live", status.get_live, "The server runs", answer=json_of(status.Live)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vvbatch import __version__
 from vvbatch.web.access import COOKIE
@@ -79,7 +79,11 @@ def contents(content: Content, schemas: dict[str, Any]) -> dict[str, Any]:
 def schema_of(what: object, media_type: str, schemas: dict[str, Any]) -> Any:
     if media_type == "multipart/form-data":
         file = {"type": "string", "contentMediaType": "application/octet-stream"}
-        return {"type": "object", "properties": {"file": file}, "required": ["file"]}
+        made: dict[str, Any] = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+        if isinstance(what, type) and issubclass(what, Struct):
+            made["properties"] |= properties_of(what)
+            made["required"] += [each.name for each in structs.fields(what) if each.required]
+        return made
     if what in (TEXT, BINARY):
         return {"type": "string"}
     given = [schemas[repr(kind)] for kind in types_of(what)]
@@ -104,14 +108,21 @@ def path_parameter(name: str) -> dict[str, Any]:
 
 
 def query_parameters(query: type[Struct]) -> list[dict[str, Any]]:
-    """Every field is a parameter; None means that it is not given."""
-    _, components = msgspec.json.schema_components([query], ref_template=REF)
-    found = []
-    for name, schema in components[query.__name__].get("properties", {}).items():
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in properties_of(query).items()
+    ]
+
+
+def properties_of(kind: type[Struct]) -> dict[str, Any]:
+    """The schema of each field. None is left out: it means that the field is not given."""
+    _, components = msgspec.json.schema_components([kind], ref_template=REF)
+    found = {}
+    for name, schema in components[kind.__name__].get("properties", {}).items():
         given = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
         shown = components[given[0]["$ref"].rpartition("/")[2]] if "$ref" in given[0] else given[0]  # an enumeration
         plain = {key: value for key, value in shown.items() if key not in ("default", "title", "description")}
         if None in plain.get("enum", ()):
             plain["enum"] = [each for each in plain["enum"] if each is not None]
-        found.append({"name": name, "in": "query", "required": False, "schema": plain})
+        found[name] = plain
     return found

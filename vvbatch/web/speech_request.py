@@ -199,10 +199,14 @@ def voice_name(voice: str | VoiceId) -> str:
 
 def refusal(problems: Sequence[Problem]) -> ApiError:
     """400 with every problem; the parameter is the first one's."""
-    message = "; ".join(
-        f"{parameter(p.position)}: {p.found}" + (f"; {p.allowed}" if p.allowed else "") for p in problems
-    )
+    message = "; ".join(said(problem) for problem in problems)
     return ApiError(400, message, param=parameter(problems[0].position), code="invalid_value")
+
+
+def said(problem: Problem) -> str:
+    name = parameter(problem.position)
+    found = problem.found if problem.found.startswith(f"{name} ") else f"{name}: {problem.found}"
+    return f"{found}; {problem.allowed}" if problem.allowed else found
 
 
 def parameter(place: Position) -> str:

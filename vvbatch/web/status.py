@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import redis
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
@@ -33,9 +34,9 @@ from vvbatch.voices.library import LARGEST
 from vvbatch.voices.manifest import name_problem
 from vvbatch.voices.overview import listing
 from vvbatch.web.answers import json_answer, query_of
-from vvbatch.web.bodies import bounded, uploaded
+from vvbatch.web.bodies import bounded, fields_of, uploaded
 from vvbatch.web.errors import ApiError
-from vvbatch.web.parameters import Name
+from vvbatch.web.parameters import Language, Name, Words
 from vvbatch.web.services import Fresh, Services, services_of
 
 STATUS_AGE_S, STATUS_STALE_S = 1.0, 4.0
@@ -74,6 +75,18 @@ class Ready(Struct, frozen=True):
 class WarmupRequest(Struct, frozen=True, forbid_unknown_fields=True):
     profile: Name
     voices: Sequence[Name] = ()
+
+
+class VoiceForm(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As the options of `vvbatch voices import`."""
+
+    name: Name
+    language: Language | None = None
+    gender: Literal["female", "male", "other"] | None = None
+    license: Words | None = None
+    consent: Words | None = None
+    start: Annotated[float, Meta(ge=0)] | None = None
+    length: Annotated[float, Meta(ge=0.4)] | None = None
 
 
 async def get_status(request: Request) -> Response:
@@ -139,18 +152,26 @@ async def post_voice(request: Request) -> Response:
     services = services_of(request)
     if not services.settings.serve.import_voices:
         raise ApiError(403, "importing voices is off: serve.import_voices in settings.yaml allows it", code="off")
-    form = await uploaded(request, LARGEST)
-    name = form.fields.get("name", "")
-    if problem := name_problem(name):
-        raise ApiError(400, f"a voice cannot be named {name[:100]!r}: {problem}", param="name", code="invalid_value")
-    options = [
-        f"--{key}={form.fields[key]}" for key in ("language", "gender", "license", "consent") if form.fields.get(key)
-    ]
+    sent = await uploaded(request, LARGEST)
+    asked = fields_of(sent, VoiceForm)
+    if problem := name_problem(asked.name):
+        raise ApiError(
+            400, f"a voice cannot be named {asked.name!r}: {problem}", param="name", code="invalid_value"
+        )  # fmt: skip
+    options = [f"--{key}={value}" for key, value in msgspec.structs.asdict(asked).items() if value is not None]
     with tempfile.TemporaryDirectory(prefix="vvbatch-voice-") as folder:
-        file = Path(folder) / f"recording{Path(form.name).suffix[:10]}"
-        await services.call(file.write_bytes, form.data)
-        made = await command("voices", "import", str(file), f"--name={name}", *options, "--json")
+        file = Path(folder) / file_name(sent.name)
+        await services.call(file.write_bytes, sent.data)
+        try:
+            made = await command("voices", "import", str(file), *options, "--json")
+        except InputError as error:
+            raise InputError(str(error).replace(f"{folder}/", "")) from error
     return Response(made, 201, media_type="application/json")
+
+
+def file_name(name: str) -> str:
+    """The name that a file was sent with, which the voice's provenance keeps, as one that any folder takes."""
+    return re.sub(r"[^\w.() -]", "_", name)[-100:].strip(". ") or "recording"
 
 
 async def post_warmup(request: Request) -> Response:

@@ -109,6 +109,12 @@ def test_a_script_is_sent_as_a_file_of_a_form(client: httpx2.Client) -> None:
     assert answer.status_code == 200 and answer.json()["script"] == "own.csv"
 
 
+def test_options_in_the_form_of_a_script_are_refused_as_they_would_be_ignored(client: httpx2.Client) -> None:
+    file = {"file": ("own.csv", b"text,model\nOne.,ready\n")}
+    answer = client.post("/api/batches?check=true", files=file, data={"model": "ready2"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
+
+
 def test_a_check_says_what_the_command_says(
     client: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -539,8 +545,15 @@ def test_an_allowed_import_makes_a_voice_and_refuses_what_is_none(home: Path, tm
         made = client.post("/api/voices", files={"file": ("a.flac", file)}, data={"name": "mara", "gender": "female"})
         assert made.status_code == 201 and made.json()["name"] == "mara" and made.json()["gender"] == "female"
         assert "mara" in [voice["id"] for voice in client.get("/v1/audio/voices").json()["voices"]]
+        assert made.json()["provenance"]["source"] == "a.flac"
+        part = {"name": "part", "start": "1", "length": "3.5"}
+        cut = client.post("/api/voices", files={"file": ("a.flac", file)}, data=part).json()["provenance"]
+        assert (cut["start_s"], cut["length_s"]) == (1.0, 3.5)
         bad = client.post("/api/voices", files={"file": ("a.wav", b"RIFF, not a wave")}, data={"name": "other"})
-        assert bad.status_code == 400
+        assert bad.status_code == 400 and bad.json()["error"]["message"].startswith("a.wav: cannot be read")
+        for field, value in {"gender": "robot", "length": "0", "colour": "red"}.items():
+            wrong = client.post("/api/voices", files={"file": ("a.flac", file)}, data={"name": "other", field: value})
+            assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, field)
         named = client.post("/api/voices", files={"file": ("a.wav", file)}, data={"name": "../../x"})
         assert (named.status_code, named.json()["error"]["param"]) == (400, "name")
 
