@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
-from vvbatch.web.errors import Incomplete, with_choices
+from vvbatch.web.errors import ApiError, Incomplete, with_choices
 
 Q = TypeVar("Q", bound=Struct)
 SEND_S = 600.0  # for a client to take the next bytes
@@ -28,7 +29,14 @@ def json_answer(document: object, status: int = 200, headers: Mapping[str, str] 
 
 
 def query_of(request: Request, kind: type[Q]) -> Q:
-    """The query's parameters. Raises msgspec.ValidationError for unknown names and wrong values."""
+    """The query's parameters.
+
+    Raises msgspec.ValidationError for unknown names and wrong values, ApiError for a name that is given twice.
+    """
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, times in given.items():
+        if times > 1:
+            raise ApiError(400, f"{name[:100]!r} is given {times} times", param=name[:100], code="invalid_value")
     try:
         return msgspec.convert(dict(request.query_params), kind, strict=False)
     except msgspec.ValidationError as error:

@@ -15,6 +15,7 @@ from vvbatch.batch.by_ear import Rejected
 from vvbatch.batch.submit import restore
 from vvbatch.ledger.queries import find_batch
 from vvbatch.web.answers import json_answer, query_of
+from vvbatch.web.batches import NoQuery
 from vvbatch.web.bodies import bounded
 from vvbatch.web.errors import ApiError
 from vvbatch.web.guard import client_of
@@ -40,6 +41,7 @@ class PreferQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def reject(request: Request) -> Response:
     services = services_of(request)
+    query_of(request, NoQuery)
     asked = msgspec.json.decode(await bounded(request, REJECT_BYTES), type=RejectRequest)
     if not asked.lines and asked.chapter is None:
         raise ApiError(400, "name a line in `lines`, or a `chapter`", param="lines", code="missing")

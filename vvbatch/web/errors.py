@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import redis
 from msgspec import UNSET, Struct, UnsetType
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -126,6 +126,8 @@ def known_error(error: Exception) -> ApiError | None:
         return ApiError(500, str(error))
     if isinstance(error, redis.exceptions.RedisError):
         return ApiError(503, f"the queue's server does not answer: {error}; try again", code="unavailable")
+    if isinstance(error, DataError):
+        return ApiError(400, f"the ledger cannot hold what was sent: {error.orig}", code="invalid_value")
     if isinstance(error, DBAPIError):
         return ApiError(503, f"the ledger cannot be used now: {error.orig}; try again", code="unavailable")
     return None

@@ -17,7 +17,7 @@ import redis
 import soundfile
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from bench.voicelike import syllables
 from tests.conftest import wait_until
@@ -35,6 +35,7 @@ from vvbatch.ledger.schema import nights, verdicts
 from vvbatch.ledger.views import StatusView
 from vvbatch.settings import ServeSettings
 from vvbatch.web.answers import json_answer
+from vvbatch.web.errors import known_error
 from vvbatch.web.events import BEHIND, Events
 from vvbatch.web.status import StatusAnswer
 
@@ -219,6 +220,17 @@ def test_a_value_that_is_none_of_several_is_refused_with_those_that_are(
     answer = client.get(path)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, parameter)
     assert f"{parameter}: allowed are {allowed}" in answer.json()["error"]["message"]
+
+
+def test_a_parameter_that_is_given_twice_is_refused(client: httpx2.Client) -> None:
+    answer = client.post("/api/batches/last/cancel?line=a&line=b")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "line")
+
+
+def test_a_value_that_the_database_cannot_hold_is_the_clients_error() -> None:
+    """PostgreSQL has no text with a NUL."""
+    found = known_error(DataError("SELECT", None, ValueError("text fields cannot contain NUL (0x00) bytes")))
+    assert found is not None and found.status == 400 and "NUL" in str(found)
 
 
 # Control

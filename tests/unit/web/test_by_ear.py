@@ -118,6 +118,12 @@ def test_what_cannot_be_rejected_is_refused_and_nothing_changes(
     assert client.get(f"/api/batches/{view['batch']}").json()["lines"][0]["take"] == view["lines"][0]["take"]
 
 
+def test_parameters_beside_the_body_are_refused_as_they_would_be_ignored(client: httpx2.Client) -> None:
+    view = rendered(client, "This one stays as well.")
+    answer = client.post(f"/api/batches/{view['batch']}/reject?seed=7", json={"lines": ["1"]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "seed")
+
+
 def test_a_seed_that_was_tried_is_refused(client: httpx2.Client) -> None:
     view = rendered(client, "This seed was tried.")
     (take,) = client.get(f"/api/batches/{view['batch']}/takes").json()
