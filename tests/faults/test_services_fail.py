@@ -99,7 +99,7 @@ def test_a_wiped_server_is_shown_by_status_and_its_lines_come_back(fault_home: F
     batch = fault_home.submit(*[f"Line {n} of a lost queue." for n in range(30)])
     fault_home.redis().flushall()
     assert fault_home.shell.json("status")["redis"]["lost"] == {"ready": 30}
-    assert "missing in the queue: 30 lines of ready" in fault_home.shell("status").stdout.replace("\n", " ")
+    assert "30 lines of ready not in the queue" in fault_home.shell("status").stdout.replace("\n", " ")
     fault_home.shell("resume", batch)
     assert fault_home.shell.json("status")["redis"]["lost"] == {}
     fault_home.redis().flushall()

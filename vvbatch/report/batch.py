@@ -46,9 +46,9 @@ def print_summary(ledger: Ledger, view: BatchView, file: TextIO | None = None, *
 
 
 def times(view: BatchView, totals: Totals) -> list[Fact]:
-    """When the batch began and ended, or will end, in local time."""
+    """When the batch began (or was submitted, while it has not begun) and ended, or will end, in local time."""
     began = totals.began_at or view.created_at
-    facts: list[Fact] = [("began", moment(began))]
+    facts: list[Fact] = [("began" if totals.began_at else "submitted", moment(began))]
     if view.ended_at:
         took = seconds(view.ended_at) - seconds(began)
         facts.append(("ended", f"{moment(view.ended_at)}, after {duration(max(0.0, took))}"))

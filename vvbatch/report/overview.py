@@ -55,9 +55,8 @@ def overall(seen: StatusView) -> list[Fact]:
     if seen.supervisor:
         programs = [program_words(each) for each in seen.supervisor.programs]
         facts += below("supervisor", [f"vvbatch up, process {seen.supervisor.pid}", *programs])
-    for profile, count in server.lost.items():
-        missing = f"{counted(count, 'line')} of {profile}"
-        facts.append(("", f"missing in the queue: {missing}; a worker restores them, or vvbatch resume"))
+    lost = [f"{counted(count, 'line')} of {profile}" for profile, count in server.lost.items()]
+    facts += below("missing", [f"{each} not in the queue; a worker restores them, or vvbatch resume" for each in lost])
     for each in seen.queues:
         if each.waiting and each.served is False:
             facts.append(("waiting", unserved(each.profile, each.waiting)))

@@ -107,6 +107,15 @@ def test_times_are_local_with_their_zone_and_utc_where_it_is_wanted(monkeypatch:
     assert when("2026-03-01T22:00:00.000000Z") == "2026-03-01 22:00 UTC"
 
 
+def test_a_batch_that_has_not_begun_was_only_submitted(ledger: Ledger, utc: None) -> None:
+    add_batch(ledger, "book-1", ["One."])
+    file = io.StringIO()
+    print_summary(ledger, batch_view(ledger, "book-1"), file)
+    words = [line.split()[0] for line in file.getvalue().splitlines()]
+    assert "submitted" in words
+    assert "began" not in words
+
+
 def test_the_summary_says_what_was_made_how_fast_what_failed_and_where_it_is(
     ledger: Ledger, clock: Clock, utc: None
 ) -> None:
