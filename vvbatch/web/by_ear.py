@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from vvbatch.batch import by_ear
 from vvbatch.batch.by_ear import Rejected
-from vvbatch.batch.submit import restore
+from vvbatch.batch.submit import restore_where_it_runs
 from vvbatch.ledger.queries import find_batch
 from vvbatch.web.answers import json_answer, query_of
 from vvbatch.web.batches import NoQuery
@@ -52,7 +52,7 @@ async def reject(request: Request) -> Response:
 def rejected(services: Services, batch: str, asked: RejectRequest, by: str) -> Rejected:
     batch_id, why = find_batch(services.ledger, batch), (asked.why or "").strip() or None
     done = by_ear.reject(services.ledger, batch_id, asked.lines, chapter=asked.chapter, by=by, why=why, seed=asked.seed)
-    restore(services.ledger, services.queue, batch_id)
+    restore_where_it_runs(services.ledger, services.home, batch_id)
     return done
 
 

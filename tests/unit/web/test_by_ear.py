@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 
 from tests.conftest import wait_until
 from tests.support.cli import Cli
@@ -143,6 +144,22 @@ def test_a_line_without_a_take_and_unknown_ids_are_told_apart(site: Site, client
     assert client.post("/api/batches/nothing/reject", json={"lines": ["1"]}).status_code == 404
     assert client.post("/api/takes/nothing/prefer").status_code == 404
     ended(client, batch)
+
+
+def test_a_rejection_is_not_an_error_when_the_queue_does_not_answer(
+    client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the ledger, from which workers restore the queue."""
+
+    def silent(*_: object) -> None:
+        raise redis.exceptions.ConnectionError("gone")
+
+    view = rendered(client, "The queue is away for a while.")
+    with monkeypatch.context() as patch:
+        patch.setattr("vvbatch.batch.submit.restore", silent)
+        answer = client.post(f"/api/batches/{view['batch']}/reject", json={"lines": ["1"]})
+    assert (answer.status_code, answer.json().get("queued")) == (200, 1)
+    client.post(f"/api/batches/{view['batch']}/cancel")
 
 
 def test_a_take_that_failed_its_checks_is_not_preferred(client: httpx2.Client) -> None:
