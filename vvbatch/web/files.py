@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import stat
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from vvbatch.web.errors import ApiError
 from vvbatch.web.services import services_of
 
 TYPES = {".wav": "audio/wav", ".m4b": "audio/mp4", ".opus": "audio/ogg", ".flac": "audio/flac", ".mp3": "audio/mpeg"}
+
+RANGES = re.compile(r"bytes=(\s*(\d+-\d*|-\d+)\s*(,|$))+", re.IGNORECASE)
+"""Any other `Range` is ignored, as RFC 9110 has it."""
 
 
 async def get_line_audio(request: Request) -> Response:
@@ -52,5 +56,7 @@ async def answer(request: Request, found: AudioFile | None, missing: str) -> Res
     known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
+    if not RANGES.fullmatch(request.headers.get("range", "")):  # FileResponse answers it with 400
+        request.scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
     kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return FileResponse(path, headers=headers, media_type=kind, stat_result=status)
