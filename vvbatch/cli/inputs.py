@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vvbatch.cli.common import BadInput, Session
+from vvbatch.errors import InputError
 from vvbatch.profiles import MOST_TAKES
 
 if TYPE_CHECKING:
@@ -206,10 +207,7 @@ def plan_scripts(
     stdin. Raises UsageError for one without the other.
     """
     from vvbatch.batch.plan import make_plan
-    from vvbatch.manuscript import IMPORTED_ONLY
-    from vvbatch.manuscript.model import ManuscriptError
     from vvbatch.script import parse, parsed_bytes, parsed_text
-    from vvbatch.script.model import ScriptError
     from vvbatch.speech_text import lexicon
     from vvbatch.voices import Library
 
@@ -223,7 +221,7 @@ def plan_scripts(
     errors: list[str] = []
     for path in paths:
         try:
-            if path.suffix.lower() in IMPORTED_ONLY:
+            if is_manuscript(path):
                 from vvbatch.manuscript.own_script import own_script
 
                 imported = own_script(path)
@@ -234,11 +232,22 @@ def plan_scripts(
                 planned.append(Planned(make_plan(script, library, overrides, entries)))
             else:
                 planned.append(Planned(make_plan(parse(path, chapters=chapters), library, overrides, entries)))
-        except (ScriptError, ManuscriptError) as error:
+        except InputError as error:
             errors.append(str(error))
     if errors:
         raise BadInput("\n".join(errors))
     return planned
+
+
+def is_manuscript(path: Path) -> bool:
+    from vvbatch.script.source import SUFFIXES
+
+    suffix = path.suffix.lower()
+    if path == STDIN or suffix in SUFFIXES:
+        return False
+    from vvbatch.manuscript import IMPORTED_ONLY
+
+    return suffix in IMPORTED_ONLY
 
 
 def from_stdin(form: str | None) -> bytes:

@@ -210,7 +210,8 @@ def test_the_acx_preset_makes_a_file_a_chapter_and_fails_with_its_checks(here: t
     assert names(view) == ["01 Part 1.mp3", "01 Part 1.srt"]
     assert isinstance(view.acx, list)
     assert {check.name for check in view.acx} > {"rms_db", "floor_in_speech_db"}
-    assert view.state == ("made" if all(check.ok for check in view.acx) else "failed")
+    failed = [check.name for check in view.acx if not check.ok]
+    assert (view.state, failed) == ("made", []), [(check.name, check.value, check.limit) for check in view.acx]
 
 
 def test_a_cover_that_is_gone_is_refused_before_anything_is_encoded(here: tuple[Ledger, Home, Path]) -> None:
