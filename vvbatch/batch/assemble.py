@@ -148,15 +148,13 @@ def assemble(
 
     Raises BookError, BookExtraMissing, BookNotWritten, ProfileError, HomeError and StoreError.
     """
-    batch = batch_row(ledger, batch_id)
-    with alone(home, batch):
+    with alone(ledger, home, batch_id) as batch:
         return _assembled(ledger, home, batch, order, seen, heard)
 
 
 def assemble_awaited(ledger: Ledger, home: Home, batch_id: str) -> BookView | None:
     """As the batch says; None where another process has made the book while this one waited for its lock."""
-    batch = batch_row(ledger, batch_id)
-    with alone(home, batch):
+    with alone(ledger, home, batch_id) as batch:
         return _assembled(ledger, home, batch, Order()) if awaits_book(ledger, batch_id) else None
 
 
@@ -166,8 +164,7 @@ def encode_finished(ledger: Ledger, home: Home, batch_id: str) -> None:
     Their level is that of a book of these chapters. Where the last ones change it too much, all are encoded again.
     Raises as `assemble` does.
     """
-    batch = batch_row(ledger, batch_id)
-    with alone(home, batch):
+    with alone(ledger, home, batch_id) as batch:
         rows, book, settings = line_rows(ledger, batch_id), order_in(batch), load(home)
         choice = choose(book, Order(), settings, batch["model"] or rows[0]["model"])
         chapters = chapters_of(batch["title"], rows, book)
@@ -177,20 +174,23 @@ def encode_finished(ledger: Ledger, home: Home, batch_id: str) -> None:
 
 
 @contextmanager
-def alone(home: Home, batch: RowMapping) -> Iterator[None]:
-    """No other process makes the book of this batch meanwhile. What the system refuses to write is a BookNotWritten."""
+def alone(ledger: Ledger, home: Home, batch_id: str) -> Iterator[RowMapping]:
+    """The batch as it is when no other process makes its book, until the end of the block.
+
+    What the system refuses to write is a BookNotWritten.
+    """
     av = require_av()
+    batch = batch_row(ledger, batch_id)
     try:
-        with (home.folder("locks") / batch["id"]).open("w") as lock:
+        with (home.folder("locks") / batch_id).open("w") as lock:
             while not locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
                 pass
-            yield
+            yield batch_row(ledger, batch_id)
     except (OSError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        places = f"{Path(batch['out'], batch['id'])} and {home.path}"
+        places = f"{Path(batch['out'], batch_id)} and {home.path}"
         raise BookNotWritten(
-            f"the book of {batch['id']} cannot be written: {reason}; check the disks of {places}, then assemble it "
-            "again"
+            f"the book of {batch_id} cannot be written: {reason}; check the disks of {places}, then assemble it again"
         ) from error
 
 
@@ -198,6 +198,7 @@ def _assembled(
     ledger: Ledger, home: Home, batch: RowMapping, order: Order, seen: Progress = unseen, heard: Progress = unseen
 ) -> BookView:
     # Read under the lock: lines may have changed while this process waited for it.
+    begun = ledger.now()
     rows, book, settings = line_rows(ledger, batch["id"]), order_in(batch), load(home)
     choice = choose(book, order, settings, batch["model"] or rows[0]["model"])
     missing = [
@@ -209,7 +210,7 @@ def _assembled(
         return BookView(batch["id"], "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
     making = _Making(ledger, home, batch["id"], batch["out"], settings, choice, formats)
     about = about_of(batch["title"], book, Path(batch["out"], batch["id"]))
-    return making.make(about, chapters, missing, order.remaster, seen, heard)
+    return making.make(about, chapters, missing, begun, order.remaster, seen, heard)
 
 
 def order_in(batch: RowMapping) -> BookOrder:
@@ -306,6 +307,7 @@ class _Making:
         about: About,
         chapters: Sequence[Chapter],
         missing: Sequence[MissingView],
+        begun: str,
         remaster: bool,
         seen: Progress,
         heard: Progress,
@@ -333,11 +335,9 @@ class _Making:
                 staged.publish()
             fault_points.point("book.published")
             rows.append(BookFileRow(staged.location, file.format, staged.sha256, staged.size, file.duration_s))
-        suffix = {True: "-chapters", False: ""}
-        asked = [each.name + suffix[each.per_chapter] for each in self.choice.formats]
-        formats = [*asked, *(["vtt"] if self.choice.vtt else [])]
-        levels = msgspec.to_builtins(built.levels)
-        obsolete = record_book(self.ledger, self.batch_id, preset.name, levels, rows, self.measured(built), formats)
+        formats = [*(each.key for each in self.choice.formats), *(["vtt"] if self.choice.vtt else [])]
+        levels, measured = msgspec.to_builtins(built.levels), self.measured(built)
+        obsolete = record_book(self.ledger, self.batch_id, preset.name, begun, levels, rows, measured, formats)
         fault_points.point("book.recorded")
         self.remove(store, obsolete)
         self.first_levels.unlink(missing_ok=True)

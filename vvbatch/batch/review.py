@@ -11,7 +11,7 @@ from vvbatch.batch_report.gather import gather, reasons
 from vvbatch.ledger import Ledger
 from vvbatch.ledger.batch_takes import KeptLine, checks_of_takes, kept_lines
 from vvbatch.ledger.by_ear import KEPT
-from vvbatch.ledger.schema import events
+from vvbatch.ledger.schema import events, lines
 
 REVIEWED = "take reviewed"
 Verdict = Literal["good", "next"]
@@ -22,12 +22,19 @@ def to_review(ledger: Ledger, batch_id: str, *, flagged: bool = False, again: bo
 
     `flagged`: only those that the report shows first, because of their checks, rejections or scores.
     """
-    lines = [line for line in kept_lines(ledger, batch_id) if line.state in KEPT and line.path]
+    found = [line for line in kept_lines(ledger, batch_id) if line.state in KEPT and line.path]
     if flagged:
         shown = {card.id for card in gather(ledger, batch_id).report.to_hear}
-        lines = [line for line in lines if line.id in shown]
+        found = [line for line in found if line.id in shown]
     known = set() if again else reviewed(ledger, batch_id)
-    return [line for line in lines if line.take not in known]
+    return [line for line in found if line.take not in known]
+
+
+def is_kept(ledger: Ledger, line: KeptLine) -> bool:
+    """Whether the line still has this take. A long review may meet a line that was rejected meanwhile."""
+    with ledger.engine.connect() as connection:
+        found = connection.execute(select(lines.c.take_id).where(lines.c.id == line.row, lines.c.state.in_(KEPT)))
+        return found.scalar() == line.take
 
 
 def reviewed(ledger: Ledger, batch_id: str) -> set[str | None]:
@@ -43,6 +50,6 @@ def note_reviewed(ledger: Ledger, batch_id: str, line: KeptLine, verdict: Verdic
 
 
 def checks_in_words(ledger: Ledger, line: KeptLine) -> Sequence[str]:
-    """What failed, or which checks the take passed with the least room."""
+    """Which checks the take passed with the least room."""
     checks = checks_of_takes(ledger, [line.take]).get(line.take, ()) if line.take else ()
     return reasons("weakest", (), checks)

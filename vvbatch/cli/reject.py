@@ -43,8 +43,9 @@ def reject(
     """Reject the takes of lines that you do not like. The lines are rendered again, with seeds that were not tried.
 
     A LINE is named by its id, its number, or the beginning of its id; a long line with all its parts. Each line keeps
-    its file until the new one is there. A rejected take serves no line any more, of no batch; `vvbatch prefer` takes a
-    rejection back. The book is made again when the new takes are there: only their chapters are encoded.
+    its file until the new one is there. A rejected take serves no further line, of no batch; lines of other batches
+    that have it already keep it. `vvbatch prefer` takes a rejection back, for the line that the take was made for. The
+    book is made again when the new takes are there: only their chapters are encoded.
 
     Running workers start at once. Without them the lines wait for `vvbatch up`, or for `vvbatch run` of the script.
 
@@ -75,7 +76,7 @@ def say_rejected(done: Rejected) -> None:
     from vvbatch.report.tables import counted
 
     for line in done.lines:
-        what = f": take {line.take} is rejected" if line.take else " is queued already"
+        what = f": take {line.take} is rejected" if line.take else " has no take"
         click.echo(f"line {line.id}{what}; the next has seed {line.seed}")
     held = f"; {done.batch} is paused" if done.state == "paused" else ""
     click.echo(f"{done.batch}: {counted(done.queued, 'line')} queued again{held}")

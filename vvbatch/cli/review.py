@@ -31,7 +31,7 @@ def review(batch: str, flagged: bool, again: bool, who: str | None) -> None:
     \b
     Example:  vvbatch review last --flagged
     """
-    from vvbatch.batch.review import to_review
+    from vvbatch.batch.review import is_kept, to_review
     from vvbatch.batch.submit import restore_where_it_runs
     from vvbatch.ledger.queries import find_batch
     from vvbatch.report.tables import counted
@@ -45,6 +45,9 @@ def review(batch: str, flagged: bool, again: bool, who: str | None) -> None:
         said: Counter[str] = Counter()
         try:
             for place, line in enumerate(lines, start=1):
+                if not is_kept(here.ledger, line):
+                    click.echo(f"\n{place}/{len(lines)}  {line.id} has changed meanwhile: review the batch again")
+                    continue
                 show(here, line, f"{place}/{len(lines)}")
                 verdict = ask(here, batch_id, line, by)
                 if verdict is None:

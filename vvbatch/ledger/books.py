@@ -70,9 +70,13 @@ def batches_without_book(ledger: Ledger, since: str) -> Sequence[RowMapping]:
     return [*still, *ended]
 
 
-def note_no_book(ledger: Ledger, batch_id: str, reason: str) -> None:
-    """No book is tried of this batch again until it is retried."""
+def note_no_book(ledger: Ledger, batch_id: str, reason: str, begun: str) -> None:
+    """No book of this batch is tried again until a line of it is rendered again. Nothing is noted of one that has not
+    ended, or has ended again since the try was `begun`."""
     with ledger.transaction() as connection:
+        ended_at = connection.execute(select(batches.c.ended_at).where(batches.c.id == batch_id)).scalar()
+        if ended_at is None or ended_at > begun:
+            return
         ledger.note(connection, NO_BOOK, batch_id=batch_id, detail={"reason": reason})
 
 
@@ -125,6 +129,7 @@ def record_book(
     ledger: Ledger,
     batch_id: str,
     preset: str,
+    made_at: str,
     levels: object,
     files: Sequence[BookFileRow],
     measured: Mapping[str, FileLevels],
@@ -132,18 +137,18 @@ def record_book(
 ) -> list[str]:
     """Record an assembly, which replaces an earlier one of the batch. Returns the paths that are obsolete.
 
-    `measured` is by format; the event has it. `formats` and preset become those of the batch.
+    `made_at` is when its lines were read: a batch that has ended again since awaits another book. `measured` is by
+    format; the event has it. `formats` and preset become those of the batch.
     """
-    now = ledger.now()
     with ledger.transaction() as connection:
         mine = book_files.c.batch_id == batch_id
         before = set(connection.execute(select(book_files.c.path).where(mine)).scalars())
         connection.execute(book_files.delete().where(mine))
         if files:
-            rows = [{"batch_id": batch_id, "preset": preset, "made_at": now, **vars(file)} for file in files]
+            rows = [{"batch_id": batch_id, "preset": preset, "made_at": made_at, **vars(file)} for file in files]
             connection.execute(book_files.insert(), rows)
         connection.execute(books.delete().where(books.c.batch_id == batch_id, books.c.preset == preset))
-        connection.execute(books.insert().values(batch_id=batch_id, preset=preset, levels=levels, made_at=now))
+        connection.execute(books.insert().values(batch_id=batch_id, preset=preset, levels=levels, made_at=made_at))
         if formats:  # the book that the batch gets when it ends again
             batch = batches.c.id == batch_id
             ordered = connection.execute(select(batches.c.book).where(batch)).scalar() or {}

@@ -199,6 +199,8 @@ class Preferable(NamedTuple):
 
 def takes_beginning(ledger: Ledger, word: str) -> list[Preferable]:
     """The takes whose ids begin so: two at most."""
+    if set(word) - set("0123456789abcdef"):
+        return []  # ids are in hex; PostgreSQL may sort other characters as if they were not there
     kept = takes.alias("kept")
     of_kept = (lines.c.take_id, kept.c.line_id, kept.c.path, kept.c.sha256, kept.c.attempt)
     of_take = (takes.c.id, takes.c.state, takes.c.path, takes.c.sha256, lines.c.batch_id, batches.c.out, takes.c.error)
@@ -207,7 +209,7 @@ def takes_beginning(ledger: Ledger, word: str) -> list[Preferable]:
         .join(batches, batches.c.id == lines.c.batch_id)
         .outerjoin(kept, kept.c.id == lines.c.take_id)
     )
-    begins = and_(takes.c.id >= word, takes.c.id < word + "g")  # ids are in hex
+    begins = and_(takes.c.id >= word, takes.c.id < word + "g")
     query = select(*of_take, *OF_LINE, *of_kept).select_from(joined).where(begins).order_by(takes.c.id).limit(2)
     with ledger.engine.connect() as connection:
         found = []

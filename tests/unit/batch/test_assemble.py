@@ -21,7 +21,6 @@ from vvbatch.book.document import BookView
 from vvbatch.book.presets import Preset
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import batch_row
 from vvbatch.ledger.deletion import delete_rows
 from vvbatch.ledger.schema import lines
 from vvbatch.listening.contract import ListeningUnavailable
@@ -287,7 +286,7 @@ def test_a_book_stays_locked_when_the_cache_is_emptied(
     here: tuple[Ledger, Home, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger, home, out = here
-    row = batch_row(ledger, finished_batch(ledger, out))
+    batch = finished_batch(ledger, out)
     taken: list[bool] = []
 
     def at_once(descriptor: int, operation: int, _within_s: float) -> bool:
@@ -295,9 +294,9 @@ def test_a_book_stays_locked_when_the_cache_is_emptied(
         return True
 
     monkeypatch.setattr("vvbatch.batch.assemble.locked", at_once)
-    with alone(home, row):
+    with alone(ledger, home, batch):
         make_room(home.cache, 0)
-        with alone(home, row):
+        with alone(ledger, home, batch):
             pass
     assert taken == [True, False]
 

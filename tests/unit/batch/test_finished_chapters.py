@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import OperationalError
 
 from jobs import assemble as job
@@ -18,7 +18,7 @@ from vvbatch.batch.finished_chapters import FinishedChapters
 from vvbatch.book.contents import BookError
 from vvbatch.home import Home
 from vvbatch.ledger import Ledger
-from vvbatch.ledger.books import awaits_book, book_files_of, finished_chapters, note_no_book, record_book
+from vvbatch.ledger.books import awaits_book, book_files_of, finished_chapters, line_rows, note_no_book, record_book
 from vvbatch.ledger.by_ear import lines_with_takes, reject_takes
 from vvbatch.ledger.schema import batches, events, lines
 
@@ -136,7 +136,7 @@ def test_a_book_that_cannot_be_made_is_an_event_and_is_tried_again_after_a_retry
 def test_what_keeps_a_book_from_being_made_counts_only_for_its_batch(ledger: Ledger, tmp_path: Path) -> None:
     one = finished_batch(ledger, tmp_path / "out", order=ASKED)
     other = finished_batch(ledger, tmp_path / "out", "lamp-2", order=ASKED)
-    note_no_book(ledger, one, "why not")
+    note_no_book(ledger, one, "why not", ledger.now())
     assert (awaits_book(ledger, one), awaits_book(ledger, other)) == (False, True)
 
 
@@ -146,7 +146,7 @@ def test_a_book_that_another_process_makes_while_the_job_waits_for_its_lock_is_l
     batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
 
     def made_meanwhile(*_: object) -> bool:
-        record_book(ledger, batch, "podcast", {}, [], {})
+        record_book(ledger, batch, "podcast", ledger.now(), {}, [], {})
         return True
 
     monkeypatch.setattr("vvbatch.batch.assemble.locked", made_meanwhile)
@@ -185,3 +185,25 @@ def test_what_fails_while_others_are_rendered_does_not_count_for_a_batch_that_en
     monkeypatch.setattr(job, "encode_finished", ends_meanwhile)
     job.make_book(batch)
     assert awaits_book(ledger, batch)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_batch_that_ends_again_while_its_book_is_made_awaits_another(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """A line was rejected and rendered again meanwhile: the book has its old take, or finds that the file changed."""
+    batch = finished_batch(ledger, tmp_path / "out", order=ASKED)
+
+    def ends_again(ledger: Ledger, batch: str) -> Sequence[RowMapping]:
+        rows = line_rows(ledger, batch)
+        set_batch(ledger, ended_at=ledger.now())
+        if fails:
+            raise BookError("the take has changed since it was rendered")
+        return rows
+
+    with monkeypatch.context() as context:
+        context.setattr("vvbatch.batch.assemble.line_rows", ends_again)
+        job.make_book(batch)
+    assert awaits_book(ledger, batch)
+    job.make_book(batch)
+    assert not awaits_book(ledger, batch)

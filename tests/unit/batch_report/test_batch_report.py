@@ -194,7 +194,7 @@ def test_a_chapter_sums_its_lines_and_its_takes(tmp_path: Path) -> None:
 def test_the_finished_book_is_listed_with_its_measures_and_a_link(saga: Ledger, tmp_path: Path) -> None:
     file = write_wav(tmp_path / "out" / BATCH / "book" / "Saga & <b>.wav", speechlike(1.0))
     row = BookFileRow(str(file), "wav", store.sha256_file(file), file.stat().st_size, 1.0)
-    record_book(saga, BATCH, "audiobook", {}, [row], {"wav": FileLevels(-19.04, -3.1)})
+    record_book(saga, BATCH, "audiobook", saga.now(), {}, [row], {"wav": FileLevels(-19.04, -3.1)})
     page = page_of(saga, tmp_path / "out" / BATCH)
     assert "-19.0 LUFS" in page.words and "-3.1 dBTP" in page.words and "Saga & <b>.wav" in page.words
     assert "book/Saga%20%26%20%3Cb%3E.wav" in [attrs["href"] for attrs in page.all("a")]

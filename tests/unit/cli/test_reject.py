@@ -27,7 +27,7 @@ def test_lines_are_rejected_without_a_queue_and_it_says_so(house: House) -> None
     assert first.startswith("line l1: take ") and " is rejected; the next has seed " in first
     assert third.startswith("line l3: take ") and summary == "book-1: 2 lines queued again"
     assert "no queue is running: start it with  vvbatch up, or run the script again" in done.stderr
-    assert Cli()("reject", "book", "l1").stdout.startswith("line l1 is queued already; the next has seed ")
+    assert Cli()("reject", "book", "l1").stdout.startswith("line l1 has no take; the next has seed ")
     assert house.line("book-1").state == "queued"
 
 

@@ -11,7 +11,7 @@ from tests.conftest import wait_until
 from tests.support.cli import Cli
 from tests.support.terminal import Terminal
 from tests.unit.batch.test_by_ear import TEXTS, House
-from vvbatch.batch.review import note_reviewed, to_review
+from vvbatch.batch.review import is_kept, note_reviewed, to_review
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def test_reviewed_takes_are_left_out_until_again(house: House) -> None:
     assert ids(house, again=True) == ["l2", "l3"], "a line that waits for its next take has nothing new"
     house.render()
     assert ids(house) == ["l1", "l3"]
+
+
+def test_a_line_that_was_rejected_during_a_review_has_not_its_take_any_more(house: House) -> None:
+    first, second, _ = to_review(house.ledger, "book-1")
+    house.reject("book-1", "l1")
+    assert (is_kept(house.ledger, first), is_kept(house.ledger, second)) == (False, True)
+    house.render()
+    assert not is_kept(house.ledger, first)
 
 
 def test_flagged_lines_are_those_of_the_report(house: House) -> None:

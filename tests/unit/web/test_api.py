@@ -300,7 +300,7 @@ def test_the_files_of_a_book_are_listed_and_sent(site: Site, client: httpx2.Clie
     file.parent.mkdir(parents=True)
     soundfile.write(file, syllables(1.0, [1]), 24_000)
     row = BookFileRow(str(file), "flac", store.sha256_file(file), file.stat().st_size, 1.0)
-    record_book(site.ledger, "book-1", "podcast", {}, [row], {}, ["flac"])
+    record_book(site.ledger, "book-1", "podcast", site.ledger.now(), {}, [row], {}, ["flac"])
     listed = client.get("/api/batches/book-1/book").json()["files"]
     assert [(each["path"], each["format"], each["preset"]) for each in listed] == [(str(file), "flac", "podcast")]
     answer = client.get("/api/batches/book-1/book/Pier%20%26%20sea.flac")

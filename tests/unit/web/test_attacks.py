@@ -119,7 +119,7 @@ def out(locked: Site, module_home: Path) -> Path:
         secret.write_bytes(SECRET)
     ledgers.add_batch(locked.ledger, "b", ["One."], out=out)
     row = BookFileRow(str(book / "pier.flac"), "flac", "a" * 64, 15, 1.0)
-    record_book(locked.ledger, "b", "podcast", {}, [row], {})
+    record_book(locked.ledger, "b", "podcast", locked.ledger.now(), {}, [row], {})
     return out
 
 
