@@ -19,8 +19,8 @@ def make_book(batch_id: str) -> None:
     """Can be killed at each step, and runs again without harm: what is encoded is found again.
 
     What keeps the book of a batch that has ended from being made is an event of the ledger, and the book is not tried
-    again before a line is rendered again. An outage of the ledger is no such reason: a batch that has ended still awaits
-    its book, and gets another job. Of an open one the chapters are encoded later, at the latest when it ends.
+    again before a line is rendered again. An outage of the ledger is no such reason: a batch that has ended still
+    awaits its book, and gets another job. Of an open one the chapters are encoded later, at the latest when it ends.
     """
     home = Home.from_environment()
     ledger = ledger_of(home)
