@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_packages_the_profiles_and_the_voices_and_nothing_el
         name for name in names if name.startswith(PACKAGES) and not name.endswith(".py") and "/bundled/" not in name
     }
     assert names - data == code | configs | voices | weights | {"vvbatch/bundled/voices/manifest.yaml"}
-    assert {Path(name).suffix for name in data} <= {".html", ".css", ".tcss", ".typed", ".yaml", ".mako", ".sql"}
+    assert {Path(name).suffix for name in data} <= {".html", ".css", ".js", ".tcss", ".typed", ".yaml", ".mako", ".sql"}
 
 
 def test_the_wheels_metadata_name_licence_pythons_extras_and_the_command(wheel: Path) -> None:
