@@ -375,7 +375,7 @@ class _Making:
             encoded = kinds.get(file.format)
             found += filter(None, [warning_of(file)])
             levels = (
-                (built.levels.book[encoded.ceiling], _rounded(encoded.energies.lufs), round(encoded.true_peak_dbtp, 2))
+                (built.levels.book[encoded.target], _rounded(encoded.energies.lufs), round(encoded.true_peak_dbtp, 2))
                 if encoded
                 else (None, None, None)
             )
@@ -394,11 +394,11 @@ class _Making:
         ]
         view = BookView(
             self.batch_id, "incomplete" if missing else "made", round(first.duration_s, 3), built.work.preset.name,
-            _rounded(first.energies.lufs), round(first.true_peak_dbtp, 2), built.levels.book[first.ceiling],
+            _rounded(first.energies.lufs), round(first.true_peak_dbtp, 2), built.levels.book[first.target],
             files, chapters, lines, missing, sum(encoded.newly for encoded in built.encoded), found,
         )  # fmt: skip
         if built.work.preset.name == "acx":
-            checks = acx_report(built.book, first.chapters, built.levels, first.ceiling)
+            checks = acx_report(built.book, first.chapters, built.levels, first.target)
             view.acx = [CheckView(each.name, each.subject, each.value, each.limit, each.ok) for each in checks]
             if not missing and not all(check.ok for check in checks):
                 view.state = "failed"

@@ -34,7 +34,7 @@ class AcxCheck:
 
 
 def acx_report(
-    book: Sequence[MeasuredChapter], encoded: Sequence[Packets], levels: Levels, ceiling: str
+    book: Sequence[MeasuredChapter], encoded: Sequence[Packets], levels: Levels, target: str
 ) -> list[AcxCheck]:
     """Of chapters as they were encoded, then the floor within each voice's takes, where no pause of ours helps."""
     checks = []
@@ -52,12 +52,12 @@ def acx_report(
             _within("tail_s", subject, tail_s, TAIL_S),
             _at_most("length_s", subject, length_s, LONGEST_S),
         ]
-    for voice, floor in voice_floors(book, levels, ceiling).items():
+    for voice, floor in voice_floors(book, levels, target).items():
         checks.append(_at_most("floor_in_speech_db", voice, floor, FLOOR_DB))
     return checks
 
 
-def voice_floors(book: Sequence[MeasuredChapter], levels: Levels, ceiling: str) -> dict[str, float]:
+def voice_floors(book: Sequence[MeasuredChapter], levels: Levels, target: str) -> dict[str, float]:
     """How quiet each voice's takes get between words, in the book: the level that 1 % of their frames stay under.
 
     A frame is 21 ms: the gaps between words of a short text are not as long as the tenths of a second of a floor.
@@ -66,7 +66,7 @@ def voice_floors(book: Sequence[MeasuredChapter], levels: Levels, ceiling: str) 
     for part in book:
         for item, measure in zip(part.chapter.items, part.measures, strict=True):
             if isinstance(item, Speech):
-                in_book = measure.levels_db.astype(np.float32) + levels.gain_db(item, ceiling)
+                in_book = measure.levels_db.astype(np.float32) + levels.gain_db(item, target)
                 parts.setdefault(item.voice, []).append(in_book)
     return {
         voice: float(np.percentile(np.concatenate(found), QUIETEST_SHARE)) if any(map(len, found)) else SILENCE_DB

@@ -58,7 +58,7 @@ class Encoded:
     """All chapters in one codec."""
 
     codec: Codec
-    ceiling: str  # the name of its gain in the levels
+    target: str  # the name of its gain in the levels
     chapters: tuple[Packets, ...]
     newly: int  # how many were encoded now; the others were in the cache
     energies: Energies  # decoded
@@ -177,24 +177,34 @@ def _levelled(
     within_lu: float,
 ) -> tuple[Levels, Encoded]:
     """Encode all chapters with the gain that is held; measure it again when the book is off its target by it."""
-    ceiling = gains.ceiling_text(ceiling_dbtp(work.preset, codec))
+    limit_dbtp = ceiling_dbtp(work.preset, codec)
+    target = gains.target_name(codec, limit_dbtp)
     long = sum(part.layout.duration_s for part in book) >= 2 * CODED_SAMPLE_S
-    encode = partial(_encoded, work=work, codec=codec, ceiling=ceiling, cache=cache, executor=executor, long=long)
-    if ceiling in levels.book:
+    encode = partial(
+        _encoded,
+        work=work,
+        codec=codec,
+        target=target,
+        limit_dbtp=limit_dbtp,
+        cache=cache,
+        executor=executor,
+        long=long,
+    )
+    if target in levels.book:
         encoded = encode(book, levels=levels, seen=seen)
         if abs(gains.drift_lu(encoded.energies, work.preset)) <= within_lu:
             return levels, encoded
-    listen = partial(_listened, ceiling=ceiling, work=work, executor=executor)
-    gain = gains.book_gain(book, levels, work.preset, ceiling, listen)
+    listen = partial(_listened, target=target, limit_dbtp=limit_dbtp, work=work, executor=executor)
+    gain = gains.book_gain(book, levels, work.preset, target, listen)
     if long and work.preset.levels:  # what the codec takes from the level: 0.3 dB with MP3
         part = gains.sample_of(book, work.preset, CODED_SAMPLE_S)
-        tried = gains.with_gain(levels, ceiling, gain)
+        tried = gains.with_gain(levels, target, gain)
         coded = encode(part, levels=tried).energies
         gain -= gains.target_level(coded, work.preset) - gains.target_level(listen(part, tried), work.preset)
     gain = round(gain, 1)
     known: dict[float, tuple[float, Levels, Encoded]] = {}
     for _ in range(TRIES):
-        levels = gains.with_gain(levels, ceiling, gain)
+        levels = gains.with_gain(levels, target, gain)
         encoded = encode(book, levels=levels, seen=seen)
         drift = gains.drift_lu(encoded.energies, work.preset)
         known[gain] = abs(drift), levels, encoded
@@ -206,11 +216,11 @@ def _levelled(
 
 
 def _listened(
-    sample: Sequence[MeasuredChapter], levels: Levels, ceiling: str, work: Work, executor: Executor
+    sample: Sequence[MeasuredChapter], levels: Levels, target: str, limit_dbtp: float, work: Work, executor: Executor
 ) -> Energies:
     def one(part: MeasuredChapter) -> Energies:
         meter = LoudnessMeter(RATE)
-        for block in mastered(part.chapter, part.layout, levels, ceiling, Limiter(float(ceiling))):
+        for block in mastered(part.chapter, part.layout, levels, target, Limiter(limit_dbtp)):
             meter.add(block)
         return meter.energies
 
@@ -222,7 +232,8 @@ def _encoded(
     *,
     work: Work,
     codec: Codec,
-    ceiling: str,
+    target: str,
+    limit_dbtp: float,
     levels: Levels,
     cache: Path,
     executor: Executor,
@@ -230,15 +241,15 @@ def _encoded(
     seen: Progress = unseen,
 ) -> Encoded:
     paths = [
-        cache / "chapters" / f"{chapter_key(part, codec, ceiling, levels, work.preset)}.{codec.name}" for part in book
+        cache / "chapters" / f"{chapter_key(part, codec, target, levels, work.preset)}.{codec.name}" for part in book
     ]
     known = [read_packets(path) for path in paths]
     done = sum(packets is not None for packets in known)
     seen(done, len(book))
 
     def one(part: MeasuredChapter, path: Path) -> Packets:
-        source = partial(mastered, part.chapter, part.layout, levels, ceiling)
-        limit = float(ceiling) if work.preset.levels else None
+        source = partial(mastered, part.chapter, part.layout, levels, target)
+        limit = limit_dbtp if work.preset.levels else None
         return encode_chapter(codec, source, path, limit, work.preset.true_peak_dbtp)
 
     jobs = [
@@ -255,17 +266,17 @@ def _encoded(
     chapters = tuple(packets if packets is not None else next(new) for packets in known)
     # In a short book 0.1 s counts, and the chapters' blocks lie too far from those of the file.
     energies = combined(chapter.header.energies for chapter in chapters) if long else energies_of(codec, chapters)
-    return Encoded(codec, ceiling, chapters, len(made), energies)
+    return Encoded(codec, target, chapters, len(made), energies)
 
 
-def chapter_key(part: MeasuredChapter, codec: Codec, ceiling: str, levels: Levels, preset: Preset) -> str:
+def chapter_key(part: MeasuredChapter, codec: Codec, target: str, levels: Levels, preset: Preset) -> str:
     """A hash of all that the chapter's packets depend on."""
     items = part.chapter.items
     voices = sorted({item.voice for item in items if isinstance(item, Speech)})
     named = [
-        VERSION, _encoder_version(), codec, ceiling, preset.true_peak_dbtp, preset.levels,
+        VERSION, _encoder_version(), codec, target, preset.true_peak_dbtp, preset.levels,
         part.layout.spans, part.layout.length,
-        [item.sha256 for item in items], [levels.gain_db(item, ceiling) for item in items],
+        [item.sha256 for item in items], [levels.gain_db(item, target) for item in items],
         [item.voice if isinstance(item, Speech) else "" for item in items],
         [levels.tones.get(voice) for voice in voices],
     ]  # fmt: skip

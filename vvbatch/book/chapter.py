@@ -20,16 +20,16 @@ Samples = NDArray[np.float32]
 
 
 def mastered(
-    chapter: Chapter, layout: Layout, levels: Levels, ceiling: str, limiter: Limiter | None
+    chapter: Chapter, layout: Layout, levels: Levels, target: str, limiter: Limiter | None
 ) -> Iterator[Samples]:
     """The chapter as it is encoded, in blocks of any length. Raises BookError."""
-    blocks = _in_blocks(_pieces(chapter, layout, levels, ceiling))
+    blocks = _in_blocks(_pieces(chapter, layout, levels, target))
     return limiter.limited(blocks) if limiter else blocks
 
 
-def _pieces(chapter: Chapter, layout: Layout, levels: Levels, ceiling: str) -> Iterator[Samples]:
+def _pieces(chapter: Chapter, layout: Layout, levels: Levels, target: str) -> Iterator[Samples]:
     position = 0
-    gap = _Gap(chapter, levels, ceiling, None, layout.spans[0] if layout.spans else None, layout)
+    gap = _Gap(chapter, levels, target, None, layout.spans[0] if layout.spans else None, layout)
     read = -1
     source: Samples = np.zeros(0, np.float32)
     tail: Samples = np.zeros(0, np.float32)  # the end of the take before, which this one is faded into
@@ -40,7 +40,7 @@ def _pieces(chapter: Chapter, layout: Layout, levels: Levels, ceiling: str) -> I
         if span.item != read:
             source, read = read_item(chapter.items[span.item]), span.item
         piece = source[span.source : span.source + span.length] * _linear(
-            levels.gain_db(chapter.items[span.item], ceiling)
+            levels.gain_db(chapter.items[span.item], target)
         )
         if span.fade_in:
             ramp = _ramp(span.fade_in)
@@ -52,7 +52,7 @@ def _pieces(chapter: Chapter, layout: Layout, levels: Levels, ceiling: str) -> I
             piece, tail = piece[:-overlap], piece[-overlap:] * ramp
         else:
             tail = tail[:0]
-            gap = _Gap(chapter, levels, ceiling, span, following, layout)
+            gap = _Gap(chapter, levels, target, span, following, layout)
             if span.fade_out:
                 under = gap.samples[: span.fade_out] * ramp[::-1]
                 piece[-span.fade_out :] = piece[-span.fade_out :] * ramp + under
@@ -65,7 +65,7 @@ class _Gap:
     """What sounds between two spans: silence or room tone, which also lies under the fades on both sides."""
 
     def __init__(
-        self, chapter: Chapter, levels: Levels, ceiling: str, before: Span | None, after: Span | None, layout: Layout
+        self, chapter: Chapter, levels: Levels, target: str, before: Span | None, after: Span | None, layout: Layout
     ) -> None:
         start = before.stop if before else 0
         stop = after.start if after else layout.length
@@ -79,7 +79,7 @@ class _Gap:
         tone = levels.tones.get(item.voice) if isinstance(item, Speech) else None
         if tone:
             seed = f"{item.sha256} {owner.source} {before is None}"
-            self.samples = tone_samples(tone, tone.at(levels.gain_db(item, ceiling)), length, seed)
+            self.samples = tone_samples(tone, tone.at(levels.gain_db(item, target)), length, seed)
 
 
 def _ramp(length: int) -> Samples:

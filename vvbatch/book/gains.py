@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from vvbatch.book.codecs import Codec
 from vvbatch.book.contents import Chapter, Sound, Speech
 from vvbatch.book.layout import BLOCK, Layout, lay_out
 from vvbatch.book.loudness import Energies, combined
@@ -30,16 +31,16 @@ LARGEST_VOICE_GAIN_DB = 20.0
 
 
 class Levels(msgspec.Struct, frozen=True):
-    """All that decides how loud a sample becomes. `book` has a gain for each ceiling of peaks, by its text."""
+    """All that decides how loud a sample becomes. `book` has a gain for each codec, by its `target_name`."""
 
     voices: dict[str, float]
     book: dict[str, float]
     tones: dict[str, Tone]
     sounds: dict[str, float]  # by sha256
 
-    def gain_db(self, item: Speech | Sound, ceiling: str) -> float:
+    def gain_db(self, item: Speech | Sound, target: str) -> float:
         own = self.voices.get(item.voice, 0.0) if isinstance(item, Speech) else self.sounds.get(item.sha256, 0.0)
-        return own + self.book.get(ceiling, 0.0)
+        return own + self.book.get(target, 0.0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def book_gain(
     book: Sequence[MeasuredChapter],
     levels: Levels,
     preset: Preset,
-    ceiling: str,
+    target: str,
     listen: Callable[[Sequence[MeasuredChapter], Levels], Energies],
 ) -> float:
     """The gain that brings the book to its target. `listen` gives the energies of a sample, with its peaks limited.
@@ -99,7 +100,7 @@ def book_gain(
     offset = target_level(whole, preset) - target_level(estimated(sample, levels), preset)
     gain, tried = -drift_lu(whole, preset), list[tuple[float, float]]()
     for _ in range(TRIES):
-        drift = drift_lu(listen(sample, with_gain(levels, ceiling, gain)), preset) + offset
+        drift = drift_lu(listen(sample, with_gain(levels, target, gain)), preset) + offset
         tried.append((gain, drift))
         if abs(drift) < NEAR_LU:
             break
@@ -115,8 +116,8 @@ def _slope(tried: Sequence[tuple[float, float]]) -> float:
     return min(max((drift - drift_before) / (gain - gain_before), 0.3), 1.0)
 
 
-def with_gain(levels: Levels, ceiling: str, gain_db: float) -> Levels:
-    return msgspec.structs.replace(levels, book={**levels.book, ceiling: gain_db})
+def with_gain(levels: Levels, target: str, gain_db: float) -> Levels:
+    return msgspec.structs.replace(levels, book={**levels.book, target: gain_db})
 
 
 def estimated(book: Sequence[MeasuredChapter], levels: Levels) -> Energies:
@@ -176,5 +177,6 @@ def _held(gain: float, before: float | None) -> float:
     return before if before is not None and abs(gain - before) <= HELD_LU else gain
 
 
-def ceiling_text(dbtp: float) -> str:
-    return f"{dbtp:.2f}"
+def target_name(codec: Codec, ceiling_dbtp: float) -> str:
+    """Each codec has a gain of its own, because each changes the level by as much as the gains are exact to."""
+    return f"{codec.name} {codec.kbps} kbit/s, {ceiling_dbtp:.2f} dBTP"

@@ -24,7 +24,7 @@ ACX = PRESETS["acx"]
 def report(chapters: list[Chapter], cache: Path, preset: object = ACX) -> list[AcxCheck]:
     built = build(books.work(chapters, preset), [mp3(192)], cache)  # type: ignore[arg-type]
     (encoded,) = built.encoded
-    return acx_report(built.book, encoded.chapters, built.levels, encoded.ceiling)
+    return acx_report(built.book, encoded.chapters, built.levels, encoded.target)
 
 
 def chapter_of(folder: Path, number: int, floor_dbfs: float | None, voice: str) -> Chapter:

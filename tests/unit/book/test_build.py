@@ -19,7 +19,7 @@ from vvbatch.book.cache import make_room
 from vvbatch.book.codecs import PCM, Codec, aac, mp3, opus
 from vvbatch.book.contents import RATE, BookError, Chapter, Sound, Word
 from vvbatch.book.encode import decode_packets
-from vvbatch.book.gains import Levels
+from vvbatch.book.gains import Levels, drift_lu
 from vvbatch.book.packets import Packets, read_packets
 from vvbatch.book.peaks import true_peak_dbtp
 from vvbatch.book.presets import PRESETS, Preset, preset_named
@@ -139,6 +139,19 @@ def edited(tmp_path: Path, chapters: list[Chapter], rms_dbfs: float = -26.0) -> 
     line = books.speech(tmp_path / "takes", "c002-l0-again", take_samples(1.7, 777, rms_dbfs=rms_dbfs), "emma")
     items = (replace(line, line="c002-l0"), *chapters[1].items[1:])
     return [chapters[0], replace(chapters[1], items=items), chapters[2]]
+
+
+def test_each_codec_has_a_gain_of_its_own_so_the_next_build_encodes_nothing(
+    chapters: list[Chapter], tmp_path: Path
+) -> None:
+    """Both may have the same ceiling of peaks: MP3 takes more from the level than AAC."""
+    work, codecs = books.work(chapters, PRESETS["podcast"]), [aac(128), mp3(192)]
+    first = build(work, codecs, tmp_path / "cache")
+    again = build(work, codecs, tmp_path / "cache", held=first.levels)
+    assert [each.newly for each in again.encoded] == [0, 0]
+    assert again.levels == first.levels
+    for encoded in first.encoded:
+        assert abs(drift_lu(encoded.energies, PRESETS["podcast"])) <= 0.1
 
 
 def test_after_one_edited_line_exactly_one_chapter_is_encoded(chapters: list[Chapter], tmp_path: Path) -> None:
