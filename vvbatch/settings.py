@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     origins: tuple[str, ...] = ()
     """Web pages of other hosts that may use the server, as `https://host:port`."""
     proxies: tuple[str, ...] = ()
-    """Addresses of proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are accepted."""
+    """Addresses and networks of proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are accepted."""
     waiting: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 32
     """Requests for speech of one profile that may wait for a slot; more are refused with 429."""
     reserved_slots: Annotated[int, msgspec.Meta(ge=0, le=128)] = 1
@@ -83,6 +84,19 @@ def parse(file: Path, text: str) -> Settings:
                 raise HomeError(f"{file}: unknown key {key!r}{did_you_mean(str(key), known)}; {choices(known)}")
         found = msgspec.convert(data, Settings)
         msgspec.convert(found.pauses, Pauses)
-        return found
     except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
         raise HomeError(f"{file}: {error}; correct or remove it") from error
+    for each in found.serve.proxies:
+        check_proxy(file, each)
+    return found
+
+
+def check_proxy(file: Path, given: str) -> None:
+    """Raises HomeError for what is no address and no network, and for the network of all addresses."""
+    remedy = "give the address of the proxy, such as 192.0.2.1, or its network, such as 192.0.2.0/24"
+    try:
+        network = ipaddress.ip_network(given)
+    except ValueError as error:
+        raise HomeError(f"{file}: serve.proxies: {error}; {remedy}") from error
+    if network.prefixlen == 0:
+        raise HomeError(f"{file}: serve.proxies: {given} is every address; {remedy}")

@@ -40,3 +40,17 @@ def test_settings_that_are_wrong_are_refused_with_the_file_and_the_reason(
     with pytest.raises(HomeError) as caught:
         settings.load(written(tmp_path, text))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["*", "0.0.0.0/0", "::/0", "proxy.example", "10.0.0.1/8", "10.0.0.1, 10.0.0.2", "10.0.0.1:80", "", " ::1"]
+)
+def test_a_proxy_that_is_everyone_or_no_address_is_refused(tmp_path: Path, proxy: str) -> None:
+    """Of the first kind every client could name its own address, and those of the other are never met."""
+    with pytest.raises(HomeError, match=r"serve\.proxies: .*such as 192\.0\.2\.1"):
+        settings.load(written(tmp_path, f"serve: {{proxies: ['127.0.0.1', '{proxy}']}}"))
+
+
+def test_proxies_are_addresses_and_networks(tmp_path: Path) -> None:
+    given = ("127.0.0.1", "::1", "10.0.0.0/8", "2001:db8::/64")
+    assert settings.load(written(tmp_path, f"serve: {{proxies: {list(given)}}}")).serve.proxies == given
