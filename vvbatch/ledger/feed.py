@@ -35,14 +35,17 @@ Row = TypeVar("Row", bound=Placed)
 
 
 class Tail(Generic[Row]):
-    """Reads every row that is recorded from now on, each once, also one that appears up to LATE_S after its date.
+    """Reads every row that is dated `back_s` before now or later, each once, also one that appears up to LATE_S after
+    its date.
 
     `read` gives the next rows after a place, oldest first. How often pages are read does not matter.
     """
 
-    def __init__(self, read: Callable[[Place, int], Sequence[Row]], now: Callable[[], str]) -> None:
+    def __init__(
+        self, read: Callable[[Place, int], Sequence[Row]], now: Callable[[], str], back_s: float = 0.0
+    ) -> None:
         self.read, self.now = read, now
-        self.settled = Place(now(), "")  # what is before it is not read again
+        self.settled = Place(earlier(now(), back_s), "")  # what is before it is not read again
         self.reached = self.settled
         self.late_from = ""
         self.seen: set[Place] = set()  # of the rows after `settled`

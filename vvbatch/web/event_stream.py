@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from vvbatch.ledger.feed import place_of
+from vvbatch.ledger.feed import LATE_S, Place, place_of
+from vvbatch.ledger.records import earlier
 from vvbatch.web.answers import sent, until_gone
 from vvbatch.web.errors import ApiError
 from vvbatch.web.services import services_of
@@ -38,9 +39,16 @@ class EventStream(Response):
 
 
 async def get_events(request: Request) -> Response:
-    events = services_of(request).events
     given = request.headers.get("last-event-id")
-    since = place_of(given) if given else None
-    if given and since is None:
-        raise ApiError(400, f"Last-Event-ID {given[:100]!r} is no id of an event", param="Last-Event-ID")
-    return EventStream(events.stream(since))
+    return EventStream(services_of(request).events.stream(place_given(given) if given else None))
+
+
+def place_given(given: str) -> Place:
+    """Raises ApiError for what is no id of an event."""
+    since = place_of(given)
+    try:
+        if since is not None and earlier(since.at, LATE_S):
+            return since
+    except (ValueError, OverflowError, OSError):  # no date, or one out of range
+        pass
+    raise ApiError(400, f"Last-Event-ID {given[:100]!r} is no id of an event", param="Last-Event-ID")

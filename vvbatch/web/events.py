@@ -33,18 +33,20 @@ class Events:
         self.ledger, self.poll_s = ledger, poll_s
         self.thread = ThreadPoolExecutor(1, "events")
         self.clients: set[asyncio.Queue[Item]] = set()
+        self.settled = Place("", "")  # queues get nothing before it
         self.reading: asyncio.Task[None] | None = None
         self.closed = False
 
     @contextmanager
     def client(self) -> Iterator[asyncio.Queue[Item]]:
-        """A queue that gets every event from now on."""
+        """A queue that gets every event from now on, perhaps with some of the last LATE_S before them."""
         queue: asyncio.Queue[Item] = asyncio.Queue(BEHIND + 1)
         self.clients.add(queue)
         if self.closed:
             queue.put_nowait(None)
         elif self.reading is None:
-            tail = Tail(partial(happenings_after, self.ledger), self.ledger.now)
+            tail = Tail(partial(happenings_after, self.ledger), self.ledger.now, back_s=LATE_S)
+            self.settled = tail.settled
             self.reading = asyncio.create_task(again(self.poll_s, "reading events", partial(self.pass_on, tail)))
         try:
             yield queue
@@ -61,6 +63,7 @@ class Events:
     async def pass_on(self, tail: Tail[EventView]) -> None:
         """Give the new events to all clients."""
         while True:
+            self.settled = tail.settled  # not after the read: its events are given later
             for event in await self.within(tail.page):
                 self.give(event)
             if not tail.behind:
@@ -77,17 +80,23 @@ class Events:
         return await asyncio.get_running_loop().run_in_executor(self.thread, partial(function, *given, **named))
 
     async def stream(self, since: Place | None) -> AsyncGenerator[bytes]:
-        """Server-sent events: those after `since`, then new ones."""
+        """Server-sent events: new ones, and with `since` first those that were recorded after it.
+
+        An event may be recorded up to LATE_S after its date, so some come again that the client had before `since`. In
+        one stream each comes once.
+        """
         with self.client() as queue:
+            settled = self.settled
             yield b": connected\n\n"
             sent: set[str] = set()  # of those that may be in the queue as well
-            may_be_new = earlier(self.ledger.now(), LATE_S)
-            while since is not None and not self.closed:
-                page = await self.within(happenings_after, self.ledger, since, PAGE)
+            place = Place(earlier(since.at, LATE_S), "") if since else None
+            while place is not None and not self.closed:
+                page = await self.within(happenings_after, self.ledger, place, PAGE)
                 for event in page:
-                    yield framed(event)
-                sent |= {event.id for event in page if event.at >= may_be_new}
-                since = page[-1].place if len(page) == PAGE else None
+                    if event.place != since:
+                        yield framed(event)
+                sent |= {event.id for event in page if event.place > settled}
+                place = page[-1].place if len(page) == PAGE else None
             while True:
                 try:
                     async with asyncio.timeout(ALIVE_S):
