@@ -38,7 +38,7 @@ class NoPulse:
 
 
 class SpeakingEngine(ReadyEngine):
-    """A chunk of 3,200 samples for each line in every step; `hold` keeps the steps back.
+    """A chunk of 3,200 samples for each line in every step.
 
     `slowly` in a text makes each step last 20 ms, `breaks` ends the line after three chunks.
     """
@@ -83,6 +83,23 @@ class SpeakingEngine(ReadyEngine):
     def cancel(self, request_id: str) -> None:
         if self.speaking.pop(request_id, None) is not None:
             self.cancelled[self.texts[request_id]] = self.steps
+
+    @contextmanager
+    def held_after_a_chunk(self, text: str) -> Iterator[threading.Event]:
+        """The line of a text gets its second chunk when the event is set."""
+        go_on, step = threading.Event(), self.step
+
+        def held() -> list[Event]:
+            if any(self.texts[each] == text and each in self.chunks_of for each in self.speaking):
+                go_on.wait(120)
+            return step()
+
+        self.step = held  # type: ignore[method-assign]
+        try:
+            yield go_on
+        finally:
+            go_on.set()
+            self.step = step  # type: ignore[method-assign]
 
 
 @dataclass
