@@ -1,4 +1,4 @@
-"""What somebody decides who listens: a take is rejected and its line queued again, or another take is preferred."""
+"""Takes rejected and preferred by ear: a rejected line is queued again, a preferred take is the file of its line."""
 
 from __future__ import annotations
 

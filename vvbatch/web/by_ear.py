@@ -1,8 +1,9 @@
-"""What somebody decides who listens, over HTTP: what `reject` and `prefer` do and print."""
+"""Takes rejected and preferred by ear, over HTTP: what `reject` and `prefer` do and print."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vvbatch.batch import by_ear
-from vvbatch.batch.by_ear import Rejected
+from vvbatch.batch.by_ear import Preferred, Rejected
 from vvbatch.batch.submit import restore_where_it_runs
 from vvbatch.ledger.queries import find_batch
 from vvbatch.web.answers import json_answer, query_of
@@ -51,7 +52,10 @@ async def reject(request: Request) -> Response:
 
 def rejected(services: Services, batch: str, asked: RejectRequest, by: str) -> Rejected:
     batch_id, why = find_batch(services.ledger, batch), (asked.why or "").strip() or None
-    done = by_ear.reject(services.ledger, batch_id, asked.lines, chapter=asked.chapter, by=by, why=why, seed=asked.seed)
+    with files_of_takes():
+        done = by_ear.reject(
+            services.ledger, batch_id, asked.lines, chapter=asked.chapter, by=by, why=why, seed=asked.seed
+        )
     restore_where_it_runs(services.ledger, services.home, batch_id)
     return done
 
@@ -59,5 +63,22 @@ def rejected(services: Services, batch: str, asked: RejectRequest, by: str) -> R
 async def prefer(request: Request) -> Response:
     services, query = services_of(request), query_of(request, PreferQuery)
     by = query.who or client_of(request.scope)
-    take = request.path_params["take"]
-    return json_answer(await services.call(by_ear.prefer, services.ledger, take, by=by))
+    return json_answer(await services.call(preferred, services, request.path_params["take"], by))
+
+
+def preferred(services: Services, take: str, by: str) -> Preferred:
+    with files_of_takes():
+        return by_ear.prefer(services.ledger, take, by=by)
+
+
+@contextmanager
+def files_of_takes() -> Iterator[None]:
+    """Raises ApiError where the file of a take is gone or another cannot be written: its path names the line."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        message = f"{error.filename} is gone: vvbatch verify --repair renders its line again, or forgets the take"
+        raise ApiError(404, message, code="gone") from error
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}; make room, or correct the modes of its folder, and try again"
+        raise ApiError(503, message, code="unavailable") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -167,3 +169,33 @@ def test_a_take_that_failed_its_checks_is_not_preferred(client: httpx2.Client) -
     takes = client.get(f"/api/batches/{view['batch']}/takes").json()
     answer = client.post(f"/api/takes/{takes[0]['take']}/prefer")
     assert answer.status_code == 409 and "passed its checks" in answer.json()["error"]["message"]
+
+
+def test_a_take_whose_file_is_gone_is_named_with_the_remedy(client: httpx2.Client) -> None:
+    view = rendered(client, "The file of this one will go.")
+    batch, line = view["batch"], view["lines"][0]
+    Path(line["path"]).rename(f"{line['path']}.away")
+    of_line = client.post(f"/api/batches/{batch}/reject", json={"lines": ["1"]})
+    Path(f"{line['path']}.away").rename(line["path"])
+    client.post(f"/api/batches/{batch}/reject", json={"lines": ["1"]})
+    ended(client, batch)
+    (kept,) = [take for take in client.get(f"/api/batches/{batch}/takes").json() if take["take"] == line["take"]]
+    Path(kept["path"]).unlink()
+    of_take = client.post(f"/api/takes/{line['take']}/prefer")
+    for answer, path in ((of_line, line["path"]), (of_take, kept["path"])):
+        message = answer.json()["error"]["message"]
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "gone")
+        assert path in message and "vvbatch verify --repair" in message
+
+
+def test_a_full_disk_is_named_and_nothing_is_rejected(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    view = rendered(client, "The disk is full while this one is rejected.")
+    with monkeypatch.context() as patch:
+        patch.setattr("vvbatch.store.stage_copy", full)
+        answer = client.post(f"/api/batches/{view['batch']}/reject", json={"lines": ["1"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert f"{view['lines'][0]['path']}: No space left on device; make room" in answer.json()["error"]["message"]
+    assert client.get(f"/api/batches/{view['batch']}").json()["lines"] == view["lines"]
