@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
@@ -33,14 +34,18 @@ def query_of(request: Request, kind: type[Q]) -> Q:
 
     Raises msgspec.ValidationError for unknown names and wrong values, ApiError for a name that is given twice.
     """
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    for name, times in given.items():
-        if times > 1:
-            raise ApiError(400, f"{name[:100]!r} is given {times} times", param=name[:100], code="invalid_value")
+    each_once(request.query_params)
     try:
         return msgspec.convert(dict(request.query_params), kind, strict=False)
     except msgspec.ValidationError as error:
         raise with_choices(error, kind) from error
+
+
+def each_once(given: ImmutableMultiDict[str, Any]) -> None:
+    """Raises ApiError for a name that is given twice: all but one of its values would be ignored."""
+    for name, times in Counter(name for name, _ in given.multi_items()).items():
+        if times > 1:
+            raise ApiError(400, f"{name[:100]!r} is given {times} times", param=name[:100], code="invalid_value")
 
 
 async def until_gone(work: Coroutine[Any, Any, None], receive: Receive) -> bool:

@@ -114,10 +114,11 @@ async def script_of(request: Request, name: str | None) -> tuple[str, bytes]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         file = await uploaded(request, MAX_BYTES)
-        for field_name in file.fields:
+        if file.fields:
+            field_name = next(iter(file.fields))[:100]
             raise ApiError(
-                400, f"field {field_name[:100]!r} of the form: options go into the query, as ?model=draft",
-                param=field_name[:100], code="invalid_value",
+                400, f"field {field_name!r} of the form: options go into the query, as ?model=draft",
+                param=field_name, code="invalid_value",
             )  # fmt: skip
         return Path(name or file.name or "script").name or "script", file.data
     if kind not in SUFFIXES:

@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
+from vvbatch.web.answers import each_once
 from vvbatch.web.errors import ApiError, with_choices
 
 F = TypeVar("F", bound=Struct)
@@ -74,6 +75,7 @@ async def uploaded(request: Request, most: int) -> Upload:
     try:
         # Closed at the end: a large file of it is on the disk.
         async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=most) as form:
+            each_once(form)
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise ApiError(400, "the form has no file: its field is called `file`", param="file", code="missing")

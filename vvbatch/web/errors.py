@@ -18,6 +18,7 @@ from vvbatch.errors import InputError, UnavailableError, VvbatchError
 from vvbatch.ledger.by_ear import ChangedMeanwhile, SeedTried
 from vvbatch.ledger.queries import UnknownBatch
 from vvbatch.web.access import TooManyGuesses
+from vvbatch.web.parameters import PRINTED
 
 ENUM = re.compile(r"^Invalid enum value .* - at `\$\.(?P<name>\w+)`$", re.DOTALL)
 PARAMETER = re.compile(r"`\$\.?([\w.\[\]…]*)`$|field `(\w+)`")
@@ -77,7 +78,8 @@ class Incomplete(Exception):
 def invalid(error: msgspec.ValidationError | msgspec.DecodeError) -> ApiError:
     """A body or a query that has the wrong form, with the name of the parameter."""
     found = PARAMETER.search(str(error))
-    return ApiError(400, str(error), param=(found[1] or found[2]) if found else None, code="invalid_value")
+    message = str(error).replace(f"matching regex {PRINTED!r}", "without control characters")
+    return ApiError(400, message, param=(found[1] or found[2]) if found else None, code="invalid_value")
 
 
 def with_choices(error: msgspec.ValidationError, kind: type[Struct]) -> msgspec.ValidationError:

@@ -42,6 +42,7 @@ from vvbatch.web.services import Fresh, Services, services_of
 STATUS_AGE_S, STATUS_STALE_S = 1.0, 4.0
 COMMAND_S = 1800.0
 WARMUP_BYTES = 64 << 10
+LONGEST_NAME = 100  # bytes
 
 log = logging.getLogger("vvbatch.web")
 
@@ -171,7 +172,8 @@ async def post_voice(request: Request) -> Response:
 
 def file_name(name: str) -> str:
     """The name that a file was sent with, which the voice's provenance keeps, as one that any folder takes."""
-    return re.sub(r"[^\w.() -]", "_", name)[-100:].strip(". ") or "recording"
+    kept = re.sub(r"[^\w.() -]", "_", name).encode()[-LONGEST_NAME:].decode(errors="ignore")
+    return kept.strip(". ") or "recording"
 
 
 async def post_warmup(request: Request) -> Response:

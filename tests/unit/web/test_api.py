@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from tests.support.cli import Cli
 from tests.support.web import Site, serving
 from vvbatch import store
 from vvbatch.batch.assemble import order_in
+from vvbatch.ledger import Ledger
 from vvbatch.ledger.batches import set_batch_state
 from vvbatch.ledger.books import batch_row
-from vvbatch.ledger.feed import events_after, place_of
+from vvbatch.ledger.feed import EventView, Place, events_after, happenings_after, place_of
 from vvbatch.ledger.listings import Filter, list_takes
 from vvbatch.ledger.recovery import worker_started
 from vvbatch.ledger.schema import nights, verdicts
@@ -37,7 +38,7 @@ from vvbatch.settings import ServeSettings
 from vvbatch.web.answers import json_answer
 from vvbatch.web.errors import known_error
 from vvbatch.web.events import BEHIND, Events
-from vvbatch.web.status import StatusAnswer
+from vvbatch.web.status import StatusAnswer, file_name
 
 SCRIPT = "version: 1\ntitle: Pier\nmodel: ready\nlines:\n- The lamp went out.\n- Who is there?\n"
 YAML = {"Content-Type": "application/yaml"}
@@ -275,8 +276,8 @@ def test_audio_is_sent_whole_in_ranges_and_not_again(client: httpx2.Client) -> N
     assert client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
     old = client.get(url, headers={"Range": "bytes=0-3", "If-Range": '"another"'})
     assert old.status_code == 200 and old.content == whole.content
-    for unknown in ("items=0-3", "bytes=x-y", "bytes"):  # RFC 9110, 14.2: is ignored
-        answer = client.get(url, headers={"Range": unknown})
+    for unknown in ("items=0-3", "bytes=x-y", "bytes", "bytes=5-2", "bytes=0-3,5-2", f"bytes={'9' * 5000}-"):
+        answer = client.get(url, headers={"Range": unknown})  # RFC 9110, 14.2: is ignored
         assert answer.status_code == 200 and answer.content == whole.content
     assert client.get(f"/api/takes/{line['take']}/audio").content == whole.content
 
@@ -352,7 +353,8 @@ def test_events_arrive_and_resume_where_a_reader_stopped(site: Site, client: htt
     ended(client, missed)
     again = Reader(site, **{"Last-Event-ID": at})
     wait_until(lambda: "batch done" in again.kinds(missed))
-    assert again.kinds(batch) == ["line done", "batch done"]
+    after = [event["kind"] for event in again.events if event["batch"] == batch and event["id"] > at]
+    assert after == ["line done", "batch done"] and at not in again.ids
     assert again.kinds(missed) == ["batch submitted", "line done", "batch done"]
     assert len(again.ids) == len(set(again.ids))
 
@@ -387,8 +389,12 @@ def test_one_reader_serves_all_clients_and_none_reads_without_one(site: Site, cl
     assert site.services.events.reading is reading
 
 
-def test_an_id_that_is_none_is_refused(client: httpx2.Client) -> None:
-    assert client.get("/api/events", headers={"Last-Event-ID": "nonsense"}).status_code == 400
+@pytest.mark.parametrize(
+    "given", ["nonsense", "2026-03-01T22:00:00Z", "2026/x", "2026-99-01T22:00:00Z/x", "0001-01-01T00:00:00Z/x"]
+)
+def test_an_id_that_is_none_is_refused(client: httpx2.Client, given: str) -> None:
+    with client.stream("GET", "/api/events", headers={"Last-Event-ID": given}) as answer:
+        assert answer.status_code == 400
 
 
 def test_a_client_that_does_not_read_is_let_go_and_the_others_are_not_held_up(tmp_path: Path) -> None:
@@ -437,7 +443,7 @@ def test_streams_of_a_server_that_stops_end_in_good_order(tmp_path: Path) -> Non
 
     async def scenario() -> list[bytes]:
         events = Events(ledger)
-        open_before, opened_after = events.stream(None), events.stream(place_of("2000/x"))
+        open_before, opened_after = events.stream(None), events.stream(place_of("2000-01-01T00:00:00Z/x"))
         parts = [await anext(open_before)]
         events.close()
         async with asyncio.timeout(10):
@@ -467,6 +473,104 @@ def test_an_event_that_appears_late_is_still_sent_once(tmp_path: Path) -> None:
             found = [queue.get_nowait() for _ in range(queue.qsize())]
         events.close()
         return [event.kind for event in found if event and event.at > "2026-03-01T22:00:01"]
+
+    assert asyncio.run(scenario()) == ["batch paused", "batch open"]
+    ledger.close()
+
+
+async def next_kinds(stream: AsyncGenerator[bytes], count: int) -> list[str]:
+    """The kinds of the next events of a stream."""
+    kinds: list[str] = []
+    async with asyncio.timeout(30):
+        while len(kinds) < count:
+            part = await anext(stream)
+            if part.startswith(b"id: "):
+                kinds.append(json.loads(part.partition(b"data: ")[2])["kind"])
+    return kinds
+
+
+def test_an_event_that_is_recorded_after_a_client_has_stopped_is_sent_when_it_resumes(tmp_path: Path) -> None:
+    """Its date is before that of the last event that the client has."""
+    clock = ledgers.Clock()
+    ledger = ledgers.open_ledger(tmp_path, clock)
+    ledgers.add_batch(ledger, "b", ["One."])
+    clock.advance(60)
+    set_batch_state(ledger, "b", "paused", only_from=("open",))
+    last = events_after(ledger, Place("", ""), 10)[-1]
+    clock.advance(-2)
+    set_batch_state(ledger, "b", "open", only_from=("paused",))
+    clock.advance(4)
+
+    async def scenario() -> list[str]:
+        events = Events(ledger, poll_s=0.01)
+        stream = events.stream(last.place)
+        kinds = await next_kinds(stream, 1)
+        set_batch_state(ledger, "b", "paused", only_from=("open",))
+        kinds += await next_kinds(stream, 1)
+        await stream.aclose()
+        events.close()
+        return kinds
+
+    assert last.kind == "batch paused"
+    assert asyncio.run(scenario()) == ["batch open", "batch paused"]
+    ledger.close()
+
+
+def test_an_event_that_is_dated_before_a_stream_and_recorded_after_is_sent(tmp_path: Path) -> None:
+    clock = ledgers.Clock()
+    ledger = ledgers.open_ledger(tmp_path, clock)
+    ledgers.add_batch(ledger, "b", ["One."])
+    clock.advance(60)
+
+    async def scenario() -> list[str]:
+        events = Events(ledger, poll_s=0.01)
+        stream = events.stream(None)
+        assert await anext(stream) == b": connected\n\n"
+        clock.advance(-2)
+        set_batch_state(ledger, "b", "paused", only_from=("open",))
+        clock.advance(2)
+        kinds = await next_kinds(stream, 1)
+        await stream.aclose()
+        events.close()
+        return kinds
+
+    assert asyncio.run(scenario()) == ["batch paused"]
+    ledger.close()
+
+
+def test_a_stream_that_resumes_while_the_ledger_is_read_again_has_each_event_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ledgers.Clock()
+    ledger = ledgers.open_ledger(tmp_path, clock)
+    ledgers.add_batch(ledger, "b", ["One."])
+    silent = True
+
+    def silent_at_first(of: Ledger, place: Place, limit: int) -> Sequence[EventView]:
+        if silent:
+            raise OperationalError("SELECT", {}, Exception("database is locked"))
+        return happenings_after(of, place, limit)
+
+    async def scenario() -> list[str]:
+        nonlocal silent
+        events = Events(ledger, poll_s=0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr("vvbatch.web.events.happenings_after", silent_at_first)
+            other = events.stream(None)
+            assert await anext(other) == b": connected\n\n"
+        clock.advance(1)
+        set_batch_state(ledger, "b", "paused", only_from=("open",))
+        clock.advance(60)
+        stream = events.stream(happenings_after(ledger, Place("", ""), 1)[0].place)
+        kinds = await next_kinds(stream, 1)
+        silent = False
+        assert await next_kinds(other, 2) == ["batch submitted", "batch paused"]
+        set_batch_state(ledger, "b", "open", only_from=("paused",))
+        kinds += await next_kinds(stream, 1)
+        for each in (other, stream):
+            await each.aclose()
+        events.close()
+        return kinds
 
     assert asyncio.run(scenario()) == ["batch paused", "batch open"]
     ledger.close()
@@ -571,6 +675,39 @@ def test_an_allowed_import_makes_a_voice_and_refuses_what_is_none(home: Path, tm
             assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, field)
         named = client.post("/api/voices", files={"file": ("a.wav", file)}, data={"name": "../../x"})
         assert (named.status_code, named.json()["error"]["param"]) == (400, "name")
+
+
+def test_a_field_of_a_form_that_is_given_twice_is_refused(home: Path) -> None:
+    with serving(serve=ServeSettings(import_voices=True), worker=False) as site, site.client() as client:
+        twice = {"name": ["one", "two"]}
+        answer = client.post("/api/voices", files={"file": ("a.wav", b"RIFF")}, data=twice)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
+        assert "given 2 times" in answer.json()["error"]["message"]
+
+
+def test_control_characters_are_refused_before_a_command_gets_them(home: Path) -> None:
+    answers: list[tuple[str, httpx2.Response]] = []
+    with serving(serve=ServeSettings(import_voices=True), worker=False) as site, site.client() as client:
+        for text in ("a\0b", "\x1b[2J", "two\nlines", "a line\n", "\x9b2J"):
+            form = {"name": "mara", "consent": text}
+            why, who = {"lines": ["1"], "why": text}, {"who": text}
+            answers += [
+                ("consent", client.post("/api/voices", files={"file": ("a.wav", b"RIFF")}, data=form)),
+                ("profile", client.post("/api/warmup", json={"profile": text})),
+                ("why", client.post("/api/batches/last/reject", json=why)),
+                ("who", client.post("/api/takes/0/prefer", params=who)),
+            ]
+    for name, answer in answers:
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+        assert "without control characters" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "海" * 300 + "a.wav", "../../a.wav", "\0\x1b.wav", "é" * 100, ""])
+def test_the_name_of_a_file_that_is_sent_is_one_that_a_folder_takes(tmp_path: Path, name: str) -> None:
+    file = tmp_path / file_name(name)
+    file.write_bytes(b"RIFF")
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.suffix == Path(name).suffix
 
 
 @pytest.mark.slow
