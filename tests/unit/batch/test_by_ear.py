@@ -427,7 +427,7 @@ def do(house: House, step: Step, names: list[str]) -> None:
     """One step. What is refused changes nothing."""
     what, which, number = step
     if what == "submit":
-        name = f"b{len(names)}"
+        name = f"b{1 + max((int(each[1:]) for each in names), default=-1)}"
         names.append(name)
         house.submit(name, *TEXTS[: 1 + which % 2], takes=1 + number // 4, keep=number % 2 == 0)
     elif what == "render":
