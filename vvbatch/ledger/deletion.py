@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from vvbatch.ledger.ledger import Ledger
 from vvbatch.ledger.records import BatchKind
@@ -24,6 +24,7 @@ from vvbatch.ledger.schema import (
     takes,
     verdicts,
 )
+from vvbatch.ledger.states import LineState
 
 
 class BatchInUse(Exception):
@@ -50,7 +51,7 @@ def files_of(connection: Connection, batch_id: str, folder: Path) -> list[str]:
 
 
 def refuse_in_use(connection: Connection, batch_id: str) -> None:
-    """Raises BatchInUse for a batch that is not finished or that a regression suite refers to."""
+    """Raises BatchInUse for a batch that is not finished, or that a regression suite or another batch still needs."""
     its_takes = select(takes.c.id).where(takes.c.batch_id == batch_id)
     still_open = or_(batches.c.state.in_(BATCH_OPEN), lines.c.state.in_(LINE_OPEN))
     joined = batches.join(lines, lines.c.batch_id == batches.c.id, isouter=True)
@@ -75,6 +76,13 @@ def refuse_in_use(connection: Connection, batch_id: str) -> None:
     for query, reason in reasons:
         if connection.execute(query.limit(1)).first():
             raise BatchInUse(reason)
+    not_replaced = and_(lines.c.batch_id != batch_id, lines.c.state.not_in((LineState.DONE, LineState.CACHED)))
+    waiting = select(lines.c.batch_id, lines.c.line).where(lines.c.take_id.in_(its_takes), not_replaced)
+    if other := connection.execute(waiting.limit(1)).first():
+        raise BatchInUse(
+            f"batch {batch_id} has the take of line {other.line} of {other.batch_id} until that line has another: "
+            f"render it (after  vvbatch retry {other.batch_id}  if it has failed) or cancel it first"
+        )
 
 
 def delete_rows(ledger: Ledger, batch_id: str) -> Removal:
