@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -69,6 +69,11 @@ class Requeued(NamedTuple):
     seed: int  # of its next take
 
 
+class Tried(NamedTuple):
+    seeds: frozenset[int]
+    most: int  # seeds of a sequence that were passed: takes that were cancelled have used theirs up too
+
+
 class Copy(NamedTuple):
     """A second file for a take, and what gives it its name."""
 
@@ -101,8 +106,13 @@ def reject_takes(
     """
     requeued = []
     with ledger.transaction() as connection:
-        for line, copy in wanted:
-            row = locked(connection, line)
+        rows = [locked(connection, line) for line, _ in wanted]
+        for row, (line, _) in zip(rows, wanted, strict=True):  # before any copy is published
+            if seed is not None and seed in tried_seeds(connection, row, line).seeds:
+                raise SeedTried(
+                    f"line {line.line} was rendered with seed {seed} before: give another, or leave --seed out"
+                )
+        for row, (line, copy) in zip(rows, wanted, strict=True):
             take = reject_take(ledger, connection, line, copy, by, why) if row["state"] in KEPT else None
             requeued.append(
                 Requeued(line, take.take if take else None, queue_line(ledger, connection, row, line, take, seed))
@@ -147,15 +157,12 @@ def reject_take(
 def queue_line(
     ledger: Ledger, connection: Connection, row: RowMapping, line: LineAndTake, take: TriedTake | None, seed: int | None
 ) -> int:
-    """Queue a line after all seeds that were tried for it. Returns the seed of its next take."""
+    """Queue a line with this seed, or after all seeds that were tried for it. Returns the seed of its next take."""
     request = msgspec.convert(row["request"], LineRequest)
-    rejected = rejected_seeds(connection, row["key"])
-    used = tried_seeds(connection, row, line) | rejected
-    if seed is not None:
-        if seed in used:
-            raise SeedTried(f"line {line.line} was rendered with seed {seed} before: give another, or leave --seed out")
-        request = msgspec.structs.replace(request, seed=seed)
-    rolls = rolls_after(request.seed, row["rolls"] if seed is None else 0, used)
+    if seed is None:
+        rolls = rolls_after(request.seed, row["rolls"], tried_seeds(connection, row, line))
+    else:
+        request, rolls = msgspec.structs.replace(request, seed=seed), 0
     values = {
         "state": LineState.QUEUED,
         "request": request,
@@ -168,20 +175,22 @@ def queue_line(
     }
     connection.execute(lines.update().where(lines.c.id == line.id).values(values))
     entries.add(connection, "line", line=line.id, batch=row["batch_id"], state=LineState.QUEUED, error=None)
-    return next(seeds_from(request.seed, rolls, rejected))[1]
+    return next(seeds_from(request.seed, rolls, rejected_seeds(connection, row["key"])))[1]
 
 
-def tried_seeds(connection: Connection, row: RowMapping, line: LineAndTake) -> set[int]:
-    """Of takes of this line, and of the one that its take was rendered for."""
+def tried_seeds(connection: Connection, row: RowMapping, line: LineAndTake) -> Tried:
+    """Of takes of this line and of the one that its take was rendered for, and of rejected takes with its key."""
     of_lines = [each for each in (line.id, line.take_line) if each]
-    used = and_(takes.c.line_id.in_(of_lines), takes.c.profile == row["model"], takes.c.state.in_(TRIED))
-    return set(connection.execute(select(takes.c.seed).where(used)).scalars())
+    used = and_(takes.c.line_id.in_(of_lines), takes.c.profile == row["model"])
+    begun = connection.execute(select(takes.c.seed, takes.c.state).where(used)).all()
+    rejected = rejected_seeds(connection, row["key"])
+    return Tried(rejected | {take.seed for take in begun if take.state in TRIED}, len(begun) + len(rejected))
 
 
-def rolls_after(seed: int, rolls: int, used: Collection[int]) -> int:
-    """How many seeds of a line's sequence lie before the first that none of `used` comes after."""
-    longest = rolls + len(used)  # each was once the next of the sequence, or stands outside of it
-    return max(rolls, *(n + 1 for n in range(longest) if seed_of_take(seed, n) in used), 0)
+def rolls_after(seed: int, rolls: int, tried: Tried) -> int:
+    """How many seeds of a line's sequence lie before the first that no tried one comes after."""
+    longest = rolls + tried.most
+    return max(rolls, *(n + 1 for n in range(longest) if seed_of_take(seed, n) in tried.seeds), 0)
 
 
 class Preferable(NamedTuple):
