@@ -138,7 +138,8 @@ def render_takes(claim: Claim, name: str, context: Context) -> Rendering:
     streamed = claim.request.stream  # a second take would play after the first
     candidates = Candidates(claim.takes, 0 if streamed else profile.retries.qc, claim.request.keep_takes)
     newest: Claim | None = claim
-    if not claim.take:  # an equal take was to serve the line, but its file is gone
+    if not claim.take:  # an equal take was to serve the line, but its file is gone, or it has been rejected meanwhile
+        claim = ledger.with_rejected(claim)
         newest = ledger.open_take(claim, next_seed(claim), context.facts)
     while newest is not None:
         claim = newest
@@ -222,8 +223,9 @@ def keep_best(claim: Claim, name: str, context: Context, candidates: Candidates)
             others.recorded = True
             return ended
         others.recorded = kept
-    if not kept:
-        return Ended("lost")
+    if not kept:  # the claim has been lost, or the seed was rejected meanwhile: the next claim takes another
+        put_back = ledger.put_back(claim, (), claim.rolls)
+        return Ended(LineState.QUEUED if put_back else "lost")
     context.paces.add(claim, best.speech_s)
     return Ended(LineState.DONE)
 

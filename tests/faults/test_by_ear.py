@@ -80,6 +80,18 @@ def test_a_worker_that_is_killed_with_a_rejected_line_leaves_the_old_file_or_the
     fault_home.is_whole(batch)
 
 
+def test_a_take_that_is_rejected_after_its_worker_was_killed_is_not_recorded_again(fault_home: FaultHome) -> None:
+    batch = fault_home.submit(TEXTS[0])
+    assert fault_home.worker(VVBATCH_FAULTS="ledger.committed=kill").wait(timeout=60) == -signal.SIGKILL
+    fault_home.shell("reject", batch, "1")
+    fault_home.shell("verify", batch, "--repair")
+    assert fault_home.rows("SELECT state FROM lines") == [("queued",)]
+    ((old,),) = fault_home.rows("SELECT sha256 FROM takes")
+    fault_home.worker()
+    assert fault_home.ended(batch)["lines"][0]["sha256"] != old
+    fault_home.is_whole(batch)
+
+
 def test_a_rejected_line_that_is_cancelled_after_its_worker_was_killed_has_its_old_file(fault_home: FaultHome) -> None:
     batch, path = rendered(fault_home)
     old = content(path)

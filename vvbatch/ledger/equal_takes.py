@@ -9,11 +9,16 @@ from vvbatch.ledger.schema import takes
 from vvbatch.ledger.states import TakeState
 
 
-def may_serve() -> ColumnElement[bool]:
-    """The condition that a take is kept, and that none with its key and seed was rejected: that one sounds the same."""
+def sounds_rejected() -> ColumnElement[bool]:
+    """The condition that a take with the same key and seed was rejected: both sound the same."""
     rejected = takes.alias("rejected")
     same = and_(rejected.c.state == TakeState.REJECTED, rejected.c.key == takes.c.key, rejected.c.seed == takes.c.seed)
-    return and_(takes.c.state == TakeState.DONE, ~exists(select(1).select_from(rejected).where(same)))
+    return exists(select(1).select_from(rejected).where(same))
+
+
+def may_serve() -> ColumnElement[bool]:
+    """The condition that a take is kept, and that none that sounds the same was rejected."""
+    return and_(takes.c.state == TakeState.DONE, ~sounds_rejected())
 
 
 def still_serves(take_id: str) -> ColumnElement[bool]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, exists, or_, select
 
 from vvbatch import fault_points
 from vvbatch.ledger import entries
 from vvbatch.ledger.database import open_database, write
 from vvbatch.ledger.entries import Entry
-from vvbatch.ledger.equal_takes import equal_take, rejected_seeds, still_serves
+from vvbatch.ledger.equal_takes import equal_take, rejected_seeds, sounds_rejected, still_serves
 from vvbatch.ledger.records import (
     CachedTake,
     CheckRow,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # reading commands start quicker without what planning needs
     from vvbatch.engine.contract import EngineFacts
 
 
+UNRECORDED = (TakeState.RENDERING, TakeState.CRASHED)
+"""Takes of a worker that has died, which the ledger has not recorded as finished."""
 NOTED = ("trouble", "troubles", "model")
 """Columns that the event of a line that was put back or has failed repeats."""
 
@@ -105,6 +107,11 @@ class Ledger:
                 entries.take_begun(connection, claim, claim.take, claim.seed, claim.profile)
         return claim
 
+    def with_rejected(self, claim: Claim) -> Claim:
+        """The claim with the seeds that are rejected by now."""
+        with self.engine.connect() as connection:
+            return replace(claim, rejected=rejected_seeds(connection, claim.key))
+
     def open_take(
         self, claim: Claim, seed: int, facts: EngineFacts, closing: Sequence[tuple[str, Outcome]] = ()
     ) -> Claim | None:
@@ -142,16 +149,21 @@ class Ledger:
         orphaned: bool = False,
         discard: Callable[[], None] = lambda: None,
     ) -> bool:
-        """The line is done with this take. False, and the take superseded, when the claim has been lost.
+        """The line is done with this take.
+
+        False, and the take superseded, when the claim has been lost or a take that sounds the same has been rejected.
 
         `publish` renames the finished file into place. It runs inside the write transaction, so that a worker that
         was thought to have died cannot put its file over that of its successor. `closing` are the line's other takes,
         `tried` what the line's row says about them. An `orphaned` take, whose worker has died, may also serve a line
-        that was queued again and not begun; otherwise `discard` removes its file, or puts back what it replaced.
+        that was queued again and not begun, unless the take was recorded before its worker died: it may have been
+        rejected since. Otherwise `discard` removes its file, or puts back what it replaced.
         """
         mine = still_claimed(claim)
         if orphaned:
             mine = or_(mine, and_(still_at_attempt(claim), lines.c.state == "queued"))
+            mine = and_(mine, exists().where(takes.c.id == take_id, takes.c.state.in_(UNRECORDED)))
+        mine = and_(mine, ~exists().where(takes.c.id == take_id, sounds_rejected()))
         with self.transaction() as connection:
             if not connection.execute(select(lines.c.id).where(mine).with_for_update()).first():
                 now_there = connection.execute(select(lines.c.sha256).where(lines.c.id == claim.line_id)).scalar()
@@ -328,7 +340,7 @@ class Ledger:
         values = {name: value for name, value in vars(outcome).items() if name != "qc"}
         if outcome.wall_s is not None and outcome.duration_s:
             values["rtf"] = outcome.wall_s / outcome.duration_s
-        states = ("rendering", "crashed") if orphaned else ("rendering",)
+        states = UNRECORDED if orphaned else (TakeState.RENDERING,)
         in_work = and_(takes.c.id == take_id, takes.c.state.in_(states))
         ended = connection.execute(takes.update().where(in_work).values(**values, ended_at=self.now())).rowcount
         if ended:
