@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.support.cli import Cli
-from tests.unit.batch.test_by_ear import TEXTS, House
-
-
-@pytest.fixture
-def house(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    house = House(tmp_path)
-    monkeypatch.setenv("VVBATCH_LEDGER_URL", house.ledger.url)
-    house.submit("book-1", *TEXTS)
-    house.render()
-    yield house
-    house.ledger.close()
+from tests.support.house import House
 
 
 def test_lines_are_rejected_without_a_queue_and_it_says_so(house: House) -> None:

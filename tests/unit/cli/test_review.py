@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import wait_until
 from tests.support.cli import Cli
+from tests.support.house import TEXTS, House
 from tests.support.terminal import Terminal
-from tests.unit.batch.test_by_ear import TEXTS, House
 from vvbatch.batch.review import is_kept, note_reviewed, to_review
-
-
-@pytest.fixture
-def house(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    house = House(tmp_path)
-    monkeypatch.setenv("VVBATCH_LEDGER_URL", house.ledger.url)
-    house.submit("book-1", *TEXTS)
-    house.render()
-    yield house
-    house.ledger.close()
 
 
 def ids(house: House, **options: bool) -> list[str]:
