@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -176,3 +177,18 @@ def serving(
             for thread in threads:
                 thread.join(timeout=20)
             ledger.close()
+
+
+def submitted(client: httpx2.Client, *texts: str, title: str = "Pier") -> str:
+    script = {"version": 1, "title": title, "model": "ready", "lines": list(texts)}
+    answer = client.post("/api/batches", content=json.dumps(script), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["batch"])
+
+
+def ended(client: httpx2.Client, batch: str) -> Any:
+    def view() -> Any:
+        found = client.get(f"/api/batches/{batch}").json()
+        return found if found["ended_at"] else None
+
+    return wait_until(view)

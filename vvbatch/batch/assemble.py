@@ -141,15 +141,20 @@ def check_cover(book: BookOrder) -> None:
 
 
 def assemble(
-    ledger: Ledger, home: Home, batch_id: str, order: Order = Order(), seen: Progress = unseen, heard: Progress = unseen
+    ledger: Ledger,
+    home: Home,
+    batch_id: str,
+    order: Order = Order(),
+    seen: Progress = unseen,
+    transcribed: Progress = unseen,
 ) -> BookView:
     """Make the book of a batch. Lines that are not finished are listed; a chapter without all of its lines is not made,
-    and no file of the whole book either. `seen` counts chapters, `heard` takes that are transcribed for WebVTT.
+    and no file of the whole book either. `seen` counts chapters, `transcribed` takes that are transcribed for WebVTT.
 
     Raises BookError, BookExtraMissing, BookNotWritten, ProfileError, HomeError and StoreError.
     """
     with alone(ledger, home, batch_id) as batch:
-        return _assembled(ledger, home, batch, order, seen, heard)
+        return _assembled(ledger, home, batch, order, seen, transcribed)
 
 
 def assemble_awaited(ledger: Ledger, home: Home, batch_id: str) -> BookView | None:
@@ -195,7 +200,7 @@ def alone(ledger: Ledger, home: Home, batch_id: str) -> Iterator[RowMapping]:
 
 
 def _assembled(
-    ledger: Ledger, home: Home, batch: RowMapping, order: Order, seen: Progress = unseen, heard: Progress = unseen
+    ledger: Ledger, home: Home, batch: RowMapping, order: Order, seen: Progress = unseen, transcribed: Progress = unseen
 ) -> BookView:
     # Read under the lock: lines may have changed while this process waited for it.
     begun = ledger.now()
@@ -210,7 +215,7 @@ def _assembled(
         return BookView(batch["id"], "incomplete", 0.0, choice.preset.name, None, None, None, [], [], [], missing, 0)
     making = _Making(ledger, home, batch["id"], batch["out"], settings, choice, formats)
     about = about_of(batch["title"], book, Path(batch["out"], batch["id"]))
-    return making.make(about, chapters, missing, begun, order.remaster, seen, heard)
+    return making.make(about, chapters, missing, begun, order.remaster, seen, transcribed)
 
 
 def order_in(batch: RowMapping) -> BookOrder:
@@ -280,13 +285,13 @@ class _Making:
             write_atomically(self.first_levels, msgspec.json.encode(built.levels))
 
     def with_words(
-        self, chapters: Sequence[Chapter], about: About, heard: Progress = unseen
+        self, chapters: Sequence[Chapter], about: About, transcribed: Progress = unseen
     ) -> tuple[list[Chapter], list[str]]:
         """Times of words, from the takes' checks; of all takes where WebVTT shows them. And why some have none."""
         from vvbatch.batch.word_times import with_all_words, with_checked_words
 
         known = with_checked_words(chapters, recognised_words(self.ledger, self.batch_id))
-        return with_all_words(known, about.language, self.cache, heard) if self.choice.vtt else (known, [])
+        return with_all_words(known, about.language, self.cache, transcribed) if self.choice.vtt else (known, [])
 
     def recorded_levels(self) -> Levels | None:
         from vvbatch.book.gains import Levels
@@ -310,7 +315,7 @@ class _Making:
         begun: str,
         remaster: bool,
         seen: Progress,
-        heard: Progress,
+        transcribed: Progress,
     ) -> BookView:
         # Imported only now: scipy and PyAV take half a second, which other commands do not wait for.
         from vvbatch.book.build import EXACT_LU, Work, build
@@ -319,7 +324,7 @@ class _Making:
 
         preset = self.choice.preset
         cover = cover_of(about)
-        listened, warnings = self.with_words(chapters, about, heard)
+        listened, warnings = self.with_words(chapters, about, transcribed)
         work = Work(about, tuple(listened), self.choice.pauses, preset)
         recorded = None if remaster else self.recorded_levels()
         held, within_lu = (recorded, HELD_LU) if recorded else (None if remaster else self.known_levels(), EXACT_LU)

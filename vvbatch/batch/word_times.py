@@ -47,19 +47,19 @@ def with_all_words(
     for speech in takes:
         with suppress(OSError, msgspec.DecodeError):
             times[speech.line] = msgspec.json.decode(kept(_path(speech, language, cache)), type=list[Times])
-    unheard = [speech for speech in takes if speech.line not in times]
+    untimed = [speech for speech in takes if speech.line not in times]
     reasons: Counter[str] = Counter()
-    if unheard:
+    if untimed:
         try:
             from vvbatch.listening.words import Words
 
             words = Words.open(THREADS)
         except ImportError:
-            reasons[f"the extra `qc` is not installed: {REMEDY}"] = len(unheard)
+            reasons[f"the extra `qc` is not installed: {REMEDY}"] = len(untimed)
         except ListeningUnavailable as error:
-            reasons[str(error)] = len(unheard)
+            reasons[str(error)] = len(untimed)
         else:
-            for speech, found in _heard(unheard, language, words, reasons, seen):
+            for speech, found in _transcribed(untimed, language, words, reasons, seen):
                 write_atomically(_path(speech, language, cache), msgspec.json.encode(found))
                 times[speech.line] = found
     lines = sum(len(chapter.speeches) for chapter in chapters)
@@ -67,7 +67,7 @@ def with_all_words(
     return with_checked_words(chapters, times), warnings
 
 
-def _heard(
+def _transcribed(
     speeches: Sequence[Speech], language: str, words: Words, reasons: Counter[str], seen: Progress
 ) -> Iterator[tuple[Speech, list[Times]]]:
     """Each take with its words. `reasons` gets the number of takes in languages that no model here recognises."""

@@ -68,8 +68,8 @@ def assembled(here: Session, batch_id: str, order: Order, *, quiet: bool) -> Boo
     from vvbatch.batch.assemble import assemble
     from vvbatch.report.counting import counting
 
-    with counting("takes transcribed", quiet=quiet) as heard, counting("chapters", quiet=quiet) as seen:
-        return assemble(here.ledger, here.home, batch_id, order, seen, heard)
+    with counting("takes transcribed", quiet=quiet) as transcribed, counting("chapters", quiet=quiet) as seen:
+        return assemble(here.ledger, here.home, batch_id, order, seen, transcribed)
 
 
 def with_books(planned: Sequence[Planned], book: str | None, preset: str | None, home: Home) -> list[Planned]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.support.web import Site, serving
@@ -34,3 +35,9 @@ def site(module_home: Path) -> Iterator[Site]:
     """A server with a worker of the profile `ready`."""
     with serving() as site:
         yield site
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[httpx2.Client]:
+    with site.client() as client:
+        yield client
