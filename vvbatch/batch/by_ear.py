@@ -16,12 +16,12 @@ from vvbatch.ledger.by_ear import (
     KEPT,
     Copy,
     LineAndTake,
+    Preferable,
     lines_with_takes,
     prefer_take,
     reject_takes,
     takes_beginning,
 )
-from vvbatch.ledger.by_ear import Preferable as Preferable
 from vvbatch.ledger.queries import batch_row_of
 from vvbatch.ledger.records import BatchKind
 from vvbatch.ledger.states import GOOD_TAKES, LineState, TakeState

@@ -89,7 +89,7 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         names = ", ".join(key for key in FORMATS if not FORMATS[key].per_chapter)
         raise BookError(
-            f"book format {name!r} is unknown: choose of {names}, with -chapters after it for one file a chapter "
+            f"book format {name!r} is unknown: choose from {names}, with -chapters after it for one file a chapter "
             "(mp3-chapters), or vtt"
         )
     return FORMATS[name]

@@ -350,7 +350,7 @@ def test_a_file_of_more_chapters_than_its_lists_hold_has_a_warning_with_a_remedy
 
 
 def test_unknown_formats_and_a_book_without_audio_are_refused() -> None:
-    with pytest.raises(BookError, match="'m4a' is unknown: choose of m4b, mp3, opus, flac, wav"):
+    with pytest.raises(BookError, match="'m4a' is unknown: choose from m4b, mp3, opus, flac, wav"):
         wanted(["m4a"])
     with pytest.raises(BookError, match="needs an audio format"):
         wanted(["vtt"])

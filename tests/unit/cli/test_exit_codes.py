@@ -72,7 +72,7 @@ BAD_INPUT = [
     ("assemble", "Missing argument 'BATCH'"),
     ("report absent", "unknown batch 'absent'"),
     ("assemble absent", "unknown batch 'absent'"),
-    ("run good.yaml --model draft --book m4a", "book format 'm4a' is unknown: choose of m4b, mp3"),
+    ("run good.yaml --model draft --book m4a", "book format 'm4a' is unknown: choose from m4b, mp3"),
     ("run good.yaml --model draft --preset loud", "preset 'loud' is unknown: choose one of audiobook"),
     ("status absent", "unknown batch 'absent'"),
     ("top", "top needs a terminal"),
