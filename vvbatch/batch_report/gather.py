@@ -32,7 +32,7 @@ from vvbatch.report.times import when
 
 MOST_CARDS = 150  # lines of each kind that are shown with all about them
 WEAKEST = 12
-NEAREST = 2  # checks that are named of a line that passed with little room
+NEAREST = 2  # checks closest to their limits that are named of a line that passed
 WHY = ("failed", "rejected", "weakest")
 FEWEST_SYLLABLES = 5  # as for the pace of a take: a shorter text has none
 
@@ -160,7 +160,8 @@ def reasons(why: str, takes: Sequence[MadeTake], checks: Sequence[CheckView]) ->
         return [words for take in takes if (words := rejection(take))]
     if why == "weakest":
         return [
-            f"{check.name} has little room: {check.value:.4g}, limit {check.limit:.4g}" for check in nearest(checks)
+            f"closest to its limit: {check.name} {check.value:.4g}, limit {check.limit:.4g}"
+            for check in nearest(checks)
         ]
     return []
 

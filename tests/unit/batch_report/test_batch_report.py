@@ -96,7 +96,10 @@ def test_failed_lines_come_first_with_what_failed_in_words_and_what_helps(saga: 
 def test_the_weakest_are_the_lines_with_the_lowest_scores(saga: Ledger) -> None:
     gathered = gather(saga, BATCH)
     scores = sorted(line.score for line in gathered.lines if line.score is not None)
-    assert [line.score for line in gathered.report.to_hear if line.why == "weakest"] == scores[:6]
+    weakest = [line for line in gathered.report.to_hear if line.why == "weakest"]
+    assert [line.score for line in weakest] == scores[:6]
+    assert all(words.startswith("closest to its limit: ") for line in weakest for words in line.reasons)
+    assert any(line.reasons for line in weakest)
 
 
 def test_a_rejected_line_comes_first_with_who_when_and_why(saga: Ledger, tmp_path: Path) -> None:
