@@ -41,6 +41,11 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.leader, keys.encode())
 
+    def press(self, key: str) -> None:
+        """Type a key when the program waits for one: a key that comes earlier is dropped."""
+        wait_until(lambda: not termios.tcgetattr(self.leader)[3] & termios.ICANON, timeout=30, pause=0.01)
+        self.type(key)
+
     def read(self) -> str:
         """What was written until now."""
         while select.select([self.leader], [], [], 0)[0]:
@@ -58,7 +63,7 @@ class Terminal:
         plain = re.sub(r"\x1b\[[0-9;:]*m", "", self.read())
         return re.sub(r"\x1b(\[[0-9;?=<>]*[ -/]*[@-~]|[\]P][^\x1b\x07]*(\x07|\x1b\\)|[()][A-Z0-9]|.)", " ", plain)
 
-    def shows(self, *words: str, timeout: float = 10) -> None:
+    def shows(self, *words: str, timeout: float = 30) -> None:
         try:
             wait_until(lambda: all(word in self.text() for word in words), timeout=timeout, pause=0.05)
         except AssertionError:

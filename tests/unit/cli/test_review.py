@@ -59,14 +59,14 @@ def test_a_batch_is_reviewed_in_two_sittings(house: House, tmp_path: Path, monke
     monkeypatch.setenv("PATH", f"{player.parent}:/usr/bin:/bin")
     terminal = Terminal(tmp_path, 100, 30, "review", "book-1", "--who", "ann")
     try:
-        terminal.shows("1/3", "line 1, l1, score ", TEXTS[0], "opened ", "q quit", timeout=30)
-        terminal.type("g")
+        terminal.shows("1/3", "line 1, l1, score ", TEXTS[0], "opened ", "q quit")
+        terminal.press("g")
         terminal.shows("2/3", TEXTS[1])
-        terminal.type("r")
+        terminal.press("r")
         terminal.shows("why")
         terminal.type("too slow\n")
         terminal.shows("line l2: take ", " is rejected", "3/3")
-        terminal.type("q")
+        terminal.press("q")
         terminal.shows("1 good, 1 rejected; 1 line left to review", "no queue is running")
         assert wait_until(lambda: terminal.read() and terminal.process.poll() is not None)
         assert terminal.process.returncode == 0
@@ -80,10 +80,10 @@ def test_a_batch_is_reviewed_in_two_sittings(house: House, tmp_path: Path, monke
     monkeypatch.setenv("PATH", str(tmp_path))
     terminal = Terminal(tmp_path, 100, 30, "review", "book-1", "--who", "ann")
     try:
-        terminal.shows("1/2", "line 2, l2", house.line("book-1", 2).path[-30:], "xdg-open is not installed", timeout=30)
-        terminal.type("n")
+        terminal.shows("1/2", "line 2, l2", house.line("book-1", 2).path[-30:], "xdg-open is not installed")
+        terminal.press("n")
         terminal.shows("2/2", TEXTS[2])
-        terminal.type("g")
+        terminal.press("g")
         terminal.shows("1 good, 0 rejected; 0 lines left to review")
     finally:
         terminal.end()
